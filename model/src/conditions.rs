@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The conditions of one build that must not matter, and the ways in which a rebuild makes them different on purpose.
+
+use serde::{Deserialize, Serialize};
+
+/// Under which conditions a build ran; a reproducible build's outputs don't depend on any of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Conditions {
+    /// The absolute path of the one writable build directory, inside.
+    pub build_path: String,
+    /// The host name, inside.
+    pub hostname: String,
+    /// How many processors the build may use.
+    pub processors: u32,
+    /// In which order the source's files were written, and so are listed.
+    pub file_order: FileOrder,
+    /// What the build sees as the time of day.
+    pub clock: Clock,
+}
+
+/// In which order the source's files are created in the build directory. tmpfs lists a directory by creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileOrder {
+    /// Sorted by path bytes.
+    Sorted,
+    /// The same, backwards.
+    Reversed,
+}
+
+/// What a build sees as the time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// The machine's clock.
+    Host,
+    /// The machine's clock moved by this many seconds, by a preloaded library: dynamically linked programs see it, others
+    /// see the machine's.
+    Preloaded(i32),
+}
+
+/// One condition made different on purpose in a rebuild.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variation {
+    /// Another build directory.
+    BuildPath,
+    /// Another time of day.
+    Clock,
+    /// Another order of the source's files.
+    FileOrder,
+    /// Another host name.
+    Hostname,
+    /// Another number of processors.
+    Processors,
+}
+
+impl Variation {
+    /// All of them, sorted by name.
+    pub const ALL: [Self; 5] = [Self::BuildPath, Self::Clock, Self::FileOrder, Self::Hostname, Self::Processors];
+
+    /// The condition, as people say it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BuildPath => "build path",
+            Self::Clock => "clock",
+            Self::FileOrder => "file order",
+            Self::Hostname => "host name",
+            Self::Processors => "number of processors",
+        }
+    }
+}
+
+impl Conditions {
+    /// What is not the same in `other`, sorted.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Vec<Variation> {
+        Variation::ALL.into_iter().filter(|&v| self.with(v, other) != *self).collect()
+    }
+
+    /// These conditions with one of them taken from `other`.
+    #[must_use]
+    pub fn with(&self, variation: Variation, other: &Self) -> Self {
+        let mut conditions = self.clone();
+        match variation {
+            Variation::BuildPath => conditions.build_path.clone_from(&other.build_path),
+            Variation::Clock => conditions.clock = other.clock,
+            Variation::FileOrder => conditions.file_order = other.file_order,
+            Variation::Hostname => conditions.hostname.clone_from(&other.hostname),
+            Variation::Processors => conditions.processors = other.processors,
+        }
+        conditions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variation_changes_its_condition_alone() {
+        let a = Conditions {
+            build_path: "/a".into(),
+            hostname: "a".into(),
+            processors: 1,
+            file_order: FileOrder::Sorted,
+            clock: Clock::Host,
+        };
+        let b = Conditions {
+            build_path: "/b".into(),
+            hostname: "b".into(),
+            processors: 2,
+            file_order: FileOrder::Reversed,
+            clock: Clock::Preloaded(1),
+        };
+        assert_eq!(a.differing(&b), Variation::ALL);
+        assert_eq!(a.differing(&a), []);
+        for variation in Variation::ALL {
+            assert_eq!(a.differing(&a.with(variation, &b)), [variation]);
+        }
+    }
+}

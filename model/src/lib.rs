@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The nouns of reprove: what one stage hands to the next.
+//!
+//! Everything here is plain data with one canonical encoding ([`canonical`]). This crate does no I/O, knows no clock and
+//! has no unsafe code, so that two machines read, write and digest the same bytes alike.
+//!
+//! ```text
+//! Recipe ──▶ Lock ──▶ BuildRecord ──▶ Verdict
+//! ```
+
+pub mod canonical;
+mod conditions;
+mod digest;
+mod lock;
+mod path;
+mod purl;
+mod recipe;
+mod record;
+mod tree;
+mod verdict;
+
+pub use conditions::{Clock, Conditions, FileOrder, Variation};
+pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
+pub use lock::{Content, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
+pub use path::{InvalidTreePath, LinkTarget, TreePath};
+pub use purl::{InvalidPackageUrl, PackageUrl};
+pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe, RecipeError, Source};
+pub use record::{BuildRecord, Enforced, Exit, Isolation, LogRecord, PeakMemory};
+pub use tree::{Node, Tree, TreeError};
+pub use verdict::{
+    Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Finding, FindingKind, Outcome, Verdict,
+};
+
+/// The prefix of every type URI that reprove defines. It names formats; nothing is ever fetched from it.
+pub const NAMESPACE: &str = "https://reprove.dev";

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Locks: every input of a build, by digest.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{DigestSet, Environment, PackageUrl, Recipe};
+
+/// A recipe with every input by digest: all that a build, or a rebuild anywhere else, needs to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Lock {
+    /// What to build.
+    pub recipe: Recipe,
+    /// What it is built from, sorted by name.
+    pub inputs: Vec<Input>,
+    /// The root filesystem that the build sees.
+    pub environment: LockedEnvironment,
+    /// What somebody published, and the outputs are compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+}
+
+/// One locked input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Input {
+    /// What it is called inside: a file is at `/inputs/NAME`.
+    pub name: InputName,
+    /// What it is for.
+    pub role: Role,
+    /// Which package it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purl: Option<PackageUrl>,
+    /// What it is made of.
+    pub content: Content,
+}
+
+/// What an input is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It is what is built: unpacked, or copied, into the build directory.
+    Source,
+    /// It is what the build uses: read-only under `/inputs`.
+    Tool,
+}
+
+/// What an input is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
+pub enum Content {
+    /// One file, used as it is.
+    File {
+        /// Of its bytes.
+        digest: DigestSet,
+        /// Bytes.
+        size: u64,
+    },
+    /// One archive, unpacked without its top directory.
+    Archive {
+        /// Of the archive's bytes.
+        digest: DigestSet,
+        /// Of the archive, in bytes.
+        size: u64,
+    },
+    /// The files below a directory.
+    Tree {
+        /// Of the tree's canonical list.
+        digest: DigestSet,
+    },
+}
+
+impl Content {
+    /// The digests that name it.
+    #[must_use]
+    pub fn digest(&self) -> &DigestSet {
+        match self {
+            Self::File { digest, .. } | Self::Archive { digest, .. } | Self::Tree { digest } => digest,
+        }
+    }
+}
+
+/// The root filesystem that a build saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LockedEnvironment {
+    /// Which kind.
+    pub kind: Environment,
+    /// What a person would call it: the distribution and its release.
+    pub description: String,
+    /// Of the canonical list of all its files.
+    pub digest: DigestSet,
+}
+
+/// What somebody published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Published {
+    /// Which package it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purl: Option<PackageUrl>,
+    /// Its file name, which one output must have too.
+    pub name: InputName,
+    /// Of its bytes.
+    pub digest: DigestSet,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A file name: 1 to 255 characters of ASCII letters, digits and `._+-!~`, not starting with `.` or `-`.
+///
+/// No such name means anything to a shell, a path, or a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InputName(String);
+
+/// A text that is no [`InputName`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} can't be an input's name: it takes 1 to 255 letters, digits or ._+-!~, and starts with neither . nor -")]
+pub struct InvalidInputName(String);
+
+impl InputName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for InputName {
+    type Error = InvalidInputName;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let ok = |c: char| c.is_ascii_alphanumeric() || "._+-!~".contains(c);
+        if text.is_empty() || text.len() > 255 || text.starts_with(['.', '-']) || !text.chars().all(ok) {
+            return Err(InvalidInputName(text.chars().take(300).collect()));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl FromStr for InputName {
+    type Err = InvalidInputName;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<InputName> for String {
+    fn from(name: InputName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for InputName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_name_means_nothing_to_a_shell() {
+        for bad in ["", ".", "..", ".hidden", "-rf", "a/b", "a b", "a;b", "a\nb", "ä", "$x"] {
+            assert!(bad.parse::<InputName>().is_err(), "{bad:?}");
+        }
+        assert!("idna-3.20-py3-none-any.whl".parse::<InputName>().is_ok());
+        assert!("n".repeat(255).parse::<InputName>().is_ok());
+        assert!("n".repeat(256).parse::<InputName>().is_err());
+    }
+}

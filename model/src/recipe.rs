@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Recipes: what to build, as `reprove.toml` says it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What to build. In a file it is TOML; inside statements it is JSON of the same shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Recipe {
+    /// What the outputs are called.
+    pub package: Package,
+    /// Where the source comes from.
+    pub source: Source,
+    /// The root filesystem that the build sees.
+    #[serde(default)]
+    pub environment: Environment,
+    /// What is run.
+    pub build: Build,
+    /// What is kept of the result.
+    pub outputs: Outputs,
+    /// What the build may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the outputs are called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Package {
+    /// A name: letters, digits, `.`, `_`, `+` and `-`.
+    pub name: String,
+    /// A version, of the same characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Where the source comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Source {
+    /// A directory, relative to the recipe's. Files that Git ignores are left out where it is a Git work tree.
+    Directory(String),
+    /// A published source archive, by package URL; it is unpacked without its top directory.
+    Package(crate::PackageUrl),
+}
+
+/// The root filesystem that the build sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Environment {
+    /// This machine's `/usr`, without `/usr/local`, read-only.
+    #[default]
+    HostUsr,
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Build {
+    /// Shell commands; each is run by `/bin/sh -ec` in the build directory's `source` folder, one after the other.
+    pub steps: Vec<String>,
+    /// Environment variables, beyond those that the runner fixes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// What `SOURCE_DATE_EPOCH` is.
+    #[serde(default)]
+    pub source_date_epoch: EpochRule,
+}
+
+/// What `SOURCE_DATE_EPOCH` (the reproducible-builds.org specification of that name) is for the build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpochRule {
+    /// Not set.
+    #[default]
+    Unset,
+    /// Seconds since 1970-01-01T00:00:00Z.
+    At(u64),
+    /// Not known: tried first not set, then as the most common timestamp in the published artifact. Which one was used,
+    /// and that it was derived from the artifact, is part of the verdict.
+    Search,
+}
+
+/// What is kept of the result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Outputs {
+    /// A directory below `source`, all of whose files are outputs; or
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// files and directories below `source`, by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+}
+
+/// What the build may use; past any of these it is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Wall-clock time of all steps together, in seconds.
+    pub seconds: u32,
+    /// Memory, in MiB; what the build writes counts too.
+    pub memory_mib: u32,
+    /// What the build directory and `/tmp` may hold, each, in MiB.
+    pub disk_mib: u32,
+    /// Processes and threads at one time.
+    pub processes: u32,
+    /// What is kept of the log, in MiB. More is read and dropped.
+    pub log_mib: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { seconds: 1800, memory_mib: 8192, disk_mib: 4096, processes: 2048, log_mib: 64 }
+    }
+}
+
+/// Why a text is no recipe.
+#[derive(Debug, Error)]
+pub enum RecipeError {
+    /// Not TOML, or not of a recipe's shape; the text says line, column and what was expected.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// Of the right shape, with a value that can't be.
+    #[error("`{field}` {why}")]
+    Value {
+        /// Which one, as a dotted path.
+        field: String,
+        /// What is wrong with it, and what it should be.
+        why: String,
+    },
+    /// Longer than [`Recipe::MAX_BYTES`].
+    #[error("it has {0} bytes; a recipe has at most {max}", max = Recipe::MAX_BYTES)]
+    TooLong(usize),
+}
+
+impl Recipe {
+    /// The longest recipe that is read, in bytes.
+    pub const MAX_BYTES: usize = 1 << 20;
+
+    /// Reads a `reprove.toml`.
+    ///
+    /// # Errors
+    /// See [`RecipeError`].
+    pub fn from_toml(text: &str) -> Result<Self, RecipeError> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(RecipeError::TooLong(text.len()));
+        }
+        let recipe: Self = toml::from_str(text)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Checks what the shape alone can't say. Recipes that come as JSON are checked with it too.
+    ///
+    /// # Errors
+    /// [`RecipeError::Value`], for the first value that can't be.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        let word = |field: &str, text: &str| {
+            let ok = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+            if text.is_empty() || text.len() > 128 || !text.chars().all(ok) || text.starts_with('.') {
+                return Err(value(
+                    field,
+                    "must be 1 to 128 letters, digits, `.`, `_`, `+` or `-`, and not start with `.`",
+                ));
+            }
+            Ok(())
+        };
+        word("package.name", &self.package.name)?;
+        if let Some(version) = &self.package.version {
+            word("package.version", version)?;
+        }
+        if let Source::Directory(directory) = &self.source
+            && directory != "."
+        {
+            inside("source.directory", directory)?;
+        }
+        self.check_build()?;
+        match (&self.outputs.directory, self.outputs.paths.as_slice()) {
+            (None, []) => return Err(value("outputs", "names nothing; give `directory` or `paths`")),
+            (Some(_), [_, ..]) => return Err(value("outputs", "has both `directory` and `paths`; give one of them")),
+            (Some(directory), []) => inside("outputs.directory", directory)?,
+            (None, paths) => paths.iter().try_for_each(|path| inside("outputs.paths", path))?,
+        }
+        self.check_limits()
+    }
+
+    fn check_build(&self) -> Result<(), RecipeError> {
+        if self.build.steps.is_empty() || self.build.steps.iter().any(|step| step.trim().is_empty()) {
+            return Err(value("build.steps", "must have at least one command, and no empty one"));
+        }
+        if self.build.steps.iter().any(|step| step.contains('\0')) {
+            return Err(value("build.steps", "must not hold a NUL"));
+        }
+        for (name, text) in &self.build.env {
+            let ok = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let field = format!("build.env.{name}");
+            if name.is_empty() || !name.chars().all(ok) || name.starts_with(|c: char| c.is_ascii_digit()) {
+                return Err(value(&field, "must be a name of letters, digits and `_`"));
+            }
+            if name == "SOURCE_DATE_EPOCH" {
+                return Err(value(&field, "is set with `build.source-date-epoch`"));
+            }
+            if text.contains('\0') {
+                return Err(value(&field, "must not hold a NUL"));
+            }
+        }
+        if let EpochRule::At(seconds) = self.build.source_date_epoch
+            && seconds > MAX_EPOCH
+        {
+            return Err(value("build.source-date-epoch", "must be at most 253402300799, the end of the year 9999"));
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), RecipeError> {
+        let Limits { seconds, memory_mib, disk_mib, processes, log_mib } = self.limits;
+        for (field, number, least, most) in [
+            ("limits.seconds", seconds, 1, 604_800),
+            ("limits.memory-mib", memory_mib, 16, 16 << 20),
+            ("limits.disk-mib", disk_mib, 1, 16 << 20),
+            ("limits.processes", processes, 4, 4 << 20),
+            ("limits.log-mib", log_mib, 1, 1024),
+        ] {
+            if !(least..=most).contains(&number) {
+                return Err(value(field, &format!("must be from {least} to {most}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
+const MAX_EPOCH: u64 = 253_402_300_799;
+
+fn value(field: &str, why: &str) -> RecipeError {
+    RecipeError::Value { field: field.into(), why: why.into() }
+}
+
+fn inside(field: &str, path: &str) -> Result<(), RecipeError> {
+    match crate::TreePath::new(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(value(field, &format!("must lead below the source: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELLO: &str = r#"
+        [package]
+        name = "hello"
+        [source]
+        directory = "."
+        [build]
+        steps = ["make"]
+        [outputs]
+        paths = ["hello"]
+    "#;
+
+    #[test]
+    fn a_small_recipe_needs_little() {
+        let recipe = Recipe::from_toml(HELLO).unwrap();
+        assert_eq!(recipe.limits, Limits::default());
+        assert_eq!(recipe.build.source_date_epoch, EpochRule::Unset);
+        let json = crate::canonical::to_vec(&recipe).unwrap();
+        assert_eq!(crate::canonical::from_slice::<Recipe>(&json).unwrap(), recipe);
+    }
+
+    #[test]
+    fn an_error_says_where_and_what_was_expected() {
+        let text = HELLO.replace("steps", "stepz");
+        let error = Recipe::from_toml(&text).unwrap_err().to_string();
+        assert!(error.contains("line 7") && error.contains("stepz") && error.contains("expected"), "{error}");
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_refused() {
+        let cases = [
+            ("\"hello\"\n", "\"he llo\"\n", "package.name"),
+            ("[\"make\"]", "[]", "build.steps"),
+            ("[\"make\"]", "[\"make\"]\nenv = { SOURCE_DATE_EPOCH = \"1\" }", "source-date-epoch"),
+            ("[\"make\"]", "[\"make\"]\nenv = { \"A B\" = \"1\" }", "build.env.A B"),
+            ("[\"hello\"]", "[\"../hello\"]", "outputs.paths"),
+            ("paths = [\"hello\"]", "", "outputs"),
+            ("paths = [\"hello\"]", "paths = [\"a\"]\ndirectory = \"b\"", "outputs"),
+            ("directory = \".\"", "directory = \"/etc\"", "source.directory"),
+        ];
+        for (from, to, field) in cases {
+            let text = HELLO.replacen(from, to, 1);
+            assert_ne!(text, HELLO);
+            let error = Recipe::from_toml(&text).unwrap_err().to_string();
+            assert!(error.contains(field), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_bounds_hold_on_both_sides() {
+        let with = |line: &str| Recipe::from_toml(&format!("{HELLO}\n[limits]\n{line}"));
+        for (field, least, most) in [
+            ("seconds", 1, 604_800_u64),
+            ("memory-mib", 16, 16 << 20),
+            ("disk-mib", 1, 16 << 20),
+            ("processes", 4, 4 << 20),
+            ("log-mib", 1, 1024),
+        ] {
+            assert!(with(&format!("{field} = {least}")).is_ok());
+            assert!(with(&format!("{field} = {most}")).is_ok());
+            assert!(with(&format!("{field} = {}", least - 1)).is_err());
+            assert!(with(&format!("{field} = {}", most + 1)).is_err());
+        }
+        let epoch = |n: u64| {
+            Recipe::from_toml(&HELLO.replace("[\"make\"]", &format!("[\"make\"]\nsource-date-epoch = {{ at = {n} }}")))
+        };
+        assert!(epoch(MAX_EPOCH).is_ok());
+        assert!(epoch(MAX_EPOCH + 1).is_err());
+        let long = |n: usize| Recipe::from_toml(&format!("{HELLO}#{}", "x".repeat(n - HELLO.len() - 1)));
+        assert!(long(Recipe::MAX_BYTES).is_ok());
+        assert!(matches!(long(Recipe::MAX_BYTES + 1), Err(RecipeError::TooLong(_))));
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Verdicts: what a comparison came to, and every difference that it found.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DigestSet, Variation};
+
+/// What comparing rebuilds, with each other and with what was published, came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Verdict {
+    /// The word.
+    pub outcome: Outcome,
+    /// Whether the rebuilds' output trees have one digest.
+    pub rebuilds_agree: bool,
+    /// Whether the rebuilt artifact has the published one's digest; `None` where nothing published was compared.
+    pub matches_published: Option<bool>,
+    /// What was made different on purpose between the rebuilds, sorted.
+    pub varied: Vec<Variation>,
+    /// `SOURCE_DATE_EPOCH`: what it was, and where that came from.
+    pub source_date_epoch: EpochUsed,
+    /// Every difference, sorted by place. Empty if and only if the outcome is `reproducible`.
+    pub findings: Vec<Finding>,
+}
+
+/// The word of a verdict. A build that did not finish is called neither: there is no verdict then, only a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every rebuild gave the same bytes, and they are the published ones where any were compared.
+    Reproducible,
+    /// Some did not.
+    Different,
+}
+
+/// `SOURCE_DATE_EPOCH`: what it was for the rebuilds that the verdict is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EpochUsed {
+    /// Seconds since 1970-01-01T00:00:00Z; `None`: not set.
+    pub seconds: Option<u64>,
+    /// Where the value came from.
+    pub origin: EpochOrigin,
+    /// Every value that a search tried, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<EpochAttempt>,
+}
+
+/// Where a value of `SOURCE_DATE_EPOCH` came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpochOrigin {
+    /// The recipe says so.
+    Recipe,
+    /// A search's first try: not set. Nothing was taken from the artifact.
+    SearchUnset,
+    /// Derived from the published artifact: its most common timestamp. It proves nothing about when it was built.
+    PublishedArtifact,
+}
+
+/// One value that a search tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EpochAttempt {
+    /// Seconds since 1970-01-01T00:00:00Z; `None`: not set.
+    pub seconds: Option<u64>,
+    /// Whether the first rebuild with it came out as published, bit for bit.
+    pub matched: bool,
+}
+
+/// One difference: where it is, what it is, and what caused it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Finding {
+    /// Which two things differ.
+    pub between: Between,
+    /// Where: the output's path, and below `!` the member of an archive.
+    pub place: String,
+    /// What it is.
+    pub kind: FindingKind,
+    /// One line for a person.
+    pub summary: String,
+    /// The single differences, at most [`Finding::MAX_DETAILS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Detail>,
+    /// How many single differences there are in all.
+    pub count: u64,
+    /// What caused it, where that was shown and not guessed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
+}
+
+impl Finding {
+    /// How many details one finding keeps.
+    pub const MAX_DETAILS: usize = 1000;
+}
+
+/// Which two things a finding sets side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Between {
+    /// Left: the published artifact. Right: the rebuilt one.
+    PublishedAndRebuilt,
+    /// Left: the first rebuild. Right: the second, under other conditions.
+    Rebuilds,
+    /// Left and right as they were given.
+    Given,
+}
+
+/// What a difference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// A file is on the left alone.
+    OnlyLeft,
+    /// A file is on the right alone.
+    OnlyRight,
+    /// One is a file, the other a directory or a link.
+    Type,
+    /// Permission bits.
+    Mode,
+    /// A symbolic link's target.
+    LinkTarget,
+    /// The bytes of a file.
+    Content,
+    /// Modification times of a zip archive's entries.
+    ZipEntryTimes,
+    /// The order of a zip archive's entries.
+    ZipEntryOrder,
+    /// Permission bits and host system of a zip archive's entries.
+    ZipEntryAttributes,
+    /// How a zip archive's entries are compressed.
+    ZipCompression,
+    /// A zip archive's other structure: extra fields, comments, headers, padding.
+    ZipStructure,
+}
+
+/// One single difference inside a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Detail {
+    /// Where: an entry's name, a byte offset.
+    pub at: String,
+    /// What is there on the left.
+    pub left: String,
+    /// What is there on the right.
+    pub right: String,
+}
+
+/// What was shown to cause a difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
+pub enum Cause {
+    /// Building again with this one condition changed, and nothing else, changed the same place.
+    Varied {
+        /// The condition.
+        variation: Variation,
+        /// Of the build record that shows it.
+        record: DigestSet,
+    },
+    /// Building again with nothing changed on purpose changed the same place: time passing, randomness or a race.
+    Unstable {
+        /// Of the build record that shows it.
+        record: DigestSet,
+    },
+}
