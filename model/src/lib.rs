@@ -26,7 +26,7 @@ pub use path::{InvalidTreePath, LinkTarget, TreePath};
 pub use purl::{InvalidPackageUrl, PackageUrl};
 pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe, RecipeError, Source};
 pub use record::{BuildRecord, Enforced, Exit, Isolation, LogRecord, PeakMemory};
-pub use tree::{Node, Tree, TreeError};
+pub use tree::{Listing, Node, Tree, TreeError};
 pub use verdict::{
     Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Finding, FindingKind, Outcome, Verdict,
 };

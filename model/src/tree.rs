@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{DigestSet, LinkTarget, TreePath};
+use crate::{Digest, DigestSet, LinkTarget, TreePath};
 
 /// One thing in a tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,48 +89,79 @@ impl Tree {
         })
     }
 
-    /// The canonical list that the tree's digest is over.
-    ///
-    /// `reprove tree v1\n`, then for each entry, sorted by path bytes, these fields with nothing between them: the type
-    /// (`f`, `d` or `l`), the permission bits (`u16`; absent for a link), the path, for a file its size (`u64`) and its
-    /// BLAKE3 digest (32 bytes), for a link its target. Paths and targets are a `u32` length and the bytes. All integers
-    /// are little endian.
+    /// The canonical list that the tree's digest is over; see [`Listing`].
     #[must_use]
     pub fn canonical_bytes(&self) -> Vec<u8> {
-        fn text(out: &mut Vec<u8>, bytes: &[u8]) {
-            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            out.extend_from_slice(&length.to_le_bytes());
-            out.extend_from_slice(bytes);
-        }
-        let mut out = b"reprove tree v1\n".to_vec();
+        let mut listing = Listing::default();
         for (path, node) in &self.entries {
             match node {
-                Node::File { mode, size, digest } => {
-                    out.push(b'f');
-                    out.extend_from_slice(&mode.to_le_bytes());
-                    text(&mut out, path.as_bytes());
-                    out.extend_from_slice(&size.to_le_bytes());
-                    out.extend_from_slice(digest.blake3.as_bytes());
-                }
-                Node::Directory { mode } => {
-                    out.push(b'd');
-                    out.extend_from_slice(&mode.to_le_bytes());
-                    text(&mut out, path.as_bytes());
-                }
-                Node::Symlink { target } => {
-                    out.push(b'l');
-                    text(&mut out, path.as_bytes());
-                    text(&mut out, target.as_bytes());
-                }
+                Node::File { mode, size, digest } => listing.file(path, *mode, *size, &digest.blake3),
+                Node::Directory { mode } => listing.directory(path, *mode),
+                Node::Symlink { target } => listing.symlink(path, target),
             }
         }
-        out
+        listing.0
     }
 
     /// The tree's identity: both digests of [`Tree::canonical_bytes`].
     #[must_use]
     pub fn digest(&self) -> DigestSet {
         DigestSet::of(&self.canonical_bytes())
+    }
+}
+
+/// The canonical list of a tree, written entry by entry in the order of path bytes.
+///
+/// `reprove tree v1\n`, then for each entry these fields with nothing between them: the type (`f`, `d` or `l`), the
+/// permission bits (`u16`; absent for a link), the path, for a file its size (`u64`) and its BLAKE3 digest (32 bytes), for
+/// a link its target. Paths and targets are a `u32` length and the bytes. All integers are little endian.
+#[derive(Clone, Debug)]
+pub struct Listing(Vec<u8>);
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self(b"reprove tree v1\n".to_vec())
+    }
+}
+
+impl Listing {
+    /// Adds a regular file.
+    pub fn file(&mut self, path: &TreePath, mode: u16, size: u64, digest: &Digest) {
+        self.head(b'f', Some(mode), path);
+        self.0.extend_from_slice(&size.to_le_bytes());
+        self.0.extend_from_slice(digest.as_bytes());
+    }
+
+    /// Adds a directory.
+    pub fn directory(&mut self, path: &TreePath, mode: u16) {
+        self.head(b'd', Some(mode), path);
+    }
+
+    /// Adds a symbolic link.
+    pub fn symlink(&mut self, path: &TreePath, target: &LinkTarget) {
+        self.head(b'l', None, path);
+        self.text(target.as_bytes());
+    }
+
+    /// Both digests of the list.
+    #[must_use]
+    pub fn digest(&self) -> DigestSet {
+        DigestSet::of(&self.0)
+    }
+
+    fn head(&mut self, kind: u8, mode: Option<u16>, path: &TreePath) {
+        self.0.push(kind);
+        if let Some(mode) = mode {
+            self.0.extend_from_slice(&mode.to_le_bytes());
+        }
+        self.text(path.as_bytes());
+    }
+
+    /// Paths and targets have at most 4095 bytes, so the length always fits.
+    fn text(&mut self, bytes: &[u8]) {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&length.to_le_bytes());
+        self.0.extend_from_slice(bytes);
     }
 }
 

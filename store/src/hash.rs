@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//! BLAKE3 of large files and of whole trees, on all processors.
+
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use reprove_model::{Digest, DigestSet, InvalidTreePath, LinkTarget, Listing, Tree, TreePath};
+use thiserror::Error;
+
+/// Below this many bytes a file is read; from it on it is mapped and hashed by several threads. Mapping a small file costs
+/// more than it saves.
+const MAPPED: u64 = 1 << 20;
+
+/// The BLAKE3 digest of the file at `path`.
+///
+/// # Errors
+/// What the file system says.
+pub fn digest_file(path: &Path) -> io::Result<Digest> {
+    let mut file = fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    if size >= MAPPED {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_mmap_rayon(path)?;
+        return Ok(hasher.finalize().into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+    file.read_to_end(&mut bytes)?;
+    Ok(Digest::of(&bytes))
+}
+
+/// Why a tree on disk could not be digested.
+#[derive(Debug, Error)]
+pub enum HashTreeError {
+    /// The file system said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was being read.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A path that no tree can hold.
+    #[error(transparent)]
+    Path(#[from] InvalidTreePath),
+    /// More entries than a tree may have.
+    #[error("{} has more than {max} entries", .0.display(), max = Tree::MAX_ENTRIES)]
+    TooMany(PathBuf),
+}
+
+/// The digest of the canonical list of everything below the `roots`: pairs of a name in the list and a directory on disk.
+/// Directories for which `skip` says yes are left out. Devices, sockets and pipes are left out too: a build can't read what
+/// is behind them.
+///
+/// # Errors
+/// See [`HashTreeError`].
+pub fn hash_tree(roots: &[(&str, &Path)], skip: &(dyn Fn(&Path) -> bool + Sync)) -> Result<DigestSet, HashTreeError> {
+    enum Hashed {
+        File(Digest),
+        Directory,
+        Link(LinkTarget),
+        Other,
+    }
+    let entries = walk(roots, skip)?;
+    let hashed: Vec<Hashed> = entries
+        .par_iter()
+        .with_min_len(16)
+        .map(|entry| {
+            let fail = |source| HashTreeError::Io { path: entry.on_disk.clone(), source };
+            let kind = entry.metadata.file_type();
+            Ok(if kind.is_file() {
+                Hashed::File(digest_file(&entry.on_disk).map_err(fail)?)
+            } else if kind.is_dir() {
+                Hashed::Directory
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&entry.on_disk).map_err(fail)?;
+                Hashed::Link(LinkTarget::new(target.into_os_string().into_vec())?)
+            } else {
+                Hashed::Other
+            })
+        })
+        .collect::<Result<_, HashTreeError>>()?;
+    let mut listing = Listing::default();
+    for (Entry { path, metadata, .. }, hashed) in entries.iter().zip(hashed) {
+        match hashed {
+            Hashed::File(digest) => listing.file(path, permission_bits(metadata), metadata.len(), &digest),
+            Hashed::Directory => listing.directory(path, permission_bits(metadata)),
+            Hashed::Link(target) => listing.symlink(path, &target),
+            Hashed::Other => {}
+        }
+    }
+    Ok(listing.digest())
+}
+
+/// A digest over the paths and the inode data (number, size, times of change) of what [`hash_tree`] would read. While it
+/// stays the same, so does what it was taken of: the kernel sets an inode's change time at every write.
+///
+/// Also gives the newest change time, in seconds since 1970: what changed in the last two seconds may change again unseen.
+///
+/// # Errors
+/// See [`HashTreeError`].
+pub fn stat_fingerprint(
+    roots: &[(&str, &Path)],
+    skip: &(dyn Fn(&Path) -> bool + Sync),
+) -> Result<(Digest, i64), HashTreeError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut newest = i64::MIN;
+    for Entry { path, metadata: m, .. } in walk(roots, skip)? {
+        hasher.update(&(path.as_bytes().len() as u64).to_le_bytes());
+        hasher.update(path.as_bytes());
+        for number in [m.dev(), m.ino(), m.size(), u64::from(m.mode())] {
+            hasher.update(&number.to_le_bytes());
+        }
+        for number in [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()] {
+            hasher.update(&number.to_le_bytes());
+        }
+        newest = newest.max(m.ctime());
+    }
+    Ok((hasher.finalize().into(), newest))
+}
+
+struct Entry {
+    path: TreePath,
+    on_disk: PathBuf,
+    metadata: Metadata,
+}
+
+/// Everything below the roots and the roots themselves, sorted by path bytes.
+fn walk(roots: &[(&str, &Path)], skip: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Entry>, HashTreeError> {
+    let mut all = Vec::new();
+    for (name, root) in roots {
+        let name = TreePath::new(*name)?;
+        let metadata = fs::symlink_metadata(root).map_err(|source| io_error(root, source))?;
+        let is_dir = metadata.is_dir();
+        all.push(Entry { path: name.clone(), on_disk: root.to_path_buf(), metadata });
+        if is_dir {
+            all.append(&mut below(&name, root, skip)?);
+        }
+        if all.len() > Tree::MAX_ENTRIES {
+            return Err(HashTreeError::TooMany(root.to_path_buf()));
+        }
+    }
+    all.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(all)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the caller sorts what all directories hold together")]
+fn below(
+    path: &TreePath,
+    directory: &Path,
+    skip: &(dyn Fn(&Path) -> bool + Sync),
+) -> Result<Vec<Entry>, HashTreeError> {
+    let names: Vec<OsString> = fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| entry.map(|e| e.file_name())).collect())
+        .map_err(|source| io_error(directory, source))?;
+    let nested: Vec<Vec<Entry>> = names
+        .into_par_iter()
+        .map(|name| {
+            let on_disk = directory.join(&name);
+            if skip(&on_disk) {
+                return Ok(Vec::new());
+            }
+            let path = path.join(name.as_bytes())?;
+            let metadata = fs::symlink_metadata(&on_disk).map_err(|source| io_error(&on_disk, source))?;
+            let mut entries = if metadata.is_dir() { below(&path, &on_disk, skip)? } else { Vec::new() };
+            entries.push(Entry { path, on_disk, metadata });
+            Ok(entries)
+        })
+        .collect::<Result<_, HashTreeError>>()?;
+    Ok(nested.into_iter().flatten().collect())
+}
+
+fn io_error(path: &Path, source: io::Error) -> HashTreeError {
+    HashTreeError::Io { path: path.to_owned(), source }
+}
+
+fn permission_bits(metadata: &Metadata) -> u16 {
+    u16::try_from(metadata.mode() & 0o7777).unwrap_or(0o7777)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::{IngestLimits, Store};
+
+    fn sample() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("t/sub")).unwrap();
+        fs::write(dir.path().join("t/sub/b"), vec![7; 3 << 20]).unwrap();
+        fs::write(dir.path().join("t/a"), "a").unwrap();
+        std::os::unix::fs::symlink("sub/b", dir.path().join("t/link")).unwrap();
+        dir
+    }
+
+    /// Hashing a tree where it lies and taking it into a store are two ways to one digest.
+    #[test]
+    fn a_tree_on_disk_has_the_digest_of_the_tree_in_the_store() {
+        let dir = sample();
+        let here = hash_tree(&[("t", &dir.path().join("t"))], &|_| false).unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let whole = tempfile::tempdir().unwrap();
+        fs::rename(dir.path().join("t"), whole.path().join("t")).unwrap();
+        let tree = store.add_tree(whole.path(), IngestLimits::default(), &|_| false).unwrap();
+        assert_eq!(tree.digest(), here);
+    }
+
+    #[test]
+    fn a_fingerprint_changes_with_content_mode_and_name() {
+        let dir = sample();
+        let root = dir.path().join("t");
+        let print = || stat_fingerprint(&[("t", &root)], &|_| false).unwrap().0;
+        let mut seen = vec![print()];
+        assert_eq!(print(), seen[0]);
+        fs::write(root.join("a"), "bb").unwrap();
+        seen.push(print());
+        fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o600)).unwrap();
+        seen.push(print());
+        fs::rename(root.join("a"), root.join("c")).unwrap();
+        seen.push(print());
+        assert_eq!(seen.iter().collect::<std::collections::BTreeSet<_>>().len(), seen.len());
+    }
+
+    #[test]
+    fn what_is_skipped_is_not_in_the_digest() {
+        let dir = sample();
+        let root = dir.path().join("t");
+        let without = hash_tree(&[("t", &root)], &|p| p.ends_with("sub")).unwrap();
+        fs::remove_dir_all(root.join("sub")).unwrap();
+        assert_eq!(hash_tree(&[("t", &root)], &|_| false).unwrap(), without);
+    }
+
+    #[test]
+    fn a_mapped_file_has_the_digest_of_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        for size in [0, 1, MAPPED - 1, MAPPED, MAPPED + 1] {
+            let bytes = vec![3; usize::try_from(size).unwrap()];
+            let path = dir.path().join("f");
+            fs::write(&path, &bytes).unwrap();
+            assert_eq!(digest_file(&path).unwrap(), Digest::of(&bytes));
+        }
+    }
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Source archives: tar, alone or in gzip or zstd, into the store, without its one top directory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _};
+
+use reprove_model::{Digest, InvalidTreePath, LinkTarget, Node, TreePath};
+use thiserror::Error;
+
+use crate::{Store, StoreError};
+
+/// What an archive may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct UnpackLimits {
+    /// Entries of any kind.
+    pub entries: usize,
+    /// The whole archive once expanded, headers and padding included, in bytes.
+    pub bytes: u64,
+}
+
+impl Default for UnpackLimits {
+    fn default() -> Self {
+        Self { entries: 500_000, bytes: 16 << 30 }
+    }
+}
+
+/// An unpacked archive: what is in it, with the modification times that it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// By path below the archive's top directory; every entry's directory is one too.
+    pub entries: BTreeMap<TreePath, UnpackedEntry>,
+}
+
+/// One thing of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnpackedEntry {
+    /// What it is. Permission bits are those that `tar` gives an ordinary user with the umask 022.
+    pub node: Node,
+    /// Its modification time, in seconds since 1970-01-01T00:00:00Z.
+    pub modified: u64,
+}
+
+/// Why an archive could not be unpacked.
+#[derive(Debug, Error)]
+pub enum UnpackError {
+    /// It is damaged, or no tar archive.
+    #[error("the archive can't be read as tar, gzip or zstd: {0}")]
+    Archive(io::Error),
+    /// It has an entry that leads out of it, or whose name no tree can hold.
+    #[error("the archive has a bad name in it: {0}")]
+    Path(#[from] InvalidTreePath),
+    /// It does not have one top directory.
+    #[error("the archive must have one directory at its top and everything in it; it also has {0:?}")]
+    Top(String),
+    /// It has an entry that is neither a file, a directory nor a link.
+    #[error("the archive has {0:?}, which is neither a file, a directory nor a link")]
+    Special(String),
+    /// It has a hard link to something that is not before it in the archive.
+    #[error("the archive has a hard link {0} to {1:?}, which is not a file before it")]
+    HardLink(TreePath, String),
+    /// It has a file where a directory has to be.
+    #[error("the archive has {0} both as a file and as a directory")]
+    Both(TreePath),
+    /// One of [`UnpackLimits`].
+    #[error("the archive has more than {most} {what}; it is not unpacked")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// The most.
+        most: u64,
+    },
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Unpacks the archive that is the blob of `digest`; its files become blobs.
+    ///
+    /// # Errors
+    /// See [`UnpackError`].
+    pub fn unpack(&self, digest: &Digest, limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
+        let file = self.open_blob(digest)?;
+        let stream = decompress(file).map_err(UnpackError::Archive)?;
+        let mut archive = tar::Archive::new(Bounded { inner: stream, left: limits.bytes, most: limits.bytes });
+        let mut unpack = Unpack { store: self, entries: BTreeMap::new(), top: None };
+        for (count, entry) in archive.entries().map_err(read_error)?.enumerate() {
+            if count >= limits.entries {
+                return Err(UnpackError::Limit { what: "entries", most: limits.entries as u64 });
+            }
+            unpack.entry(entry.map_err(read_error)?)?;
+        }
+        // The rest holds the compression's own check sum.
+        io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(read_error)?;
+        unpack.finish()
+    }
+}
+
+fn decompress(file: File) -> io::Result<Box<dyn Read>> {
+    let mut file = BufReader::new(file);
+    let mut magic = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut magic)?;
+    file.rewind()?;
+    Ok(match magic.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::with_buffer(file)?),
+        _ => Box::new(file),
+    })
+}
+
+/// Ends with an error, not with an end of file, once more than `left` bytes come.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+    most: u64,
+}
+
+/// How [`Bounded`]'s error is told from others on its way through the `tar` crate.
+#[derive(Debug, Error)]
+#[error("more than {0} bytes")]
+struct PastBound(u64);
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| io::Error::other(PastBound(self.most)))?;
+        Ok(n)
+    }
+}
+
+fn read_error(error: io::Error) -> UnpackError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.get_ref().map(|e| e as _);
+    while let Some(e) = cause {
+        if let Some(PastBound(most)) = e.downcast_ref::<PastBound>() {
+            return UnpackError::Limit { what: "bytes once expanded", most: *most };
+        }
+        let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|e| e as _);
+        cause = inner.or_else(|| e.source());
+    }
+    UnpackError::Archive(error)
+}
+
+struct Unpack<'a> {
+    store: &'a Store,
+    entries: BTreeMap<TreePath, UnpackedEntry>,
+    top: Option<Vec<u8>>,
+}
+
+impl Unpack<'_> {
+    fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> Result<(), UnpackError> {
+        use tar::EntryType as Type;
+        let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let kind = entry.header().entry_type();
+        if matches!(kind, Type::XGlobalHeader) {
+            return Ok(());
+        }
+        let modified = entry.header().mtime().map_err(UnpackError::Archive)?;
+        let mode = u16::try_from(entry.header().mode().map_err(UnpackError::Archive)? & 0o755).unwrap_or(0o755);
+        let Some(path) = self.below_top(&entry.path_bytes(), kind.is_dir())? else {
+            return Ok(());
+        };
+        let node = match kind {
+            Type::Directory => Node::Directory { mode: mode | 0o700 },
+            Type::Regular | Type::Continuous | Type::GNUSparse => {
+                let mut failed = None;
+                let added = self.store.add_reader(&mut Remember { inner: &mut entry, failed: &mut failed });
+                if let Some(error) = failed {
+                    return Err(read_error(error));
+                }
+                let (digest, size) = added?;
+                Node::File { mode: mode | 0o400, size, digest }
+            }
+            Type::Symlink => Node::Symlink { target: LinkTarget::new(link_name(&entry)?)? },
+            Type::Link => self.hard_link(&path, &link_name(&entry)?)?,
+            _ => return Err(UnpackError::Special(shown)),
+        };
+        self.entries.insert(path, UnpackedEntry { node, modified });
+        Ok(())
+    }
+
+    fn hard_link(&mut self, path: &TreePath, target: &[u8]) -> Result<Node, UnpackError> {
+        let shown = || UnpackError::HardLink(path.clone(), String::from_utf8_lossy(target).into_owned());
+        let target = self.below_top(target, false)?.ok_or_else(shown)?;
+        match self.entries.get(&target) {
+            Some(UnpackedEntry { node: node @ Node::File { .. }, .. }) => Ok(node.clone()),
+            _ => Err(shown()),
+        }
+    }
+
+    /// The path without the archive's one top directory; `None` for that directory itself.
+    fn below_top(&mut self, path: &[u8], is_dir: bool) -> Result<Option<TreePath>, UnpackError> {
+        let shown = || UnpackError::Top(String::from_utf8_lossy(path).into_owned());
+        let mut trimmed = path;
+        while let Some(rest) = trimmed.strip_prefix(b"./") {
+            trimmed = rest;
+        }
+        if is_dir {
+            trimmed = trimmed.strip_suffix(b"/").unwrap_or(trimmed);
+            if trimmed.is_empty() || trimmed == b"." {
+                return Ok(None);
+            }
+        }
+        let path = TreePath::new(trimmed)?;
+        let bytes = path.as_bytes();
+        let slash = bytes.iter().position(|&b| b == b'/');
+        let top = slash.map_or(bytes, |at| bytes.get(..at).unwrap_or(bytes));
+        if self.top.get_or_insert_with(|| top.to_vec()) != top || (slash.is_none() && !is_dir) {
+            return Err(shown());
+        }
+        slash.and_then(|at| bytes.get(at + 1..)).map(TreePath::new).transpose().map_err(Into::into)
+    }
+
+    /// Adds the directories that the archive only implies, as `tar` does.
+    fn finish(mut self) -> Result<Unpacked, UnpackError> {
+        let paths: Vec<TreePath> = self.entries.keys().cloned().collect();
+        for path in paths {
+            let mut parent = path.parent();
+            while let Some(directory) = parent {
+                let entry = self
+                    .entries
+                    .entry(directory.clone())
+                    .or_insert(UnpackedEntry { node: Node::Directory { mode: 0o755 }, modified: 0 });
+                if !matches!(entry.node, Node::Directory { .. }) {
+                    return Err(UnpackError::Both(directory));
+                }
+                parent = directory.parent();
+            }
+        }
+        Ok(Unpacked { entries: self.entries })
+    }
+}
+
+/// Keeps a read error, which the store can't tell from a write error.
+struct Remember<'a, R> {
+    inner: R,
+    failed: &'a mut Option<io::Error>,
+}
+
+impl<R: Read> Read for Remember<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).map_err(|error| {
+            let again = io::Error::new(error.kind(), error.to_string());
+            *self.failed = Some(error);
+            again
+        })
+    }
+}
+
+fn link_name<R: Read>(entry: &tar::Entry<'_, R>) -> Result<Vec<u8>, UnpackError> {
+    let name = entry.link_name_bytes();
+    Ok(name.map(|name| name.into_owned()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    type Adder<'a> = &'a dyn Fn(&mut tar::Builder<Vec<u8>>);
+
+    fn tar_with(add: Adder<'_>) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        add(&mut builder);
+        builder.into_inner().unwrap()
+    }
+
+    fn add(builder: &mut tar::Builder<Vec<u8>>, name: &str, kind: tar::EntryType, link: &str, content: &[u8]) {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(0o4777);
+        header.set_mtime(1_600_000_000);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        builder.append(&header, content).unwrap();
+    }
+
+    fn unpack_with(bytes: &[u8], limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (digest, _) = store.add_bytes(bytes).unwrap();
+        store.unpack(&digest.blake3, limits)
+    }
+
+    fn unpack(bytes: &[u8]) -> Result<Unpacked, UnpackError> {
+        unpack_with(bytes, UnpackLimits::default())
+    }
+
+    fn sample() -> Vec<u8> {
+        tar_with(&|b| {
+            add(b, "p-1/", tar::EntryType::Directory, "", b"");
+            add(b, "p-1/sub/file", tar::EntryType::Regular, "", b"hello");
+            add(b, "p-1/hard", tar::EntryType::Link, "p-1/sub/file", b"");
+            add(b, "./p-1/soft", tar::EntryType::Symlink, "../../etc", b"");
+        })
+    }
+
+    #[test]
+    fn every_compression_gives_the_same() {
+        let plain = sample();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&plain).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+        let unpacked = unpack(&plain).unwrap();
+        assert_eq!(unpack(&gzip).unwrap(), unpacked);
+        assert_eq!(unpack(&zstd).unwrap(), unpacked);
+        let names: Vec<_> = unpacked.entries.keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["hard", "soft", "sub", "sub/file"]);
+        let file = &unpacked.entries[&TreePath::new("sub/file").unwrap()];
+        assert_eq!(file.modified, 1_600_000_000);
+        assert!(
+            matches!(file.node, Node::File { mode: 0o755, size: 5, .. }),
+            "set-id and write bits must go: {file:?}"
+        );
+    }
+
+    #[test]
+    fn what_leads_out_is_refused() {
+        for name in ["../x", "/etc/x", "p-1/../../x", "p-1//x", ""] {
+            let bytes = tar_with(&|b| add(b, name, tar::EntryType::Regular, "", b"x"));
+            assert!(matches!(unpack(&bytes), Err(UnpackError::Path(_))), "{name}");
+        }
+        for (name, other) in [("a/x", "b/x"), ("a/x", "y")] {
+            let bytes = tar_with(&|b| {
+                add(b, name, tar::EntryType::Regular, "", b"x");
+                add(b, other, tar::EntryType::Regular, "", b"x");
+            });
+            assert!(matches!(unpack(&bytes), Err(UnpackError::Top(_))), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        for kind in [tar::EntryType::Char, tar::EntryType::Block, tar::EntryType::Fifo] {
+            let bytes = tar_with(&|b| add(b, "p/x", kind, "", b""));
+            assert!(matches!(unpack(&bytes), Err(UnpackError::Special(_))));
+        }
+        let dangling = tar_with(&|b| add(b, "p/x", tar::EntryType::Link, "p/none", b""));
+        assert!(matches!(unpack(&dangling), Err(UnpackError::HardLink(..))));
+        let both = tar_with(&|b| {
+            add(b, "p/x", tar::EntryType::Symlink, "/etc", b"");
+            add(b, "p/x/passwd", tar::EntryType::Regular, "", b"x");
+        });
+        assert!(matches!(unpack(&both), Err(UnpackError::Both(_))));
+    }
+
+    #[test]
+    fn the_bounds_hold_on_both_sides() {
+        let bytes = sample();
+        let exact = UnpackLimits { entries: 4, bytes: bytes.len() as u64 };
+        assert!(unpack_with(&bytes, exact).is_ok());
+        let few = unpack_with(&bytes, UnpackLimits { entries: 3, ..exact });
+        assert!(matches!(few, Err(UnpackError::Limit { what: "entries", .. })));
+        let short = unpack_with(&bytes, UnpackLimits { bytes: 2048, ..exact });
+        assert!(matches!(short, Err(UnpackError::Limit { what: "bytes once expanded", .. })), "{short:?}");
+    }
+
+    #[test]
+    fn a_torn_archive_is_refused() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&sample()).unwrap();
+        let gzip = gzip.finish().unwrap();
+        for end in [1, gzip.len() / 2, gzip.len() - 1] {
+            assert!(unpack(&gzip[..end]).is_err(), "{end}");
+        }
+        assert!(unpack(b"not a tar archive at all, but long enough to be looked at").is_err());
+    }
+}
