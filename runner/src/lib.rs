@@ -1,2 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Locked inputs to build records, in isolation.
+//! Locked inputs to build records, in isolation. Knows no network.
+//!
+//! [`Runner::build`] runs one build and gives its [`BuildRecord`]. Isolation needs a process with one thread, so the runner
+//! starts this program again as a helper: whoever links this crate calls [`helper_main`] before anything else.
+//!
+//! ```text
+//! reprove ──starts──▶ helper ──clone──▶ init (PID 1 inside: mounts, writes the source, waits) ──▶ steps
+//!    ▲  ▲                                │
+//!    │  └────── build's output ──────────┤
+//!    └───── control: outcome, directory ─┘
+//! ```
+//!
+//! [`BuildRecord`]: reprove_model::BuildRecord
+
+mod namespaces;
+mod record;
+mod source;
+mod sys;
+
+pub use namespaces::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main};
+pub use record::{BuildRequest, Built, RunError, Runner};
+pub use source::{SourceError, SourceFile, SourceFiles};
+
+/// The first argument with which this program starts itself as a helper.
+pub const HELPER_ARGUMENT: &str = "__reprove-sandbox";

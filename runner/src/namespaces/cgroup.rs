@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A control group for one build: limits of memory and processes, the peak of memory, and an end for all in it.
+//!
+//! Version 1 and version 2 hierarchies are used as they are found, also both at once, each for what it has.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reprove_model::Limits;
+
+/// The groups of one build, one in each hierarchy that is of use. Ended and removed with the value.
+#[derive(Debug)]
+pub(super) struct Cgroup {
+    memory: Option<Group>,
+    processes: Option<Group>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    path: PathBuf,
+    version: Version,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Cgroup {
+    /// Makes the groups that this machine lets this user make; what can't be limited is left unlimited, and
+    /// [`Cgroup::limits_memory`] and [`Cgroup::limits_processes`] say so.
+    pub(super) fn new(limits: &Limits) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let name = name();
+        let bytes = u64::from(limits.memory_mib) << 20;
+        let memory = parent("memory", &mounts, &own).and_then(|group| {
+            let group = group.child(&name)?;
+            match group.version {
+                Version::One => {
+                    let set = group.write("memory.limit_in_bytes", bytes);
+                    // Swap is not counted on every kernel; where it is, it is part of the limit.
+                    let _ = group.write("memory.memsw.limit_in_bytes", bytes);
+                    group.if_ok(set)
+                }
+                Version::Two => {
+                    let set = group.write("memory.max", bytes);
+                    let _ = group.write("memory.swap.max", 0);
+                    let _ = group.write("memory.oom.group", 1);
+                    group.if_ok(set)
+                }
+            }
+        });
+        let processes = parent("pids", &mounts, &own).and_then(|group| {
+            let group = group.child(&name)?;
+            // The helper and the first process are in it as well.
+            let set = group.write("pids.max", u64::from(limits.processes) + 2);
+            group.if_ok(set)
+        });
+        Self { memory, processes }
+    }
+
+    /// Puts a process, and so all that it will start, into the groups.
+    pub(super) fn add(&self, pid: u32) -> io::Result<()> {
+        self.groups().try_for_each(|group| group.write("cgroup.procs", u64::from(pid)))
+    }
+
+    pub(super) fn limits_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    pub(super) fn limits_processes(&self) -> bool {
+        self.processes.is_some()
+    }
+
+    /// The most memory that the group held at one time, in bytes.
+    pub(super) fn peak_memory(&self) -> Option<u64> {
+        let group = self.memory.as_ref()?;
+        let file = match group.version {
+            Version::One => "memory.max_usage_in_bytes",
+            Version::Two => "memory.peak",
+        };
+        group.read(file)?.trim().parse().ok()
+    }
+
+    /// Whether the kernel ended something in the group for want of memory.
+    pub(super) fn ran_out_of_memory(&self) -> bool {
+        let Some(group) = &self.memory else { return false };
+        let file = match group.version {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        };
+        let text = group.read(file).unwrap_or_default();
+        text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        let processes = self.processes.as_ref().filter(|group| self.memory.as_ref() != Some(group));
+        self.memory.iter().chain(processes)
+    }
+}
+
+impl Drop for Cgroup {
+    /// Ends whatever is in the groups, and removes them.
+    fn drop(&mut self) {
+        let until = Instant::now() + Duration::from_secs(5);
+        for group in self.groups() {
+            while fs::remove_dir(&group.path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound) {
+                for pid in group.read("cgroup.procs").unwrap_or_default().lines().filter_map(|line| line.parse().ok()) {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+                if Instant::now() > until {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+impl Group {
+    /// The group `name` in this one. It may be there already where two controllers share a hierarchy.
+    fn child(&self, name: &str) -> Option<Self> {
+        remove_abandoned(&self.path);
+        let path = self.path.join(name);
+        match fs::create_dir(&path) {
+            Ok(()) => Some(Self { path, version: self.version }),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Some(Self { path, version: self.version }),
+            Err(_) => None,
+        }
+    }
+
+    /// The group where `set` went well; else it is removed again.
+    fn if_ok(self, set: io::Result<()>) -> Option<Self> {
+        if set.is_err() {
+            let _ = fs::remove_dir(&self.path);
+        }
+        set.is_ok().then_some(self)
+    }
+
+    fn write(&self, file: &str, number: u64) -> io::Result<()> {
+        fs::write(self.path.join(file), number.to_string())
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.path.join(file)).ok()
+    }
+}
+
+const PREFIX: &str = "reprove-";
+
+fn name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Removes the groups of runners that are gone. Only empty ones can be removed.
+#[expect(clippy::disallowed_methods, reason = "the order in which leftovers are removed shows nowhere")]
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// The group to make groups in, for `controller`: this process's own in version 1, the root of version 2 (whose inner
+/// groups may hold no process beside groups).
+fn parent(controller: &str, mounts: &str, own: &str) -> Option<Group> {
+    let mount_of = |wanted: &dyn Fn(&str, &str) -> bool| {
+        mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            let (path, kind, options) = (fields.next()?, fields.next()?, fields.next()?);
+            wanted(kind, options).then(|| PathBuf::from(path))
+        })
+    };
+    let version_1 =
+        mount_of(&|kind, options| kind == "cgroup" && options.split(',').any(|option| option == controller));
+    if let Some(mount) = version_1 {
+        let path = own.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (fields.next()?, fields.next()?);
+            controllers.split(',').any(|name| name == controller).then(|| path.trim_start_matches('/').to_owned())
+        })?;
+        return Some(Group { path: mount.join(path), version: Version::One });
+    }
+    let mount = mount_of(&|kind, _| kind == "cgroup2")?;
+    let group = Group { path: mount, version: Version::Two };
+    let has = |group: &Group| {
+        let list = group.read("cgroup.subtree_control").unwrap_or_default();
+        list.split_whitespace().any(|name| name == controller)
+    };
+    if !has(&group) {
+        let _ = fs::write(group.path.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
+    has(&group).then_some(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0\n\
+                          cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0\n\
+                          cgroup2 /nowhere/unified cgroup2 rw 0 0\n";
+
+    #[test]
+    fn version_1_groups_are_made_in_the_process_s_own() {
+        let own = "4:memory:/some/group\n2:cpu,cpuacct:/\n0::/\n";
+        let group = parent("memory", HYBRID, own).unwrap();
+        assert_eq!(group, Group { path: "/sys/fs/cgroup/memory/some/group".into(), version: Version::One });
+        assert_eq!(parent("cpu", HYBRID, own).unwrap().path, Path::new("/sys/fs/cgroup/cpu,cpuacct/"));
+    }
+
+    #[test]
+    fn a_controller_that_nobody_has_is_not_used() {
+        assert_eq!(parent("pids", HYBRID, "0::/\n"), None);
+        assert_eq!(parent("pids", "", ""), None);
+    }
+}

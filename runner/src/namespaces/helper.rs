@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The helper: a process with one thread that forks into the namespaces and waits.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::process::ExitCode;
+
+use nix::sched::CloneFlags;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, getppid, setsid};
+
+use super::init;
+use super::protocol::{INSIDE_ID, MAX_REPORT, Report, Spec};
+use crate::sys::{Fork, fork_into};
+
+/// The helper's whole life. Call it, and exit with what it gives, before anything else where the program's first argument
+/// is [`crate::HELPER_ARGUMENT`].
+///
+/// Standard input is the specification, standard output the control socket, standard error the build's log.
+#[must_use]
+pub fn helper_main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What could not be done, and why.
+pub(super) struct Failure {
+    doing: String,
+    source: io::Error,
+}
+
+impl Failure {
+    /// For `map_err`: what was being done.
+    pub(super) fn at<E: Into<io::Error>>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let doing = doing.into();
+        move |source| Self { doing, source: source.into() }
+    }
+
+    /// Tells the runner. Where even that fails, the runner sees the socket closed.
+    pub(super) fn report(self) {
+        let errno = self.source.raw_os_error().unwrap_or(0);
+        let why: String = self.source.to_string().chars().take(2000).collect();
+        let doing = self.doing.chars().take(2000).collect();
+        let _ = send(&Report::Failed { doing, errno, why }, None);
+    }
+}
+
+/// Sends a report, with a descriptor where there is one.
+pub(super) fn send(report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let bytes = serde_json::to_vec(report)?;
+    if bytes.len() > MAX_REPORT {
+        return Err(io::Error::other("the report is too long"));
+    }
+    let descriptors: Vec<_> = descriptor.iter().map(|fd| fd.as_raw_fd()).collect();
+    let messages = [ControlMessage::ScmRights(&descriptors)];
+    let messages = if descriptors.is_empty() { &messages[..0] } else { &messages[..] };
+    let socket = io::stdout();
+    sendmsg::<()>(socket.as_fd().as_raw_fd(), &[io::IoSlice::new(&bytes)], messages, MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
+}
+
+/// All of the namespaces that a build has of its own.
+pub(super) const NAMESPACES: [(CloneFlags, &str); 7] = [
+    (CloneFlags::CLONE_NEWCGROUP, "cgroup"),
+    (CloneFlags::CLONE_NEWIPC, "ipc"),
+    (CloneFlags::CLONE_NEWNS, "mount"),
+    (CloneFlags::CLONE_NEWNET, "net"),
+    (CloneFlags::CLONE_NEWPID, "pid"),
+    (CloneFlags::CLONE_NEWUSER, "user"),
+    (CloneFlags::CLONE_NEWUTS, "uts"),
+];
+
+fn run() -> Result<(), Failure> {
+    let runner = getppid();
+    die_with(runner)?;
+    // Not before the runner has put this process into its control group.
+    recv(io::stdout().as_fd().as_raw_fd(), &mut [0], MsgFlags::empty())
+        .map_err(Failure::at("waiting for the runner"))?;
+    let mut json = Vec::new();
+    io::stdin().read_to_end(&mut json).map_err(Failure::at("reading the specification"))?;
+    let spec: Spec = serde_json::from_slice(&json).map_err(Failure::at("reading the specification"))?;
+    setsid().map_err(Failure::at("starting a session"))?;
+    let (wait, go) = io::pipe().map_err(Failure::at("making a pipe"))?;
+    let flags = NAMESPACES.iter().fold(CloneFlags::empty(), |all, (flag, _)| all | *flag);
+    match fork_into(flags).map_err(Failure::at("making the namespaces"))? {
+        Fork::Child => {
+            drop(go);
+            if let Err(failure) = init::main(&spec, wait) {
+                failure.report();
+                std::process::exit(1);
+            }
+            std::process::exit(0)
+        }
+        Fork::Parent(pid) => {
+            drop(wait);
+            let mapped = map_ids(pid, spec.outside_id);
+            if mapped.is_ok() {
+                send(&Report::Started { pid: pid.as_raw() }, None).map_err(Failure::at("reporting"))?;
+                init::release(go).map_err(Failure::at("releasing the first process"))?;
+            } else {
+                // Closed without a word, the pipe ends the first process.
+                drop(go);
+            }
+            let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
+            mapped.and(ended.map(drop))
+        }
+    }
+}
+
+/// Has the kernel kill this process when its parent is gone.
+fn die_with(parent: Pid) -> Result<(), Failure> {
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at("tying the helper to the runner"))?;
+    if getppid() == parent {
+        return Ok(());
+    }
+    Err(Failure { doing: "tying the helper to the runner".into(), source: io::Error::other("the runner is gone") })
+}
+
+/// Makes one user and one group outside the one of each inside. No other id of the machine means anything inside.
+fn map_ids(pid: Pid, outside_id: u32) -> Result<(), Failure> {
+    let write = |file: &str, text: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        fs::write(&path, text).map_err(Failure::at(format!("writing {text:?} to /proc/PID/{file}")))
+    };
+    let groups = if nix::unistd::geteuid().is_root() { outside_id } else { nix::unistd::getegid().as_raw() };
+    write("setgroups", "deny")?;
+    write("uid_map", &format!("{INSIDE_ID} {outside_id} 1"))?;
+    write("gid_map", &format!("{INSIDE_ID} {groups} 1"))
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The first process inside: makes the root filesystem, gives up every power, runs the steps, ends what they left.
+
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Gid, Pid, Uid, sethostname, setresgid, setresuid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use super::helper::{Failure, send};
+use super::populate::populate;
+use super::protocol::{End, INSIDE_ID, Report, Spec};
+use super::rootfs::{Sources, enter};
+use crate::sys::close_on_exec_from;
+
+/// Lets the first process go on.
+pub(super) fn release(mut go: PipeWriter) -> io::Result<()> {
+    go.write_all(b"!")
+}
+
+/// The first process's whole life.
+pub(super) fn main(spec: &Spec, mut wait: PipeReader) -> Result<(), Failure> {
+    wait.read_exact(&mut [0]).map_err(Failure::at("waiting for the user mapping"))?;
+    let sources = Sources::open(spec)?;
+    become_build_user()?;
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at("tying the build to the helper"))?;
+    umask(Mode::from_bits_truncate(0o022));
+    let blobs = enter(spec, sources)?;
+    sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
+    let source = Path::new(&spec.build_path).join("source");
+    populate(&source, &spec.source, blobs).map_err(Failure::at("writing the source into the build directory"))?;
+    limit(spec.processors)?;
+    give_up_power()?;
+    close_on_exec_from(3).map_err(Failure::at("closing descriptors"))?;
+
+    let started = Instant::now();
+    let end = run_steps(spec, &source)?;
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    end_everything();
+    let directory = File::open(&source).map_err(Failure::at("opening the source folder"))?;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::at("reading the resource usage"))?;
+    let largest_process_bytes = u64::try_from(usage.max_rss()).unwrap_or(0).saturating_mul(1024);
+    send(&Report::Ended { end, duration_ms, largest_process_bytes }, Some(directory.as_fd()))
+        .map_err(Failure::at("reporting the end"))
+}
+
+/// Changes to the one user that is mapped, keeping the powers over the new namespaces for now.
+fn become_build_user() -> Result<(), Failure> {
+    let (user, group) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));
+    prctl::set_keepcaps(true).map_err(Failure::at("keeping capabilities"))?;
+    setresgid(group, group, group).map_err(Failure::at("changing the group"))?;
+    setresuid(user, user, user).map_err(Failure::at("changing the user"))?;
+    let all = rustix::thread::capabilities(None).map_err(Failure::at("reading capabilities"))?;
+    let sets = CapabilitySets { effective: all.permitted, ..all };
+    rustix::thread::set_capabilities(None, sets).map_err(Failure::at("keeping capabilities"))
+}
+
+/// Fixes the processors and resource limits that the build sees.
+fn limit(processors: u32) -> Result<(), Failure> {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).map_err(Failure::at("reading the processors"))?;
+    let mut given = CpuSet::new();
+    let usable = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false));
+    for cpu in usable.take(usize::try_from(processors).unwrap_or(usize::MAX)) {
+        given.set(cpu).map_err(Failure::at("choosing processors"))?;
+    }
+    sched_setaffinity(this, &given).map_err(Failure::at("choosing processors"))?;
+    for (resource, soft, most) in [
+        (Resource::RLIMIT_CORE, 0, 0),
+        (Resource::RLIMIT_NOFILE, 4096, 65_536),
+        (Resource::RLIMIT_STACK, 8 << 20, u64::MAX),
+    ] {
+        let (_, hard) = getrlimit(resource).map_err(Failure::at("reading resource limits"))?;
+        let hard = hard.min(most);
+        setrlimit(resource, hard.min(soft), hard).map_err(Failure::at("setting resource limits"))?;
+    }
+    Ok(())
+}
+
+/// From here on this process and all that it starts can do nothing that a user can't, and can't be looked into.
+fn give_up_power() -> Result<(), Failure> {
+    let doing = "dropping capabilities";
+    for capability in CapabilitySet::all() {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(e) => return Err(Failure::at(doing)(e)),
+        }
+    }
+    rustix::thread::clear_ambient_capability_set().map_err(Failure::at(doing))?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, sets).map_err(Failure::at(doing))?;
+    prctl::set_no_new_privs().map_err(Failure::at("forbidding new privileges"))?;
+    prctl::set_dumpable(false).map_err(Failure::at("closing this process to the build"))
+}
+
+fn run_steps(spec: &Spec, directory: &Path) -> Result<End, Failure> {
+    for (step, command) in (0..).zip(&spec.commands) {
+        let status = run_step(command, spec, directory)?;
+        if let Some(signal) = status.signal() {
+            return Ok(End::Signal { step, signal: u8::try_from(signal).unwrap_or(u8::MAX) });
+        }
+        if !status.success() {
+            let status = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
+            return Ok(End::Status { step, status });
+        }
+    }
+    Ok(End::Success)
+}
+
+fn run_step(command: &[String], spec: &Spec, directory: &Path) -> Result<ExitStatus, Failure> {
+    let doing = || format!("starting {}", command.first().map_or("nothing", String::as_str));
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| Failure::at(doing())(io::Error::other("the command is empty")))?;
+    let log = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::at(doing()))?;
+    let again = log.try_clone().map_err(Failure::at(doing()))?;
+    let child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(&spec.env)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(again)
+        .spawn()
+        .map_err(Failure::at(doing()))?;
+    let child = i32::try_from(child.id()).map_err(io::Error::other).map_err(Failure::at(doing()))?;
+    loop {
+        // Whatever a step leaves behind becomes this process's child, and is waited for here as well.
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == child => return Ok(ExitStatus::from_raw(code << 8)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => {
+                return Ok(ExitStatus::from_raw(signal as i32));
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(Failure::at("waiting for a step")(e)),
+        }
+    }
+}
+
+/// Ends every other process inside, and waits until none is left, so that nothing writes while outputs are collected.
+fn end_everything() {
+    loop {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+        match waitpid(None, None) {
+            Ok(_) => {}
+            Err(Errno::ECHILD) => return,
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}

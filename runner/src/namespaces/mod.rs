@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Builds in Linux namespaces.
+
+mod cgroup;
+mod helper;
+mod init;
+mod log;
+mod populate;
+mod protocol;
+mod rootfs;
+mod supervise;
+
+pub use helper::helper_main;
+pub(crate) use protocol::{SourceEntry, SourceKind};
+pub use supervise::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest};

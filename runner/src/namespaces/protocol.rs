@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the runner and its helper say to each other: a [`Spec`] on the helper's standard input, [`Report`]s on the control
+//! socket that is its standard output. Both are programs of one version, so the format is no one else's business.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that the helper needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Spec {
+    /// The user and group id outside that is [`INSIDE_ID`] inside.
+    pub outside_id: u32,
+    pub hostname: String,
+    /// Directories outside, and where they appear inside.
+    pub binds: Vec<(PathBuf, String)>,
+    /// Directories inside that appear empty.
+    pub hidden: Vec<String>,
+    pub links: Vec<(String, String)>,
+    pub files: Vec<(String, String)>,
+    /// Files outside, and where they appear inside.
+    pub inputs: Vec<(PathBuf, String)>,
+    pub build_path: String,
+    /// What the build directory, and `/tmp`, may hold, in bytes.
+    pub disk_bytes: u64,
+    /// The directory that [`SourceEntry::File`]'s names are below.
+    pub blob_root: PathBuf,
+    /// In the order in which they are made.
+    pub source: Vec<SourceEntry>,
+    pub processors: u32,
+    pub commands: Vec<Vec<String>>,
+    pub env: BTreeMap<String, String>,
+}
+
+/// One thing to make in the build directory's `source` folder.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SourceEntry {
+    /// Below the `source` folder; the text form of a `TreePath`.
+    pub path: reprove_model::TreePath,
+    pub kind: SourceKind,
+    /// Seconds since 1970.
+    pub modified: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum SourceKind {
+    Directory { mode: u32 },
+    File { mode: u32, blob: String },
+    Symlink { target: reprove_model::LinkTarget },
+}
+
+/// What the helper reports, one packet each.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// The first process inside runs, under this id outside.
+    Started { pid: i32 },
+    /// The sandbox could not be set up.
+    Failed { doing: String, errno: i32, why: String },
+    /// All steps ended well, or one did not. Comes with a descriptor of the `source` folder.
+    Ended { end: End, duration_ms: u64, largest_process_bytes: u64 },
+}
+
+/// How the steps ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum End {
+    Success,
+    Status { step: u32, status: u8 },
+    Signal { step: u32, signal: u8 },
+}
+
+/// The user and group id inside.
+pub(super) const INSIDE_ID: u32 = 1000;
+
+/// The largest report, in bytes.
+pub(super) const MAX_REPORT: usize = 16 << 10;

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The outer side of a sandbox: starts the helper, waits for its reports, and ends everything, in whatever way it ends.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, IoSliceMut, PipeReader, Seek as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use reprove_images::RootFilesystem;
+use reprove_model::{Enforced, Exit, Limits, LogRecord, PeakMemory};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use thiserror::Error;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use super::cgroup::Cgroup;
+use super::helper::NAMESPACES;
+use super::log;
+use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec};
+use crate::HELPER_ARGUMENT;
+
+/// Starts sandboxes.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    program: PathBuf,
+}
+
+/// One run in a sandbox.
+#[derive(Debug)]
+pub struct SandboxRequest<'a> {
+    /// What the run sees as its root.
+    pub root: &'a RootFilesystem,
+    /// The store's directory of blobs.
+    pub blob_root: PathBuf,
+    /// Files outside, and where they appear inside, read-only.
+    pub inputs: Vec<(PathBuf, String)>,
+    /// What is in the build directory's `source` folder at the start, in the order in which it is made.
+    pub(crate) source: Vec<SourceEntry>,
+    /// The build directory, inside. Absolute, and not below `/usr`, `/etc`, `/dev`, `/proc`, `/inputs` or `/tmp`.
+    pub build_path: String,
+    /// The host name, inside.
+    pub hostname: String,
+    /// How many processors may be used.
+    pub processors: u32,
+    /// Past any of these the run is ended.
+    pub limits: Limits,
+    /// What is run, one argument vector a step.
+    pub commands: Vec<Vec<String>>,
+    /// All environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Where the log is written.
+    pub log: PathBuf,
+}
+
+impl<'a> SandboxRequest<'a> {
+    /// A run of `commands` in the build directory `/build`, with nothing in it.
+    #[must_use]
+    pub fn new(root: &'a RootFilesystem, blob_root: PathBuf, commands: Vec<Vec<String>>, log: PathBuf) -> Self {
+        Self {
+            root,
+            blob_root,
+            inputs: Vec::new(),
+            source: Vec::new(),
+            build_path: "/build".into(),
+            hostname: "reprove".into(),
+            processors: u32::MAX,
+            limits: Limits::default(),
+            commands,
+            env: BTreeMap::new(),
+            log,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct SandboxOutcome {
+    /// How.
+    pub exit: Exit,
+    /// Wall-clock time of all steps, in milliseconds.
+    pub duration_ms: u64,
+    /// The most memory held at one time.
+    pub peak_memory: PeakMemory,
+    /// Which walls and limits held.
+    pub enforced: Enforced,
+    /// What was printed.
+    pub log: LogRecord,
+    /// The build directory's `source` folder, where the run ended by itself. Nothing runs in it any more; its memory is
+    /// given back when the descriptor is closed.
+    pub source: Option<OwnedFd>,
+}
+
+/// Why there was no run.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The sandbox could not be set up.
+    #[error("the sandbox could not be set up: {doing}: {why}")]
+    Setup {
+        /// What was being done.
+        doing: String,
+        /// The system's number for what went wrong, or 0.
+        errno: i32,
+        /// What went wrong.
+        why: String,
+    },
+    /// The runner's own side failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The helper ended without a word; something outside has killed it.
+    #[error("the sandbox was ended from outside (by the system, for want of memory, or by a person)")]
+    Lost,
+}
+
+fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
+    move |source| SandboxError::Io { doing, source }
+}
+
+impl Default for Sandbox {
+    /// Takes the running program for the helper.
+    fn default() -> Self {
+        Self { program: "/proc/self/exe".into() }
+    }
+}
+
+impl Sandbox {
+    /// Takes the program at `program` for the helper; it calls [`crate::helper_main`] where its first argument is
+    /// [`HELPER_ARGUMENT`].
+    #[must_use]
+    pub fn with_helper(program: PathBuf) -> Self {
+        Self { program }
+    }
+
+    /// Runs a request. Dropping the future ends the run, and nothing of it stays.
+    ///
+    /// # Errors
+    /// See [`SandboxError`]. A command that fails is no error: [`SandboxOutcome::exit`] says so.
+    pub async fn run(&self, mut request: SandboxRequest<'_>) -> Result<SandboxOutcome, SandboxError> {
+        let (mut running, control, output) = self.start(&mut request)?;
+        let limit = Duration::from_secs(request.limits.seconds.into());
+        let log_bytes = u64::from(request.limits.log_mib) << 20;
+        let supervise = async {
+            let ended = tokio::time::timeout(limit, running.wait(&control)).await;
+            running.end();
+            ended
+        };
+        let (ended, log) = tokio::join!(supervise, log::keep(output, &request.log, log_bytes));
+        let log = log.map_err(io_error("keeping the build's log"))?;
+        let ended = match ended {
+            Ok(ended) => Some(ended?),
+            Err(_past_the_limit) => None,
+        };
+        let out_of_memory = running.cgroup.ran_out_of_memory();
+        let largest_process = ended.as_ref().map_or(0, |ended| ended.largest_process_bytes);
+        Ok(SandboxOutcome {
+            exit: ended.as_ref().map_or(Exit::TimeOut, |ended| match ended.end {
+                End::Success => Exit::Success,
+                End::Status { step, status } => Exit::Status { step, status },
+                End::Signal { step, signal } => Exit::Signal { step, signal, out_of_memory },
+            }),
+            duration_ms: ended.as_ref().map_or(u64::from(request.limits.seconds) * 1000, |ended| ended.duration_ms),
+            peak_memory: match running.cgroup.peak_memory() {
+                Some(bytes) => PeakMemory::ControlGroup { bytes },
+                None => PeakMemory::LargestProcess { bytes: largest_process },
+            },
+            enforced: Enforced {
+                namespaces: NAMESPACES.iter().map(|(_, name)| (*name).to_owned()).collect(),
+                memory: running.cgroup.limits_memory(),
+                processes: running.cgroup.limits_processes(),
+                separate_user: outside_id() == SEPARATE_ID,
+            },
+            log,
+            source: ended.map(|ended| ended.source),
+        })
+    }
+
+    fn start(&self, request: &mut SandboxRequest<'_>) -> Result<(Running, UnixStream, PipeReader), SandboxError> {
+        let spec = spec_file(request).map_err(io_error("writing the sandbox's specification"))?;
+        let cgroup = Cgroup::new(&request.limits);
+        let (output, log) = io::pipe().map_err(io_error("making a pipe"))?;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .map_err(|e| io_error("making the control socket")(e.into()))?;
+        // Packets keep their bounds whatever type the standard library gives the socket.
+        let ours = std::os::unix::net::UnixStream::from(ours);
+        ours.set_nonblocking(true).map_err(io_error("making the control socket"))?;
+        let child = Command::new(&self.program)
+            .arg(HELPER_ARGUMENT)
+            .env_clear()
+            .stdin(spec)
+            .stdout(Stdio::from(theirs))
+            .stderr(log)
+            .spawn()
+            .map_err(io_error("starting the sandbox's helper"))?;
+        let running = Running { child, init: None, cgroup };
+        running.cgroup.add(running.child.id()).map_err(io_error("putting the build into its control group"))?;
+        rustix::net::send(&ours, b"!", SendFlags::NOSIGNAL).map_err(|e| io_error("starting the sandbox")(e.into()))?;
+        let control = UnixStream::from_std(ours).map_err(io_error("watching the control socket"))?;
+        Ok((running, control, output))
+    }
+}
+
+/// The user and group outside that owns what a build run by root makes: above all that systems give out, so that it owns
+/// nothing else.
+const SEPARATE_ID: u32 = 2_000_100_000;
+
+fn outside_id() -> u32 {
+    let own = nix::unistd::geteuid();
+    if own.is_root() { SEPARATE_ID } else { own.as_raw() }
+}
+
+fn spec_file(request: &mut SandboxRequest<'_>) -> io::Result<File> {
+    let spec = Spec {
+        outside_id: outside_id(),
+        hostname: request.hostname.clone(),
+        binds: request.root.binds.clone(),
+        hidden: request.root.hidden.clone(),
+        links: request.root.links.clone(),
+        files: request.root.files.clone(),
+        inputs: request.inputs.clone(),
+        build_path: request.build_path.clone(),
+        disk_bytes: u64::from(request.limits.disk_mib) << 20,
+        blob_root: request.blob_root.clone(),
+        source: std::mem::take(&mut request.source),
+        processors: request.processors,
+        commands: request.commands.clone(),
+        env: request.env.clone(),
+    };
+    let mut file = tempfile::tempfile()?;
+    let mut writer = io::BufWriter::new(&mut file);
+    serde_json::to_writer(&mut writer, &spec)?;
+    writer.flush()?;
+    drop(writer);
+    file.rewind()?;
+    Ok(file)
+}
+
+/// A helper that runs. Ended, with everything that it started, when the value goes.
+struct Running {
+    child: Child,
+    init: Option<OwnedFd>,
+    cgroup: Cgroup,
+}
+
+struct Ended {
+    end: End,
+    duration_ms: u64,
+    largest_process_bytes: u64,
+    source: OwnedFd,
+}
+
+impl Running {
+    async fn wait(&mut self, control: &UnixStream) -> Result<Ended, SandboxError> {
+        loop {
+            let received = control.async_io(Interest::READABLE, || receive(control)).await;
+            let (report, descriptor) = match received.map_err(io_error("reading the sandbox's report"))? {
+                Some(received) => received,
+                None => return Err(SandboxError::Lost),
+            };
+            match (report, descriptor) {
+                (Report::Started { pid }, _) => {
+                    let pid = rustix::process::Pid::from_raw(pid).ok_or(SandboxError::Lost)?;
+                    let opened = pidfd_open(pid, PidfdFlags::empty());
+                    self.init = Some(opened.map_err(|e| io_error("watching the sandbox")(e.into()))?);
+                }
+                (Report::Failed { doing, errno, why }, _) => return Err(SandboxError::Setup { doing, errno, why }),
+                (Report::Ended { end, duration_ms, largest_process_bytes }, Some(source)) => {
+                    return Ok(Ended { end, duration_ms, largest_process_bytes, source });
+                }
+                (Report::Ended { .. }, None) => return Err(SandboxError::Lost),
+            }
+        }
+    }
+
+    /// Ends everything inside, and returns when it has ended. The first process ends all others inside with it, and the
+    /// helper after it.
+    fn end(&mut self) {
+        match &self.init {
+            Some(init) => {
+                let _ = pidfd_send_signal(init, Signal::KILL);
+            }
+            None => {
+                let _ = self.child.kill();
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn receive(socket: &UnixStream) -> io::Result<Option<(Report, Option<OwnedFd>)>> {
+    let mut bytes = vec![0; MAX_REPORT];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        socket.as_fd(),
+        &mut [IoSliceMut::new(&mut bytes)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+    )?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("the report was cut"));
+    }
+    let descriptor = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    let report = serde_json::from_slice(bytes.get(..received.bytes).unwrap_or_default())?;
+    Ok(Some((report, descriptor)))
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One build, from lock to record.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use reprove_images::RootFilesystem;
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{
+    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, Isolation, Lock, Node, Role, Tree, TreeError, TreePath,
+};
+use reprove_store::{IngestError, IngestLimits, Store, StoreError};
+use thiserror::Error;
+
+use crate::namespaces::{Sandbox, SandboxError, SandboxRequest};
+use crate::source::SourceFiles;
+
+/// Runs builds.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// Where inputs are, and outputs go.
+    pub store: Store,
+    /// In what they run.
+    pub sandbox: Sandbox,
+}
+
+/// One build.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildRequest<'a> {
+    /// What to build, and from what.
+    pub lock: &'a Lock,
+    /// The root filesystem; it must be the lock's.
+    pub root: &'a RootFilesystem,
+    /// The source's files; they must be the lock's.
+    pub source: &'a SourceFiles,
+    /// What must not matter.
+    pub conditions: &'a Conditions,
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970; `None`: not set.
+    pub epoch: Option<u64>,
+    /// The time now, for the record.
+    pub started: Timestamp,
+    /// The name of the log's file, without its ending.
+    pub label: &'a str,
+}
+
+/// What a build came to.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// What it read, ran and wrote.
+    pub record: BuildRecord,
+    /// Where its log is.
+    pub log: PathBuf,
+}
+
+/// Why there is no record.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// There was no run.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// An input is not in the store, or not whole.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An output could not be kept.
+    #[error("the build ended well, but its output can't be kept: {error}; its whole log is {}", log.display())]
+    Output {
+        /// Why.
+        error: IngestError,
+        /// Where the log is.
+        log: PathBuf,
+    },
+    /// What was written makes no tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The lock has no canonical form.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// The root filesystem is not the one in the lock.
+    #[error("the lock was made for another root filesystem ({locked}) than there is now ({here}); lock again")]
+    Environment {
+        /// Its digest in the lock.
+        locked: String,
+        /// The digest of the one at hand.
+        here: String,
+    },
+    /// The clock is to be moved, and nothing is there to move it.
+    #[error("the clock can't be moved: the root filesystem has no libfaketime (Debian: install `libfaketime`)")]
+    NoClockLibrary,
+    /// The source is not the one in the lock.
+    #[error("the source files were taken from another lock")]
+    Source,
+}
+
+impl Runner {
+    /// Builds once.
+    ///
+    /// A build that fails has a record as well: [`BuildRecord::exit`] says how it failed. Dropping the future ends the
+    /// build, and nothing of it stays but its log.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn build(&self, request: BuildRequest<'_>) -> Result<Built, RunError> {
+        let BuildRequest { lock, root, source, conditions, epoch, started, label } = request;
+        if root.locked != lock.environment {
+            let text = |digest: &DigestSet| digest.blake3.to_string();
+            let (locked, here) = (text(&lock.environment.digest), text(&root.locked.digest));
+            return Err(RunError::Environment { locked, here });
+        }
+        if !lock.inputs.iter().any(|i| i.role == Role::Source && i.content.digest() == source.digest()) {
+            return Err(RunError::Source);
+        }
+        let commands: Vec<Vec<String>> =
+            lock.recipe.build.steps.iter().map(|step| vec!["/bin/sh".into(), "-ec".into(), step.clone()]).collect();
+        let env = environment_variables(lock, root, conditions, epoch)?;
+        let log = self.store.root().join("logs").join(format!("{label}.log"));
+        let request = SandboxRequest {
+            inputs: self.inputs(lock)?,
+            source: source.in_order(conditions.file_order),
+            build_path: conditions.build_path.clone(),
+            hostname: conditions.hostname.clone(),
+            processors: conditions.processors,
+            limits: lock.recipe.limits,
+            env: env.clone(),
+            ..SandboxRequest::new(root, self.store.blob_root(), commands.clone(), log.clone())
+        };
+        let outcome = self.sandbox.run(request).await?;
+        let outputs = match (outcome.exit, outcome.source) {
+            (Exit::Success, Some(folder)) => self.outputs(lock, &folder, &log)?,
+            _ => Tree::default(),
+        };
+        let record = BuildRecord {
+            lock: DigestSet::of(&canonical::to_vec(lock)?),
+            inputs: lock.inputs.clone(),
+            environment: root.locked.clone(),
+            commands,
+            env,
+            limits: lock.recipe.limits,
+            isolation: Isolation::Namespaces,
+            enforced: outcome.enforced,
+            conditions: conditions.clone(),
+            started,
+            duration_ms: outcome.duration_ms,
+            peak_memory: outcome.peak_memory,
+            exit: outcome.exit,
+            outputs,
+            log: outcome.log,
+        };
+        Ok(Built { record, log })
+    }
+
+    fn inputs(&self, lock: &Lock) -> Result<Vec<(PathBuf, String)>, StoreError> {
+        let mut inputs = Vec::new();
+        for input in &lock.inputs {
+            if let (Role::Tool, Content::File { digest, .. }) = (input.role, &input.content) {
+                self.store.verify_blob(&digest.blake3)?;
+                let path = self.store.blob_root().join(Store::blob_name(&digest.blake3));
+                inputs.push((path, format!("/inputs/{}", input.name)));
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Takes the outputs that the recipe names out of the `source` folder, by descriptor.
+    fn outputs(&self, lock: &Lock, folder: &OwnedFd, log: &std::path::Path) -> Result<Tree, RunError> {
+        let limits = IngestLimits { bytes: u64::from(lock.recipe.limits.disk_mib) << 20, ..IngestLimits::default() };
+        let fail = |error| RunError::Output { error, log: log.to_owned() };
+        let mut entries = BTreeMap::new();
+        let outputs = &lock.recipe.outputs;
+        for path in outputs.paths.iter().chain(&outputs.directory) {
+            let path = TreePath::new(path.as_str()).map_err(|e| fail(e.into()))?;
+            self.store.add_path_at(folder.as_fd(), &path, limits, &mut entries).map_err(fail)?;
+        }
+        if let Some(directory) = &outputs.directory {
+            entries = below(entries, directory.as_bytes());
+        }
+        let tree = Tree::new(entries)?;
+        self.store.save_tree(&tree)?;
+        Ok(tree)
+    }
+}
+
+/// The entries below `directory`, by their path from there.
+fn below(entries: BTreeMap<TreePath, Node>, directory: &[u8]) -> BTreeMap<TreePath, Node> {
+    let inside = |path: &TreePath| path.as_bytes().strip_prefix(directory)?.strip_prefix(b"/").map(<[u8]>::to_vec);
+    entries.into_iter().filter_map(|(path, node)| Some((TreePath::new(inside(&path)?).ok()?, node))).collect()
+}
+
+/// All variables that a build sees: what is fixed, what the conditions ask for, what the recipe adds.
+fn environment_variables(
+    lock: &Lock,
+    root: &RootFilesystem,
+    conditions: &Conditions,
+    epoch: Option<u64>,
+) -> Result<BTreeMap<String, String>, RunError> {
+    let mut env: BTreeMap<String, String> = [
+        ("HOME", format!("{}/home", conditions.build_path).as_str()),
+        ("LANG", "C.UTF-8"),
+        ("LC_ALL", "C.UTF-8"),
+        ("LOGNAME", "build"),
+        ("PATH", "/usr/bin:/bin"),
+        ("SHELL", "/bin/sh"),
+        ("TERM", "dumb"),
+        ("TMPDIR", "/tmp"),
+        ("TZ", "UTC"),
+        ("USER", "build"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    if let Clock::Preloaded(seconds) = conditions.clock {
+        let library = root.clock_library.clone().ok_or(RunError::NoClockLibrary)?;
+        env.insert("LD_PRELOAD".into(), library);
+        env.insert("FAKETIME".into(), format!("{seconds:+}s"));
+        env.insert("FAKETIME_DONT_FAKE_MONOTONIC".into(), "1".into());
+    }
+    env.extend(lock.recipe.build.env.clone());
+    if let Some(epoch) = epoch {
+        env.insert("SOURCE_DATE_EPOCH".into(), epoch.to_string());
+    }
+    Ok(env)
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The system calls that have no safe wrapper in `nix` or `rustix`. All of this crate's unsafe code is here.
+#![allow(unsafe_code, reason = "each block is one system call, with its reason")]
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+/// Which side of a fork this is.
+pub(crate) enum Fork {
+    /// The process that forked, with the new one's id.
+    Parent(Pid),
+    /// The new process.
+    Child,
+}
+
+/// Forks into new namespaces: `clone(2)` with `flags`, copying the address space as `fork(2)` does.
+///
+/// # Errors
+/// Where the process has more than one thread, or what `clone(2)` says.
+pub(crate) fn fork_into(flags: CloneFlags) -> io::Result<Fork> {
+    // A task's directory has two links of its own and one for each thread.
+    if nix::sys::stat::stat("/proc/self/task")?.st_nlink != 3 {
+        return Err(io::Error::other("the process has more than one thread and can't be forked safely"));
+    }
+    let flags = libc::c_long::from(flags.bits() | libc::SIGCHLD);
+    const NONE: libc::c_long = 0;
+    // SAFETY: without CLONE_VM and with no stack this is a fork; there is one thread, so that no lock is held by another
+    // and the child may go on with everything that it has.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, NONE, NONE, NONE, NONE) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => i32::try_from(pid).map(|pid| Fork::Parent(Pid::from_raw(pid))).map_err(io::Error::other),
+    }
+}
+
+/// Attributes that [`mount_setattr`] sets.
+#[derive(Clone, Copy)]
+pub(crate) struct MountAttributes(u64);
+
+impl MountAttributes {
+    /// No writing.
+    pub(crate) const READ_ONLY: Self = Self(libc::MOUNT_ATTR_RDONLY);
+    /// No set-id bits, no device nodes.
+    pub(crate) const NO_SUID_NO_DEV: Self = Self(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV);
+    /// Both.
+    pub(crate) const READ_ONLY_NO_SUID_NO_DEV: Self = Self(Self::READ_ONLY.0 | Self::NO_SUID_NO_DEV.0);
+}
+
+/// Sets attributes of the mount `fd`, and of all below it; takes none away.
+///
+/// # Errors
+/// What `mount_setattr(2)` says.
+pub(crate) fn mount_setattr(fd: BorrowedFd<'_>, attributes: MountAttributes) -> io::Result<()> {
+    let attr = libc::mount_attr { attr_set: attributes.0, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    let size = size_of::<libc::mount_attr>();
+    // SAFETY: the path is a C string, the structure lives across the call and its size is given.
+    let result =
+        unsafe { libc::syscall(libc::SYS_mount_setattr, fd.as_raw_fd(), c"".as_ptr(), flags, &raw const attr, size) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Marks every descriptor from `first` on as to be closed when a program is executed.
+///
+/// # Errors
+/// What `close_range(2)` says.
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: nothing is closed now; the call takes integers alone.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a build sees, what it can't do, and that nothing of it stays.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use reprove_images::RootFilesystem;
+use reprove_model::{DigestSet, Environment, Exit, Limits, LockedEnvironment, PeakMemory};
+use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
+use tempfile::TempDir;
+
+struct Bench {
+    dir: TempDir,
+    root: RootFilesystem,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("blobs")).unwrap();
+        let digest = DigestSet::of(b"not looked at");
+        let root = RootFilesystem {
+            locked: LockedEnvironment { kind: Environment::HostUsr, description: "this".into(), digest },
+            binds: vec![("/usr".into(), "/usr".into())],
+            hidden: vec!["/usr/local".into()],
+            links: ["bin", "lib", "lib64"].map(|name| (format!("/{name}"), format!("usr/{name}"))).into(),
+            files: vec![("/etc/passwd".into(), "build:x:1000:1000::/:/bin/sh\n".into())],
+            clock_library: None,
+        };
+        Self { dir, root }
+    }
+
+    fn request(&self, script: &str) -> SandboxRequest<'_> {
+        let commands = vec![vec!["/bin/sh".into(), "-ec".into(), script.into()]];
+        let mut request = SandboxRequest::new(&self.root, self.dir.path().join("blobs"), commands, self.log_path());
+        request.env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        request.limits = Limits { seconds: 30, ..Limits::default() };
+        request
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    async fn run(&self, script: &str) -> (SandboxOutcome, String) {
+        self.run_request(self.request(script)).await
+    }
+
+    async fn run_request(&self, request: SandboxRequest<'_>) -> (SandboxOutcome, String) {
+        let sandbox = Sandbox::with_helper(env!("CARGO_BIN_EXE_reprove-sandbox").into());
+        let outcome = sandbox.run(request).await.unwrap();
+        (outcome, String::from_utf8_lossy(&fs::read(self.log_path()).unwrap()).into_owned())
+    }
+
+    /// The log of a script that must end well.
+    async fn log(&self, script: &str) -> String {
+        let (outcome, log) = self.run(script).await;
+        assert_eq!(outcome.exit, Exit::Success, "{log}");
+        log
+    }
+}
+
+/// How many processes on this machine have `marker` in their command line.
+#[expect(clippy::disallowed_methods, reason = "counting needs no order")]
+fn processes_with(marker: &str) -> usize {
+    let command_lines = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let path = entry.unwrap().path();
+        path.file_name()?.to_str()?.parse::<u32>().ok()?;
+        fs::read(path.join("cmdline")).ok()
+    });
+    command_lines.filter(|line| String::from_utf8_lossy(line).contains(marker)).count()
+}
+
+#[tokio::test]
+async fn what_the_build_sees_is_fixed() {
+    let bench = Bench::new();
+    let log =
+        bench.log("id -u; id -g; hostname; pwd; umask; ls / | tr '\\n' ' '; ls /usr/local | wc -l; env | sort").await;
+    let expected = "1000\n1000\nreprove\n/build/source\n0022\nbin build dev etc lib lib64 proc tmp usr 0\n\
+                    PATH=/usr/bin:/bin\nPWD=/build/source\n";
+    assert_eq!(log, expected);
+    assert_eq!(bench.log("ls /dev | tr '\\n' ' '").await, "fd full null random shm stderr stdin stdout urandom zero ");
+    assert_eq!(bench.log("ls /proc/self/fd | tr '\\n' ' '").await, "0 1 2 3 ", "0 to 2, and what ls itself opened");
+    assert_eq!(bench.log("echo x > /dev/null; head -c 3 /dev/zero | wc -c").await, "3\n");
+}
+
+#[tokio::test]
+async fn every_namespace_is_the_builds_own() {
+    let bench = Bench::new();
+    let (outcome, log) =
+        bench.run("for n in cgroup ipc mnt net pid user uts; do readlink /proc/self/ns/$n; done").await;
+    let inside: Vec<&str> = log.lines().collect();
+    assert_eq!((inside.len(), outcome.enforced.namespaces.len()), (7, 7));
+    for (name, inside) in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"].iter().zip(inside) {
+        let outside = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        assert_ne!(outside.to_str().unwrap(), inside);
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_network() {
+    let log =
+        Bench::new().log("cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '; tail -n +2 /proc/net/route | wc -l").await;
+    assert_eq!(log, "lo\n0\n");
+    let script =
+        "import socket\ntry:\n socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError as e: print(e.errno)";
+    let log = Bench::new().log(&format!("python3 -I -c \"{script}\"")).await;
+    assert_eq!(log, "101\n", "ENETUNREACH");
+}
+
+#[tokio::test]
+async fn nothing_but_the_build_directory_and_tmp_can_be_written() {
+    let script = "for p in / /usr /usr/local /etc /etc/passwd /dev /proc/sys/kernel/hostname /inputs/i; do \
+                  if (: > $p/x) 2>/dev/null || (: > $p) 2>/dev/null; then echo $p; fi; done; \
+                  touch /tmp/x /build/x /build/source/x /dev/shm/x";
+    let bench = Bench::new();
+    let input = bench.dir.path().join("input");
+    fs::write(&input, "input").unwrap();
+    let mut request = bench.request(script);
+    request.inputs = vec![(input.clone(), "/inputs/i".into())];
+    let (outcome, log) = bench.run_request(request).await;
+    assert_eq!((outcome.exit, log.as_str()), (Exit::Success, ""));
+    assert_eq!(fs::read_to_string(input).unwrap(), "input");
+}
+
+#[tokio::test]
+async fn there_is_no_power_to_gain() {
+    let log = Bench::new().log("grep -E '^(Cap|NoNewPrivs|Groups)' /proc/self/status | tr -d ' \\t'").await;
+    for line in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert!(log.contains(&format!("{line}:0000000000000000")), "{log}");
+    }
+    assert!(log.contains("NoNewPrivs:1"), "{log}");
+    let script = "mount -t tmpfs none /tmp 2>/dev/null && echo mounted; mount -o remount,rw /usr 2>/dev/null && echo rw; \
+                  hostname other 2>/dev/null && echo named; ls /proc/1/fd 2>/dev/null && echo seen; kill -9 1; echo on";
+    assert_eq!(Bench::new().log(script).await, "on\n");
+}
+
+#[tokio::test]
+async fn a_failing_step_is_told_from_a_killed_one() {
+    let bench = Bench::new();
+    assert_eq!(bench.run("exit 7").await.0.exit, Exit::Status { step: 0, status: 7 });
+    let killed = Exit::Signal { step: 0, signal: 15, out_of_memory: false };
+    assert_eq!(bench.run("kill -TERM $$").await.0.exit, killed);
+    let mut request = bench.request("true");
+    request.commands.push(vec!["/bin/false".into()]);
+    assert_eq!(bench.run_request(request).await.0.exit, Exit::Status { step: 1, status: 1 });
+}
+
+#[tokio::test]
+async fn what_a_build_leaves_running_is_ended() {
+    let bench = Bench::new();
+    let marker = "86399.0625";
+    let script = format!("setsid sleep {marker} >/dev/null 2>&1 & (trap '' TERM HUP; sleep {marker}) & exit 0");
+    let started = Instant::now();
+    assert_eq!(bench.run(&script).await.0.exit, Exit::Success);
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert_eq!(processes_with(marker), 0);
+}
+
+#[tokio::test]
+async fn past_its_time_a_build_is_ended() {
+    let bench = Bench::new();
+    let marker = "86399.03125";
+    let mut request = bench.request(&format!("trap '' TERM; setsid sleep {marker} & sleep {marker}"));
+    request.limits.seconds = 1;
+    let (outcome, _) = bench.run_request(request).await;
+    assert_eq!(outcome.exit, Exit::TimeOut);
+    assert!(outcome.source.is_none());
+    assert_eq!(processes_with(marker), 0);
+    let mut request = bench.request("true");
+    request.limits.seconds = 20;
+    assert_eq!(bench.run_request(request).await.0.exit, Exit::Success);
+}
+
+#[tokio::test]
+async fn a_run_that_is_given_up_leaves_nothing() {
+    let bench = Bench::new();
+    let marker = "86399.015625";
+    let run = bench.run_request(bench.request(&format!("sleep {marker} & sleep {marker}")));
+    assert!(tokio::time::timeout(Duration::from_millis(1500), run).await.is_err());
+    assert_eq!(processes_with(marker), 0);
+}
+
+#[tokio::test]
+async fn the_disk_limit_holds_on_both_sides() {
+    let bench = Bench::new();
+    let with = |kib: u32| {
+        let mut request = bench.request(&format!("head -c {kib}K /dev/zero > x"));
+        request.limits.disk_mib = 8;
+        request
+    };
+    assert_eq!(bench.run_request(with(7 << 10)).await.0.exit, Exit::Success);
+    let (outcome, log) = bench.run_request(with(9 << 10)).await;
+    assert!(matches!(outcome.exit, Exit::Status { .. }) && log.contains("No space left"), "{log}");
+}
+
+#[tokio::test]
+async fn the_memory_limit_holds_on_both_sides_where_it_is_enforced() {
+    let bench = Bench::new();
+    let with = |mib: u32| {
+        let mut request = bench.request(&format!("python3 -I -c 'x = bytearray({mib} << 20)'"));
+        request.limits.memory_mib = 256;
+        request
+    };
+    let (outcome, log) = bench.run_request(with(64)).await;
+    assert_eq!(outcome.exit, Exit::Success, "{log}");
+    let (PeakMemory::ControlGroup { bytes } | PeakMemory::LargestProcess { bytes }) = outcome.peak_memory;
+    assert!((64 << 20..256 << 20).contains(&bytes), "{bytes}");
+    if outcome.enforced.memory {
+        let (outcome, _) = bench.run_request(with(512)).await;
+        assert!(matches!(outcome.exit, Exit::Status { status: 137, .. } | Exit::Signal { signal: 9, .. }));
+    } else {
+        println!("skipped: no control group for memory on this machine");
+    }
+}
+
+#[tokio::test]
+async fn the_limit_of_processes_holds_where_it_is_enforced() {
+    let bench = Bench::new();
+    let mut request = bench.request("for i in $(seq 60); do sleep 5 & done; wait");
+    request.limits.processes = 20;
+    request.limits.seconds = 20;
+    let (outcome, log) = bench.run_request(request).await;
+    if outcome.enforced.processes {
+        assert!(log.contains("fork") && outcome.exit != Exit::Success, "{:?} {log}", outcome.exit);
+    } else {
+        println!("skipped: no control group for processes on this machine");
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_cut_at_its_limit_and_the_build_goes_on() {
+    let bench = Bench::new();
+    let mut request = bench.request("head -c 3M /dev/zero; touch reached");
+    request.limits.log_mib = 1;
+    let (outcome, log) = bench.run_request(request).await;
+    assert_eq!((outcome.exit, log.len(), outcome.log.truncated), (Exit::Success, 1 << 20, true));
+}
+
+#[tokio::test]
+async fn processors_are_as_many_as_given() {
+    let bench = Bench::new();
+    let mut request = bench.request("nproc");
+    request.processors = 1;
+    assert_eq!(bench.run_request(request).await.1, "1\n");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_a_setup_error() {
+    let bench = Bench::new();
+    let mut request = bench.request("true");
+    request.commands = vec![vec!["/no/such/program".into()]];
+    let sandbox = Sandbox::with_helper(env!("CARGO_BIN_EXE_reprove-sandbox").into());
+    let error = sandbox.run(request).await.unwrap_err().to_string();
+    assert!(error.contains("/no/such/program") && error.contains("No such file"), "{error}");
+}
