@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Envelopes: DSSE v1 (secure-systems-lab/dsse, `envelope.md` and `protocol.md`), with exactly one signature each.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{KeyId, PublicKey, SigningKey};
+
+/// What every payload is: an in-toto statement (in-toto attestation framework v1, `envelope.md`).
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// A payload and the signature that somebody put on it. Nothing about it is known to be true until [`Envelope::verify`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Layout", into = "Layout")]
+pub struct Envelope {
+    payload: Vec<u8>,
+    keyid: KeyId,
+    signature: [u8; 64],
+}
+
+impl Envelope {
+    /// Signs `payload`, an in-toto statement's bytes.
+    #[must_use]
+    pub fn sign(key: &SigningKey, payload: impl Into<Vec<u8>>) -> Self {
+        let payload = payload.into();
+        let signature = key.sign(&pae(PAYLOAD_TYPE, &payload));
+        Self { payload, keyid: key.public_key().id(), signature }
+    }
+
+    /// The key that the envelope says it is signed by. Unverified.
+    #[must_use]
+    pub fn keyid(&self) -> KeyId {
+        self.keyid
+    }
+
+    /// Verifies the signature by the one of `keys` that the envelope names.
+    ///
+    /// # Errors
+    /// See [`SignatureError`].
+    pub fn verify(&self, keys: &[PublicKey]) -> Result<VerifiedPayload, SignatureError> {
+        let message = pae(PAYLOAD_TYPE, &self.payload);
+        let signed_by = |key: &&PublicKey| key.verify(&message, &self.signature).is_ok();
+        match keys.iter().find(|key| key.id() == self.keyid) {
+            Some(key) if signed_by(&key) => Ok(VerifiedPayload { payload: self.payload.clone(), keyid: self.keyid }),
+            Some(_) => Err(SignatureError::Mismatch { keyid: self.keyid }),
+            None => match keys.iter().find(signed_by) {
+                Some(key) => Err(SignatureError::WrongKeyId { named: self.keyid, signer: key.id() }),
+                None => Err(SignatureError::OtherKey { keyid: self.keyid }),
+            },
+        }
+    }
+}
+
+/// A payload whose signature was verified. Only [`Envelope::verify`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedPayload {
+    payload: Vec<u8>,
+    keyid: KeyId,
+}
+
+impl VerifiedPayload {
+    /// The bytes that were signed.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The key that signed them.
+    #[must_use]
+    pub fn keyid(&self) -> KeyId {
+        self.keyid
+    }
+}
+
+/// Why an envelope's signature was not verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SignatureError {
+    /// The envelope names a key that is not among those given.
+    #[error("it is signed by another key than those given: keyid {keyid}")]
+    OtherKey {
+        /// The key that it names.
+        keyid: KeyId,
+    },
+    /// The envelope names one of the keys given, and that key did not sign this.
+    #[error(
+        "it names the key {keyid}, and that key did not make this signature of this statement: the statement or the \
+         signature was changed"
+    )]
+    Mismatch {
+        /// The key that it names.
+        keyid: KeyId,
+    },
+    /// The signature is good, and the name of the key beside it is not that key's.
+    #[error("the key {signer} signed it, but the keyid beside the signature is {named}: the keyid was changed")]
+    WrongKeyId {
+        /// The key that the envelope names.
+        named: KeyId,
+        /// The key that signed.
+        signer: KeyId,
+    },
+}
+
+/// Why a JSON object is no envelope of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EnvelopeError {
+    /// A payload of another type.
+    #[error("the envelope's payloadType is {0:?}; a statement's is {PAYLOAD_TYPE:?}")]
+    PayloadType(String),
+    /// None, or more than one.
+    #[error("the envelope has {0} signatures; it must have exactly one")]
+    Signatures(usize),
+    /// Not standard base64 with padding (RFC 4648, section 4), or with bits set that mean nothing.
+    #[error("the envelope's `{0}` is not standard base64")]
+    Base64(&'static str),
+    /// An Ed25519 signature has 64 bytes.
+    #[error("the envelope's signature has {0} bytes; an Ed25519 signature has 64")]
+    SignatureLength(usize),
+}
+
+/// DSSE's pre-authentication encoding (`protocol.md`, "Signature Definition"): the bytes that are signed.
+#[must_use]
+pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    [head.as_bytes(), payload].concat()
+}
+
+/// How an envelope is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Layout {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<LayoutSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayoutSignature {
+    keyid: KeyId,
+    sig: String,
+}
+
+impl From<Envelope> for Layout {
+    fn from(envelope: Envelope) -> Self {
+        Self {
+            payload: STANDARD.encode(&envelope.payload),
+            payload_type: PAYLOAD_TYPE.into(),
+            signatures: vec![LayoutSignature { keyid: envelope.keyid, sig: STANDARD.encode(envelope.signature) }],
+        }
+    }
+}
+
+impl TryFrom<Layout> for Envelope {
+    type Error = EnvelopeError;
+
+    fn try_from(layout: Layout) -> Result<Self, Self::Error> {
+        if layout.payload_type != PAYLOAD_TYPE {
+            return Err(EnvelopeError::PayloadType(layout.payload_type.chars().take(200).collect()));
+        }
+        let [LayoutSignature { keyid, sig }] = layout.signatures.as_slice() else {
+            return Err(EnvelopeError::Signatures(layout.signatures.len()));
+        };
+        let payload = STANDARD.decode(layout.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
+        let signature = STANDARD.decode(sig).map_err(|_| EnvelopeError::Base64("sig"))?;
+        let length = signature.len();
+        let signature = signature.try_into().map_err(|_| EnvelopeError::SignatureLength(length))?;
+        Ok(Self { payload, keyid: *keyid, signature })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use reprove_model::canonical;
+
+    use super::*;
+
+    fn key(n: u8) -> SigningKey {
+        SigningKey::from_seed([n; 32])
+    }
+
+    /// The example of DSSE's `protocol.md`.
+    #[test]
+    fn the_encoding_is_the_specifications() {
+        let expected = b"DSSEv1 29 http://example.com/HelloWorld 11 hello world";
+        assert_eq!(pae("http://example.com/HelloWorld", b"hello world"), expected);
+        assert_eq!(pae("", b""), b"DSSEv1 0  0 ");
+    }
+
+    #[test]
+    fn each_way_to_be_wrong_is_told_apart() {
+        let (ours, other) = (key(1), key(2));
+        let envelope = Envelope::sign(&ours, *b"{}");
+        let keys = [other.public_key(), ours.public_key()];
+        let verified = envelope.verify(&keys).unwrap();
+        assert_eq!((verified.payload(), verified.keyid()), (b"{}".as_slice(), ours.public_key().id()));
+
+        let keyid = ours.public_key().id();
+        assert_eq!(envelope.verify(&[]), Err(SignatureError::OtherKey { keyid }));
+        assert_eq!(envelope.verify(&[other.public_key()]), Err(SignatureError::OtherKey { keyid }));
+        let changed = Envelope { payload: b"[]".to_vec(), ..envelope.clone() };
+        assert_eq!(changed.verify(&keys), Err(SignatureError::Mismatch { keyid }));
+        let named = key(3).public_key().id();
+        let renamed = Envelope { keyid: named, ..envelope };
+        assert_eq!(renamed.verify(&keys), Err(SignatureError::WrongKeyId { named, signer: keyid }));
+    }
+
+    #[test]
+    fn one_way_to_write_an_envelope() {
+        let good = String::from_utf8(canonical::to_vec(&Envelope::sign(&key(1), *b"{}")).unwrap()).unwrap();
+        assert!(serde_json::from_str::<Envelope>(&good).is_ok());
+        let signature = good.split_once("\"signatures\":[").unwrap().1.strip_suffix("]}").unwrap();
+        for (from, to, why) in [
+            ("e30=", "e30", "standard base64"),
+            ("e30=", "e31=", "standard base64"),
+            ("e30=", "e3-=", "standard base64"),
+            ("e30=", "e30=\\n", "standard base64"),
+            ("==\"}]", "\"}]", "standard base64"),
+            ("vnd.in-toto", "vnd.other", "payloadType"),
+            (signature, "", "0 signatures"),
+            (signature, &format!("{signature},{signature}"), "2 signatures"),
+            ("\"payload\":", "\"more\":1,\"payload\":", "unknown field"),
+            ("\"keyid\":\"", "\"keyid\":\"A", "keyid"),
+        ] {
+            let bad = good.replacen(from, to, 1);
+            assert_ne!(bad, good, "{from}");
+            let error = serde_json::from_str::<Envelope>(&bad).unwrap_err().to_string();
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn any_payload_comes_back(payload in proptest::collection::vec(any::<u8>(), 0..200), seed in any::<[u8; 32]>()) {
+            let key = SigningKey::from_seed(seed);
+            let bytes = canonical::to_vec(&Envelope::sign(&key, payload.clone())).unwrap();
+            let envelope: Envelope = canonical::from_slice(&bytes).unwrap();
+            let verified = envelope.verify(&[key.public_key()]).unwrap();
+            prop_assert_eq!(verified.payload(), payload);
+        }
+    }
+}

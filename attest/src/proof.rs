@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Proofs: one file with every statement and its signature, all that an audit needs without a network.
+
+use jiff::Timestamp;
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{BuildRecord, Lock, Verdict};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{AttestError, Envelope, Rebuilt, SigningKey, comparison, provenance};
+
+/// One file: the provenances' envelopes in the order of the rebuilds, then the comparison's. Nothing in it is known to be
+/// true until [`crate::audit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The envelopes.
+    pub envelopes: Vec<Envelope>,
+}
+
+impl Proof {
+    /// The `format` of every proof, below `reprove_model::NAMESPACE`.
+    pub const FORMAT: &str = "https://reprove.dev/proof/v0.1";
+    /// The longest proof, in bytes, with its final newline: 64 MiB.
+    pub const MAX_BYTES: usize = canonical::MAX_DOCUMENT;
+
+    /// States and signs how each of `records` was built from `lock`, and that comparing them came to `verdict` at the time
+    /// `compared_on`.
+    ///
+    /// # Errors
+    /// As [`provenance`] and [`comparison`].
+    pub fn sign(
+        key: &SigningKey,
+        lock: &Lock,
+        records: &[&BuildRecord],
+        verdict: &Verdict,
+        compared_on: Timestamp,
+    ) -> Result<Self, AttestError> {
+        let payload = |record: &&BuildRecord| -> Result<_, AttestError> {
+            Ok(provenance(lock, record, verdict.source_date_epoch.seconds)?.to_payload()?)
+        };
+        let payloads = records.iter().map(payload).collect::<Result<Vec<_>, _>>()?;
+        let pairs = records.iter().zip(&payloads);
+        let rebuilds: Vec<_> = pairs.map(|(record, provenance)| Rebuilt { record, provenance }).collect();
+        let compared = comparison(lock, &rebuilds, verdict, compared_on)?.to_payload()?;
+        let envelopes = payloads.into_iter().chain([compared]).map(|payload| Envelope::sign(key, payload));
+        Ok(Self { envelopes: envelopes.collect() })
+    }
+
+    /// Writes the file: canonical JSON and a final newline.
+    ///
+    /// # Errors
+    /// [`ProofError::TooLarge`] past [`Proof::MAX_BYTES`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ProofError> {
+        let mut bytes = canonical::to_vec(&Layout { format: Self::FORMAT, envelopes: &self.envelopes })?;
+        bytes.push(b'\n');
+        within_bound(&bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads what [`Proof::to_bytes`] writes, and nothing else.
+    ///
+    /// # Errors
+    /// See [`ProofError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProofError> {
+        within_bound(bytes)?;
+        if bytes.last() != Some(&b'\n') {
+            return Err(ProofError::NoNewline);
+        }
+        let layout: Layout<String, Vec<Envelope>> = canonical::from_slice(bytes)?;
+        if layout.format != Self::FORMAT {
+            return Err(ProofError::Format(layout.format.chars().take(200).collect()));
+        }
+        Ok(Self { envelopes: layout.envelopes })
+    }
+}
+
+/// Why bytes are no proof.
+#[derive(Debug, Error)]
+pub enum ProofError {
+    /// More than [`Proof::MAX_BYTES`].
+    #[error("the proof has {0} bytes; the most is {max}", max = Proof::MAX_BYTES)]
+    TooLarge(usize),
+    /// No newline at the end: the file may have been cut.
+    #[error("the proof does not end with a newline, as every proof does: it may have been cut short")]
+    NoNewline,
+    /// Not JSON, not of a proof's shape, or not canonical.
+    #[error("this is not a proof in canonical JSON: {0}")]
+    Canonical(CanonicalError),
+    /// Another format.
+    #[error("the proof's format is {0:?}, and the only one known is {known:?}", known = Proof::FORMAT)]
+    Format(String),
+}
+
+impl From<CanonicalError> for ProofError {
+    fn from(error: CanonicalError) -> Self {
+        match error {
+            CanonicalError::TooLarge(bytes) => Self::TooLarge(bytes),
+            error => Self::Canonical(error),
+        }
+    }
+}
+
+fn within_bound(bytes: &[u8]) -> Result<(), ProofError> {
+    if bytes.len() > Proof::MAX_BYTES { Err(ProofError::TooLarge(bytes.len())) } else { Ok(()) }
+}
+
+/// How a proof is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layout<F, E> {
+    format: F,
+    envelopes: E,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_holds_on_both_sides() {
+        let at = |n: usize| {
+            let mut bytes = vec![b' '; n];
+            bytes[n - 1] = b'\n';
+            Proof::from_bytes(&bytes).unwrap_err()
+        };
+        assert!(matches!(at(Proof::MAX_BYTES), ProofError::Canonical(_)));
+        assert!(matches!(at(Proof::MAX_BYTES + 1), ProofError::TooLarge(_)));
+        let key = SigningKey::from_seed([1; 32]);
+        let written = |payload: usize| Proof { envelopes: vec![Envelope::sign(&key, vec![0; payload])] }.to_bytes();
+        let overhead = written(0).unwrap().len();
+        let most = (Proof::MAX_BYTES - overhead) / 4 * 3;
+        assert!(written(most).is_ok());
+        assert!(matches!(written(most + 3), Err(ProofError::TooLarge(_))));
+    }
+
+    #[test]
+    fn one_way_to_write_a_proof() {
+        let key = SigningKey::from_seed([1; 32]);
+        let good = Proof { envelopes: vec![Envelope::sign(&key, *b"{}")] };
+        let bytes = good.to_bytes().unwrap();
+        assert_eq!(Proof::from_bytes(&bytes).unwrap(), good);
+        let text = String::from_utf8(bytes).unwrap();
+        let read = |text: &str| Proof::from_bytes(text.as_bytes()).unwrap_err();
+        assert!(matches!(read(text.trim_end()), ProofError::NoNewline));
+        assert!(matches!(read(&format!("{text}\n")), ProofError::Canonical(_)));
+        assert!(matches!(read(&format!(" {text}")), ProofError::Canonical(_)));
+        assert!(matches!(read(&text.replace("proof/v0.1", "proof/v0.2")), ProofError::Format(_)));
+        assert!(matches!(read(&text.replacen('{', "{\"more\":1,", 1)), ProofError::Canonical(_)));
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Statements: in-toto Statement v1 (in-toto attestation framework, `spec/v1/statement.md`), with the two predicates that
+//! a proof holds. One value has one way to be written: canonical JSON.
+
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{DigestSet, Environment, PackageUrl, Role};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{Comparison, Provenance};
+
+/// The type of every statement.
+pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+
+/// The most subjects that one statement has.
+pub const MAX_SUBJECTS: usize = 10_000;
+
+/// What somebody says about some artifacts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What it is about.
+    pub subject: Vec<ResourceDescriptor>,
+    /// What it says.
+    pub predicate: Predicate,
+}
+
+/// What a statement says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Predicate {
+    /// How the subjects were built: SLSA Provenance v1.
+    Provenance(Box<Provenance>),
+    /// What comparing rebuilds of the subjects came to.
+    Comparison(Box<Comparison>),
+}
+
+impl Predicate {
+    /// The `predicateType`.
+    #[must_use]
+    pub fn type_uri(&self) -> &'static str {
+        match self {
+            Self::Provenance(_) => Provenance::TYPE,
+            Self::Comparison(_) => Comparison::TYPE,
+        }
+    }
+}
+
+impl Statement {
+    /// Writes the statement: the bytes that are signed.
+    ///
+    /// # Errors
+    /// [`StatementError::Canonical`] past `canonical::MAX_DOCUMENT` bytes.
+    pub fn to_payload(&self) -> Result<Vec<u8>, StatementError> {
+        Ok(canonical::to_vec(&Layout {
+            kind: STATEMENT_TYPE,
+            subject: &self.subject,
+            predicate_type: self.predicate.type_uri(),
+            predicate: &self.predicate,
+        })?)
+    }
+
+    /// Reads what [`Statement::to_payload`] writes, and nothing else.
+    ///
+    /// # Errors
+    /// See [`StatementError`].
+    pub fn from_payload(payload: &[u8]) -> Result<Self, StatementError> {
+        let layout: Layout<String, Vec<ResourceDescriptor>, Value> = canonical::from_slice(payload)?;
+        let short = |text: &str| text.chars().take(200).collect::<String>();
+        if layout.kind != STATEMENT_TYPE {
+            return Err(StatementError::StatementType(short(&layout.kind)));
+        }
+        let fail = |source| StatementError::Predicate { kind: short(&layout.predicate_type), source };
+        let predicate = match layout.predicate_type.as_str() {
+            Provenance::TYPE => Predicate::Provenance(serde_json::from_value(layout.predicate).map_err(fail)?),
+            Comparison::TYPE => Predicate::Comparison(serde_json::from_value(layout.predicate).map_err(fail)?),
+            other => return Err(StatementError::PredicateType(short(other))),
+        };
+        let statement = Self { subject: layout.subject, predicate };
+        let written = statement.to_payload()?;
+        if written != payload {
+            let at = written.iter().zip(payload).take_while(|(a, b)| a == b).count();
+            return Err(CanonicalError::NotCanonical(at).into());
+        }
+        Ok(statement)
+    }
+}
+
+/// One artifact, by name and digests (in-toto attestation framework, `spec/v1/resource_descriptor.md`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResourceDescriptor {
+    /// What it is called: of an output its path as a `TreePath`'s text, of an input its name.
+    pub name: String,
+    /// Which package it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<PackageUrl>,
+    /// Of its bytes; of a tree's canonical list.
+    pub digest: DigestSet,
+    /// What else a build's inputs need to be locked again; nothing else has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Annotations>,
+}
+
+/// What a resolved dependency is, beyond its digests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
+pub enum Annotations {
+    /// One file, used as it is.
+    File {
+        /// What it is for.
+        role: Role,
+        /// Bytes.
+        size: u64,
+    },
+    /// One archive, unpacked.
+    Archive {
+        /// What it is for.
+        role: Role,
+        /// Of the archive, in bytes.
+        size: u64,
+    },
+    /// The files below a directory.
+    Tree {
+        /// What it is for.
+        role: Role,
+    },
+    /// The root filesystem that the build saw.
+    Environment {
+        /// Which kind.
+        kind: Environment,
+        /// What a person would call it.
+        description: String,
+    },
+}
+
+/// Why bytes are no statement that a proof may hold.
+#[derive(Debug, Error)]
+pub enum StatementError {
+    /// Not the canonical JSON of a statement.
+    #[error("it is not a statement in canonical JSON: {0}")]
+    Canonical(#[from] CanonicalError),
+    /// A statement of another version, or something else.
+    #[error("its _type is {0:?}, and the only one known is {STATEMENT_TYPE:?}")]
+    StatementType(String),
+    /// A predicate of an unknown type.
+    #[error(
+        "its predicateType is {0:?}, and the only ones known are {build:?} and {comparison:?}",
+        build = Provenance::TYPE,
+        comparison = Comparison::TYPE
+    )]
+    PredicateType(String),
+    /// A predicate that isn't of its type's shape.
+    #[error("its predicate is not of the type {kind}: {source}")]
+    Predicate {
+        /// The predicate's type.
+        kind: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// How a statement is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Layout<T, S, P> {
+    #[serde(rename = "_type")]
+    kind: T,
+    subject: S,
+    predicate_type: T,
+    predicate: P,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_type_is_named() {
+        let payload = |kind: &str, predicate: &str| {
+            format!(r#"{{"_type":"{kind}","predicate":{{}},"predicateType":"{predicate}","subject":[]}}"#)
+        };
+        let read = |text: String| Statement::from_payload(text.as_bytes()).unwrap_err();
+        let error = read(payload("https://in-toto.io/Statement/v0.1", Provenance::TYPE));
+        assert!(matches!(&error, StatementError::StatementType(kind) if kind.ends_with("v0.1")), "{error}");
+        let error = read(payload(STATEMENT_TYPE, "https://slsa.dev/provenance/v0.2"));
+        assert!(matches!(&error, StatementError::PredicateType(kind) if kind.ends_with("v0.2")), "{error}");
+        let error = read(payload(STATEMENT_TYPE, Provenance::TYPE));
+        assert!(matches!(error, StatementError::Predicate { .. }), "{error}");
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether a verdict's words are true of the digests that stand beside it.
+
+use reprove_model::{Between, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, Variation};
+use thiserror::Error;
+
+use crate::Comparison;
+use crate::consistency::Part;
+use crate::error::epoch;
+
+/// Which word of a verdict is not true of the digests beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum UntrueVerdict {
+    /// `rebuilds-agree`.
+    #[error("it says that the rebuilds {}, and their output trees' digests are {}", agree(*.0), if *.0 { "not equal" } else { "equal" })]
+    RebuildsAgree(bool),
+    /// `matches-published`.
+    #[error("its matches-published is {claimed:?}, and by the artifacts' digests it is {found:?}")]
+    MatchesPublished {
+        /// What it says.
+        claimed: Option<bool>,
+        /// What the digests say.
+        found: Option<bool>,
+    },
+    /// `outcome`.
+    #[error("its outcome is {0:?}, and what it says of the digests makes it the other")]
+    Outcome(Outcome),
+    /// `findings`, all of them.
+    #[error("its outcome is {outcome:?} with {findings} findings; there are none if and only if it is Reproducible")]
+    Findings {
+        /// What it says.
+        outcome: Outcome,
+        /// How many there are.
+        findings: usize,
+    },
+    /// One of `findings`.
+    #[error("its finding at {place:?} {why}")]
+    Finding {
+        /// Where the difference is said to be.
+        place: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// `varied`.
+    #[error("it says that {claimed:?} was varied, and the rebuilds' conditions differ in {found:?}")]
+    Varied {
+        /// What it says.
+        claimed: Vec<Variation>,
+        /// What the conditions say.
+        found: Vec<Variation>,
+    },
+    /// `source-date-epoch`, against a provenance.
+    #[error("it says that the rebuilds saw {}, and rebuild {rebuild} saw {}", epoch(claimed), epoch(found))]
+    Epoch {
+        /// Which, counted from 1.
+        rebuild: usize,
+        /// What it says, in seconds.
+        claimed: Option<u64>,
+        /// What the provenance says, in seconds.
+        found: Option<u64>,
+    },
+    /// `source-date-epoch`, against the recipe.
+    #[error("where it says that SOURCE_DATE_EPOCH came from is not what the recipe asks for, or not with this value")]
+    EpochOrigin,
+    /// `source-date-epoch`, against what a search tried.
+    #[error(
+        "its search does not list the SOURCE_DATE_EPOCH that was used, or with another result than the digests say"
+    )]
+    EpochTried,
+}
+
+fn agree(agree: bool) -> &'static str {
+    if agree { "agree" } else { "do not agree" }
+}
+
+/// Checks each word of the comparison's verdict. The comparison's claims of each rebuild are already known to be those of
+/// `parts`.
+pub(crate) fn check_verdict(parts: &[Part<'_>], comparison: &Comparison) -> Result<(), UntrueVerdict> {
+    let verdict = &comparison.verdict;
+    let rebuilds = &comparison.rebuilds;
+    let agree = rebuilds.iter().all(|r| rebuilds.first().is_some_and(|first| first.outputs == r.outputs));
+    if verdict.rebuilds_agree != agree {
+        return Err(UntrueVerdict::RebuildsAgree(verdict.rebuilds_agree));
+    }
+    let found = comparison
+        .published
+        .as_ref()
+        .map(|published| agree && rebuilds.iter().all(|r| r.artifact == Some(published.digest)));
+    if verdict.matches_published != found {
+        return Err(UntrueVerdict::MatchesPublished { claimed: verdict.matches_published, found });
+    }
+    let reproducible = agree && found != Some(false);
+    let outcome = if reproducible { Outcome::Reproducible } else { Outcome::Different };
+    if verdict.outcome != outcome {
+        return Err(UntrueVerdict::Outcome(verdict.outcome));
+    }
+    if verdict.findings.is_empty() != reproducible {
+        return Err(UntrueVerdict::Findings { outcome, findings: verdict.findings.len() });
+    }
+    verdict.findings.iter().try_for_each(|finding| check_finding(finding, agree, found))?;
+    check_varied(comparison)?;
+    check_epoch(parts, comparison)
+}
+
+fn check_finding(finding: &Finding, agree: bool, matches_published: Option<bool>) -> Result<(), UntrueVerdict> {
+    let details = u64::try_from(finding.details.len()).unwrap_or(u64::MAX);
+    let why = match finding.between {
+        Between::Rebuilds if agree => "is between rebuilds, and they agree",
+        Between::PublishedAndRebuilt if matches_published != Some(false) => {
+            "is against the published artifact, and nothing published differs"
+        }
+        Between::Given => "is between things given by hand, and this is about rebuilds",
+        _ if finding.details.len() > Finding::MAX_DETAILS => "has more details than one finding keeps",
+        _ if details > finding.count => "has more details than it counts",
+        _ => return Ok(()),
+    };
+    Err(UntrueVerdict::Finding { place: finding.place.chars().take(200).collect(), why })
+}
+
+/// What was varied is what differs between the first rebuild and any other.
+fn check_varied(comparison: &Comparison) -> Result<(), UntrueVerdict> {
+    let conditions = |index: usize| comparison.rebuilds.get(index).map(|r| &r.conditions);
+    let differs = |v: &Variation| {
+        comparison.rebuilds.iter().any(|r| conditions(0).is_some_and(|c| c.differing(&r.conditions).contains(v)))
+    };
+    let found: Vec<_> = Variation::ALL.into_iter().filter(differs).collect();
+    if comparison.verdict.varied != found {
+        return Err(UntrueVerdict::Varied { claimed: comparison.verdict.varied.clone(), found });
+    }
+    Ok(())
+}
+
+fn check_epoch(parts: &[Part<'_>], comparison: &Comparison) -> Result<(), UntrueVerdict> {
+    let EpochUsed { seconds, origin, tried } = &comparison.verdict.source_date_epoch;
+    for (rebuild, part) in (1..).zip(parts) {
+        let found = part.provenance.epoch().map_err(|_| UntrueVerdict::EpochOrigin)?;
+        if found != *seconds {
+            return Err(UntrueVerdict::Epoch { rebuild, claimed: *seconds, found });
+        }
+    }
+    let rule = parts
+        .first()
+        .map(|p| p.provenance.build_definition.external_parameters.recipe.build.source_date_epoch)
+        .unwrap_or_default();
+    let fits = match rule {
+        EpochRule::Unset => *origin == EpochOrigin::Recipe && seconds.is_none(),
+        EpochRule::At(at) => *origin == EpochOrigin::Recipe && *seconds == Some(at),
+        EpochRule::Search => match origin {
+            EpochOrigin::Recipe => false,
+            EpochOrigin::SearchUnset => seconds.is_none(),
+            EpochOrigin::PublishedArtifact => seconds.is_some() && comparison.published.is_some(),
+        },
+    };
+    if !fits {
+        return Err(UntrueVerdict::EpochOrigin);
+    }
+    let artifact = comparison.rebuilds.first().and_then(|r| r.artifact);
+    let matched = comparison.published.as_ref().is_some_and(|p| artifact == Some(p.digest));
+    let listed = match (rule, tried.iter().find(|attempt| attempt.seconds == *seconds)) {
+        (EpochRule::Search, Some(attempt)) => attempt.matched == matched,
+        (EpochRule::Search, None) => tried.is_empty() && comparison.published.is_none(),
+        _ => tried.is_empty(),
+    };
+    if listed { Ok(()) } else { Err(UntrueVerdict::EpochTried) }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a proof proves, and what the audit refuses.
+
+#[cfg(test)]
+mod accepted;
+#[cfg(test)]
+mod bytes;
+#[cfg(test)]
+mod construction;
+#[cfg(test)]
+mod signatures;
+#[cfg(test)]
+mod statements;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod verdicts;

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A verdict's words must be true of the digests beside it, whoever signs them.
+
+use reprove_attest::{Inconsistency, UntrueVerdict as U};
+use reprove_model::{Between, Detail, EpochAttempt, EpochOrigin, Finding, Outcome, Variation, Verdict};
+
+use crate::support::*;
+
+fn untrue(case: Case, tamper: impl FnOnce(&mut Verdict)) -> U {
+    match refused(case, |case| tamper(&mut case.comparison().verdict)) {
+        Inconsistency::Verdict(why) => why,
+        why => panic!("{why}"),
+    }
+}
+
+#[test]
+fn rebuilds_agree_if_and_only_if_their_trees_do() {
+    assert_eq!(untrue(Case::unpublished(), |v| v.rebuilds_agree = false), U::RebuildsAgree(false));
+    let all_good = |v: &mut Verdict| *v = reproducible(false);
+    assert_eq!(untrue(Case::disagreeing(), all_good), U::RebuildsAgree(true));
+}
+
+#[test]
+fn the_published_artifact_matches_if_and_only_if_every_rebuild_gave_it() {
+    let claimed = |case, claimed| untrue(case, |v| v.matches_published = claimed);
+    let wrong = |claimed, found| U::MatchesPublished { claimed, found };
+    assert_eq!(claimed(Case::published(), Some(false)), wrong(Some(false), Some(true)));
+    assert_eq!(claimed(Case::published(), None), wrong(None, Some(true)));
+    assert_eq!(claimed(Case::different(), Some(true)), wrong(Some(true), Some(false)));
+    assert_eq!(claimed(Case::unpublished(), Some(true)), wrong(Some(true), None));
+}
+
+/// One rebuild that comes out as published is not enough, and neither is a matching artifact in trees that differ.
+#[test]
+fn where_rebuilds_disagree_nothing_matches() {
+    let lock = lock(true);
+    for other in [("README", b"other".as_slice()), (WHEEL_NAME, b"other")] {
+        let first = tree(&[("README", b"read me"), (WHEEL_NAME, WHEEL)]);
+        let mut files = std::collections::BTreeMap::from([("README", b"read me".as_slice()), (WHEEL_NAME, WHEEL)]);
+        files.insert(other.0, other.1);
+        let second = tree(&files.into_iter().collect::<Vec<_>>());
+        let records = [record(&lock, 0, first), record(&lock, 1, second)];
+        let verdict = Verdict {
+            outcome: Outcome::Different,
+            rebuilds_agree: false,
+            matches_published: Some(false),
+            findings: vec![finding(Between::Rebuilds)],
+            ..reproducible(true)
+        };
+        let case = Case::of(&lock, &records, &verdict);
+        let why = untrue(case, |v| v.matches_published = Some(true));
+        assert!(matches!(why, U::MatchesPublished { found: Some(false), .. }), "{why}");
+    }
+}
+
+#[test]
+fn the_outcome_and_the_findings_follow() {
+    assert_eq!(untrue(Case::published(), |v| v.outcome = Outcome::Different), U::Outcome(Outcome::Different));
+    assert_eq!(untrue(Case::different(), |v| v.outcome = Outcome::Reproducible), U::Outcome(Outcome::Reproducible));
+    let why = untrue(Case::published(), |v| v.findings.push(finding(Between::PublishedAndRebuilt)));
+    assert_eq!(why, U::Findings { outcome: Outcome::Reproducible, findings: 1 });
+    let why = untrue(Case::different(), |v| v.findings.clear());
+    assert_eq!(why, U::Findings { outcome: Outcome::Different, findings: 0 });
+}
+
+#[test]
+fn a_finding_is_between_things_that_differ() {
+    for (case, between) in [
+        (Case::different(), Between::Rebuilds),
+        (Case::disagreeing(), Between::PublishedAndRebuilt),
+        (Case::different(), Between::Given),
+    ] {
+        let why = untrue(case, |v| v.findings.push(finding(between)));
+        assert!(matches!(why, U::Finding { .. }), "{why}");
+    }
+}
+
+#[test]
+fn a_finding_counts_its_details_within_the_bound() {
+    let detail = || Detail { at: "0".into(), left: "a".into(), right: "b".into() };
+    let with = |details: usize, count: u64| {
+        move |v: &mut Verdict| {
+            v.findings[0].details = (0..details).map(|_| detail()).collect();
+            v.findings[0].count = count;
+        }
+    };
+    let most = Finding::MAX_DETAILS;
+    let mut good = Case::different();
+    with(most, most as u64)(&mut good.comparison().verdict);
+    judge(&good.sign()).unwrap();
+    for bad in [with(most + 1, 2000), with(2, 1)] {
+        assert!(matches!(untrue(Case::different(), bad), U::Finding { .. }));
+    }
+}
+
+#[test]
+fn what_was_varied_is_what_differs() {
+    let found = vec![Variation::BuildPath, Variation::Hostname];
+    for claimed in [
+        vec![],
+        vec![Variation::BuildPath],
+        vec![Variation::Hostname, Variation::BuildPath],
+        vec![Variation::BuildPath, Variation::Clock, Variation::Hostname],
+    ] {
+        let why = untrue(Case::published(), |v| v.varied.clone_from(&claimed));
+        assert_eq!(why, U::Varied { claimed, found: found.clone() });
+    }
+}
+
+#[test]
+fn the_epoch_is_the_one_that_the_builds_saw() {
+    let why = untrue(Case::published(), |v| v.source_date_epoch.seconds = Some(1));
+    assert!(matches!(why, U::Epoch { rebuild: 1, claimed: Some(1), found: Some(315_532_800) }), "{why}");
+    let why = refused(Case::published(), |case| {
+        case.provenance(1).build_definition.internal_parameters.env.remove("SOURCE_DATE_EPOCH");
+    });
+    assert!(matches!(why, Inconsistency::Verdict(U::Epoch { rebuild: 2, found: None, .. })), "{why}");
+}
+
+#[test]
+fn the_epochs_origin_is_the_recipes() {
+    for origin in [EpochOrigin::SearchUnset, EpochOrigin::PublishedArtifact] {
+        assert_eq!(untrue(Case::published(), |v| v.source_date_epoch.origin = origin), U::EpochOrigin);
+    }
+    let tried = vec![EpochAttempt { seconds: Some(315_532_800), matched: true }];
+    assert_eq!(untrue(Case::published(), |v| v.source_date_epoch.tried = tried), U::EpochTried);
+    for (rule, seconds) in [("{ at = 1 }", None::<u64>), ("\"unset\"", None), ("\"search\"", None)] {
+        let why = refused(Case::published(), |case| {
+            let lock = lock_of(recipe(rule), true);
+            for index in 0..2 {
+                case.provenance(index).build_definition.external_parameters.recipe = lock.recipe.clone();
+            }
+            case.relock(&lock);
+        });
+        assert!(matches!(why, Inconsistency::Verdict(U::EpochOrigin)), "{rule} {seconds:?}: {why}");
+    }
+}
+
+/// A proof after a search, whose second value came out as published.
+fn searched() -> Case {
+    let lock = lock_of(recipe("\"search\""), true);
+    let records = [0, 1].map(|n| record(&lock, n, tree(&[(WHEEL_NAME, WHEEL)])));
+    let mut verdict = reproducible(true);
+    verdict.source_date_epoch.origin = EpochOrigin::PublishedArtifact;
+    verdict.source_date_epoch.tried = vec![
+        EpochAttempt { seconds: None, matched: false },
+        EpochAttempt { seconds: Some(315_532_800), matched: true },
+    ];
+    Case::of(&lock, &records, &verdict)
+}
+
+#[test]
+fn a_search_lists_what_it_used_and_how_that_came_out() {
+    judge(&searched().sign()).unwrap();
+    let epoch = |tamper: fn(&mut Vec<EpochAttempt>)| untrue(searched(), |v| tamper(&mut v.source_date_epoch.tried));
+    assert_eq!(epoch(|tried| tried.clear()), U::EpochTried);
+    assert_eq!(epoch(|tried| tried.truncate(1)), U::EpochTried);
+    assert_eq!(epoch(|tried| tried[1].matched = false), U::EpochTried);
+    for origin in [EpochOrigin::Recipe, EpochOrigin::SearchUnset] {
+        assert_eq!(untrue(searched(), |v| v.source_date_epoch.origin = origin), U::EpochOrigin);
+    }
+}
