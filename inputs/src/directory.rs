@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Local project directories. No network.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use reprove_model::{Content, Input, Lock, LockedEnvironment, Recipe, Role, Source, TreePath};
+use reprove_store::{IngestLimits, Store};
+use tokio::process::Command;
+
+use crate::InputsError;
+use crate::process::{self, ProcessError};
+
+/// Locks the directory that `recipe` builds, which is relative to `recipe_dir`, an absolute path. Its files are in `store`
+/// afterwards.
+///
+/// Everything in the directory is part of the source, but for anything called `.git`, and, where the directory is in a Git
+/// work tree, what Git ignores; empty directories, which Git does not know, are left out there too. A submodule, or
+/// another work tree inside, is taken in whole.
+///
+/// # Errors
+/// See [`InputsError`].
+pub async fn lock(
+    recipe: Recipe,
+    recipe_dir: &Path,
+    store: &Store,
+    environment: LockedEnvironment,
+) -> Result<Lock, InputsError> {
+    recipe.check()?;
+    let Source::Directory(directory) = &recipe.source else {
+        return Err(InputsError::NotADirectory);
+    };
+    let root = recipe_dir.join(directory);
+    let files = git_files(&root).await?;
+    let skip = |path: &TreePath| path.file_name() == b".git" || files.as_ref().is_some_and(|files| !files.has(path));
+    let tree = store.add_tree(&root, IngestLimits::default(), &skip)?;
+    let content = Content::Tree { digest: tree.digest() };
+    let inputs = vec![Input { name: INPUT_NAME.parse()?, role: Role::Source, purl: None, content }];
+    Ok(Lock { recipe, inputs, environment, published: None })
+}
+
+/// What the source is called among the inputs.
+const INPUT_NAME: &str = "source";
+
+/// What Git calls part of a work tree.
+struct GitFiles {
+    /// Files, and the roots of other work trees inside.
+    listed: BTreeSet<Vec<u8>>,
+    /// The directories that lead to them.
+    above: BTreeSet<Vec<u8>>,
+}
+
+impl GitFiles {
+    fn parse(list: &[u8]) -> Self {
+        let mut files = Self { listed: BTreeSet::new(), above: BTreeSet::new() };
+        for path in list.split(|&b| b == 0).filter(|path| !path.is_empty()) {
+            // Another work tree inside ends with a slash.
+            let path = path.strip_suffix(b"/").unwrap_or(path);
+            files.above.extend(parents(path).map(<[u8]>::to_vec));
+            files.listed.insert(path.to_vec());
+        }
+        files
+    }
+
+    fn has(&self, path: &TreePath) -> bool {
+        let path = path.as_bytes();
+        self.listed.contains(path)
+            || self.above.contains(path)
+            || parents(path).any(|parent| self.listed.contains(parent))
+    }
+}
+
+fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').filter_map(|(at, _)| path.get(..at))
+}
+
+const DOING: &str = "listing the source's files with git";
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+const MAX_LIST: u64 = 256 << 20;
+
+/// The files of a Git work tree that are tracked, or neither tracked nor ignored; `None` outside of one.
+async fn git_files(root: &Path) -> Result<Option<GitFiles>, InputsError> {
+    if !root.ancestors().any(|path| path.join(".git").symlink_metadata().is_ok()) {
+        return Ok(None);
+    }
+    let mut command = Command::new("git");
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX"] {
+        command.env_remove(variable);
+    }
+    // A repository's own configuration must not run programs.
+    command.env("GIT_OPTIONAL_LOCKS", "0").args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]);
+    command.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let finished = process::run(command, TIME_LIMIT, MAX_LIST).await.map_err(|error| match error {
+        ProcessError::Start(source) if source.kind() == io::ErrorKind::NotFound && root.is_dir() => {
+            let install = "the source is in a Git work tree; install git to leave out what it ignores";
+            InputsError::NoProgram { program: "git".into(), source, install }
+        }
+        ProcessError::Start(source) | ProcessError::Io(source) => InputsError::Io { path: root.to_owned(), source },
+        ProcessError::TimeOut => InputsError::TimeOut { doing: DOING, seconds: TIME_LIMIT.as_secs() },
+        ProcessError::TooMuch(_) => InputsError::Answer { doing: DOING, why: error.to_string() },
+    })?;
+    if !finished.status.success() {
+        return Err(InputsError::Failed { doing: DOING, said: finished.said });
+    }
+    Ok(Some(GitFiles::parse(&finished.stdout)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use reprove_model::{DigestSet, Environment};
+
+    use super::*;
+
+    fn environment() -> LockedEnvironment {
+        LockedEnvironment { kind: Environment::HostUsr, description: "test".into(), digest: DigestSet::of(b"") }
+    }
+
+    fn recipe(directory: &str) -> Recipe {
+        Recipe::from_toml(&format!(
+            "[package]\nname = 'x'\n[source]\ndirectory = '{directory}'\n[build]\nsteps = ['true']\n[outputs]\npaths = ['x']"
+        ))
+        .unwrap()
+    }
+
+    fn git(dir: &Path, arguments: &[&str]) {
+        let done = std::process::Command::new("git").current_dir(dir).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// The paths that a lock of `project` has, as the store gives them back.
+    async fn locked(project: &Path, directory: &str, store: &Store) -> Vec<String> {
+        let lock = lock(recipe(directory), project, store, environment()).await.unwrap();
+        let Content::Tree { digest } = lock.inputs[0].content else { panic!("{:?}", lock.inputs) };
+        let tree = store.load_tree(&digest.blake3).unwrap();
+        tree.entries().keys().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn everything_is_taken_outside_of_git() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(project.join("sub/empty")).unwrap();
+        fs::write(project.join(".gitignore"), "*.log").unwrap();
+        fs::write(project.join("sub/a.log"), "").unwrap();
+        assert_eq!(locked(&project, ".", &store).await, [".gitignore", "sub", "sub/a.log", "sub/empty"]);
+        assert_eq!(locked(&project, "sub", &store).await, ["a.log", "empty"]);
+    }
+
+    #[tokio::test]
+    async fn what_git_ignores_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        for folder in ["src", "target", "inner"] {
+            fs::create_dir_all(project.join(folder)).unwrap();
+        }
+        git(&project, &["init", "-q"]);
+        git(&project.join("inner"), &["init", "-q"]);
+        for (name, text) in [
+            (".gitignore", "*.log\ntarget\n"),
+            ("tracked.log", ""),
+            ("src/new \n", ""),
+            ("src/a.log", ""),
+            ("target/b", ""),
+            ("inner/c", ""),
+            ("gone", ""),
+        ] {
+            fs::write(project.join(name), text).unwrap();
+        }
+        git(&project, &["add", "--force", "tracked.log", "gone"]);
+        fs::remove_file(project.join("gone")).unwrap();
+        let all = [".gitignore", "inner", "inner/c", "src", "src/new \\x0a", "tracked.log"];
+        assert_eq!(locked(&project, ".", &store).await, all);
+        assert_eq!(locked(&project, "src", &store).await, ["new \\x0a"]);
+    }
+
+    #[tokio::test]
+    async fn a_repository_cannot_run_programs() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(&project).unwrap();
+        git(&project, &["init", "-q"]);
+        let mark = dir.path().join("ran");
+        git(&project, &["config", "core.fsmonitor", &format!("touch {}", mark.display())]);
+        locked(&project, ".", &store).await;
+        assert!(!mark.exists());
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let error = lock(recipe("nowhere"), dir.path(), &store, environment()).await.unwrap_err();
+        assert!(error.to_string().contains("nowhere"), "{error}");
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why inputs could not be locked.
+
+use std::path::PathBuf;
+
+use reprove_model::{InvalidInputName, InvalidPackageUrl, RecipeError, Sha256};
+use reprove_store::{IngestError, StoreError, UnpackError};
+use thiserror::Error;
+
+use crate::WheelError;
+use crate::pypi::BackendError;
+
+/// What kind of failure it is, for exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What was asked for, or what was served, can't be used as it is.
+    BadInput,
+    /// This machine can't do it as it is set up now: a program is missing, the index can't be reached, the disk is full.
+    CannotHere,
+}
+
+/// Why inputs could not be locked.
+#[derive(Debug, Error)]
+pub enum InputsError {
+    /// A package URL of a type that is not supported.
+    #[error("{0:?} packages can't be locked yet; pkg:pypi/NAME@VERSION can")]
+    PackageType(String),
+    /// A package URL that does not say which version.
+    #[error("{0} has no version; give one, as in {0}@1.0")]
+    NoVersion(String),
+    /// A package name or version that its ecosystem does not allow.
+    #[error("{0:?} is not a package name or version that Python packages can have")]
+    Name(String),
+    /// The index has no such package.
+    #[error("the package index has no package {0:?}; check the spelling")]
+    UnknownPackage(String),
+    /// The index has the package, not the version.
+    #[error("{name} has no version {version}; the newest are {}", newest.join(", "))]
+    UnknownVersion {
+        /// The package.
+        name: String,
+        /// What was asked for.
+        version: String,
+        /// The newest versions that are there, newest first.
+        newest: Vec<String>,
+    },
+    /// The release has no source archive that can be built.
+    #[error("the release has no source archive (.tar.gz), so it can't be rebuilt; it has {}", list(.0))]
+    NoSdist(Vec<String>),
+    /// The release has no wheel that could be rebuilt.
+    #[error("only pure wheels (py3-none-any) can be rebuilt as of now, and the release has {}", list(.0))]
+    NoPureWheel(Vec<String>),
+    /// Two places that the machine's pip looks in give different digests for one file.
+    #[error("the places that pip is set up to look in give different digests for {0}; leave only one of them")]
+    Conflict(String),
+    /// What came is not what the index said.
+    #[error(
+        "{name} is not what the index promised: its SHA-256 is {actual}, and should be {expected}; nothing was kept"
+    )]
+    Mismatch {
+        /// The file.
+        name: String,
+        /// What the index said.
+        expected: Sha256,
+        /// Of what came.
+        actual: Sha256,
+    },
+    /// A file that is larger than what is fetched.
+    #[error("{name} is larger than {most} bytes, the most that is fetched")]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// The most, in bytes.
+        most: u64,
+    },
+    /// A file name that no input can have.
+    #[error(transparent)]
+    FileName(#[from] InvalidInputName),
+    /// A name or version that no package URL can have.
+    #[error(transparent)]
+    PackageUrl(#[from] InvalidPackageUrl),
+    /// The published wheel can't be read.
+    #[error("{name}: {source}")]
+    Wheel {
+        /// The wheel.
+        name: String,
+        /// Why.
+        source: WheelError,
+    },
+    /// The source archive can't be unpacked.
+    #[error("{name}: {source}")]
+    Archive {
+        /// The archive.
+        name: String,
+        /// Why.
+        source: UnpackError,
+    },
+    /// What the source says about its build back end can't be used.
+    #[error("{name}: pyproject.toml: {source}")]
+    Backend {
+        /// The archive.
+        name: String,
+        /// Why.
+        source: BackendError,
+    },
+    /// The recipe can't be.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The recipe does not build a directory.
+    #[error("the recipe's source is a package, not a directory; rebuild it by its package URL")]
+    NotADirectory,
+    /// A program that is needed is not there.
+    #[error("{program} can't be started: {source}; {install}")]
+    NoProgram {
+        /// Which.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+        /// What to install.
+        install: &'static str,
+    },
+    /// The Python that should have pip has none.
+    #[error("{} has no pip; install it (Debian and Ubuntu: apt install python3-pip), or name a Python that has one", .0.display())]
+    NoPip(PathBuf),
+    /// Its pip is too old.
+    #[error("pip {version} of {} is too old; 23.0 or newer is needed: {} -m pip install --upgrade pip", python.display(), python.display())]
+    OldPip {
+        /// Which Python.
+        python: PathBuf,
+        /// The version of its pip.
+        version: String,
+    },
+    /// The index, or a file on it, can't be fetched.
+    #[error("the package index can't be read: {0}")]
+    Unreachable(String),
+    /// A program failed.
+    #[error("{doing} failed: {said}")]
+    Failed {
+        /// What it was to do.
+        doing: &'static str,
+        /// The last lines of what it said.
+        said: String,
+    },
+    /// A program took too long, and was ended.
+    #[error("{doing} took longer than {seconds} seconds and was ended")]
+    TimeOut {
+        /// What it was to do.
+        doing: &'static str,
+        /// The limit.
+        seconds: u64,
+    },
+    /// A program's answer is not what it should be.
+    #[error("{doing} gave an answer that can't be read: {why}")]
+    Answer {
+        /// What it was to do.
+        doing: &'static str,
+        /// What is wrong with the answer.
+        why: String,
+    },
+    /// The source directory can't be read.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file system said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was being read or written.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl InputsError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoProgram { .. }
+            | Self::NoPip(_)
+            | Self::OldPip { .. }
+            | Self::Unreachable(_)
+            | Self::Failed { .. }
+            | Self::TimeOut { .. }
+            | Self::Answer { .. }
+            | Self::Store(_)
+            | Self::Ingest(IngestError::Store(_))
+            | Self::Archive { source: UnpackError::Store(_), .. }
+            | Self::Wheel { source: WheelError::Io(_), .. }
+            | Self::Io { .. } => Kind::CannotHere,
+            _ => Kind::BadInput,
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Python packages: a release's source archive, its pure wheel, and the wheels of the back end that builds one to the other.
+//!
+//! No code of the package, nor of its back end, runs here: what a release has is read from the index; what builds it, from
+//! the archive's `pyproject.toml`; and the back end is resolved from wheels alone. The index, its certificates, proxies and
+//! credentials are those that the machine's pip is set up with.
+
+mod backend;
+mod pip;
+mod recipe;
+mod release;
+mod requirement;
+mod tools;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+pub use backend::BackendError;
+pub use pip::Pip;
+use reprove_model::{Content, Input, Lock, LockedEnvironment, PackageUrl, Published, Role};
+use reprove_store::{Store, UnpackLimits};
+
+use self::backend::{Backend, MAX_PYPROJECT};
+use self::pip::{Fetched, Workplace};
+use crate::{InputsError, Note};
+
+/// Locks what rebuilds the pure wheel of a release, `pkg:pypi/NAME@VERSION`.
+///
+/// Each file is checked against the SHA-256 that the index gives before it is kept. Everything that the lock names is in
+/// `store` afterwards. The future may be dropped at any time; no process and no temporary file stays.
+///
+/// What a back end asks for only while it runs (`get_requires_for_build_wheel`) is not known here, but for `wheel`, which
+/// setuptools before 70.1 wanted.
+///
+/// # Errors
+/// See [`InputsError`].
+pub async fn lock(
+    purl: &PackageUrl,
+    pip: &Pip,
+    store: &Store,
+    environment: LockedEnvironment,
+    notes: &(dyn Fn(Note) + Sync),
+) -> Result<Lock, InputsError> {
+    let (name, version) = package(purl)?;
+    let workplace = Workplace::new(store)?;
+    notes(Note::Doing(format!("fetching {name} {version}")));
+    let release = release::fetch(name, version, pip, &workplace, notes).await?;
+    let pins = tools::pins(&release.wheel, notes)?;
+    keep(&release.sdist, store)?;
+    let backend = read_backend(&release.sdist, store)?;
+    notes(Note::Doing(format!("resolving what {} needs", backend.name)));
+    let tools = tools::fetch(&backend, &pins, pip, &workplace, notes).await?;
+    let source = PackageUrl::pypi(name, version, Some(release.sdist.name.as_str()))?;
+    let recipe = recipe::recipe(name, version, source.clone(), &backend, &tools);
+    recipe.check()?;
+    let Fetched { name: file_name, digest, size, .. } = release.sdist;
+    let content = Content::Archive { digest, size };
+    let mut inputs = vec![Input { name: file_name, role: Role::Source, purl: Some(source), content }];
+    for tool in tools {
+        let Fetched { name: file_name, digest, size, .. } = &tool.file;
+        keep(&tool.file, store)?;
+        inputs.push(Input {
+            name: file_name.clone(),
+            role: Role::Tool,
+            purl: Some(PackageUrl::pypi(&tool.name, &tool.version, Some(file_name.as_str()))?),
+            content: Content::File { digest: *digest, size: *size },
+        });
+    }
+    inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    keep(&release.wheel, store)?;
+    let Fetched { name: file_name, digest, size, .. } = release.wheel;
+    let purl = Some(PackageUrl::pypi(name, version, Some(file_name.as_str()))?);
+    let published = Some(Published { purl, name: file_name, digest, size });
+    Ok(Lock { recipe, inputs, environment, published })
+}
+
+fn package(purl: &PackageUrl) -> Result<(&str, &str), InputsError> {
+    if purl.kind() != "pypi" {
+        return Err(InputsError::PackageType(purl.kind().into()));
+    }
+    let version = purl.version().ok_or_else(|| InputsError::NoVersion(purl.to_string()))?;
+    let name = purl.name();
+    if !requirement::is_name(name) || !requirement::is_version(version) {
+        return Err(InputsError::Name(purl.to_string()));
+    }
+    Ok((name, version))
+}
+
+/// Puts a file into the store that was checked before, and sees that it is still the same.
+fn keep(file: &Fetched, store: &Store) -> Result<(), InputsError> {
+    let (digest, _) = store.add_file(&file.path)?;
+    if digest != file.digest {
+        let (expected, actual) = (file.digest.sha256, digest.sha256);
+        return Err(InputsError::Mismatch { name: file.name.to_string(), expected, actual });
+    }
+    Ok(())
+}
+
+/// What an sdist may hold to be looked into.
+const SDIST_LIMITS: UnpackLimits = UnpackLimits { entries: 200_000, bytes: 4 << 30 };
+
+fn read_backend(sdist: &Fetched, store: &Store) -> Result<Backend, InputsError> {
+    let archive = |source| InputsError::Archive { name: sdist.name.to_string(), source };
+    let fail = |source| InputsError::Backend { name: sdist.name.to_string(), source };
+    let unpacked = store.unpack(&sdist.digest.blake3, SDIST_LIMITS).map_err(archive)?;
+    let found = unpacked.entries.iter().find(|(path, _)| path.as_bytes() == b"pyproject.toml");
+    let digest = match found.map(|(_, entry)| &entry.node) {
+        None => return Ok(Backend::legacy()),
+        Some(reprove_model::Node::File { digest, size, .. }) if *size <= MAX_PYPROJECT => digest,
+        Some(_) => return Err(fail(BackendError::NotText)),
+    };
+    let bytes = store.read_blob(&digest.blake3, MAX_PYPROJECT)?;
+    let text = String::from_utf8(bytes).map_err(|_| fail(BackendError::NotText))?;
+    text.parse().map_err(fail)
+}
+
+fn open_wheel(path: &Path) -> Result<BufReader<File>, InputsError> {
+    let file = File::open(path).map_err(|source| InputsError::Io { path: path.to_owned(), source })?;
+    Ok(BufReader::new(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_version_of_a_python_package_is_taken() {
+        let package = |purl: &str| package(&purl.parse().unwrap()).map(|(n, v)| format!("{n} {v}"));
+        assert_eq!(package("pkg:pypi/Idna@3.20").unwrap(), "idna 3.20");
+        assert!(matches!(package("pkg:npm/left-pad@1.0.0"), Err(InputsError::PackageType(_))));
+        assert!(matches!(package("pkg:pypi/idna"), Err(InputsError::NoVersion(_))));
+        for bad in ["pkg:pypi/a%20b@1", "pkg:pypi/-r@1", "pkg:pypi/a@1%20--pre", "pkg:pypi/a@--pre"] {
+            assert!(matches!(package(bad), Err(InputsError::Name(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Finding and fetching a release's source archive and wheel.
+
+use std::ffi::OsString;
+
+use reprove_model::Sha256;
+use serde::Deserialize;
+
+use super::pip::{Fetched, MAX_FILE, Pip, Workplace, failed};
+use crate::{InputsError, Note};
+
+/// The two files of a release that a rebuild is about.
+pub(crate) struct Release {
+    /// The source archive.
+    pub(crate) sdist: Fetched,
+    /// The pure wheel.
+    pub(crate) wheel: Fetched,
+}
+
+/// Fetches a release's source archive and pure wheel. `name` and `version` were checked to be such.
+pub(crate) async fn fetch(
+    name: &str,
+    version: &str,
+    pip: &Pip,
+    workplace: &Workplace,
+    notes: &(dyn Fn(Note) + Sync),
+) -> Result<Release, InputsError> {
+    let files = workplace.path("files");
+    let most = MAX_FILE.to_string();
+    let arguments = ["-c", include_str!("release.py"), name, version].map(OsString::from);
+    let arguments = arguments.into_iter().chain([files.into_os_string(), most.into()]);
+    let finished = pip.run(DOING, workplace, arguments).await?;
+    if !finished.status.success() {
+        return Err(failed(DOING, finished));
+    }
+    let (sdist, wheel) = found(&finished.stdout, name, version, pip)?;
+    let sdist = sdist.check("sdist", workplace, notes)?;
+    let wheel = wheel.check("wheel", workplace, notes)?;
+    Ok(Release { sdist, wheel })
+}
+
+const DOING: &str = "fetching the release with pip";
+
+/// What the script prints.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer", deny_unknown_fields)]
+enum Answer {
+    Found { sdist: Promised, wheel: Promised },
+    NoPip,
+    OldPip { version: String },
+    NoPackage,
+    NoVersion { newest: Vec<String> },
+    NoSdist { files: Vec<String> },
+    NoPureWheel { wheels: Vec<String> },
+    Conflict { name: String },
+    TooLarge { name: String },
+    Unreachable { why: String },
+}
+
+/// A file as the index describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promised {
+    name: String,
+    sha256: Option<Sha256>,
+    yanked: bool,
+}
+
+impl Promised {
+    fn check(self, kind: &str, workplace: &Workplace, notes: &(dyn Fn(Note) + Sync)) -> Result<Fetched, InputsError> {
+        if self.yanked {
+            notes(Note::Noticed(format!("{} was withdrawn (yanked) by its publisher", self.name)));
+        }
+        if self.sha256.is_none() {
+            notes(Note::Noticed(format!("the index gives no SHA-256 for {}; it was not checked", self.name)));
+        }
+        Fetched::check(self.name.parse()?, &workplace.file(kind), self.sha256)
+    }
+}
+
+fn found(stdout: &[u8], name: &str, version: &str, pip: &Pip) -> Result<(Promised, Promised), InputsError> {
+    let answer =
+        serde_json::from_slice(stdout).map_err(|error| InputsError::Answer { doing: DOING, why: error.to_string() })?;
+    let python = pip.python.clone();
+    Err(match answer {
+        Answer::Found { sdist, wheel } => return Ok((sdist, wheel)),
+        Answer::NoPip => InputsError::NoPip(python),
+        Answer::OldPip { version } => InputsError::OldPip { python, version: clean(&version) },
+        Answer::NoPackage => InputsError::UnknownPackage(name.into()),
+        Answer::NoVersion { newest } => {
+            InputsError::UnknownVersion { name: name.into(), version: version.into(), newest: clean_all(&newest) }
+        }
+        Answer::NoSdist { files } => InputsError::NoSdist(clean_all(&files)),
+        Answer::NoPureWheel { wheels } => InputsError::NoPureWheel(clean_all(&wheels)),
+        Answer::Conflict { name } => InputsError::Conflict(clean(&name)),
+        Answer::TooLarge { name } => InputsError::TooLarge { name: clean(&name), most: MAX_FILE },
+        Answer::Unreachable { why } => InputsError::Unreachable(clean(&why)),
+    })
+}
+
+/// Text of the index's, made harmless for a terminal.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(1000).collect()
+}
+
+fn clean_all(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| clean(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(json: &str) -> Result<(Promised, Promised), InputsError> {
+        found(json.as_bytes(), "a", "1", &Pip::new("/python", "/python"))
+    }
+
+    #[test]
+    fn each_answer_has_its_error() {
+        for (json, text) in [
+            (r#"{"answer":"no-pip"}"#, "/python has no pip"),
+            (r#"{"answer":"old-pip","version":"9.0"}"#, "pip 9.0"),
+            (r#"{"answer":"no-package"}"#, "no package \"a\""),
+            (r#"{"answer":"no-version","newest":["3","2"]}"#, "a has no version 1; the newest are 3, 2"),
+            (r#"{"answer":"no-sdist","files":["a-1-py3-none-any.whl"]}"#, "it has a-1-py3-none-any.whl"),
+            (r#"{"answer":"no-pure-wheel","wheels":[]}"#, "the release has none"),
+            (r#"{"answer":"conflict","name":"a-1.tar.gz"}"#, "a-1.tar.gz"),
+            (r#"{"answer":"too-large","name":"a-1.tar.gz"}"#, "larger than 536870912 bytes"),
+            (r#"{"answer":"unreachable","why":"no\u001b[31m"}"#, "can't be read: no[31m"),
+            (r#"{"answer":"other"}"#, "can't be read"),
+            ("", "can't be read"),
+        ] {
+            let error = answer(json).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_read_strictly() {
+        let with = |digest: &str| {
+            let file = format!(r#"{{"name":"a-1.tar.gz","sha256":{digest},"yanked":false}}"#);
+            answer(&format!(r#"{{"answer":"found","sdist":{file},"wheel":{file}}}"#))
+        };
+        assert!(with("null").unwrap().0.sha256.is_none());
+        assert!(with(&format!("\"{}\"", "0".repeat(64))).unwrap().0.sha256.is_some());
+        assert!(with("\"00\"").is_err());
+    }
+}

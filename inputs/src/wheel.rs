@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a published wheel says about how it was made. Nothing is extracted.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+use thiserror::Error;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// Why a wheel can't be read.
+#[derive(Debug, Error)]
+pub enum WheelError {
+    /// It is no zip archive, or a damaged one.
+    #[error("it is not a zip archive that can be read: {0}")]
+    Zip(String),
+    /// Reading failed.
+    #[error("{0}")]
+    Io(io::Error),
+    /// Too many entries.
+    #[error("it has {0} entries; at most {MAX_ENTRIES} are read")]
+    TooMany(usize),
+    /// A metadata file that is too long.
+    #[error("{0} in it is longer than {MAX_METADATA} bytes")]
+    TooLong(String),
+    /// Not exactly one `*.dist-info/WHEEL`.
+    #[error("it has {0} files *.dist-info/WHEEL at its top; a wheel has one")]
+    NotOneWheelFile(usize),
+}
+
+/// The most entries of an archive that are read.
+const MAX_ENTRIES: usize = 100_000;
+/// The longest metadata file that is read, in bytes.
+const MAX_METADATA: u64 = 64 << 10;
+/// How much of an archive is read in all: its list of entries, and a metadata file.
+const MAX_READ: u64 = 64 << 20;
+
+/// The timestamp that most entries of a zip archive have, in seconds since 1970-01-01T00:00:00Z; of several, the latest.
+///
+/// The times of a zip archive have no time zone; they are taken as UTC, which is how tools that honour
+/// `SOURCE_DATE_EPOCH` write them. `None` where no entry has a valid time (the format's begin in 1980).
+///
+/// # Errors
+/// See [`WheelError`].
+pub fn most_common_timestamp<R: Read + Seek>(wheel: &mut R) -> Result<Option<u64>, WheelError> {
+    let mut counts = BTreeMap::<u64, usize>::new();
+    let archive = open(wheel)?;
+    for index in 0..archive.len() {
+        if let Some(time) = archive.by_index_data(index)?.last_modified().and_then(seconds) {
+            *counts.entry(time).or_default() += 1;
+        }
+    }
+    Ok(counts.into_iter().max_by_key(|&(time, count)| (count, time)).map(|(time, _)| time))
+}
+
+/// What made a wheel, as the `Generator` line of its `WHEEL` file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Generator {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its version, where there is one that a version specifier can hold.
+    pub(crate) version: Option<String>,
+}
+
+/// Reads the generator of a wheel; `None` where it names none.
+pub(crate) fn generator<R: Read + Seek>(wheel: &mut R) -> Result<Option<Generator>, WheelError> {
+    let mut archive = open(wheel)?;
+    let mut found = Vec::new();
+    for index in 0..archive.len() {
+        let name = String::from_utf8_lossy(archive.by_index_data(index)?.name_raw()).into_owned();
+        if !is_wheel_file(&name) {
+            continue;
+        }
+        let mut text = Vec::new();
+        archive.by_index(index)?.take(MAX_METADATA + 1).read_to_end(&mut text).map_err(ZipError::Io)?;
+        if text.len() as u64 > MAX_METADATA {
+            return Err(WheelError::TooLong(name));
+        }
+        found.push(text);
+    }
+    match found.as_slice() {
+        [text] => Ok(parse_generator(&String::from_utf8_lossy(text))),
+        other => Err(WheelError::NotOneWheelFile(other.len())),
+    }
+}
+
+impl Generator {
+    /// The distribution that has this generator in it, where that is known.
+    pub(crate) fn distribution(&self) -> Option<&'static str> {
+        DISTRIBUTIONS.iter().find(|(name, _)| *name == self.name).map(|&(_, distribution)| distribution)
+    }
+}
+
+/// Which distribution has a generator of that name in it, at the version that it gives.
+const DISTRIBUTIONS: [(&str, &str); 14] = [
+    // `wheel` had setuptools' command for wheels until setuptools 70.1 took it over.
+    ("bdist_wheel", "wheel"),
+    ("flit", "flit_core"),
+    ("flit_core", "flit_core"),
+    ("hatchling", "hatchling"),
+    ("maturin", "maturin"),
+    ("meson", "meson-python"),
+    ("pdm-backend", "pdm-backend"),
+    ("pdm-pep517", "pdm-pep517"),
+    ("poetry", "poetry"),
+    ("poetry-core", "poetry-core"),
+    ("scikit-build-core", "scikit-build-core"),
+    ("setuptools", "setuptools"),
+    ("uv", "uv_build"),
+    ("whey", "whey"),
+];
+
+fn open<R: Read + Seek>(reader: &mut R) -> Result<ZipArchive<Metered<'_, R>>, WheelError> {
+    let archive = ZipArchive::new(Metered { inner: reader, left: MAX_READ })?;
+    if archive.len() > MAX_ENTRIES { Err(WheelError::TooMany(archive.len())) } else { Ok(archive) }
+}
+
+/// Reads at most so many bytes, so that an archive's own count of its entries can't decide how much memory they take.
+struct Metered<'a, R> {
+    inner: &'a mut R,
+    left: u64,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, "its list of entries is too long"))?;
+        Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for Metered<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+impl From<ZipError> for WheelError {
+    fn from(error: ZipError) -> Self {
+        match error {
+            // The system's own errors; others are what the archive's bytes made of reading it.
+            ZipError::Io(error) if error.raw_os_error().is_some() => Self::Io(error),
+            other => Self::Zip(other.to_string()),
+        }
+    }
+}
+
+fn seconds(time: zip::DateTime) -> Option<u64> {
+    let field = |n: u8| i8::try_from(n).ok();
+    let civil = civil::DateTime::new(
+        i16::try_from(time.year()).ok()?,
+        field(time.month())?,
+        field(time.day())?,
+        field(time.hour())?,
+        field(time.minute())?,
+        field(time.second())?,
+        0,
+    );
+    let zoned = civil.ok()?.to_zoned(TimeZone::UTC).ok()?;
+    u64::try_from(zoned.timestamp().as_second()).ok()
+}
+
+/// A wheel may have other packages' metadata deeper inside.
+fn is_wheel_file(name: &str) -> bool {
+    name.strip_suffix(".dist-info/WHEEL").is_some_and(|top| !top.contains('/'))
+}
+
+/// Reads `NAME VERSION` or `NAME (VERSION)`.
+fn parse_generator(text: &str) -> Option<Generator> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Generator:"))?.trim();
+    let (name, version) = line.split_once(' ').unwrap_or((line, ""));
+    let version = version.trim().trim_start_matches('(').trim_end_matches(')').trim();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".!+_-".contains(c);
+    let ok = version.starts_with(|c: char| c.is_ascii_digit()) && version.len() <= 64 && version.chars().all(allowed);
+    Some(Generator { name: name.to_owned(), version: ok.then(|| version.to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write as _};
+
+    use zip::write::SimpleFileOptions;
+    use zip::{DateTime, ZipWriter};
+
+    use super::*;
+
+    type Entry<'a> = (&'a str, &'a [u8], DateTime);
+
+    fn archive(entries: &[Entry<'_>]) -> Cursor<Vec<u8>> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes, time) in entries {
+            zip.start_file(*name, SimpleFileOptions::default().last_modified_time(*time)).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap()
+    }
+
+    fn day(day: u8) -> DateTime {
+        DateTime::from_date_and_time(2024, 2, day, 12, 30, 58).unwrap()
+    }
+
+    /// 2024-02-29T12:30:58Z.
+    const LEAP_DAY: u64 = 1_709_209_858;
+
+    #[test]
+    fn the_most_common_time_wins_and_of_several_the_latest() {
+        let most = |entries: &[Entry<'_>]| most_common_timestamp(&mut archive(entries)).unwrap();
+        assert_eq!(most(&[("a", b"", day(29)), ("b", b"", day(29)), ("c", b"", day(1))]), Some(LEAP_DAY));
+        assert_eq!(most(&[("a", b"", day(29)), ("b", b"", day(28))]), Some(LEAP_DAY));
+        assert_eq!(most(&[("a", b"", day(28)), ("b", b"", day(29)), ("c", b"", day(28))]), Some(LEAP_DAY - 86_400));
+        assert_eq!(most(&[("a", b"", DateTime::default())]), Some(315_532_800));
+        assert_eq!(most(&[]), None);
+    }
+
+    /// Month 0 and day 0, as some tools write for "no time".
+    #[test]
+    fn a_time_that_cannot_be_is_none() {
+        let mut bytes = archive(&[("a", b"", day(1))]).into_inner();
+        let central = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        bytes[central + 12..central + 16].fill(0);
+        assert_eq!(most_common_timestamp(&mut Cursor::new(bytes)).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_wheel_is_refused() {
+        assert!(matches!(most_common_timestamp(&mut Cursor::new(b"hello".to_vec())), Err(WheelError::Zip(_))));
+        assert!(matches!(generator(&mut archive(&[])), Err(WheelError::NotOneWheelFile(0))));
+        let two = [("a-1.dist-info/WHEEL", b"".as_slice(), day(1)), ("b-1.dist-info/WHEEL", b"", day(1))];
+        assert!(matches!(generator(&mut archive(&two)), Err(WheelError::NotOneWheelFile(2))));
+    }
+
+    #[test]
+    fn the_bounds_hold_on_both_sides() {
+        let wheel = |n: u64| {
+            let text = b"x".repeat(usize::try_from(n).unwrap());
+            generator(&mut archive(&[("a-1.dist-info/WHEEL", &text, day(1))]))
+        };
+        assert!(wheel(MAX_METADATA).is_ok());
+        assert!(matches!(wheel(MAX_METADATA + 1), Err(WheelError::TooLong(_))));
+        let entries = |n: usize| {
+            let names: Vec<String> = (0..n).map(|i| i.to_string()).collect();
+            let entries: Vec<Entry<'_>> = names.iter().map(|name| (name.as_str(), b"".as_slice(), day(1))).collect();
+            most_common_timestamp(&mut archive(&entries))
+        };
+        assert!(entries(MAX_ENTRIES).is_ok());
+        assert!(matches!(entries(MAX_ENTRIES + 1), Err(WheelError::TooMany(_))));
+    }
+
+    #[test]
+    fn the_generator_is_the_wheels_own() {
+        let wheel = archive(&[
+            ("pkg/_vendor/other-1.dist-info/WHEEL", b"Generator: flit 3.12.0\n", day(1)),
+            ("pkg-1.dist-info/WHEEL", b"Wheel-Version: 1.0\r\nGenerator: setuptools (84.0.0)\r\n", day(1)),
+        ]);
+        let found = generator(&mut { wheel }).unwrap().unwrap();
+        assert_eq!((found.name.as_str(), found.version.as_deref()), ("setuptools", Some("84.0.0")));
+        assert_eq!(found.distribution(), Some("setuptools"));
+    }
+
+    #[test]
+    fn generators_are_read_as_they_are_written() {
+        for (line, distribution, version) in [
+            ("flit 4.1.0", Some("flit_core"), Some("4.1.0")),
+            ("bdist_wheel (0.38.4)", Some("wheel"), Some("0.38.4")),
+            ("poetry-core 2.1.3", Some("poetry-core"), Some("2.1.3")),
+            ("uv 0.8.0", Some("uv_build"), Some("0.8.0")),
+            ("meson", Some("meson-python"), None),
+            ("my own thing 1", None, None),
+            ("flit 1; python_version", Some("flit_core"), None),
+            ("flit -rfile", Some("flit_core"), None),
+        ] {
+            let found = parse_generator(&format!("Generator: {line}")).unwrap();
+            assert_eq!((found.distribution(), found.version.as_deref()), (distribution, version), "{line}");
+        }
+        assert_eq!(parse_generator("Wheel-Version: 1.0\n"), None);
+    }
+}
