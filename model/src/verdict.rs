@@ -13,7 +13,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Whether the rebuilds' output trees have one digest.
     pub rebuilds_agree: bool,
-    /// Whether the rebuilt artifact has the published one's digest; `None` where nothing published was compared.
+    /// Whether the rebuilds agree, and the artifact that they rebuilt has the published one's digest; `None` where nothing
+    /// published was compared.
     pub matches_published: Option<bool>,
     /// What was made different on purpose between the rebuilds, sorted.
     pub varied: Vec<Variation>,

@@ -1,2 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Trees and records to verdicts and findings.
+//!
+//! [`compare`] explains what differs between two trees; [`judge`] compares rebuilds with each other and with what was
+//! published; [`attribute`] builds again, with one condition changed at a time, to show what caused a difference.
+
+pub mod compare;
+mod judge;
+mod vary;
+
+pub use judge::{JudgeError, against_published, artifact, judge};
+pub use vary::{AttributeError, attribute, conditions};

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bytes that can be read at any offset: a file's, or an archive's entry held in memory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+
+/// A file, or bytes in memory. A file is read by offset, so its cursor never matters.
+pub(super) enum Source<'a> {
+    File { file: &'a File, len: u64 },
+    Memory(&'a [u8]),
+}
+
+/// Where a part of a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u64,
+    pub(super) len: u64,
+}
+
+/// Reads one span of a source, from its start on.
+pub(super) struct SpanReader<'a> {
+    source: &'a Source<'a>,
+    span: Span,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn file(file: &'a File) -> io::Result<Self> {
+        Ok(Self::File { file, len: file.metadata()?.len() })
+    }
+
+    /// Bytes.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::File { len, .. } => *len,
+            Self::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
+    pub(super) fn whole(&self) -> Span {
+        Span { start: 0, len: self.len() }
+    }
+
+    pub(super) fn reader(&'a self, span: Span) -> SpanReader<'a> {
+        SpanReader { source: self, span }
+    }
+
+    /// All bytes of `span`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] where the source ends before it. The caller bounds the span's length.
+    pub(super) fn read(&self, span: Span) -> io::Result<Vec<u8>> {
+        if span.start.checked_add(span.len).is_none_or(|end| end > self.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = Vec::new();
+        self.reader(span).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 == span.len { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::File { file, .. } => file.read_at(buffer, offset),
+            Self::Memory(bytes) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+                rest.unwrap_or_default().read(buffer)
+            }
+        }
+    }
+}
+
+impl Read for SpanReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = usize::try_from(self.span.len).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.source.read_at(buffer.get_mut(..want).unwrap_or_default(), self.span.start)?;
+        self.span.start += read as u64;
+        self.span.len -= read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn a_file_reads_like_memory_and_keeps_its_cursor() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let sources = (Source::file(&file).unwrap(), Source::Memory(b"0123456789"));
+        for source in [&sources.0, &sources.1] {
+            assert_eq!(source.len(), 10);
+            assert_eq!(source.read(Span { start: 2, len: 3 }).unwrap(), b"234");
+            assert_eq!(source.read(Span { start: 7, len: 3 }).unwrap(), b"789");
+            assert!(source.read(Span { start: 8, len: 3 }).is_err());
+            assert!(source.read(Span { start: u64::MAX, len: 3 }).is_err());
+        }
+        assert_eq!((&file).stream_position().unwrap(), 10);
+    }
+}

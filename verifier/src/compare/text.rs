@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two texts, line by line.
+
+use similar::{Algorithm, DiffOp};
+
+use super::findings::Details;
+use super::preview;
+
+/// The most lines, of both sides together, that are aligned; where more differ, equal line numbers are compared. Aligning
+/// takes time with the square of their number at worst.
+const MAX_ALIGNED: usize = 10_000;
+
+/// The text that `bytes` are: valid UTF-8 without a NUL.
+pub(super) fn as_text(bytes: &[u8]) -> Option<&str> {
+    str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+}
+
+/// Every line that differs. Empty if and only if the texts are equal.
+pub(super) fn diff(left: &str, right: &str) -> Details {
+    let left: Vec<&str> = left.split_inclusive('\n').collect();
+    let right: Vec<&str> = right.split_inclusive('\n').collect();
+    let before = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
+    let (left, right) = (left.get(before..).unwrap_or_default(), right.get(before..).unwrap_or_default());
+    let after = left.iter().rev().zip(right.iter().rev()).take_while(|(a, b)| a == b).count();
+    let left = left.get(..left.len() - after).unwrap_or_default();
+    let right = right.get(..right.len() - after).unwrap_or_default();
+
+    let mut details = Details::default();
+    if left.len() + right.len() <= MAX_ALIGNED {
+        for op in similar::capture_diff_slices(Algorithm::Myers, left, right) {
+            if !matches!(op, DiffOp::Equal { .. }) {
+                let (old, new) = (op.old_range(), op.new_range());
+                let lines = (left.get(old.clone()), right.get(new.clone()));
+                replaced(
+                    (lines.0.unwrap_or_default(), before + old.start),
+                    (lines.1.unwrap_or_default(), before + new.start),
+                    &mut details,
+                );
+            }
+        }
+    } else {
+        replaced((left, before), (right, before), &mut details);
+    }
+    details
+}
+
+/// Lines, from the numbers given on (counted from 0), that stand in each other's place.
+fn replaced((left, left_at): (&[&str], usize), (right, right_at): (&[&str], usize), details: &mut Details) {
+    for offset in 0..left.len().max(right.len()) {
+        let (l, r) = (left_at + offset + 1, right_at + offset + 1);
+        match (left.get(offset), right.get(offset)) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) => {
+                let at = if l == r { format!("line {l}") } else { format!("line {l}, {r} on the right") };
+                let (a, b) = preview::lines(a, b);
+                details.push(at, a, b);
+            }
+            (Some(a), None) => details.push(format!("line {l}, on the left alone"), preview::lines(a, "").0, ""),
+            (None, Some(b)) => details.push(format!("line {r}, on the right alone"), "", preview::lines("", b).1),
+            (None, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(left: &str, right: &str) -> Vec<[String; 3]> {
+        diff(left, right).kept.into_iter().map(|detail| [detail.at, detail.left, detail.right]).collect()
+    }
+
+    #[test]
+    fn lines_are_aligned() {
+        assert_eq!(shown("a\nb\nc\n", "a\nB\nc\n"), [["line 2", "b", "B"]]);
+        assert_eq!(
+            shown("a\nc\nd\n", "a\nb\nc\nD\n"),
+            [["line 2, on the right alone", "", "b"], ["line 3, 4 on the right", "d", "D"]]
+        );
+        assert_eq!(shown("a\nb\n", "b\n"), [["line 1, on the left alone", "a", ""]]);
+    }
+
+    #[test]
+    fn line_ends_are_differences() {
+        assert_eq!(shown("a\n", "a"), [["line 1", "a", "a (no newline at the end)"]]);
+        assert_eq!(shown("a\r\n", "a\n"), [["line 1", "a\\x0d", "a"]]);
+        assert_eq!(shown("", "\n").len(), 1);
+    }
+
+    #[test]
+    fn too_many_lines_are_not_aligned() {
+        let lines = |from: usize, to| (from..to).map(|n| format!("{n}\n")).collect::<String>();
+        assert_eq!(diff(&lines(0, 5000), &lines(1, 5001)).count, 2);
+        assert_eq!(diff(&lines(0, 5001), &lines(1, 5002)).count, 5001);
+    }
+
+    #[test]
+    fn what_is_text() {
+        assert!(as_text("é\n".as_bytes()).is_some());
+        assert!(as_text(b"").is_some());
+        assert!(as_text(b"a\0").is_none());
+        assert!(as_text(b"\xff").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn equal_if_and_only_if_nothing_is_found(left in "[ab\\n]{0,12}", right in "[ab\\n]{0,12}") {
+            prop_assert_eq!(left == right, diff(&left, &right).count == 0);
+        }
+    }
+}

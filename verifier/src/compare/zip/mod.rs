@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two zip archives, part by part.
+//!
+//! A [`Layout`] gives each byte of an archive to one named part: what is before the entries, local headers, data, what
+//! follows the data, the central directory's headers, the end records. Parts are then compared with parts, entries by name
+//! and occurrence. Inside a header each field belongs to one kind of finding: times, attributes, compression, or structure
+//! for all the rest. A field that follows from another part (an offset, a size, the checksum of verified content) is set
+//! aside only where it says what that part says. The orders and these parts make up the whole file, so archives without a
+//! finding are equal, and archives with nothing but other times get nothing but [`FindingKind::ZipEntryTimes`].
+
+mod contents;
+mod end;
+mod entry;
+mod layout;
+mod records;
+mod times;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use reprove_model::FindingKind;
+
+use self::contents::Compared;
+use self::entry::View;
+use self::layout::Entry;
+pub(super) use self::layout::{Layout, claims_to_be, layout};
+use super::CompareError;
+use super::bytes;
+use super::files::State;
+use super::findings::Details;
+use super::preview;
+use super::source::{Source, Span};
+
+/// An archive: its bytes, and where its parts are.
+type Archive<'a> = (&'a Source<'a>, &'a Layout);
+
+/// Adds every difference between two archives.
+pub(super) fn compare(
+    left: Archive<'_>,
+    right: Archive<'_>,
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    let mut groups = Groups::default();
+    let by_key = |layout: &Layout| -> BTreeMap<_, _> {
+        layout.entries.iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect()
+    };
+    let (lefts, rights) = (by_key(left.1), by_key(right.1));
+    for (key, index) in &lefts {
+        let Some(a) = left.1.entries.get(*index) else { continue };
+        match rights.get(key).and_then(|index| right.1.entries.get(*index)) {
+            Some(b) => entries((left, a), (right, b), place, &mut groups, state)?,
+            None => only(place, a, FindingKind::OnlyLeft, state),
+        }
+    }
+    for (key, index) in &rights {
+        if let Some(b) = right.1.entries.get(*index)
+            && !lefts.contains_key(key)
+        {
+            only(place, b, FindingKind::OnlyRight, state);
+        }
+    }
+    groups.order = order(left.1, right.1, &lefts, &rights);
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    let prefix = (left.1.prefix, right.1.prefix);
+    spans((left.0, prefix.0), (right.0, prefix.1), "before the first entry", &mut groups.structure).map_err(read)?;
+    entry::differences("", &end::items(left.1), &end::items(right.1), &mut groups.structure);
+    groups.report(left.0, right.0, place, state).map_err(read)
+}
+
+/// The name of an entry as text; of two with one name, the second is `name#2`.
+fn name((name, occurrence): &(Vec<u8>, u32)) -> String {
+    let name = preview::name(name);
+    if *occurrence == 0 { name } else { format!("{name}#{}", u64::from(*occurrence) + 1) }
+}
+
+fn only(place: &str, entry: &Entry, kind: FindingKind, state: &mut State<'_>) {
+    let what = format!("an entry of {}", preview::count(entry.size, "byte"));
+    state.findings.only(format!("{place}!{}", name(&entry.key)), kind, &what);
+}
+
+fn entries(
+    (left, a): (Archive<'_>, &Entry),
+    (right, b): (Archive<'_>, &Entry),
+    place: &str,
+    groups: &mut Groups,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    let name = name(&a.key);
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    let (Some(central), Some(other)) = (left.1.central(a), right.1.central(b)) else {
+        return Err(read(io::ErrorKind::UnexpectedEof.into()));
+    };
+    let inner = format!("{place}!{name}");
+    let compared = contents::compare((left.0, a, &central), (right.0, b, &other), &inner, state)?;
+    let methods_differ = central.common.method != other.common.method;
+    let view = |archive: Archive<'_>, entry: &Entry, central| {
+        entry::view(archive.0, entry, central, compared.verified, methods_differ).map_err(read)
+    };
+    let (view, other) = (view(left, a, &central)?, view(right, b, &other)?);
+    groups.add(&name, &compared, (&view, a), (&other, b));
+    let at = format!("{name}: after the data");
+    spans((left.0, view.rest), (right.0, other.rest), &at, &mut groups.structure).map_err(read)
+}
+
+/// The single differences of one archive, each in the finding that it belongs to.
+#[derive(Default)]
+struct Groups {
+    times: Details,
+    order: Details,
+    attributes: Details,
+    compression: Details,
+    structure: Details,
+}
+
+impl Groups {
+    fn add(&mut self, name: &str, compared: &Compared, (left, a): (&View, &Entry), (right, b): (&View, &Entry)) {
+        entry::differences(name, &left.times, &right.times, &mut self.times);
+        entry::differences(name, &left.attributes, &right.attributes, &mut self.attributes);
+        entry::differences(name, &left.compression, &right.compression, &mut self.compression);
+        entry::differences(name, &left.structure, &right.structure, &mut self.structure);
+        if let Some(first) = compared.recompressed {
+            let at = format!("{name}: compressed bytes, the first that differs at {first:#x}");
+            let sizes = [a, b].map(|entry| preview::count(entry.data.len, "byte"));
+            let [left, right] = sizes;
+            self.compression.push(at, left, right);
+        }
+    }
+
+    fn report(
+        self,
+        left: &Source<'_>,
+        right: &Source<'_>,
+        place: &str,
+        state: &mut State<'_>,
+    ) -> Result<(), io::Error> {
+        let mut report = |kind, details: Details, what: &str, more: &str| {
+            if details.count > 0 {
+                let verb = if details.count == 1 { "differs" } else { "differ" };
+                let summary = format!("{} {verb}{more}", preview::count(details.count, what));
+                state.findings.add(place.to_owned(), kind, summary, details.kept, details.count);
+            }
+        };
+        let more = "; contents are equal where compressed bytes are listed";
+        report(FindingKind::ZipEntryTimes, self.times, "time", " among the entries");
+        report(FindingKind::ZipEntryOrder, self.order, "position", " in the order of the entries");
+        report(FindingKind::ZipEntryAttributes, self.attributes, "attribute", " among the entries");
+        report(FindingKind::ZipCompression, self.compression, "compression detail", more);
+        if self.structure.count > 0 {
+            let first = bytes::first_difference(left.reader(left.whole()), right.reader(right.whole()))?;
+            let first = first.map(|first| format!("; the archives first differ at {first:#x}"));
+            let what = "structural part";
+            report(FindingKind::ZipStructure, self.structure, what, first.as_deref().unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+/// Where the entries that both archives have come in another order: in the central directory, or in the file.
+fn order(
+    left: &Layout,
+    right: &Layout,
+    lefts: &BTreeMap<(Vec<u8>, u32), usize>,
+    rights: &BTreeMap<(Vec<u8>, u32), usize>,
+) -> Details {
+    let mut details = Details::default();
+    let mut list = |a: Vec<&Entry>, b: Vec<&Entry>, what: &str| {
+        let a = a.into_iter().filter(|entry| rights.contains_key(&entry.key));
+        let b = b.into_iter().filter(|entry| lefts.contains_key(&entry.key));
+        for (position, (a, b)) in (1_u64..).zip(a.zip(b)) {
+            if a.key != b.key {
+                details.push(format!("entry {position}{what}"), name(&a.key), name(&b.key));
+            }
+        }
+    };
+    let keys = |entries: Vec<&Entry>| -> Vec<_> { entries.into_iter().map(|entry| entry.key.clone()).collect() };
+    list(left.entries.iter().collect(), right.entries.iter().collect(), "");
+    let same = |layout: &Layout| keys(layout.by_position()) == keys(layout.entries.iter().collect());
+    if !(same(left) && same(right)) {
+        list(left.by_position(), right.by_position(), ", by where its data is");
+    }
+    details
+}
+
+/// Compares what no field describes, byte by byte.
+fn spans(
+    (left, a): (&Source<'_>, Span),
+    (right, b): (&Source<'_>, Span),
+    at: &str,
+    details: &mut Details,
+) -> io::Result<()> {
+    if (a.len, b.len) == (0, 0) {
+        return Ok(());
+    }
+    let runs = bytes::diff(left.reader(a), right.reader(b))?.runs;
+    let listed = runs.kept.len() as u64;
+    for run in runs.kept {
+        details.push(format!("{at}: {}", run.at), run.left, run.right);
+    }
+    details.count += runs.count - listed;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

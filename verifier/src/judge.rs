@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Records, and what was published, to a verdict.
+
+use std::collections::BTreeMap;
+
+use reprove_model::{
+    Between, BuildRecord, DigestSet, EpochUsed, Exit, Finding, Node, Outcome, Published, Tree, TreePath, Verdict,
+};
+use thiserror::Error;
+
+use crate::compare::{Blobs, CompareError, Side, compare};
+
+/// Why there is no verdict.
+#[derive(Debug, Error)]
+pub enum JudgeError {
+    /// A build that did not finish is never called reproducible or different.
+    #[error("a build did not finish, so there is nothing to compare")]
+    Unfinished,
+    /// A build that wrote nothing is no evidence of anything.
+    #[error("the builds left no file as output, so there is nothing to compare; check `outputs` in the recipe")]
+    Empty,
+    /// Two outputs could not be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+}
+
+/// Compares two rebuilds, first with each other, then the first with what was published, by BLAKE3 digests; explains what
+/// differs. The verdict is `reproducible` only where every digest is equal.
+///
+/// # Errors
+/// See [`JudgeError`].
+pub fn judge(
+    first: &BuildRecord,
+    second: &BuildRecord,
+    published: Option<&Published>,
+    source_date_epoch: EpochUsed,
+    blobs: &dyn Blobs,
+) -> Result<Verdict, JudgeError> {
+    if first.exit != Exit::Success || second.exit != Exit::Success {
+        return Err(JudgeError::Unfinished);
+    }
+    if first.outputs.files().next().is_none() {
+        return Err(JudgeError::Empty);
+    }
+    let rebuilds_agree = first.outputs.digest() == second.outputs.digest();
+    let left = Side { tree: &first.outputs, blobs };
+    let mut findings = compare(left, Side { tree: &second.outputs, blobs }, Between::Rebuilds)?;
+    let mut matches_published = None;
+    if let Some(published) = published {
+        let all_match = [first, second].iter().all(|record| artifact(record, published) == Some(published.digest));
+        matches_published = Some(rebuilds_agree && all_match);
+        findings.extend(against_published(first, published, blobs)?);
+    }
+    let outcome = if rebuilds_agree && matches_published != Some(false) && findings.is_empty() {
+        Outcome::Reproducible
+    } else {
+        Outcome::Different
+    };
+    findings.sort_by(|a, b| (a.between, &a.place, a.kind).cmp(&(b.between, &b.place, b.kind)));
+    let varied = first.conditions.differing(&second.conditions);
+    Ok(Verdict { outcome, rebuilds_agree, matches_published, varied, source_date_epoch, findings })
+}
+
+/// The digests of the output that has the published artifact's name, where there is one.
+#[must_use]
+pub fn artifact(record: &BuildRecord, published: &Published) -> Option<DigestSet> {
+    let named = |path: &TreePath| path.as_bytes() == published.name.as_str().as_bytes();
+    record.outputs.files().find(|(path, ..)| named(path)).map(|(_, digest, _)| *digest)
+}
+
+/// What differs between the published artifact and the rebuilt one. Where no output has its name, all outputs are set
+/// beside it.
+///
+/// # Errors
+/// [`CompareError`].
+pub fn against_published(
+    record: &BuildRecord,
+    published: &Published,
+    blobs: &dyn Blobs,
+) -> Result<Vec<Finding>, CompareError> {
+    // A published file has no mode; the rebuilt one's is compared between rebuilds.
+    let file = |digest: DigestSet, size| Node::File { mode: 0o644, size, digest };
+    let left: BTreeMap<TreePath, Node> = TreePath::new(published.name.as_str())
+        .map(|path| (path, file(published.digest, published.size)))
+        .into_iter()
+        .collect();
+    let mut right: BTreeMap<TreePath, Node> = record
+        .outputs
+        .files()
+        .filter(|(path, ..)| path.parent().is_none())
+        .map(|(path, digest, size)| (path.clone(), file(*digest, size)))
+        .collect();
+    if artifact(record, published).is_some() {
+        right.retain(|path, _| left.contains_key(path));
+    }
+    let tree = |entries| Tree::new(entries).unwrap_or_default();
+    let (left, right) = (tree(left), tree(right));
+    compare(Side { tree: &left, blobs }, Side { tree: &right, blobs }, Between::PublishedAndRebuilt)
+}
