@@ -1,4 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The `reprove` command.
+//! The `reprove` command: owns the terminal, the environment variables, the home directory and the clock, and passes what
+//! the libraries need on to them.
 
-fn main() {}
+mod app;
+mod commands;
+mod env_vars;
+mod error;
+mod keys;
+mod output;
+mod progress;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::commands::Cli;
+use crate::error::CommandError;
+
+fn main() -> ExitCode {
+    // Before anything else, while there is one thread.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == reprove_runner::HELPER_ARGUMENT) {
+        return reprove_runner::helper_main();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { error::BAD_USAGE } else { error::YES });
+        }
+    };
+    let app = App::new(cli.global);
+    let result = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let result = runtime.block_on(until_interrupted(commands::run(&app, cli.command)));
+            // What computes on another thread has nothing to clean up, and need not be waited for.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(CommandError::cannot(format!("the runtime can't be started: {error}"))),
+    };
+    app.progress.clear();
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.print(app.global.json);
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+/// Runs `work` to its end, or to the first interrupt: then it is dropped, which ends what it started and removes what it
+/// has not finished.
+async fn until_interrupted(work: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
+    let fail = |e| CommandError::cannot(format!("signals can't be watched: {e}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(fail)?;
+    tokio::select! {
+        biased;
+        _ = interrupt.recv() => Err(CommandError::interrupted(2)),
+        _ = terminate.recv() => Err(CommandError::interrupted(15)),
+        _ = hang_up.recv() => Err(CommandError::interrupted(1)),
+        result = work => result,
+    }
+}

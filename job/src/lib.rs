@@ -1,2 +1,119 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One job, the whole way, in order.
+//! One job, the whole way in order: inputs → runner → verifier → attest. There is no second way.
+//!
+//! [`rebuild`] takes what somebody published; [`check`] takes a project directory. Both build under two sets of conditions,
+//! judge, look for causes, and sign. Dropping the future ends everything, and leaves nothing half-made.
+
+mod epoch;
+mod error;
+mod prove;
+
+pub use error::{BuildFailure, JobError};
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use reprove_attest::SigningKey;
+use reprove_images::RootFilesystem;
+use reprove_inputs::{Note, Pip};
+use reprove_model::{BuildRecord, EpochRule, Lock, PackageUrl, Recipe, Verdict};
+use reprove_runner::{Runner, Sandbox};
+use reprove_store::Store;
+
+/// What every job needs, and takes from whoever starts it.
+pub struct Context<'a> {
+    /// Where everything is kept.
+    pub store: Store,
+    /// In what builds run.
+    pub sandbox: Sandbox,
+    /// Signs the proof.
+    pub key: &'a SigningKey,
+    /// The processors that a build may use.
+    pub processors: u32,
+    /// The time.
+    pub now: &'a (dyn Fn() -> Timestamp + Sync),
+    /// Told what happens.
+    pub events: &'a (dyn Fn(Event) + Sync),
+}
+
+/// What happens in a job. Each text is one line, without a final stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// This is being done now.
+    Doing(String),
+    /// Something that is no error, and that may explain a result later.
+    Noticed(String),
+}
+
+/// A job that came to a verdict.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What was built.
+    pub lock: Lock,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// The two rebuilds.
+    pub records: [BuildRecord; 2],
+    /// The proof's bytes.
+    pub proof: Vec<u8>,
+}
+
+/// Rebuilds a published package from its source, and compares the two.
+///
+/// # Errors
+/// See [`JobError`].
+pub async fn rebuild(context: &Context<'_>, purl: &PackageUrl, pip: &Pip) -> Result<Finished, JobError> {
+    let root = context.root_filesystem().await?;
+    let notes = |note| (context.events)(note_event(note));
+    let lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
+    prove::prove(context, lock, &root, false).await
+}
+
+/// Builds a project directory twice, under other conditions each time, and compares the two.
+///
+/// # Errors
+/// See [`JobError`].
+pub async fn check(context: &Context<'_>, recipe: Recipe, directory: &Path) -> Result<Finished, JobError> {
+    if recipe.build.source_date_epoch == EpochRule::Search {
+        return Err(JobError::NothingToSearch);
+    }
+    let root = context.root_filesystem().await?;
+    context.doing("reading the source");
+    let lock = reprove_inputs::directory::lock(recipe, directory, &context.store, root.locked.clone()).await?;
+    let move_clock = root.clock_library.is_some();
+    if !move_clock {
+        let text =
+            "the clock is the same in both builds: there is no libfaketime to move it (Debian: install `libfaketime`)";
+        (context.events)(Event::Noticed(text.into()));
+    }
+    prove::prove(context, lock, &root, move_clock).await
+}
+
+impl Context<'_> {
+    fn doing(&self, what: &str) {
+        (self.events)(Event::Doing(what.to_owned()));
+    }
+
+    fn runner(&self) -> Runner {
+        Runner { store: self.store.clone(), sandbox: self.sandbox.clone() }
+    }
+
+    async fn root_filesystem(&self) -> Result<RootFilesystem, JobError> {
+        self.doing("taking the digest of this machine's /usr (the first time, or after a change, this takes a while)");
+        let store = self.store.clone();
+        let now = (self.now)().as_second();
+        Ok(blocking(move || reprove_images::host_usr(&store, now, &|| {})).await??)
+    }
+}
+
+fn note_event(note: Note) -> Event {
+    match note {
+        Note::Doing(text) => Event::Doing(text),
+        Note::Noticed(text) => Event::Noticed(text),
+    }
+}
+
+/// Runs what computes or reads for long on a thread of its own, so that the future can still be dropped.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JobError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| JobError::Internal(e.to_string()))
+}

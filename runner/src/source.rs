@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A locked source as a list of files.
 
+use std::time::Duration;
+
 use reprove_model::{Content, DigestSet, FileOrder, Input, Lock, Node, Role, TreePath};
 use reprove_store::{Store, StoreError, UnpackError, UnpackLimits};
 use thiserror::Error;
@@ -22,8 +24,8 @@ pub struct SourceFile {
     pub path: TreePath,
     /// What it is.
     pub node: Node,
-    /// Its modification time, in seconds since 1970.
-    pub modified: u64,
+    /// Its modification time, since 1970.
+    pub modified: Duration,
 }
 
 /// Why a lock has no usable source.
@@ -45,7 +47,7 @@ pub enum SourceError {
 
 /// The modification time of every file of a source that is a tree, which has no times: 1980-01-01T00:00:00Z, the first
 /// that zip archives can hold.
-const TREE_TIME: u64 = 315_532_800;
+const TREE_TIME: Duration = Duration::from_secs(315_532_800);
 
 impl SourceFiles {
     /// Finds the source of `lock` in the store, unpacks it where it is an archive, and reads all of it once.

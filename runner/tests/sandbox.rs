@@ -102,8 +102,9 @@ async fn every_namespace_is_the_builds_own() {
 
 #[tokio::test]
 async fn there_is_no_network() {
-    let log =
-        Bench::new().log("cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '; tail -n +2 /proc/net/route | wc -l").await;
+    let log = Bench::new()
+        .log("cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '; tail -n +2 /proc/net/route | wc -l")
+        .await;
     assert_eq!(log, "lo\n0\n");
     let script =
         "import socket\ntry:\n socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError as e: print(e.errno)";

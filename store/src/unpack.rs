@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _};
+use std::time::Duration;
 
 use reprove_model::{Digest, InvalidTreePath, LinkTarget, Node, TreePath};
 use thiserror::Error;
@@ -37,8 +38,8 @@ pub struct Unpacked {
 pub struct UnpackedEntry {
     /// What it is. Permission bits are those that `tar` gives an ordinary user with the umask 022.
     pub node: Node,
-    /// Its modification time, in seconds since 1970-01-01T00:00:00Z.
-    pub modified: u64,
+    /// Its modification time, since 1970-01-01T00:00:00Z.
+    pub modified: Duration,
 }
 
 /// Why an archive could not be unpacked.
@@ -155,7 +156,7 @@ impl Unpack<'_> {
         if matches!(kind, Type::XGlobalHeader) {
             return Ok(());
         }
-        let modified = entry.header().mtime().map_err(UnpackError::Archive)?;
+        let modified = modified(&mut entry)?;
         let mode = u16::try_from(entry.header().mode().map_err(UnpackError::Archive)? & 0o755).unwrap_or(0o755);
         let Some(path) = self.below_top(&entry.path_bytes(), kind.is_dir())? else {
             return Ok(());
@@ -220,7 +221,7 @@ impl Unpack<'_> {
                 let entry = self
                     .entries
                     .entry(directory.clone())
-                    .or_insert(UnpackedEntry { node: Node::Directory { mode: 0o755 }, modified: 0 });
+                    .or_insert(UnpackedEntry { node: Node::Directory { mode: 0o755 }, modified: Duration::ZERO });
                 if !matches!(entry.node, Node::Directory { .. }) {
                     return Err(UnpackError::Both(directory));
                 }
@@ -245,6 +246,34 @@ impl<R: Read> Read for Remember<'_, R> {
             again
         })
     }
+}
+
+/// The modification time: that of the extended header (POSIX.1-2017, pax, "pax Extended Header"), which has fractions, or
+/// else the header's own, which Python and others round.
+fn modified<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Duration, UnpackError> {
+    let whole = entry.header().mtime().map_err(UnpackError::Archive)?;
+    for extension in entry.pax_extensions().map_err(UnpackError::Archive)?.into_iter().flatten() {
+        let extension = extension.map_err(UnpackError::Archive)?;
+        if extension.key_bytes() == b"mtime" {
+            let text = extension.value().unwrap_or_default();
+            return decimal(text).ok_or_else(|| {
+                UnpackError::Archive(io::Error::other(format!(
+                    "an entry has the time {text:?}, which is no time since 1970"
+                )))
+            });
+        }
+    }
+    Ok(Duration::from_secs(whole))
+}
+
+/// Seconds with a fraction, cut to nanoseconds.
+fn decimal(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) || !whole.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let nanoseconds: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    Some(Duration::new(whole.parse().ok()?, nanoseconds.parse().ok()?))
 }
 
 fn link_name<R: Read>(entry: &tar::Entry<'_, R>) -> Result<Vec<u8>, UnpackError> {
@@ -311,7 +340,7 @@ mod tests {
         let names: Vec<_> = unpacked.entries.keys().map(ToString::to_string).collect();
         assert_eq!(names, ["hard", "soft", "sub", "sub/file"]);
         let file = &unpacked.entries[&TreePath::new("sub/file").unwrap()];
-        assert_eq!(file.modified, 1_600_000_000);
+        assert_eq!(file.modified, Duration::from_secs(1_600_000_000));
         assert!(
             matches!(file.node, Node::File { mode: 0o755, size: 5, .. }),
             "set-id and write bits must go: {file:?}"
@@ -357,6 +386,24 @@ mod tests {
         assert!(matches!(few, Err(UnpackError::Limit { what: "entries", .. })));
         let short = unpack_with(&bytes, UnpackLimits { bytes: 2048, ..exact });
         assert!(matches!(short, Err(UnpackError::Limit { what: "bytes once expanded", .. })), "{short:?}");
+    }
+
+    #[test]
+    fn a_time_with_a_fraction_is_kept() {
+        let bytes = tar_with(&|b| {
+            b.append_pax_extensions([("mtime", b"1789654200.9561234569".as_slice())]).unwrap();
+            add(b, "p/x", tar::EntryType::Regular, "", b"x");
+        });
+        let unpacked = unpack(&bytes).unwrap();
+        let entry = &unpacked.entries[&TreePath::new("x").unwrap()];
+        assert_eq!(entry.modified, Duration::new(1_789_654_200, 956_123_456));
+        for bad in ["", "-1", "1e3", "1.2.3", "99999999999999999999"] {
+            let bytes = tar_with(&|b| {
+                b.append_pax_extensions([("mtime", bad.as_bytes())]).unwrap();
+                add(b, "p/x", tar::EntryType::Regular, "", b"x");
+            });
+            assert!(unpack(&bytes).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, openat, utimensat};
 
@@ -50,8 +51,11 @@ pub(super) fn populate(root: &Path, entries: &[SourceEntry], blobs: OwnedFd) -> 
     Ok(())
 }
 
-fn set_time(path: &Path, seconds: u64) -> io::Result<()> {
-    let time = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX), tv_nsec: 0 };
+fn set_time(path: &Path, modified: Duration) -> io::Result<()> {
+    let time = Timespec {
+        tv_sec: i64::try_from(modified.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(modified.subsec_nanos()),
+    };
     let times = Timestamps { last_access: time, last_modification: time };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())

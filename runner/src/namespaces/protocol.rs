@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +40,8 @@ pub(crate) struct SourceEntry {
     /// Below the `source` folder; the text form of a `TreePath`.
     pub path: reprove_model::TreePath,
     pub kind: SourceKind,
-    /// Seconds since 1970.
-    pub modified: u64,
+    /// Since 1970.
+    pub modified: Duration,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

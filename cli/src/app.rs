@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What every subcommand shares: the store, the key, the clock, the progress display.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use reprove_attest::SigningKey;
+use reprove_inputs::Pip;
+use reprove_job::{Context, Event};
+use reprove_runner::Sandbox;
+use reprove_store::Store;
+
+use crate::commands::Global;
+use crate::env_vars;
+use crate::error::CommandError;
+use crate::progress::Progress;
+
+/// The Python that builds run with: the root filesystem's.
+const INTERPRETER: &str = "/usr/bin/python3";
+
+/// What every subcommand shares.
+pub(crate) struct App {
+    pub(crate) global: Global,
+    pub(crate) progress: Progress,
+}
+
+impl App {
+    pub(crate) fn new(global: Global) -> Self {
+        let progress = Progress::new(global.quiet);
+        Self { global, progress }
+    }
+
+    /// Opens the store, and makes it at first use.
+    pub(crate) fn store(&self) -> Result<Store, CommandError> {
+        let path = self.global.store.clone().or_else(|| env_vars::path(env_vars::STORE));
+        let path = path.or_else(|| Some(env_vars::data_home()?.join("reprove")));
+        let path = path.ok_or_else(|| {
+            CommandError::bad_usage("there is no place for the store: HOME is not set")
+                .next(format!("give --store DIR, or set {}", env_vars::STORE))
+        })?;
+        Ok(Store::open(&absolute(&path)?)?)
+    }
+
+    pub(crate) fn pip(&self) -> Pip {
+        Pip::new(env_vars::path(env_vars::PYTHON).unwrap_or_else(|| "python3".into()), INTERPRETER)
+    }
+
+    /// What a job needs.
+    pub(crate) fn context<'a>(
+        &self,
+        store: Store,
+        key: &'a SigningKey,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> Context<'a> {
+        let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        Context { store, sandbox: Sandbox::default(), key, processors, now: &Timestamp::now, events }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        match event {
+            Event::Doing(text) => self.progress.doing(text),
+            Event::Noticed(text) => self.progress.note(&text),
+        }
+    }
+}
+
+/// Makes a path absolute, without looking at what it leads to.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The subcommands, one file each.
+
+mod audit;
+mod check;
+mod compare;
+mod doctor;
+mod key;
+mod rebuild;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::rebuild::VerdictArguments;
+use crate::app::App;
+use crate::error::CommandError;
+
+const EXIT_CODES: &str = "Exit codes:
+  0  yes
+  1  no: different, or does not verify
+  2  bad usage or bad input
+  3  the build failed
+  4  this machine can't do what was asked";
+
+/// Build it again. Prove it is the same.
+#[derive(Debug, Parser)]
+#[command(name = "reprove", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every subcommand takes.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Where inputs, outputs and logs are kept [default: ~/.local/share/reprove; or REPROVE_STORE]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Rebuild a published package from its source and compare the two
+    Rebuild(rebuild::Arguments),
+    /// Build a project twice, under other conditions each time, and compare the two
+    Check(check::Arguments),
+    /// Explain the differences between two files or directories
+    Compare(compare::Arguments),
+    /// Verify a proof, offline
+    Audit(audit::Arguments),
+    /// Make or show the key that signs
+    Key(key::Arguments),
+    /// Say what this machine can do, and what to install for the rest
+    Doctor,
+}
+
+/// Runs a subcommand; gives the exit code.
+pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::Rebuild(arguments) => rebuild::run(app, arguments).await,
+        Command::Check(arguments) => check::run(app, arguments).await,
+        Command::Compare(arguments) => compare::run(app, &arguments),
+        Command::Audit(arguments) => audit::run(app, &arguments),
+        Command::Key(arguments) => key::run(app, &arguments),
+        Command::Doctor => doctor::run(app).await,
+    }
+}

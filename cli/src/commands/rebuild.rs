@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `reprove rebuild`: is what was published what its source builds to?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use reprove_model::PackageUrl;
+
+use crate::app::App;
+use crate::error::CommandError;
+use crate::render::Verdicted;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The package, as in pkg:pypi/idna@3.20
+    purl: PackageUrl,
+    #[command(flatten)]
+    verdict: VerdictArguments,
+}
+
+/// What both `rebuild` and `check` take.
+#[derive(Args, Debug)]
+pub(crate) struct VerdictArguments {
+    /// Where to write the proof [default: NAME-VERSION.proof.json, here]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Copy the published and the rebuilt files into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) artifacts: Option<PathBuf>,
+    /// The private key that signs; made at first use [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    let prepared = Verdicted::prepare(app, arguments.verdict)?;
+    let events = |event| app.tell(event);
+    let context = app.context(prepared.store.clone(), &prepared.key, &events);
+    let finished = reprove_job::rebuild(&context, &arguments.purl, &app.pip()).await?;
+    prepared.finish(app, &arguments.purl.to_string(), &finished)
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why a job came to no verdict.
+
+use std::path::PathBuf;
+
+use reprove_attest::{AttestError, ProofError};
+use reprove_images::EnvironmentError;
+use reprove_inputs::{InputsError, WheelError};
+use reprove_model::Exit;
+use reprove_model::canonical::CanonicalError;
+use reprove_runner::{RunError, SourceError};
+use reprove_store::StoreError;
+use reprove_verifier::compare::CompareError;
+use reprove_verifier::{AttributeError, JudgeError};
+use thiserror::Error;
+
+/// Why a job came to no verdict.
+#[derive(Debug, Error)]
+pub enum JobError {
+    /// The inputs could not be locked.
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
+    /// The root filesystem can't be used.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The source can't be used.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A build could not be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A build ran and failed.
+    #[error(transparent)]
+    Build(Box<BuildFailure>),
+    /// The results could not be compared.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// The published artifact's timestamps can't be read.
+    #[error("the published artifact can't be read: {0}")]
+    Published(#[from] WheelError),
+    /// What was seen could not be stated.
+    #[error(transparent)]
+    Attest(#[from] AttestError),
+    /// The proof could not be written.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A value has no canonical form.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// A recipe of a directory that asks for a search.
+    #[error(
+        "`build.source-date-epoch = \"search\"` needs something published to search in; \
+         give `\"unset\"` or `{{ at = SECONDS }}`"
+    )]
+    NothingToSearch,
+    /// A part of the program itself failed.
+    #[error("a part of the program failed: {0}")]
+    Internal(String),
+}
+
+impl From<CompareError> for JobError {
+    fn from(error: CompareError) -> Self {
+        Self::Judge(error.into())
+    }
+}
+
+impl From<AttributeError<JobError>> for JobError {
+    fn from(error: AttributeError<JobError>) -> Self {
+        match error {
+            AttributeError::Build(error) => error,
+            AttributeError::Compare(error) => error.into(),
+            AttributeError::Canonical(error) => error.into(),
+        }
+    }
+}
+
+/// A build that ran and failed.
+#[derive(Debug, Error)]
+#[error("the build failed{}: {}", which(.rebuild), describe(.exit, .seconds, .memory_mib))]
+pub struct BuildFailure {
+    /// Which of the two, from 1.
+    pub rebuild: u32,
+    /// How it failed.
+    pub exit: Exit,
+    /// The limit of time, in seconds.
+    pub seconds: u32,
+    /// The limit of memory, in MiB.
+    pub memory_mib: u32,
+    /// The last lines that it printed.
+    pub last_lines: Vec<String>,
+    /// Where all that it printed is.
+    pub log: PathBuf,
+}
+
+fn which(rebuild: &u32) -> &'static str {
+    match rebuild {
+        1 => "",
+        _ => " when it was done again under other conditions",
+    }
+}
+
+fn describe(exit: &Exit, seconds: &u32, memory_mib: &u32) -> String {
+    match exit {
+        Exit::Success => "it ended well".into(),
+        Exit::Status { step, status } => format!("step {} ended with status {status}", step + 1),
+        Exit::Signal { step, out_of_memory: true, .. } => {
+            format!("step {} was ended because the build went over its limit of {memory_mib} MiB of memory", step + 1)
+        }
+        Exit::Signal { step, signal, .. } => format!("step {} was ended by signal {signal}", step + 1),
+        Exit::TimeOut => format!("it was ended after its limit of {seconds} seconds"),
+    }
+}
