@@ -25,7 +25,7 @@ pub(super) struct Spec {
     pub build_path: String,
     /// What the build directory, and `/tmp`, may hold, in bytes.
     pub disk_bytes: u64,
-    /// The directory that [`SourceEntry::File`]'s names are below.
+    /// The directory that [`SourceKind::File`]'s names are below.
     pub blob_root: PathBuf,
     /// In the order in which they are made.
     pub source: Vec<SourceEntry>,
