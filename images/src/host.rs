@@ -2,10 +2,12 @@
 //! This machine's `/usr` as a build's root filesystem.
 //!
 //! `/usr/local` appears empty: what was put there by hand is not the distribution's. Of `/etc` the build sees
-//! `/etc/alternatives` (the links in `/usr/bin` go through it) and a few files that are the same everywhere.
+//! `/etc/alternatives` (the links in `/usr/bin` go through it) and a few files that are the same everywhere. What others than
+//! its owner and group can neither read nor execute is left out of the digest: no build can.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
@@ -87,7 +89,7 @@ fn digest(
 ) -> Result<DigestSet, EnvironmentError> {
     let roots: Vec<(&str, &Path)> =
         binds.iter().map(|(on_disk, inside)| (inside.trim_start_matches('/'), on_disk.as_path())).collect();
-    let skip = |path: &Path| path == Path::new("/usr/local");
+    let skip = |path: &Path, metadata: &Metadata| path == Path::new("/usr/local") || is_closed(metadata);
     let path = store.root().join("host-usr.json");
     let remembered: Option<Remembered> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let (fingerprint, newest) = stat_fingerprint(&roots, &skip)?;
@@ -107,6 +109,12 @@ fn digest(
         temp.persist(&path).map_err(|e| io_error(e.error))?;
     }
     Ok(digest)
+}
+
+/// Whether a build can neither read nor execute it: a build's user owns nothing of it, and is in none of its groups. What
+/// is closed is not part of what a build sees, so that everybody takes the same digest.
+fn is_closed(metadata: &Metadata) -> bool {
+    !metadata.is_symlink() && metadata.mode() & 0o005 == 0
 }
 
 fn description() -> String {
@@ -136,6 +144,8 @@ fn clock_library() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     /// The remembered digest is the one that hashing gives, and is forgotten when the fingerprint is another.
@@ -154,5 +164,23 @@ mod tests {
         assert_eq!((take(i64::MAX), take(0), hashed.get()), (first, first, 3));
         fs::write(files.join("a"), "b").unwrap();
         assert_ne!(take(0), first);
+    }
+
+    #[test]
+    fn what_no_build_can_read_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let files = dir.path().join("files");
+        fs::create_dir_all(files.join("open")).unwrap();
+        let take = || digest(&store, &[(files.clone(), "/usr".to_owned())], 0, &|| {}).unwrap();
+        let before = take();
+        for (name, mode, changes) in [("closed", 0o750, false), ("searchable", 0o751, true), ("readable", 0o754, true)]
+        {
+            let path = files.join(name);
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(take() != before, changes, "{name}");
+            fs::remove_dir(&path).unwrap();
+        }
     }
 }

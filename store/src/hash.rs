@@ -33,6 +33,9 @@ pub fn digest_file(path: &Path) -> io::Result<Digest> {
     Ok(Digest::of(&bytes))
 }
 
+/// What to leave out: by its path on disk and what the file system says of it.
+pub type Skip<'a> = &'a (dyn Fn(&Path, &Metadata) -> bool + Sync);
+
 /// Why a tree on disk could not be digested.
 #[derive(Debug, Error)]
 pub enum HashTreeError {
@@ -53,12 +56,12 @@ pub enum HashTreeError {
 }
 
 /// The digest of the canonical list of everything below the `roots`: pairs of a name in the list and a directory on disk.
-/// Directories for which `skip` says yes are left out. Devices, sockets and pipes are left out too: a build can't read what
+/// What `skip` says yes to is left out, a directory with all that it holds. Devices, sockets and pipes are left out too: a build can't read what
 /// is behind them.
 ///
 /// # Errors
 /// See [`HashTreeError`].
-pub fn hash_tree(roots: &[(&str, &Path)], skip: &(dyn Fn(&Path) -> bool + Sync)) -> Result<DigestSet, HashTreeError> {
+pub fn hash_tree(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<DigestSet, HashTreeError> {
     enum Hashed {
         File(Digest),
         Directory,
@@ -103,10 +106,7 @@ pub fn hash_tree(roots: &[(&str, &Path)], skip: &(dyn Fn(&Path) -> bool + Sync))
 ///
 /// # Errors
 /// See [`HashTreeError`].
-pub fn stat_fingerprint(
-    roots: &[(&str, &Path)],
-    skip: &(dyn Fn(&Path) -> bool + Sync),
-) -> Result<(Digest, i64), HashTreeError> {
+pub fn stat_fingerprint(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<(Digest, i64), HashTreeError> {
     let mut hasher = blake3::Hasher::new();
     let mut newest = i64::MIN;
     for Entry { path, metadata: m, .. } in walk(roots, skip)? {
@@ -130,7 +130,7 @@ struct Entry {
 }
 
 /// Everything below the roots and the roots themselves, sorted by path bytes.
-fn walk(roots: &[(&str, &Path)], skip: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Entry>, HashTreeError> {
+fn walk(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<Vec<Entry>, HashTreeError> {
     let mut all = Vec::new();
     for (name, root) in roots {
         let name = TreePath::new(*name)?;
@@ -149,11 +149,7 @@ fn walk(roots: &[(&str, &Path)], skip: &(dyn Fn(&Path) -> bool + Sync)) -> Resul
 }
 
 #[expect(clippy::disallowed_methods, reason = "the caller sorts what all directories hold together")]
-fn below(
-    path: &TreePath,
-    directory: &Path,
-    skip: &(dyn Fn(&Path) -> bool + Sync),
-) -> Result<Vec<Entry>, HashTreeError> {
+fn below(path: &TreePath, directory: &Path, skip: Skip<'_>) -> Result<Vec<Entry>, HashTreeError> {
     let names: Vec<OsString> = fs::read_dir(directory)
         .and_then(|entries| entries.map(|entry| entry.map(|e| e.file_name())).collect())
         .map_err(|source| io_error(directory, source))?;
@@ -161,11 +157,11 @@ fn below(
         .into_par_iter()
         .map(|name| {
             let on_disk = directory.join(&name);
-            if skip(&on_disk) {
+            let metadata = fs::symlink_metadata(&on_disk).map_err(|source| io_error(&on_disk, source))?;
+            if skip(&on_disk, &metadata) {
                 return Ok(Vec::new());
             }
             let path = path.join(name.as_bytes())?;
-            let metadata = fs::symlink_metadata(&on_disk).map_err(|source| io_error(&on_disk, source))?;
             let mut entries = if metadata.is_dir() { below(&path, &on_disk, skip)? } else { Vec::new() };
             entries.push(Entry { path, on_disk, metadata });
             Ok(entries)
@@ -202,7 +198,7 @@ mod tests {
     #[test]
     fn a_tree_on_disk_has_the_digest_of_the_tree_in_the_store() {
         let dir = sample();
-        let here = hash_tree(&[("t", &dir.path().join("t"))], &|_| false).unwrap();
+        let here = hash_tree(&[("t", &dir.path().join("t"))], &|_, _| false).unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         let whole = tempfile::tempdir().unwrap();
         fs::rename(dir.path().join("t"), whole.path().join("t")).unwrap();
@@ -214,7 +210,7 @@ mod tests {
     fn a_fingerprint_changes_with_content_mode_and_name() {
         let dir = sample();
         let root = dir.path().join("t");
-        let print = || stat_fingerprint(&[("t", &root)], &|_| false).unwrap().0;
+        let print = || stat_fingerprint(&[("t", &root)], &|_, _| false).unwrap().0;
         let mut seen = vec![print()];
         assert_eq!(print(), seen[0]);
         fs::write(root.join("a"), "bb").unwrap();
@@ -230,9 +226,9 @@ mod tests {
     fn what_is_skipped_is_not_in_the_digest() {
         let dir = sample();
         let root = dir.path().join("t");
-        let without = hash_tree(&[("t", &root)], &|p| p.ends_with("sub")).unwrap();
+        let without = hash_tree(&[("t", &root)], &|p, _| p.ends_with("sub")).unwrap();
         fs::remove_dir_all(root.join("sub")).unwrap();
-        assert_eq!(hash_tree(&[("t", &root)], &|_| false).unwrap(), without);
+        assert_eq!(hash_tree(&[("t", &root)], &|_, _| false).unwrap(), without);
     }
 
     #[test]

@@ -12,6 +12,6 @@ mod lock;
 mod unpack;
 
 pub use blobs::{Store, StoreError};
-pub use hash::{HashTreeError, digest_file, hash_tree, stat_fingerprint};
+pub use hash::{HashTreeError, Skip, digest_file, hash_tree, stat_fingerprint};
 pub use ingest::{IngestError, IngestLimits};
 pub use unpack::{UnpackError, UnpackLimits, Unpacked, UnpackedEntry};
