@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Under which conditions a build ran; a reproducible build's outputs don't depend on any of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Conditions {
     /// The absolute path of the one writable build directory, inside.
     pub build_path: String,

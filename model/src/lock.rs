@@ -11,7 +11,7 @@ use crate::{DigestSet, Environment, PackageUrl, Recipe};
 
 /// A recipe with every input by digest: all that a build, or a rebuild anywhere else, needs to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
     /// What to build.
     pub recipe: Recipe,
@@ -26,7 +26,7 @@ pub struct Lock {
 
 /// One locked input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Input {
     /// What it is called inside: a file is at `/inputs/NAME`.
     pub name: InputName,
@@ -51,7 +51,7 @@ pub enum Role {
 
 /// What an input is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
 pub enum Content {
     /// One file, used as it is.
     File {
@@ -86,7 +86,7 @@ impl Content {
 
 /// The root filesystem that a build saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LockedEnvironment {
     /// Which kind.
     pub kind: Environment,
@@ -98,7 +98,7 @@ pub struct LockedEnvironment {
 
 /// What somebody published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Published {
     /// Which package it is, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

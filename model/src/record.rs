@@ -10,7 +10,7 @@ use crate::{Conditions, DigestSet, Input, Limits, LockedEnvironment, Tree};
 
 /// What one build read, ran and wrote. Its identity is the digest of its canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuildRecord {
     /// Of the canonical JSON of the lock that was built.
     pub lock: DigestSet,
@@ -64,7 +64,7 @@ impl Isolation {
 
 /// Which limits and walls held, so that nobody takes a weak run for a strong one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Enforced {
     /// The namespaces that were the build's own, sorted.
     pub namespaces: Vec<String>,
@@ -78,7 +78,7 @@ pub struct Enforced {
 
 /// The most memory that a build held at one time, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "source", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "source", deny_unknown_fields)]
 pub enum PeakMemory {
     /// All processes and what they wrote to memory together, by the control group.
     ControlGroup {
@@ -94,7 +94,7 @@ pub enum PeakMemory {
 
 /// How a build ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "how", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "how", deny_unknown_fields)]
 pub enum Exit {
     /// Every step ended with status 0.
     Success,
@@ -120,7 +120,7 @@ pub enum Exit {
 
 /// What a build printed, on standard output and standard error together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogRecord {
     /// Of what was kept.
     pub digest: DigestSet,

@@ -7,7 +7,7 @@ use crate::{DigestSet, Variation};
 
 /// What comparing rebuilds, with each other and with what was published, came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Verdict {
     /// The word.
     pub outcome: Outcome,
@@ -36,7 +36,7 @@ pub enum Outcome {
 
 /// `SOURCE_DATE_EPOCH`: what it was for the rebuilds that the verdict is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EpochUsed {
     /// Seconds since 1970-01-01T00:00:00Z; `None`: not set.
     pub seconds: Option<u64>,
@@ -61,7 +61,7 @@ pub enum EpochOrigin {
 
 /// One value that a search tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EpochAttempt {
     /// Seconds since 1970-01-01T00:00:00Z; `None`: not set.
     pub seconds: Option<u64>,
@@ -71,7 +71,7 @@ pub struct EpochAttempt {
 
 /// One difference: where it is, what it is, and what caused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Finding {
     /// Which two things differ.
     pub between: Between,
@@ -138,7 +138,7 @@ pub enum FindingKind {
 
 /// One single difference inside a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Detail {
     /// Where: an entry's name, a byte offset.
     pub at: String,
@@ -150,7 +150,7 @@ pub struct Detail {
 
 /// What was shown to cause a difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
 pub enum Cause {
     /// Building again with this one condition changed, and nothing else, changed the same place.
     Varied {
