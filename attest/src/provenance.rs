@@ -256,6 +256,17 @@ impl Provenance {
             return Err(ProvenanceFault::NotSuccess(internal_parameters.exit));
         }
         external_parameters.recipe.check()?;
+        let recipe = &external_parameters.recipe;
+        if internal_parameters.commands != recipe.build.commands() {
+            return Err(ProvenanceFault::Commands);
+        }
+        if internal_parameters.limits != recipe.limits {
+            return Err(ProvenanceFault::Limits);
+        }
+        let unlike = |(name, value): &(&String, &String)| internal_parameters.env.get(*name) != Some(*value);
+        if let Some((name, _)) = recipe.build.env.iter().find(unlike) {
+            return Err(ProvenanceFault::Variable(name.clone()));
+        }
         let known: Vec<_> = byproducts.iter().map(|b| byproduct(&b.name, b.digest)).collect();
         let names: Vec<_> = byproducts.iter().map(|b| b.name.as_str()).collect();
         if names != ["log", "outputs", "record"] || known != *byproducts {
@@ -296,6 +307,15 @@ pub enum ProvenanceFault {
     /// A recipe that can't be.
     #[error("its recipe can't be: {0}")]
     Recipe(#[from] RecipeError),
+    /// Other commands than the recipe's.
+    #[error("its commands are not the steps of its recipe")]
+    Commands,
+    /// Other limits than the recipe's.
+    #[error("its limits are not those of its recipe")]
+    Limits,
+    /// An environment variable of the recipe that the build did not have.
+    #[error("its environment variable {0} is not as in its recipe")]
+    Variable(String),
     /// Other byproducts than the three.
     #[error("its byproducts are not exactly log, outputs and record, in this order")]
     Byproducts,

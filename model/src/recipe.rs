@@ -70,6 +70,14 @@ pub struct Build {
     pub source_date_epoch: EpochRule,
 }
 
+impl Build {
+    /// The argument vector of each step: what a runner runs, and what an audit expects that it ran.
+    #[must_use]
+    pub fn commands(&self) -> Vec<Vec<String>> {
+        self.steps.iter().map(|step| vec!["/bin/sh".into(), "-ec".into(), step.clone()]).collect()
+    }
+}
+
 /// What `SOURCE_DATE_EPOCH` (the reproducible-builds.org specification of that name) is for the build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

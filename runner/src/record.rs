@@ -111,8 +111,7 @@ impl Runner {
         if !lock.inputs.iter().any(|i| i.role == Role::Source && i.content.digest() == source.digest()) {
             return Err(RunError::Source);
         }
-        let commands: Vec<Vec<String>> =
-            lock.recipe.build.steps.iter().map(|step| vec!["/bin/sh".into(), "-ec".into(), step.clone()]).collect();
+        let commands = lock.recipe.build.commands();
         let env = environment_variables(lock, root, conditions, epoch)?;
         let log = self.store.root().join("logs").join(format!("{label}.log"));
         let request = SandboxRequest {

@@ -113,13 +113,20 @@ fn the_rebuilds_are_of_one_thing() {
     });
     assert_eq!(shared, Shared::Lock);
     let shared = unshared(|case| {
-        case.provenance(1).build_definition.external_parameters.recipe.build.steps = vec!["make evil".into()];
+        other_steps(&mut case.provenance(1).build_definition);
     });
     assert_eq!(shared, Shared::Recipe);
     let shared = unshared(|case| {
         case.provenance(1).build_definition.resolved_dependencies[0].digest = DigestSet::of(b"other");
     });
     assert_eq!(shared, Shared::Dependencies);
+}
+
+/// Another recipe, and the commands that go with it.
+fn other_steps(definition: &mut reprove_attest::BuildDefinition) {
+    let build = &mut definition.external_parameters.recipe.build;
+    build.steps = vec!["make evil".into()];
+    definition.internal_parameters.commands = build.commands();
 }
 
 #[test]
@@ -138,7 +145,7 @@ fn the_stated_lock_is_made_of_what_is_stated() {
         });
         assert!(matches!(why, Inconsistency::LockContent { .. }), "{why}");
     };
-    both(|definition| definition.external_parameters.recipe.build.steps = vec!["make evil".into()]);
+    both(other_steps);
     both(|definition| definition.resolved_dependencies[0].digest = DigestSet::of(b"other"));
     both(|definition| definition.resolved_dependencies[0].uri = None);
     both(|definition| drop(definition.resolved_dependencies.remove(1)));
@@ -219,6 +226,15 @@ fn a_provenance_does_not_contradict_itself() {
     assert!(matches!(fault(failed), F::NotSuccess(Exit::TimeOut)));
     let recipe = |c: &mut Case| c.provenance(1).build_definition.external_parameters.recipe.build.steps.clear();
     assert!(matches!(fault(recipe), F::Recipe(_)));
+    let commands = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.commands[0][2].push('x');
+    assert!(matches!(fault(commands), F::Commands));
+    let limits = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.limits.seconds += 1;
+    assert!(matches!(fault(limits), F::Limits));
+    let variable = |c: &mut Case| {
+        let env = &mut c.provenance(1).build_definition.external_parameters.recipe.build.env;
+        env.insert("CFLAGS".into(), "-O2".into());
+    };
+    assert!(matches!(fault(variable), F::Variable(_)));
     assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.pop())), F::Byproducts));
     assert!(matches!(fault(|c| c.provenance(1).run_details.byproducts.swap(0, 1)), F::Byproducts));
     assert!(matches!(fault(|c| c.provenance(1).run_details.metadata.invocation_id.push('x')), F::InvocationId));
