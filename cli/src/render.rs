@@ -203,7 +203,8 @@ pub(crate) fn findings(findings: &[Finding]) -> String {
             Between::Rebuilds => ("first rebuild", "second rebuild"),
             Between::Given => ("left", "right"),
         };
-        text.push_str(&format!("  {}: {}\n", plain(&finding.place), plain(&finding.summary)));
+        let (place, kind, summary) = (plain(&finding.place), finding.kind.name(), plain(&finding.summary));
+        text.push_str(&format!("  {place}\n    {kind}: {summary}\n"));
         for detail in finding.details.iter().take(SHOWN_DETAILS) {
             let [at, on_left, on_right] = [&detail.at, &detail.left, &detail.right].map(|text| plain(text));
             text.push_str(&format!(

@@ -136,6 +136,26 @@ pub enum FindingKind {
     ZipStructure,
 }
 
+impl FindingKind {
+    /// The difference, as people say it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnlyLeft => "only on the left",
+            Self::OnlyRight => "only on the right",
+            Self::Type => "type",
+            Self::Mode => "permission bits",
+            Self::LinkTarget => "link target",
+            Self::Content => "content",
+            Self::ZipEntryTimes => "zip entry times",
+            Self::ZipEntryOrder => "zip entry order",
+            Self::ZipEntryAttributes => "zip entry attributes",
+            Self::ZipCompression => "zip compression",
+            Self::ZipStructure => "zip structure",
+        }
+    }
+}
+
 /// One single difference inside a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
