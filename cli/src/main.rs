@@ -10,6 +10,7 @@ mod keys;
 mod output;
 mod progress;
 mod render;
+mod verdicted;
 
 use std::process::ExitCode;
 

@@ -1,105 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Verdicts, findings and audited proofs as text. Understandable without colour; words first, digests last.
 
-use std::path::{Path, PathBuf};
-
 use jiff::Timestamp;
-use reprove_attest::{SigningKey, Trust, VerifiedProof};
+use reprove_attest::{Trust, VerifiedProof};
 use reprove_job::Finished;
 use reprove_model::{
-    Between, BuildRecord, Cause, Digest, DigestSet, EpochOrigin, EpochUsed, Finding, Isolation, Outcome, Package,
-    Variation, Verdict,
+    Between, BuildRecord, Cause, DigestSet, EpochOrigin, EpochUsed, Finding, Isolation, Outcome, Variation, Verdict,
 };
-use reprove_store::Store;
-use serde_json::json;
-
-use crate::app::{App, absolute};
-use crate::commands::VerdictArguments;
-use crate::error::{CommandError, NO, YES};
-use crate::{keys, output};
-
-/// What `rebuild` and `check` share: before the job, and after it.
-pub(crate) struct Verdicted {
-    pub(crate) store: Store,
-    pub(crate) key: SigningKey,
-    output: Option<PathBuf>,
-    artifacts: Option<PathBuf>,
-}
-
-impl Verdicted {
-    /// Opens the store, and loads the key or makes it.
-    pub(crate) fn prepare(app: &App, arguments: VerdictArguments) -> Result<Self, CommandError> {
-        let store = app.store()?;
-        let path = keys::path(arguments.key.as_deref())?;
-        let (key, made) = keys::load_or_make(&path)?;
-        if made {
-            let text = format!("made a key to sign with, {}; it is a plain local one: not encrypted", path.display());
-            app.progress.note(&text);
-        }
-        Ok(Self { store, key, output: arguments.output, artifacts: arguments.artifacts })
-    }
-
-    /// Writes the proof, and prints the verdict.
-    pub(crate) fn finish(self, app: &App, name: &str, finished: &Finished) -> Result<u8, CommandError> {
-        let proof = self.output.clone().unwrap_or_else(|| proof_name(&finished.lock.recipe.package).into());
-        if let Some(folder) = &self.artifacts {
-            copy_artifacts(&self.store, finished, &absolute(folder)?)?;
-        }
-        output::file(&absolute(&proof)?, &finished.proof)?;
-        app.progress.clear();
-        let keyid = self.key.public_key().id().to_string();
-        let verdict = &finished.verdict;
-        if app.global.json {
-            output::json(&json!({
-                "name": name,
-                "verdict": verdict,
-                "published": finished.lock.published,
-                "rebuilds": finished.records.iter().map(|record| json!({
-                    "outputs": record.outputs.digest(),
-                    "durationMs": record.duration_ms,
-                    "peakMemory": record.peak_memory,
-                    "conditions": record.conditions,
-                })).collect::<Vec<_>>(),
-                "isolation": finished.records[0].isolation,
-                "proof": proof,
-                "keyid": keyid,
-            }))?;
-        } else {
-            let mut text = self::verdict(name, verdict);
-            text.push_str(&facts(finished));
-            text.push_str(&format!("  {:<18} {}, signed by {keyid}\n", "proof", proof.display()));
-            output::text(&text)?;
-        }
-        Ok(if verdict.outcome == Outcome::Reproducible { YES } else { NO })
-    }
-}
-
-fn proof_name(package: &Package) -> String {
-    let version = package.version.iter().map(|version| format!("-{version}")).collect::<String>();
-    format!("{}{version}.proof.json", package.name)
-}
-
-/// Copies what was published to `published/`, and the first rebuild's outputs to `rebuilt/`.
-fn copy_artifacts(store: &Store, finished: &Finished, folder: &Path) -> Result<(), CommandError> {
-    let copy = |digest: &Digest, to: &Path| {
-        let parent = to.parent().unwrap_or(folder);
-        let fail = |e: std::io::Error| CommandError::cannot(format!("can't write {}: {e}", to.display()));
-        std::fs::create_dir_all(parent).map_err(fail)?;
-        let mut from = store.open_blob(digest)?;
-        let mut file = std::fs::File::create(to).map_err(fail)?;
-        std::io::copy(&mut from, &mut file).map(drop).map_err(fail)
-    };
-    if let Some(published) = &finished.lock.published {
-        copy(&published.digest.blake3, &folder.join("published").join(published.name.as_str()))?;
-    }
-    for (path, digest, _) in finished.records[0].outputs.files() {
-        copy(&digest.blake3, &folder.join("rebuilt").join(path.as_path()))?;
-    }
-    Ok(())
-}
 
 /// The verdict's word, what it is about, and every finding.
-fn verdict(name: &str, verdict: &Verdict) -> String {
+pub(crate) fn verdict(name: &str, verdict: &Verdict) -> String {
     let mut text = format!("{}  {name}\n\n", word(verdict.outcome));
     if !verdict.findings.is_empty() {
         text.push_str(&findings(&verdict.findings));
@@ -115,7 +25,8 @@ fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-fn facts(finished: &Finished) -> String {
+/// What was published, how it was built, and whom one has to believe.
+pub(crate) fn facts(finished: &Finished) -> String {
     let [first, _] = &finished.records;
     let verdict = &finished.verdict;
     let mut lines = Vec::new();

@@ -11,7 +11,7 @@ use reprove_model::Recipe;
 use crate::app::{App, absolute};
 use crate::commands::VerdictArguments;
 use crate::error::CommandError;
-use crate::render::Verdicted;
+use crate::verdicted::Verdicted;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {

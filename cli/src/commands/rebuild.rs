@@ -8,7 +8,7 @@ use reprove_model::PackageUrl;
 
 use crate::app::App;
 use crate::error::CommandError;
-use crate::render::Verdicted;
+use crate::verdicted::Verdicted;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -24,7 +24,7 @@ pub(crate) struct VerdictArguments {
     /// Where to write the proof [default: NAME-VERSION.proof.json, here]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Copy the published and the rebuilt files into this directory
+    /// Write the published and the rebuilt files, the lock and the build records into this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) artifacts: Option<PathBuf>,
     /// The private key that signs; made at first use [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
