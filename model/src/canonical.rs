@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Canonical JSON: the one way in which each value is written (RFC 8785, JSON Canonicalization Scheme).
 //!
-//! Values of this crate hold no floating-point numbers and no integers above 2^53 − 1, so nothing is lost on the way.
+//! Values of this crate hold no floating-point numbers. An integer above 2^53 − 1, or below its negative, is refused: the
+//! RFC would write another number in its place.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,26 +17,61 @@ pub enum CanonicalError {
     /// More than [`MAX_DOCUMENT`] bytes.
     #[error("the document has {0} bytes; the most is {MAX_DOCUMENT}")]
     TooLarge(usize),
-    /// Not JSON, or not of the expected shape.
-    #[error("{0}")]
+    /// Not JSON, or not of the expected shape. The message may quote the document, and does nothing to a terminal.
+    #[error("{}", plain(.0))]
     Json(#[from] serde_json::Error),
     /// The same value is written otherwise in canonical form (white space, order, escapes, an unknown default).
     #[error("the document is not in canonical form; it first departs from it at byte {0}")]
     NotCanonical(usize),
+    /// A number that canonical JSON can't hold as it is.
+    #[error(
+        "it has a number that canonical JSON does not hold exactly; the largest is 9007199254740991, and it reads {0}"
+    )]
+    Number(String),
 }
 
 /// Encodes `value` canonically, without a final newline.
 ///
 /// # Errors
-/// [`CanonicalError::Json`] where the value holds something that JSON can't (a map key that is no string), and
-/// [`CanonicalError::TooLarge`] past [`MAX_DOCUMENT`].
+/// [`CanonicalError::Json`] where the value holds something that JSON can't (a map key that is no string),
+/// [`CanonicalError::Number`] where it holds a number that would not be read as itself, and [`CanonicalError::TooLarge`]
+/// past [`MAX_DOCUMENT`].
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     let bytes = serde_json_canonicalizer::to_vec(value)?;
     if bytes.len() > MAX_DOCUMENT {
         return Err(CanonicalError::TooLarge(bytes.len()));
     }
+    if let Some(number) = numbers(&bytes).find(|number| !is_exact(number)) {
+        return Err(CanonicalError::Number(String::from_utf8_lossy(number).chars().take(40).collect()));
+    }
     Ok(bytes)
 }
+
+fn plain(error: &serde_json::Error) -> String {
+    error.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The numbers of a canonical document.
+fn numbers(document: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut in_string, mut escaped) = (false, false);
+    let mut is_other = move |byte: &u8| {
+        let quoted = in_string;
+        in_string ^= *byte == b'"' && !escaped;
+        escaped = quoted && *byte == b'\\' && !escaped;
+        quoted || !(byte.is_ascii_digit() || b"+-.eE".contains(byte))
+    };
+    // `true` and `false` have an `e`, and no digit.
+    document.split(move |byte| is_other(byte)).filter(|token| token.iter().any(u8::is_ascii_digit))
+}
+
+fn is_exact(number: &[u8]) -> bool {
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    let integer = str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
+    integer.is_some_and(|integer| integer <= MAX_INTEGER)
+}
+
+/// The largest integer that RFC 8785 writes as itself: 2^53 − 1 (its section 3.2.2.3 and appendix D).
+const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Decodes a canonical document; one final newline may follow it, as files have.
 ///
@@ -78,6 +114,26 @@ mod tests {
         {
             assert!(from_slice::<Map>(other.as_bytes()).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn an_error_does_nothing_to_a_terminal() {
+        let error = from_slice::<crate::Limits>(br#"{"\u001b[2J\u009bx":1}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown field `\u{fffd}[2J\u{fffd}x`"), "{error}");
+    }
+
+    #[test]
+    fn a_number_that_would_become_another_is_refused() {
+        let map = |number: i128| BTreeMap::from([("\"1e9\\".to_owned(), number)]);
+        for number in [MAX_INTEGER.into(), -i128::from(MAX_INTEGER), 0] {
+            let bytes = to_vec(&map(number)).unwrap();
+            assert_eq!(from_slice::<BTreeMap<String, i128>>(&bytes).unwrap(), map(number));
+        }
+        for number in [i128::from(MAX_INTEGER) + 1, u64::MAX.into(), -i128::from(MAX_INTEGER) - 1] {
+            assert!(matches!(to_vec(&map(number)), Err(CanonicalError::Number(_))), "{number}");
+        }
+        assert!(matches!(to_vec(&vec![0.5]), Err(CanonicalError::Number(_))));
+        assert!(from_slice::<Map>(br#"{"a":9007199254740992}"#).is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct InvalidPackageUrl {
     why: String,
 }
 
-/// The longest package URL that is read, in bytes.
+/// The longest package URL, as it is read and in its normal form, in bytes.
 const MAX_PURL: usize = 2048;
 
 impl PackageUrl {
@@ -74,19 +74,25 @@ impl FromStr for PackageUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fail = |why: String| InvalidPackageUrl { text: text.chars().take(200).collect(), why };
+        let too_long = || fail(format!("it is longer than {MAX_PURL} bytes"));
         if text.len() > MAX_PURL {
-            return Err(fail(format!("it is longer than {MAX_PURL} bytes")));
+            return Err(too_long());
         }
         let purl = packageurl::PackageUrl::from_str(text).map_err(|e| fail(e.to_string()))?;
         if purl.name().is_empty() {
             return Err(fail("it names no package".into()));
+        }
+        // Characters that have to be encoded make it longer, and what is written has to be read again.
+        let normal = purl.to_string();
+        if normal.len() > MAX_PURL {
+            return Err(too_long());
         }
         Ok(Self {
             kind: purl.ty().to_owned(),
             namespace: purl.namespace().map(str::to_owned),
             name: purl.name().to_owned(),
             version: purl.version().map(str::to_owned),
-            text: purl.to_string(),
+            text: normal,
         })
     }
 }
@@ -135,5 +141,8 @@ mod tests {
         let long = |n: usize| format!("pkg:pypi/{}", "a".repeat(n - 9)).parse::<PackageUrl>();
         assert!(long(MAX_PURL).is_ok());
         assert!(long(MAX_PURL + 1).is_err());
+        let encoded = |n: usize| format!("pkg:pypi/{}", "{".repeat(n)).parse::<PackageUrl>();
+        assert!(encoded((MAX_PURL - 9) / 3).is_ok());
+        assert!(encoded((MAX_PURL - 9) / 3 + 1).is_err());
     }
 }
