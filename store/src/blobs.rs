@@ -77,6 +77,12 @@ impl Store {
         name
     }
 
+    /// Removes this process's temporary files now, whoever still holds the store: for a process that ends while a thread
+    /// still works.
+    pub fn remove_temporary(&self) {
+        self.temp.remove();
+    }
+
     /// A directory of the caller's own, on the store's file system, removed when the value goes.
     ///
     /// # Errors

@@ -29,13 +29,22 @@ impl TempRoot {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Removes the folder and what is in it. What can't be removed now, the next process removes.
+    pub(crate) fn remove(&self) {
+        // A thread that still works may add a file while this goes on.
+        for _ in 0..16 {
+            if fs::remove_dir_all(&self.path).is_ok() || !self.path.exists() {
+                break;
+            }
+        }
+        let _ = fs::remove_file(&self.lock_path);
+    }
 }
 
 impl Drop for TempRoot {
     fn drop(&mut self) {
-        // What can't be removed now, the next process removes.
-        let _ = fs::remove_dir_all(&self.path);
-        let _ = fs::remove_file(&self.lock_path);
+        self.remove();
     }
 }
 

@@ -14,9 +14,10 @@ use crate::{Store, StoreError};
 /// What an archive may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct UnpackLimits {
-    /// Entries of any kind.
+    /// Entries of any kind, the directories that paths only imply among them.
     pub entries: usize,
-    /// The whole archive once expanded, headers and padding included, in bytes.
+    /// The whole archive once expanded, headers and padding included, in bytes; and the contents of its files together,
+    /// which are more where a sparse file has holes.
     pub bytes: u64,
 }
 
@@ -85,7 +86,7 @@ impl Store {
         let file = self.open_blob(digest)?;
         let stream = decompress(file).map_err(UnpackError::Archive)?;
         let mut archive = tar::Archive::new(Bounded { inner: stream, left: limits.bytes, most: limits.bytes });
-        let mut unpack = Unpack { store: self, entries: BTreeMap::new(), top: None };
+        let mut unpack = Unpack { store: self, entries: BTreeMap::new(), top: None, limits, left: limits.bytes };
         for (count, entry) in archive.entries().map_err(read_error)?.enumerate() {
             if count >= limits.entries {
                 return Err(UnpackError::Limit { what: "entries", most: limits.entries as u64 });
@@ -146,6 +147,9 @@ struct Unpack<'a> {
     store: &'a Store,
     entries: BTreeMap<TreePath, UnpackedEntry>,
     top: Option<Vec<u8>>,
+    limits: UnpackLimits,
+    /// How many bytes the files that are still to come may have.
+    left: u64,
 }
 
 impl Unpack<'_> {
@@ -165,11 +169,13 @@ impl Unpack<'_> {
             Type::Directory => Node::Directory { mode: mode | 0o700 },
             Type::Regular | Type::Continuous | Type::GNUSparse => {
                 let mut failed = None;
-                let added = self.store.add_reader(&mut Remember { inner: &mut entry, failed: &mut failed });
+                let content = Bounded { inner: &mut entry, left: self.left, most: self.limits.bytes };
+                let added = self.store.add_reader(&mut Remember { inner: content, failed: &mut failed });
                 if let Some(error) = failed {
                     return Err(read_error(error));
                 }
                 let (digest, size) = added?;
+                self.left -= size;
                 Node::File { mode: mode | 0o400, size, digest }
             }
             Type::Symlink => Node::Symlink { target: LinkTarget::new(link_name(&entry)?)? },
@@ -218,14 +224,17 @@ impl Unpack<'_> {
         for path in paths {
             let mut parent = path.parent();
             while let Some(directory) = parent {
-                let entry = self
-                    .entries
-                    .entry(directory.clone())
-                    .or_insert(UnpackedEntry { node: Node::Directory { mode: 0o755 }, modified: Duration::ZERO });
-                if !matches!(entry.node, Node::Directory { .. }) {
-                    return Err(UnpackError::Both(directory));
+                match self.entries.get(&directory).map(|entry| &entry.node) {
+                    // What is above it is added in its own turn, or was already.
+                    Some(Node::Directory { .. }) => break,
+                    Some(_) => return Err(UnpackError::Both(directory)),
+                    None if self.entries.len() >= self.limits.entries => {
+                        return Err(UnpackError::Limit { what: "entries", most: self.limits.entries as u64 });
+                    }
+                    None => parent = directory.parent(),
                 }
-                parent = directory.parent();
+                let implied = UnpackedEntry { node: Node::Directory { mode: 0o755 }, modified: Duration::ZERO };
+                self.entries.insert(directory, implied);
             }
         }
         Ok(Unpacked { entries: self.entries })
@@ -375,6 +384,42 @@ mod tests {
             add(b, "p/x/passwd", tar::EntryType::Regular, "", b"x");
         });
         assert!(matches!(unpack(&both), Err(UnpackError::Both(_))));
+    }
+
+    /// A sparse file that is a hole of `size` bytes.
+    fn sparse(size: u64) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..8].copy_from_slice(b"p-1/hole");
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_size(0);
+        let gnu = header.as_gnu_mut().unwrap();
+        for field in [&mut gnu.realsize, &mut gnu.sparse[0].offset] {
+            field[4..].copy_from_slice(&size.to_be_bytes());
+            field[0] = 0x80;
+        }
+        gnu.sparse[0].numbytes = *b"00000000000\0";
+        header.set_cksum();
+        tar_with(&|b| b.append(&header, io::empty()).unwrap())
+    }
+
+    #[test]
+    fn holes_count_as_bytes() {
+        let limits = UnpackLimits { entries: 1, bytes: 1 << 20 };
+        assert!(unpack_with(&sparse(1 << 20), limits).is_ok());
+        for size in [(1 << 20) + 1, 1 << 60] {
+            let error = unpack_with(&sparse(size), limits);
+            assert!(matches!(error, Err(UnpackError::Limit { what: "bytes once expanded", .. })), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn implied_directories_count_as_entries() {
+        let bytes = tar_with(&|b| add(b, "p-1/a/b/c/file", tar::EntryType::Regular, "", b""));
+        let with = |entries| unpack_with(&bytes, UnpackLimits { entries, bytes: 1 << 20 });
+        assert_eq!(with(4).unwrap().entries.len(), 4);
+        assert!(matches!(with(3), Err(UnpackError::Limit { what: "entries", .. })));
     }
 
     #[test]
