@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, Isolation, Lock, Node, Role, Tree, TreeError, TreePath,
+    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, Isolation, Lock, Node, Recipe, Role, Tree, TreeError,
+    TreePath,
 };
 use reprove_store::{IngestError, IngestLimits, Store, StoreError};
 use thiserror::Error;
@@ -67,6 +68,7 @@ pub enum RunError {
     #[error("the build ended well, but its output can't be kept: {error}; its whole log is {}", log.display())]
     Output {
         /// Why.
+        #[source]
         error: IngestError,
         /// Where the log is.
         log: PathBuf,
@@ -126,7 +128,12 @@ impl Runner {
         };
         let outcome = self.sandbox.run(request).await?;
         let outputs = match (outcome.exit, outcome.source) {
-            (Exit::Success, Some(folder)) => self.outputs(lock, &folder, &log)?,
+            (Exit::Success, Some(folder)) => {
+                let (runner, recipe, log) = (self.clone(), lock.recipe.clone(), log.clone());
+                // On a thread of its own, so that this future can be dropped at any time.
+                let taken = tokio::task::spawn_blocking(move || runner.outputs(&recipe, &folder, &log));
+                taken.await.map_err(|e| SandboxError::Io { doing: "keeping the outputs", source: e.into() })??
+            }
             _ => Tree::default(),
         };
         let record = BuildRecord {
@@ -162,11 +169,11 @@ impl Runner {
     }
 
     /// Takes the outputs that the recipe names out of the `source` folder, by descriptor.
-    fn outputs(&self, lock: &Lock, folder: &OwnedFd, log: &std::path::Path) -> Result<Tree, RunError> {
-        let limits = IngestLimits { bytes: u64::from(lock.recipe.limits.disk_mib) << 20, ..IngestLimits::default() };
+    fn outputs(&self, recipe: &Recipe, folder: &OwnedFd, log: &std::path::Path) -> Result<Tree, RunError> {
+        let limits = IngestLimits { bytes: u64::from(recipe.limits.disk_mib) << 20, ..IngestLimits::default() };
         let fail = |error| RunError::Output { error, log: log.to_owned() };
         let mut entries = BTreeMap::new();
-        let outputs = &lock.recipe.outputs;
+        let outputs = &recipe.outputs;
         for path in outputs.paths.iter().chain(&outputs.directory) {
             let path = TreePath::new(path.as_str()).map_err(|e| fail(e.into()))?;
             self.store.add_path_at(folder.as_fd(), &path, limits, &mut entries).map_err(fail)?;

@@ -16,26 +16,52 @@ pub(crate) enum Fork {
     Child,
 }
 
-/// Forks into new namespaces: `clone(2)` with `flags`, copying the address space as `fork(2)` does.
+/// Forks into new namespaces and, where one is given, into the control group (of version 2) that `group` is the directory
+/// of: `clone3(2)` with `flags`, copying the address space as `fork(2)` does.
 ///
 /// # Errors
-/// Where the process has more than one thread, or what `clone(2)` says.
-pub(crate) fn fork_into(flags: CloneFlags) -> io::Result<Fork> {
+/// Where the process has more than one thread, or what `clone3(2)` says.
+pub(crate) fn fork_into(flags: CloneFlags, group: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
     // A task's directory has two links of its own and one for each thread.
     if nix::sys::stat::stat("/proc/self/task")?.st_nlink != 3 {
         return Err(io::Error::other("the process has more than one thread and can't be forked safely"));
     }
-    let flags = libc::c_long::from(flags.bits() | libc::SIGCHLD);
-    const NONE: libc::c_long = 0;
+    let bits = |number: libc::c_int| u64::from(number.cast_unsigned());
+    let mut arguments = CloneArguments { flags: bits(flags.bits()), exit_signal: bits(libc::SIGCHLD), ..Default::default() };
+    if let Some(group) = group {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = bits(group.as_raw_fd());
+    }
+    let size = size_of::<CloneArguments>();
     // SAFETY: without CLONE_VM and with no stack this is a fork; there is one thread, so that no lock is held by another
-    // and the child may go on with everything that it has.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, NONE, NONE, NONE, NONE) };
+    // and the child may go on with everything that it has. The structure lives across the call and its size is given.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size) };
     match pid {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),
         pid => i32::try_from(pid).map(|pid| Fork::Parent(Pid::from_raw(pid))).map_err(io::Error::other),
     }
 }
+
+/// `struct clone_args` of `clone3(2)`, as far as [`fork_into`] needs it and the kernel, since 5.7, knows it.
+#[derive(Default)]
+#[repr(C, align(8))]
+struct CloneArguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// `CLONE_INTO_CGROUP`, which does not fit the type that `libc` gives it.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 /// Attributes that [`mount_setattr`] sets.
 #[derive(Clone, Copy)]

@@ -3,8 +3,9 @@
 //!
 //! Version 1 and version 2 hierarchies are used as they are found, also both at once, each for what it has.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reprove_model::Limits;
+use serde::{Deserialize, Serialize};
 
 /// The groups of one build, one in each hierarchy that is of use. Ended and removed with the value.
 #[derive(Debug)]
@@ -20,13 +22,14 @@ pub(super) struct Cgroup {
     processes: Option<Group>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Group {
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Group {
     path: PathBuf,
     version: Version,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Version {
     One,
     Two,
@@ -59,16 +62,16 @@ impl Cgroup {
         });
         let processes = parent("pids", &mounts, &own).and_then(|group| {
             let group = group.child(&name)?;
-            // The helper and the first process are in it as well.
-            let set = group.write("pids.max", u64::from(limits.processes) + 2);
+            let own = match group.version {
+                // The helper and the first process.
+                Version::One => 2,
+                // The first process.
+                Version::Two => 1,
+            };
+            let set = group.write("pids.max", u64::from(limits.processes) + own);
             group.if_ok(set)
         });
         Self { memory, processes }
-    }
-
-    /// Puts a process, and so all that it will start, into the groups.
-    pub(super) fn add(&self, pid: u32) -> io::Result<()> {
-        self.groups().try_for_each(|group| group.write("cgroup.procs", u64::from(pid)))
     }
 
     pub(super) fn limits_memory(&self) -> bool {
@@ -100,7 +103,8 @@ impl Cgroup {
         text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
     }
 
-    fn groups(&self) -> impl Iterator<Item = &Group> {
+    /// The groups that the build has to be in, each once.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
         let processes = self.processes.as_ref().filter(|group| self.memory.as_ref() != Some(group));
         self.memory.iter().chain(processes)
     }
@@ -125,6 +129,18 @@ impl Drop for Cgroup {
 }
 
 impl Group {
+    /// Puts this process, which has one thread, into the group; or, in version 2, gives what its next child has to be
+    /// forked into.
+    ///
+    /// These two ways are the quick ones: for any other, the kernel first waits until no process of the machine is in the
+    /// middle of something, for several milliseconds.
+    pub(super) fn join(&self) -> io::Result<Option<OwnedFd>> {
+        match self.version {
+            Version::One => self.write("tasks", 0).map(|()| None),
+            Version::Two => File::open(&self.path).map(|directory| Some(directory.into())),
+        }
+    }
+
     /// The group `name` in this one. It may be there already where two controllers share a hierarchy.
     fn child(&self, name: &str) -> Option<Self> {
         remove_abandoned(&self.path);

@@ -2,8 +2,8 @@
 //! The helper: a process with one thread that forks into the namespaces and waits.
 
 use std::fs;
-use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::io::{self, PipeWriter, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use nix::sched::CloneFlags;
@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getppid, setsid};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::init;
 use super::protocol::{INSIDE_ID, MAX_REPORT, Report, Spec};
@@ -82,16 +83,20 @@ pub(super) const NAMESPACES: [(CloneFlags, &str); 7] = [
 fn run() -> Result<(), Failure> {
     let runner = getppid();
     die_with(runner)?;
-    // Not before the runner has put this process into its control group.
+    // Not before the runner has written the specification.
     recv(io::stdout().as_fd().as_raw_fd(), &mut [0], MsgFlags::empty())
         .map_err(Failure::at("waiting for the runner"))?;
     let mut json = Vec::new();
     io::stdin().read_to_end(&mut json).map_err(Failure::at("reading the specification"))?;
     let spec: Spec = serde_json::from_slice(&json).map_err(Failure::at("reading the specification"))?;
     setsid().map_err(Failure::at("starting a session"))?;
-    let (wait, go) = io::pipe().map_err(Failure::at("making a pipe"))?;
+    let (wait, mut go) = io::pipe().map_err(Failure::at("making a pipe"))?;
     let flags = NAMESPACES.iter().fold(CloneFlags::empty(), |all, (flag, _)| all | *flag);
-    match fork_into(flags).map_err(Failure::at("making the namespaces"))? {
+    let mut group = None;
+    for each in &spec.groups {
+        group = each.join().map_err(Failure::at("joining the control group"))?.or(group);
+    }
+    match fork_into(flags, group.as_ref().map(|group| group.as_fd())).map_err(Failure::at("making the namespaces"))? {
         Fork::Child => {
             drop(go);
             if let Err(failure) = init::main(&spec, wait) {
@@ -102,18 +107,27 @@ fn run() -> Result<(), Failure> {
         }
         Fork::Parent(pid) => {
             drop(wait);
-            let mapped = map_ids(pid, spec.outside_id);
-            if mapped.is_ok() {
-                send(&Report::Started { pid: pid.as_raw() }, None).map_err(Failure::at("reporting"))?;
-                init::release(go).map_err(Failure::at("releasing the first process"))?;
-            } else {
-                // Closed without a word, the pipe ends the first process.
-                drop(go);
-            }
+            let going = map_ids(pid, spec.outside_id).and_then(|()| announce(pid, &mut go));
+            // Closed without a word, the pipe ends the first process; else it stays open as long as this one lives.
+            let go = going.is_ok().then_some(go);
             let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
-            mapped.and(ended.map(drop))
+            drop(go);
+            going.and(ended.map(drop))
         }
     }
+}
+
+/// Tells the runner that the first process is there, and has it go on.
+fn announce(pid: Pid, go: &mut PipeWriter) -> Result<(), Failure> {
+    let first = watch(pid).map_err(Failure::at("watching the first process"))?;
+    send(&Report::Started, Some(first.as_fd())).map_err(Failure::at("reporting"))?;
+    init::release(go).map_err(Failure::at("releasing the first process"))
+}
+
+/// A descriptor of a child that nobody has waited for yet.
+fn watch(pid: Pid) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::NotFound)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// Has the kernel kill this process when its parent is gone.

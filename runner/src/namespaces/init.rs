@@ -26,7 +26,7 @@ use super::rootfs::{Sources, enter};
 use crate::sys::close_on_exec_from;
 
 /// Lets the first process go on.
-pub(super) fn release(mut go: PipeWriter) -> io::Result<()> {
+pub(super) fn release(go: &mut PipeWriter) -> io::Result<()> {
     go.write_all(b"!")
 }
 
@@ -35,7 +35,7 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader) -> Result<(), Failure> {
     wait.read_exact(&mut [0]).map_err(Failure::at("waiting for the user mapping"))?;
     let sources = Sources::open(spec)?;
     become_build_user()?;
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at("tying the build to the helper"))?;
+    tie_to_helper(wait)?;
     umask(Mode::from_bits_truncate(0o022));
     let blobs = enter(spec, sources)?;
     sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
@@ -54,6 +54,19 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader) -> Result<(), Failure> {
     let largest_process_bytes = u64::try_from(usage.max_rss()).unwrap_or(0).saturating_mul(1024);
     send(&Report::Ended { end, duration_ms, largest_process_bytes }, Some(directory.as_fd()))
         .map_err(Failure::at("reporting the end"))
+}
+
+/// Has the kernel kill this process when the helper, which holds the other end of the pipe, is gone. A parent in another
+/// process namespace has no id by which it could be known.
+fn tie_to_helper(mut pipe: PipeReader) -> Result<(), Failure> {
+    let doing = "tying the build to the helper";
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(doing))?;
+    rustix::io::ioctl_fionbio(&pipe, true).map_err(Failure::at(doing))?;
+    match pipe.read(&mut [0]) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(e) => Err(Failure::at(doing)(e)),
+        Ok(_) => Err(Failure::at(doing)(io::Error::other("the helper is gone"))),
+    }
 }
 
 /// Changes to the one user that is mapped, keeping the powers over the new namespaces for now.

@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::Group;
+
 /// Everything that the helper needs to know.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Spec {
+    /// The control groups of the build.
+    pub groups: Vec<Group>,
     /// The user and group id outside that is [`INSIDE_ID`] inside.
     pub outside_id: u32,
     pub hostname: String,
@@ -54,8 +58,8 @@ pub(crate) enum SourceKind {
 /// What the helper reports, one packet each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// The first process inside runs, under this id outside.
-    Started { pid: i32 },
+    /// The first process inside runs. Comes with a descriptor of it: by the time this is read, its id may be another's.
+    Started,
     /// The sandbox could not be set up.
     Failed { doing: String, errno: i32, why: String },
     /// All steps ended well, or one did not. Comes with a descriptor of the `source` folder.

@@ -13,8 +13,9 @@ use std::time::Duration;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use reprove_images::RootFilesystem;
 use reprove_model::{Enforced, Exit, Limits, LogRecord, PeakMemory};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -185,8 +186,9 @@ impl Sandbox {
     }
 
     fn start(&self, request: &mut SandboxRequest<'_>) -> Result<(Running, UnixStream, PipeReader), SandboxError> {
-        let spec = spec_file(request).map_err(io_error("writing the sandbox's specification"))?;
-        let cgroup = Cgroup::new(&request.limits);
+        let writing = "writing the sandbox's specification";
+        let spec = memfd_create("reprove-sandbox", MemfdFlags::CLOEXEC).map_err(|e| io_error(writing)(e.into()))?;
+        let theirs_to_read = spec.try_clone().map_err(io_error(writing))?;
         let (output, log) = io::pipe().map_err(io_error("making a pipe"))?;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .map_err(|e| io_error("making the control socket")(e.into()))?;
@@ -196,13 +198,14 @@ impl Sandbox {
         let child = Command::new(&self.program)
             .arg(HELPER_ARGUMENT)
             .env_clear()
-            .stdin(spec)
+            .stdin(theirs_to_read)
             .stdout(Stdio::from(theirs))
             .stderr(log)
             .spawn()
             .map_err(io_error("starting the sandbox's helper"))?;
-        let running = Running { child, init: None, cgroup };
-        running.cgroup.add(running.child.id()).map_err(io_error("putting the build into its control group"))?;
+        // The helper takes about as long to start as what it waits for takes to make.
+        let running = Running { child, init: None, cgroup: Cgroup::new(&request.limits) };
+        write_spec(request, &running.cgroup, spec.into()).map_err(io_error(writing))?;
         rustix::net::send(&ours, b"!", SendFlags::NOSIGNAL).map_err(|e| io_error("starting the sandbox")(e.into()))?;
         let control = UnixStream::from_std(ours).map_err(io_error("watching the control socket"))?;
         Ok((running, control, output))
@@ -218,8 +221,10 @@ fn outside_id() -> u32 {
     if own.is_root() { SEPARATE_ID } else { own.as_raw() }
 }
 
-fn spec_file(request: &mut SandboxRequest<'_>) -> io::Result<File> {
+/// Writes everything that the helper needs to know.
+fn write_spec(request: &mut SandboxRequest<'_>, cgroup: &Cgroup, mut file: File) -> io::Result<()> {
     let spec = Spec {
+        groups: cgroup.groups().cloned().collect(),
         outside_id: outside_id(),
         hostname: request.hostname.clone(),
         binds: request.root.binds.clone(),
@@ -235,13 +240,12 @@ fn spec_file(request: &mut SandboxRequest<'_>) -> io::Result<File> {
         commands: request.commands.clone(),
         env: request.env.clone(),
     };
-    let mut file = tempfile::tempfile()?;
     let mut writer = io::BufWriter::new(&mut file);
     serde_json::to_writer(&mut writer, &spec)?;
     writer.flush()?;
     drop(writer);
-    file.rewind()?;
-    Ok(file)
+    // The place in the file is the helper's as well.
+    file.rewind()
 }
 
 /// A helper that runs. Ended, with everything that it started, when the value goes.
@@ -267,16 +271,12 @@ impl Running {
                 None => return Err(SandboxError::Lost),
             };
             match (report, descriptor) {
-                (Report::Started { pid }, _) => {
-                    let pid = rustix::process::Pid::from_raw(pid).ok_or(SandboxError::Lost)?;
-                    let opened = pidfd_open(pid, PidfdFlags::empty());
-                    self.init = Some(opened.map_err(|e| io_error("watching the sandbox")(e.into()))?);
-                }
+                (Report::Started, Some(first)) => self.init = Some(first),
                 (Report::Failed { doing, errno, why }, _) => return Err(SandboxError::Setup { doing, errno, why }),
                 (Report::Ended { end, duration_ms, largest_process_bytes }, Some(source)) => {
                     return Ok(Ended { end, duration_ms, largest_process_bytes, source });
                 }
-                (Report::Ended { .. }, None) => return Err(SandboxError::Lost),
+                (Report::Started | Report::Ended { .. }, None) => return Err(SandboxError::Lost),
             }
         }
     }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What came out, as a table and as JSON.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::machine::Machine;
+
+/// Everything that one run of the benchmark says.
+pub(crate) struct Report {
+    pub(crate) machine: Machine,
+    pub(crate) tables: Vec<Table>,
+}
+
+/// One race.
+pub(crate) struct Table {
+    pub(crate) title: String,
+    /// The row that the others' ratios are to.
+    pub(crate) reference: String,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One contestant's times.
+pub(crate) struct Row {
+    name: String,
+    rounds: usize,
+    p10: Duration,
+    median: Duration,
+    p90: Duration,
+}
+
+impl Row {
+    pub(crate) fn of(name: &str, mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |percent: usize| {
+            let last = times.len().saturating_sub(1);
+            times.get((last * percent + 50) / 100).copied().unwrap_or_default()
+        };
+        Self { name: name.to_owned(), rounds: times.len(), p10: at(10), median: at(50), p90: at(90) }
+    }
+}
+
+impl Table {
+    fn ratio(&self, row: &Row) -> Option<f64> {
+        let reference = self.rows.iter().find(|row| row.name == self.reference)?;
+        Some(row.median.as_secs_f64() / reference.median.as_secs_f64())
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+impl Report {
+    pub(crate) fn to_json(&self) -> io::Result<String> {
+        let row = |table: &Table, row: &Row| {
+            json!({
+                "name": row.name,
+                "rounds": row.rounds,
+                "median_ms": milliseconds(row.median),
+                "p10_ms": milliseconds(row.p10),
+                "p90_ms": milliseconds(row.p90),
+                "ratio": table.ratio(row).map(|ratio| (ratio * 1e3).round() / 1e3),
+            })
+        };
+        let table = |table: &Table| {
+            let rows: Vec<_> = table.rows.iter().map(|r| row(table, r)).collect();
+            json!({ "title": table.title, "reference": table.reference, "contestants": rows })
+        };
+        let tables: Vec<_> = self.tables.iter().map(table).collect();
+        let machine: serde_json::Map<_, _> =
+            self.machine.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        serde_json::to_string_pretty(&json!({ "machine": machine, "tables": tables })).map_err(io::Error::other)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.machine.facts {
+            writeln!(f, "{name:<12} {value}")?;
+        }
+        for table in &self.tables {
+            let width = table.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+            let rounds = table.rows.iter().map(|row| row.rounds).min().unwrap_or(0);
+            writeln!(f, "\n{} ({rounds} rounds; milliseconds)", table.title)?;
+            writeln!(f, "  {:width$}  {:>9}  {:>9}  {:>9}  ratio to {}", "", "median", "p10", "p90", table.reference)?;
+            for row in &table.rows {
+                let [median, p10, p90] = [row.median, row.p10, row.p90].map(milliseconds);
+                write!(f, "  {:width$}  {median:>9.2}  {p10:>9.2}  {p90:>9.2}", row.name)?;
+                match table.ratio(row) {
+                    Some(ratio) => writeln!(f, "  {ratio:.2}")?,
+                    None => writeln!(f, "  -")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
