@@ -2,6 +2,7 @@
 //! What every subcommand shares: the store, the key, the clock, the progress display.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use reprove_attest::SigningKey;
@@ -22,12 +23,13 @@ const INTERPRETER: &str = "/usr/bin/python3";
 pub(crate) struct App {
     pub(crate) global: Global,
     pub(crate) progress: Progress,
+    opened: OnceLock<Store>,
 }
 
 impl App {
     pub(crate) fn new(global: Global) -> Self {
         let progress = Progress::new(global.quiet);
-        Self { global, progress }
+        Self { global, progress, opened: OnceLock::new() }
     }
 
     /// Opens the store, and makes it at first use.
@@ -38,7 +40,17 @@ impl App {
             CommandError::bad_usage("there is no place for the store: HOME is not set")
                 .next(format!("give --store DIR, or set {}", env_vars::STORE))
         })?;
-        Ok(Store::open(&absolute(&path)?)?)
+        let store = Store::open(&absolute(&path)?)?;
+        let _ = self.opened.set(store.clone());
+        Ok(store)
+    }
+
+    /// Ends the display and removes temporary files, also those of a thread that is not waited for.
+    pub(crate) fn close(&self) {
+        self.progress.clear();
+        if let Some(store) = self.opened.get() {
+            store.remove_temporary();
+        }
     }
 
     pub(crate) fn pip(&self) -> Pip {

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use reprove_inputs::{InputsError, Kind};
 use reprove_job::{BuildFailure, JobError};
 use reprove_runner::{RunError, SandboxError, SourceError};
-use reprove_store::StoreError;
+use reprove_store::{IngestError, StoreError};
 use serde_json::json;
 
 /// Yes.
@@ -90,6 +90,7 @@ impl From<JobError> for CommandError {
             JobError::Inputs(inputs) => from_inputs(inputs),
             JobError::Build(failure) => from_failure(failure),
             JobError::Run(RunError::Sandbox(sandbox)) => from_sandbox(sandbox),
+            JobError::Run(RunError::Output { error: IngestError::Store(_), .. }) => from_error(CANNOT, &error),
             JobError::Run(RunError::Output { .. }) => from_error(BUILD_FAILED, &error)
                 .next("check `outputs` in the recipe: every path there must exist after the last step"),
             JobError::Run(RunError::NoClockLibrary) => from_error(CANNOT, &error),

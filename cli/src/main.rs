@@ -37,13 +37,13 @@ fn main() -> ExitCode {
     let result = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(until_interrupted(commands::run(&app, cli.command)));
-            // What computes on another thread has nothing to clean up, and need not be waited for.
+            // What computes on another thread need not be waited for.
             runtime.shutdown_background();
             result
         }
         Err(error) => Err(CommandError::cannot(format!("the runtime can't be started: {error}"))),
     };
-    app.progress.clear();
+    app.close();
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

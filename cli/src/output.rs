@@ -27,8 +27,7 @@ pub(crate) fn json(value: &Value) -> Result<(), CommandError> {
 
 /// Writes a file under a temporary name beside it, and renames it when it is whole.
 pub(crate) fn file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
-    let fail =
-        |e: io::Error| crate::error::from_error(crate::error::CANNOT, &WriteError(path.display().to_string(), e));
+    let fail = |e: io::Error| cannot_write(path, e);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temp = NamedTempFile::new_in(folder).map_err(fail)?;
     temp.write_all(bytes).map_err(fail)?;
@@ -37,6 +36,11 @@ pub(crate) fn file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     temp.as_file().sync_all().map_err(fail)?;
     temp.persist(path).map_err(|e| fail(e.error))?;
     Ok(())
+}
+
+/// A file or a directory can't be written.
+pub(crate) fn cannot_write(path: &Path, error: io::Error) -> CommandError {
+    crate::error::from_error(crate::error::CANNOT, &WriteError(path.display().to_string(), error))
 }
 
 #[derive(Debug, thiserror::Error)]

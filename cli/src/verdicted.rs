@@ -86,7 +86,7 @@ fn copy_artifacts(store: &Store, finished: &Finished, folder: &Path) -> Result<(
         let bytes = bytes.map_err(|e| CommandError::cannot(e.to_string()))?;
         output::file(&folder.join(name), &bytes)
     };
-    fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))?;
+    fs::create_dir_all(folder).map_err(|e| output::cannot_write(folder, e))?;
     document("lock.json", canonical::to_vec(&finished.lock))?;
     for (name, record) in ["first", "second"].into_iter().zip(&finished.records) {
         document(&format!("{name}.record.json"), canonical::to_vec(record))?;
@@ -112,9 +112,5 @@ fn copy(store: &Store, digest: &Digest, mode: u32, to: &Path) -> Result<(), Comm
         io::copy(&mut from, &mut file)?;
         file.set_permissions(Permissions::from_mode(mode))
     };
-    write().map_err(|e| cannot_write(to, &e))
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
-    CommandError::cannot(format!("can't write {}: {error}", path.display()))
+    write().map_err(|e| output::cannot_write(to, e))
 }

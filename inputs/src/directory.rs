@@ -34,8 +34,14 @@ pub async fn lock(
     };
     let root = recipe_dir.join(directory);
     let files = git_files(&root).await?;
-    let skip = |path: &TreePath| path.file_name() == b".git" || files.as_ref().is_some_and(|files| !files.has(path));
-    let tree = store.add_tree(&root, IngestLimits::default(), &skip)?;
+    let (from, to) = (root.clone(), store.clone());
+    // On a thread of its own, so that this future can be dropped at any time.
+    let taken = tokio::task::spawn_blocking(move || {
+        let skip =
+            |path: &TreePath| path.file_name() == b".git" || files.as_ref().is_some_and(|files| !files.has(path));
+        to.add_tree(&from, IngestLimits::default(), &skip)
+    });
+    let tree = taken.await.map_err(|e| InputsError::Io { path: root, source: e.into() })??;
     let content = Content::Tree { digest: tree.digest() };
     let inputs = vec![Input { name: INPUT_NAME.parse()?, role: Role::Source, purl: None, content }];
     Ok(Lock { recipe, inputs, environment, published: None })
@@ -45,7 +51,7 @@ pub async fn lock(
 const INPUT_NAME: &str = "source";
 
 /// What Git calls part of a work tree.
-struct GitFiles {
+pub(crate) struct GitFiles {
     /// Files, and the roots of other work trees inside.
     listed: BTreeSet<Vec<u8>>,
     /// The directories that lead to them.
@@ -53,7 +59,7 @@ struct GitFiles {
 }
 
 impl GitFiles {
-    fn parse(list: &[u8]) -> Self {
+    pub(crate) fn parse(list: &[u8]) -> Self {
         let mut files = Self { listed: BTreeSet::new(), above: BTreeSet::new() };
         for path in list.split(|&b| b == 0).filter(|path| !path.is_empty()) {
             // Another work tree inside ends with a slash.
@@ -64,7 +70,7 @@ impl GitFiles {
         files
     }
 
-    fn has(&self, path: &TreePath) -> bool {
+    pub(crate) fn has(&self, path: &TreePath) -> bool {
         let path = path.as_bytes();
         self.listed.contains(path)
             || self.above.contains(path)

@@ -133,6 +133,9 @@ pub enum InputsError {
     /// The index, or a file on it, can't be fetched.
     #[error("the package index can't be read: {0}")]
     Unreachable(String),
+    /// There is no room for what is fetched.
+    #[error("what is fetched can't be written: {0}")]
+    FullDisk(#[source] std::io::Error),
     /// A program failed.
     #[error("{doing} failed: {said}")]
     Failed {
@@ -182,6 +185,7 @@ impl InputsError {
             | Self::NoPip(_)
             | Self::OldPip { .. }
             | Self::Unreachable(_)
+            | Self::FullDisk(_)
             | Self::Failed { .. }
             | Self::TimeOut { .. }
             | Self::Answer { .. }

@@ -8,6 +8,8 @@
 
 pub mod directory;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod notes;
 mod process;
 pub mod pypi;

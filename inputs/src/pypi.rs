@@ -5,12 +5,12 @@
 //! the archive's `pyproject.toml`; and the back end is resolved from wheels alone. The index, its certificates, proxies and
 //! credentials are those that the machine's pip is set up with.
 
-mod backend;
+pub(crate) mod backend;
 mod pip;
-mod recipe;
-mod release;
-mod requirement;
-mod tools;
+pub(crate) mod recipe;
+pub(crate) mod release;
+pub(crate) mod requirement;
+pub(crate) mod tools;
 
 use std::fs::File;
 use std::io::BufReader;

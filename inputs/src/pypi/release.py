@@ -8,6 +8,7 @@ on standard output has their names and the SHA-256 that the index gives for them
 that only look and fetch, its finder and its session, as pip itself sets them up from the machine's configuration. They
 are internal to pip; what is used of them is the same from 23.0 to 26.3.
 """
+import errno
 import json
 import os
 import sys
@@ -121,6 +122,8 @@ def download(session, file_name, link, path, most):
     except (Answer, AttributeError, TypeError):
         raise
     except Exception as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise Answer("full-disk", {}) from None
         raise Answer("unreachable", {"why": str(error)}) from None
     return {"name": file_name, "sha256": sha256(link), "yanked": bool(link.is_yanked)}
 

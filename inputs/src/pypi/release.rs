@@ -55,13 +55,14 @@ enum Answer {
     Conflict { name: String },
     TooLarge { name: String },
     Unreachable { why: String },
+    FullDisk,
 }
 
 /// A file as the index describes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Promised {
-    name: String,
+pub(crate) struct Promised {
+    pub(crate) name: String,
     sha256: Option<Sha256>,
     yanked: bool,
 }
@@ -78,9 +79,9 @@ impl Promised {
     }
 }
 
-fn found(stdout: &[u8], name: &str, version: &str, pip: &Pip) -> Result<(Promised, Promised), InputsError> {
-    let answer =
-        serde_json::from_slice(stdout).map_err(|error| InputsError::Answer { doing: DOING, why: error.to_string() })?;
+pub(crate) fn found(stdout: &[u8], name: &str, version: &str, pip: &Pip) -> Result<(Promised, Promised), InputsError> {
+    let answer = serde_json::from_slice(stdout)
+        .map_err(|error| InputsError::Answer { doing: DOING, why: clean(&error.to_string()) })?;
     let python = pip.python.clone();
     Err(match answer {
         Answer::Found { sdist, wheel } => return Ok((sdist, wheel)),
@@ -95,6 +96,7 @@ fn found(stdout: &[u8], name: &str, version: &str, pip: &Pip) -> Result<(Promise
         Answer::Conflict { name } => InputsError::Conflict(clean(&name)),
         Answer::TooLarge { name } => InputsError::TooLarge { name: clean(&name), most: MAX_FILE },
         Answer::Unreachable { why } => InputsError::Unreachable(clean(&why)),
+        Answer::FullDisk => InputsError::FullDisk(nix::errno::Errno::ENOSPC.into()),
     })
 }
 
@@ -127,6 +129,7 @@ mod tests {
             (r#"{"answer":"conflict","name":"a-1.tar.gz"}"#, "a-1.tar.gz"),
             (r#"{"answer":"too-large","name":"a-1.tar.gz"}"#, "larger than 536870912 bytes"),
             (r#"{"answer":"unreachable","why":"no\u001b[31m"}"#, "can't be read: no[31m"),
+            (r#"{"answer":"full-disk"}"#, "No space left on device"),
             (r#"{"answer":"other"}"#, "can't be read"),
             ("", "can't be read"),
         ] {

@@ -115,7 +115,7 @@ fn marker_tokens(text: &str) -> Option<Vec<String>> {
                 }
                 end + 2
             }
-            c if "<>=!~".contains(c) => rest.find(|c: char| !"<>=!~".contains(c))?,
+            c if "<>=!~".contains(c) => rest.find(|c: char| !"<>=!~".contains(c)).unwrap_or(rest.len()),
             c if c.is_ascii_lowercase() => {
                 rest.find(|c: char| !c.is_ascii_lowercase() && !"_.".contains(c)).unwrap_or(rest.len())
             }

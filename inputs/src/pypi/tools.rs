@@ -35,7 +35,7 @@ impl Tool {
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     /// Lines of a constraints file.
-    lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 /// Reads which versions made a published wheel, and tells what it leaves open.
@@ -82,7 +82,7 @@ pub(crate) async fn fetch(
     download(resolved, pip, workplace).await
 }
 
-fn pins_of(generator: Option<&wheel::Generator>) -> (Pins, Option<String>) {
+pub(crate) fn pins_of(generator: Option<&wheel::Generator>) -> (Pins, Option<String>) {
     let newest = "the newest back end that its source allows is taken";
     let Some(generator) = generator else {
         return (Pins::default(), Some(format!("the published wheel does not say what made it; {newest}")));
@@ -114,10 +114,10 @@ fn pins_of(generator: Option<&wheel::Generator>) -> (Pins, Option<String>) {
 
 /// One wheel of pip's report.
 #[derive(Debug, PartialEq, Eq)]
-struct Resolved {
+pub(crate) struct Resolved {
     name: String,
     version: String,
-    file_name: InputName,
+    pub(crate) file_name: InputName,
     sha256: Sha256,
 }
 
@@ -187,7 +187,7 @@ struct Hashes {
     sha256: Option<Sha256>,
 }
 
-fn read_report(bytes: &[u8]) -> Result<Vec<Resolved>, InputsError> {
+pub(crate) fn read_report(bytes: &[u8]) -> Result<Vec<Resolved>, InputsError> {
     let report: Report = serde_json::from_slice(bytes).map_err(|error| answer(&error.to_string()))?;
     if report.install.len() > MAX_TOOLS {
         return Err(answer(&format!("the back end needs more than {MAX_TOOLS} wheels")));
@@ -250,9 +250,13 @@ fn list(resolved: &[Resolved]) -> String {
     names.join(", ")
 }
 
+/// The line that names one wheel in a requirements file.
+pub(crate) fn locked_line(tool: &Resolved) -> String {
+    format!("{}=={} --hash=sha256:{}", tool.name, tool.version, tool.sha256)
+}
+
 async fn download(resolved: Vec<Resolved>, pip: &Pip, workplace: &Workplace) -> Result<Vec<Tool>, InputsError> {
-    let line = |tool: &Resolved| format!("{}=={} --hash=sha256:{}", tool.name, tool.version, tool.sha256);
-    let lines: Vec<String> = resolved.iter().map(line).collect();
+    let lines: Vec<String> = resolved.iter().map(locked_line).collect();
     let locked = workplace.write("locked.txt", &lines)?;
     let mut arguments: Vec<OsString> =
         ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:"].map(OsString::from).into();

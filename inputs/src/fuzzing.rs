@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The private parsers of outside bytes, for the corpora and the fuzz targets in `tests` alone. Not part of the API.
+
+use std::io::Cursor;
+
+use reprove_model::{InputName, PackageUrl, Recipe, TreePath};
+
+use crate::pypi::{backend, recipe, release, requirement, tools};
+use crate::{BackendError, InputsError, Pip, WheelError, directory};
+
+/// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
+///
+/// # Errors
+/// As locking.
+pub fn pyproject(text: &str, source: PackageUrl) -> Result<(Recipe, Vec<String>), BackendError> {
+    let backend: backend::Backend = text.parse()?;
+    let lines = backend.requires.iter().map(|requirement| requirement.as_str().to_owned()).collect();
+    Ok((recipe::recipe("demo", "1.0", source, &backend, &[]), lines))
+}
+
+/// One requirement as it is written to a requirements file.
+///
+/// # Errors
+/// As locking.
+pub fn requirement(text: &str) -> Result<String, BackendError> {
+    Ok(text.parse::<requirement::Requirement>()?.as_str().to_owned())
+}
+
+/// The lines of the file of locked requirements that pip's report gives, and the names of the wheels.
+///
+/// # Errors
+/// As locking.
+pub fn pip_report(bytes: &[u8]) -> Result<Vec<(String, InputName)>, InputsError> {
+    let resolved = tools::read_report(bytes)?;
+    Ok(resolved.into_iter().map(|tool| (tools::locked_line(&tool), tool.file_name)).collect())
+}
+
+/// What is said about a release: the error, or the names of its two files.
+///
+/// # Errors
+/// As locking.
+pub fn release(bytes: &[u8]) -> Result<[String; 2], InputsError> {
+    let (sdist, wheel) = release::found(bytes, "demo", "1.0", &Pip::new("/python", "/python"))?;
+    Ok([sdist.name, wheel.name])
+}
+
+/// The lines of the constraints file that a published wheel gives, and what is told about them.
+///
+/// # Errors
+/// As locking.
+pub fn wheel_pins(bytes: &[u8]) -> Result<(Vec<String>, Option<String>), WheelError> {
+    let found = crate::wheel::generator(&mut Cursor::new(bytes))?;
+    let (pins, note) = tools::pins_of(found.as_ref());
+    Ok((pins.lines, note))
+}
+
+/// Whether `path` is in what `git ls-files -z` lists.
+#[must_use]
+pub fn git_lists(list: &[u8], path: &TreePath) -> bool {
+    directory::GitFiles::parse(list).has(path)
+}
