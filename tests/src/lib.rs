@@ -1,2 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The shared parts of the end-to-end tests.
+//! The shared parts of the end-to-end tests: a freshly built `reprove`, a place of its own for each test, and a look at what
+//! a run has left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
+
+mod bench;
+mod leftovers;
+mod program;
+pub mod properties;
+mod running;
+
+pub use bench::Bench;
+pub use leftovers::{Leftovers, is_root, processes};
+pub use program::{once, program, workspace};
+pub use running::{Ran, Running, wait_until};

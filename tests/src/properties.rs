@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What has to hold for every parser of outside bytes, whatever the bytes.
+//!
+//! A property takes bytes and panics where it does not hold; where the bytes are refused, that has to happen without a
+//! panic and within bounds. `tests/fuzz` has a target for each, `tests/corpora` a directory of files for each, and the test
+//! `corpus` replays those files, and mutations of them, without a fuzzer.
+
+mod archives;
+mod attest;
+mod compare;
+mod inputs;
+mod model;
+
+/// What has to hold for one parser.
+#[derive(Clone, Copy, Debug)]
+pub struct Property {
+    /// The name of the fuzz target and of the corpus's directory.
+    pub name: &'static str,
+    /// Panics where it does not hold for these bytes.
+    pub check: fn(&[u8]),
+}
+
+/// All of them, sorted by name.
+pub const ALL: [Property; 25] = [
+    Property { name: "audit", check: attest::audit },
+    Property { name: "bytes_compare", check: compare::bytes },
+    Property { name: "git_files", check: inputs::git_files },
+    Property { name: "lock", check: model::lock },
+    Property { name: "names", check: model::names },
+    Property { name: "path", check: model::path },
+    Property { name: "pip_report", check: inputs::pip_report },
+    Property { name: "private_key", check: attest::private_key },
+    Property { name: "proof", check: attest::proof },
+    Property { name: "public_key", check: attest::public_key },
+    Property { name: "purl", check: model::purl },
+    Property { name: "pyproject", check: inputs::pyproject },
+    Property { name: "recipe", check: model::recipe },
+    Property { name: "record", check: model::record },
+    Property { name: "release", check: inputs::release },
+    Property { name: "requirement", check: inputs::requirement },
+    Property { name: "statement", check: attest::statement },
+    Property { name: "text_compare", check: compare::text },
+    Property { name: "tree", check: model::tree },
+    Property { name: "tree_compare", check: compare::trees },
+    Property { name: "unpack", check: archives::unpack },
+    Property { name: "verdict", check: model::verdict },
+    Property { name: "wheel_pins", check: inputs::wheel_pins },
+    Property { name: "wheel_times", check: archives::wheel_times },
+    Property { name: "zip_compare", check: compare::zip },
+];
+
+/// Checks the property of this name.
+///
+/// # Panics
+/// Where there is none of this name, or it does not hold for `bytes`.
+pub fn check(name: &str, bytes: &[u8]) {
+    let property = ALL.iter().find(|property| property.name == name).unwrap();
+    (property.check)(bytes);
+}
+
+/// Two inputs in one file: the length of the left one as a little-endian `u16`, then both.
+///
+/// # Panics
+/// Where `left` is longer than 65535 bytes.
+#[must_use]
+pub fn join(left: &[u8], right: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(left.len()).unwrap().to_le_bytes();
+    [&length, left, right].concat()
+}
+
+/// Undoes [`join`], and makes two inputs of any other bytes too.
+fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
+    match bytes.split_first_chunk() {
+        Some((length, rest)) => rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len())),
+        None => (bytes, &[]),
+    }
+}
+
+/// `bytes` with one of them changed, chosen by what they are, so that a property can be about what is nearly the same.
+fn nearly(bytes: &[u8]) -> Option<Vec<u8>> {
+    let digest = reprove_model::Digest::of(bytes);
+    let (at, rest) = digest.as_bytes().split_first_chunk()?;
+    let at = u64::from_le_bytes(*at).checked_rem(bytes.len() as u64)?;
+    let mut changed = bytes.to_vec();
+    *changed.get_mut(usize::try_from(at).ok()?)? ^= rest.first()? | 1;
+    Some(changed)
+}
+
+/// Text that can't do anything to a terminal.
+fn assert_plain(text: &str) {
+    assert!(!text.chars().any(char::is_control), "{text:?} has a control character");
+}

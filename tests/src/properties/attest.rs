@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Keys, statements and proofs.
+
+use reprove_attest::{
+    Envelope, Predicate, Proof, PublicKey, SigningKey, Statement, VerifiedProof, audit as audit_proof,
+};
+use reprove_model::{DigestSet, Outcome};
+
+use super::{assert_plain, nearly};
+
+/// The key of the corpora's proofs.
+fn key() -> SigningKey {
+    SigningKey::from_seed([1; 32])
+}
+
+/// A public key is the same when it is written and read again, and has no other 32 bytes and no other keyid.
+pub(super) fn public_key(bytes: &[u8]) {
+    let Ok(pem) = str::from_utf8(bytes) else { return };
+    if let Ok(key) = PublicKey::from_spki_pem(pem) {
+        assert_eq!(PublicKey::from_spki_pem(&key.to_spki_pem().unwrap()), Ok(key));
+        assert_eq!(PublicKey::from_bytes(key.as_bytes()), Ok(key));
+        assert_eq!(key.id().to_string().parse(), Ok(key.id()));
+        assert!(key.verify(b"", &[0; 64]).is_err());
+    }
+}
+
+/// A private key is the same when it is written and read again, and signs what its public half verifies.
+pub(super) fn private_key(bytes: &[u8]) {
+    let Ok(pem) = str::from_utf8(bytes) else { return };
+    if let Ok(key) = SigningKey::from_pkcs8_pem(pem) {
+        let again = SigningKey::from_pkcs8_pem(&key.to_pkcs8_pem().unwrap()).unwrap();
+        assert_eq!(again.public_key(), key.public_key());
+        assert_eq!(key.public_key().verify(bytes, &again.sign(bytes)), Ok(()));
+    }
+}
+
+/// A statement has one form: what is read is written as the same bytes.
+pub(super) fn statement(bytes: &[u8]) {
+    match Statement::from_payload(bytes) {
+        Ok(statement) => {
+            assert_eq!(statement.to_payload().unwrap(), bytes);
+            for other in [[b" ", bytes].concat(), [bytes, b"\n"].concat()] {
+                assert!(Statement::from_payload(&other).is_err());
+            }
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
+/// A proof has one form; why it fails does nothing to a terminal; and one that passes the audit with the key that signed it fails with any other, and with any
+/// byte changed.
+pub(super) fn proof(bytes: &[u8]) {
+    match Proof::from_bytes(bytes) {
+        Ok(proof) => assert_eq!(proof.to_bytes().unwrap(), bytes),
+        Err(_) => assert!(audit_proof(bytes, &[], &[key().public_key()]).is_err()),
+    }
+    audited(bytes);
+}
+
+/// One statement a line, signed as one proof: as they are, and with the comparison's links set right, so that what is
+/// behind the signatures and the links is reached. What passes is consistent: the verdict says what the digests say.
+pub(super) fn audit(bytes: &[u8]) {
+    let mut payloads: Vec<Vec<u8>> = bytes.split(|&b| b == b'\n').take(8).map(<[u8]>::to_vec).collect();
+    audited(&signed(&payloads));
+    let Some((last, provenances)) = payloads.split_last_mut() else { return };
+    let Ok(mut statement) = Statement::from_payload(last) else { return };
+    if let Predicate::Comparison(comparison) = &mut statement.predicate {
+        for (rebuild, payload) in comparison.rebuilds.iter_mut().zip(provenances) {
+            rebuild.provenance = DigestSet::of(payload);
+        }
+    }
+    *last = statement.to_payload().unwrap();
+    audited(&signed(&payloads));
+}
+
+fn signed(payloads: &[Vec<u8>]) -> Vec<u8> {
+    let envelopes = payloads.iter().map(|payload| Envelope::sign(&key(), payload.clone())).collect();
+    Proof { envelopes }.to_bytes().unwrap()
+}
+
+fn audited(proof: &[u8]) {
+    let verified = match audit_proof(proof, &[], &[key().public_key()]) {
+        Ok(verified) => verified,
+        Err(error) => return assert_plain(&error.to_string()),
+    };
+    consistent(&verified);
+    assert!(audit_proof(proof, &[], &[SigningKey::from_seed([2; 32]).public_key()]).is_err());
+    let changed = nearly(proof).unwrap();
+    assert!(audit_proof(&changed, &[], &[key().public_key()]).is_err());
+    assert!(audit_proof(&[proof, b"\n"].concat(), &[], &[key().public_key()]).is_err());
+}
+
+fn consistent(verified: &VerifiedProof) {
+    let verdict = verified.verdict();
+    let rebuilds = verified.rebuilds();
+    let first = rebuilds.first().unwrap();
+    let agree = rebuilds.iter().all(|rebuild| rebuild.outputs == first.outputs);
+    assert!(rebuilds.len() >= 2 && rebuilds.len() == verified.provenances().len());
+    assert_eq!(verdict.rebuilds_agree, agree);
+    assert_eq!(verified.published().is_some(), verdict.matches_published.is_some());
+    if verdict.outcome == Outcome::Reproducible {
+        assert!(agree && verdict.findings.is_empty());
+        if let Some(published) = verified.published() {
+            assert!(rebuilds.iter().all(|rebuild| rebuild.artifact == Some(published.digest)));
+        }
+    } else {
+        assert!(!verdict.findings.is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a package index, a published archive, pip and Git say.
+
+use reprove_inputs::fuzzing;
+use reprove_model::TreePath;
+
+use super::{assert_plain, split};
+
+/// The recipe for any back end is a valid one, and each requirement is as [`requirement`] has it.
+pub(super) fn pyproject(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let source = "pkg:pypi/demo@1.0".parse().unwrap();
+    if let Ok((recipe, lines)) = fuzzing::pyproject(text, source) {
+        recipe.check().unwrap();
+        lines.iter().for_each(|line| one_requirement(line));
+    }
+}
+
+/// A requirement, once written, is read as itself; and its line can't be anything else to pip: no option, file, URL,
+/// comment or environment variable, nor a second line.
+pub(super) fn requirement(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    if let Ok(line) = fuzzing::requirement(text) {
+        one_requirement(&line);
+    }
+}
+
+fn one_requirement(line: &str) {
+    assert_eq!(fuzzing::requirement(line).as_deref().ok(), Some(line));
+    assert_plain(line);
+    assert!(line.starts_with(|c: char| c.is_ascii_alphanumeric()));
+    assert!(line.bytes().all(|b| (b' '..=b'~').contains(&b) && !b"@/\\#$`{}|&%?:".contains(&b)), "{line:?}");
+}
+
+/// Every wheel of a report has a file name that ends in `.whl`, and a line that names one version and one digest alone.
+pub(super) fn pip_report(bytes: &[u8]) {
+    if let Ok(found) = fuzzing::pip_report(bytes) {
+        for (line, file_name) in found {
+            assert!(file_name.as_str().ends_with(".whl"));
+            let (requirement, digest) = line.split_once(" --hash=sha256:").unwrap();
+            assert!(digest.len() == 64 && requirement.contains("=="), "{line:?}");
+            assert!(requirement.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+!=".contains(&b)), "{line:?}");
+        }
+    }
+}
+
+/// What is said about a release does nothing to a terminal.
+pub(super) fn release(bytes: &[u8]) {
+    if let Err(error) = fuzzing::release(bytes) {
+        assert_plain(&error.to_string());
+    }
+}
+
+/// The constraints that a wheel gives name one version of one distribution each; what is told does nothing to a terminal.
+pub(super) fn wheel_pins(bytes: &[u8]) {
+    if let Ok((lines, note)) = fuzzing::wheel_pins(bytes) {
+        for line in lines {
+            assert!(line.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+!=<".contains(&b)), "{line:?}");
+        }
+        note.iter().for_each(|note| assert_plain(note));
+    }
+}
+
+/// What Git lists is in the list, with the directories above it and whatever is below it.
+pub(super) fn git_files(bytes: &[u8]) {
+    let (list, other) = split(bytes);
+    for name in list.split(|&b| b == 0).take(32) {
+        let mut path = TreePath::new(name.strip_suffix(b"/").unwrap_or(name)).ok();
+        if let Some(below) = path.as_ref().and_then(|path| path.join(b"below").ok()) {
+            assert!(fuzzing::git_lists(list, &below));
+        }
+        while let Some(above) = path {
+            assert!(fuzzing::git_lists(list, &above), "{above}");
+            path = above.parent();
+        }
+    }
+    if let Ok(path) = TreePath::new(other) {
+        let listed = |path: &[u8]| list.split(|&b| b == 0).any(|name| name.strip_suffix(b"/").unwrap_or(name) == path);
+        let below = list.split(|&b| b == 0).any(|name| name.starts_with(&[other, b"/"].concat()));
+        let above = std::iter::successors(Some(path.clone()), TreePath::parent).any(|path| listed(path.as_bytes()));
+        assert_eq!(fuzzing::git_lists(list, &path), below || above, "{path}");
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Keys, statements and proofs.
+
+use reprove_attest::{Envelope, Proof, Rebuilt, SigningKey, comparison, provenance};
+use reprove_model::{Between, BuildRecord, FindingKind, Lock, Outcome, Verdict};
+
+use super::documents::{WHEEL, finding, lock, record, reproducible};
+use super::{Corpus, text};
+
+pub(crate) fn all() -> Vec<Corpus> {
+    vec![public_keys(), private_keys(), statements(), proofs(), audits()]
+}
+
+/// The key of the audit's property.
+fn key() -> SigningKey {
+    SigningKey::from_seed([1; 32])
+}
+
+/// RFC 8410's two documents around bytes that are no good key.
+fn spki(point: [u8; 32]) -> String {
+    let der = [[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00].as_slice(), &point].concat();
+    pem("PUBLIC KEY", &der)
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+fn public_keys() -> Corpus {
+    let good = key().public_key().to_spki_pem().unwrap();
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    let files = vec![
+        text("good", &*good),
+        text("crlf", good.replace('\n', "\r\n")),
+        text("no-last-newline", good.trim_end()),
+        text("refused-weak", spki(identity)),
+        text("refused-no-point", spki([0xff; 32])),
+        text("refused-even-more", spki([2; 32])),
+        text("refused-label", good.replace("PUBLIC", "PRIVATE")),
+        text("refused-before", format!("x\n{good}")),
+        text("refused-two", format!("{good}{good}")),
+        text("refused-algorithm", good.replace("K2Vw", "K2Vx")),
+        text("refused-long", good + &"\n".repeat(4_096)),
+        text("refused-empty", ""),
+    ];
+    ("public_key", files)
+}
+
+fn private_keys() -> Corpus {
+    let good = key().to_pkcs8_pem().unwrap().to_string();
+    let head = [0x30, 0x51, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    let with_public =
+        |public: &[u8; 32]| pem("PRIVATE KEY", &[head.as_slice(), &[1; 32], &[0x81, 0x21, 0x00], public].concat());
+    let files = vec![
+        text("version-1", &*good),
+        text("version-2", with_public(key().public_key().as_bytes())),
+        text("refused-other-public", with_public(SigningKey::from_seed([2; 32]).public_key().as_bytes())),
+        text("refused-label", good.replace("PRIVATE", "PUBLIC")),
+        text("refused-encrypted", good.replace("PRIVATE", "ENCRYPTED PRIVATE")),
+        text("refused-cut", &good[..good.len() / 2]),
+    ];
+    ("private_key", files)
+}
+
+fn payloads(lock: &Lock, records: &[BuildRecord], verdict: &Verdict) -> Vec<Vec<u8>> {
+    let epoch = verdict.source_date_epoch.seconds;
+    let payloads: Vec<_> =
+        records.iter().map(|record| provenance(lock, record, epoch).unwrap().to_payload().unwrap()).collect();
+    let rebuilds: Vec<_> =
+        records.iter().zip(&payloads).map(|(record, provenance)| Rebuilt { record, provenance }).collect();
+    let compared = comparison(lock, &rebuilds, verdict, "2026-11-01T13:00:00Z".parse().unwrap()).unwrap();
+    payloads.iter().cloned().chain([compared.to_payload().unwrap()]).collect()
+}
+
+/// The statements of one proof of every kind.
+fn cases() -> [(&'static str, Vec<Vec<u8>>); 4] {
+    let (with, without) = (lock(true), lock(false));
+    let of = |lock: &Lock, outputs: [&[u8]; 2]| [record(lock, 0, outputs[0]), record(lock, 1, outputs[1])];
+    let different = |between, agree, published: Option<bool>| Verdict {
+        outcome: Outcome::Different,
+        rebuilds_agree: agree,
+        matches_published: published,
+        findings: vec![finding(between, FindingKind::Content, vec![])],
+        ..reproducible(false)
+    };
+    let another = [b"another".as_slice(); 2];
+    [
+        ("published", payloads(&with, &of(&with, [WHEEL; 2]), &reproducible(true))),
+        ("unpublished", payloads(&without, &of(&without, [WHEEL; 2]), &reproducible(false))),
+        (
+            "different",
+            payloads(&with, &of(&with, another), &different(Between::PublishedAndRebuilt, true, Some(false))),
+        ),
+        ("disagreeing", payloads(&without, &of(&without, [b"a", b"b"]), &different(Between::Rebuilds, false, None))),
+    ]
+}
+
+fn statements() -> Corpus {
+    let [(_, published), _, (_, different), _] = cases();
+    let provenance = String::from_utf8(published[0].clone()).unwrap();
+    let files = vec![
+        ("provenance", published[0].clone()),
+        ("comparison", published[2].clone()),
+        ("different", different[2].clone()),
+        text("refused-version", provenance.replace("Statement/v1", "Statement/v2")),
+        text("refused-predicate-type", provenance.replace("provenance/v1", "provenance/v9")),
+        text("refused-predicate", provenance.replace("buildDefinition", "buildDefinitiom")),
+        text("refused-newline", format!("{provenance}\n")),
+        text("refused-space", format!(" {provenance}")),
+        text("refused-digest", provenance.replace("\"sha256\":\"", "\"sha256\":\"0")),
+        text("refused-null", provenance.replacen("\"annotations\":{", "\"annotations\":null,\"x\":{", 1)),
+    ];
+    ("statement", files)
+}
+
+fn signed(key: &SigningKey, payloads: &[Vec<u8>]) -> Vec<u8> {
+    let envelopes = payloads.iter().map(|payload| Envelope::sign(key, payload.clone())).collect();
+    Proof { envelopes }.to_bytes().unwrap()
+}
+
+fn proofs() -> Corpus {
+    let cases = cases();
+    let published = &cases[0].1;
+    let mut files: Vec<_> = cases.iter().map(|(name, payloads)| (*name, signed(&key(), payloads))).collect();
+    let good = String::from_utf8(files[0].1.clone()).unwrap();
+    let other = SigningKey::from_seed([2; 32]);
+    files.extend([
+        ("refused-other-key", signed(&other, published)),
+        ("refused-empty", signed(&key(), &[])),
+        ("refused-no-comparison", signed(&key(), &published[..2])),
+        ("refused-order", signed(&key(), &[published[2].clone(), published[0].clone(), published[1].clone()])),
+        ("refused-one-rebuild", signed(&key(), &[published[0].clone(), published[2].clone()])),
+        ("refused-no-statement", signed(&key(), &[b"hello".to_vec()])),
+        text("refused-no-newline", good.trim_end()),
+        text("refused-format", good.replace("proof/v0.1", "proof/v9")),
+        text("refused-controls", "{\"\\u001b[1A\\u001b[2Kverified\":1}\n"),
+        text("refused-payload-type", good.replace("in-toto+json", "json")),
+        text("refused-base64", good.replacen("=\"", "\"", 1)),
+        text("refused-no-signature", r#"{"envelopes":[{"payload":"","payloadType":"application/vnd.in-toto+json","signatures":[]}],"format":"https://reprove.dev/proof/v0.1"}"#.to_owned() + "\n"),
+    ]);
+    ("proof", files)
+}
+
+fn audits() -> Corpus {
+    let cases = cases();
+    let mut files: Vec<_> = cases.iter().map(|(name, payloads)| (*name, payloads.join(&b'\n'))).collect();
+    let good = String::from_utf8(files[0].1.clone()).unwrap();
+    let disagreeing = String::from_utf8(files[3].1.clone()).unwrap();
+    files.extend([
+        text("refused-outcome", disagreeing.replace("\"different\"", "\"reproducible\"")),
+        text("refused-agree", disagreeing.replace("\"rebuilds-agree\":false", "\"rebuilds-agree\":true")),
+        text("refused-epoch", good.replace("315532800", "315532801")),
+        text("refused-time", good.replace("13:00:00Z", "11:00:00Z")),
+        text("refused-same-host", good.replace("host-1", "host-0")),
+        text("refused-file-name", good.replacen("py3", "py2", 1)),
+        text("refused-empty", ""),
+    ]);
+    ("audit", files)
+}

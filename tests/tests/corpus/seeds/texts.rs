@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Recipes, and the texts that name things.
+
+use reprove_attest::SigningKey;
+use reprove_model::{Digest, Recipe};
+
+use super::{Corpus, text};
+
+pub(crate) fn all() -> Vec<Corpus> {
+    vec![
+        recipes(),
+        paths(),
+        names(),
+        purls(),
+        pyprojects(),
+        requirements(),
+        reports(),
+        releases(),
+        git_lists(),
+        trees(),
+    ]
+}
+
+const RECIPE: &str = "[package]\nname = \"hello\"\nversion = \"1.0\"\n\n[source]\ndirectory = \".\"\n\n[build]\n\
+    steps = [\"make\", \"make install\"]\nsource-date-epoch = { at = 315532800 }\n\n[build.env]\nLC_ALL = \"C\"\n\n\
+    [outputs]\npaths = [\"hello\", \"share/doc\"]\n\n[limits]\nseconds = 60\nmemory-mib = 512\n";
+
+fn recipes() -> Corpus {
+    let short = |source: &str, build: &str, outputs: &str| {
+        format!("package = {{ name = 'x' }}\nsource = {source}\nbuild = {build}\noutputs = {outputs}\n")
+    };
+    let of = |build: &str| short("{ directory = 'src' }", build, "{ directory = 'dist' }");
+    let bad_env = |env: &str| of(&format!("{{ steps = ['x'], env = {env} }}"));
+    let files = vec![
+        text("full", RECIPE),
+        text("package", short("{ package = 'pkg:pypi/idna@3.20' }", "{ steps = ['make'] }", "{ directory = 'dist' }")),
+        text("search", of("{ steps = ['make'], source-date-epoch = 'search' }")),
+        text("unset", of("{ steps = ['make'], source-date-epoch = 'unset' }")),
+        text("many-lines", of("{ steps = ['''\nmkdir a\necho \"$PWD\" > a/b\n'''] }")),
+        text("environment", format!("environment = 'host-usr'\n{}", of("{ steps = ['make'] }"))),
+        text("refused-no-steps", of("{ steps = [] }")),
+        text("refused-empty-step", of("{ steps = [' '] }")),
+        text("refused-nul", of("{ steps = [\"\\u0000\"] }")),
+        text("refused-env-name", bad_env("{ '1A' = '' }")),
+        text("refused-env-epoch", bad_env("{ SOURCE_DATE_EPOCH = '1' }")),
+        text("refused-env-nul", bad_env("{ A = \"\\u0000\" }")),
+        text("refused-epoch", of("{ steps = ['x'], source-date-epoch = { at = 253402300800 } }")),
+        text("refused-negative-epoch", of("{ steps = ['x'], source-date-epoch = { at = -1 } }")),
+        text("refused-outside", short("{ directory = '../x' }", "{ steps = ['x'] }", "{ directory = 'dist' }")),
+        text("refused-output", short("{ directory = '.' }", "{ steps = ['x'] }", "{ paths = ['/etc'] }")),
+        text("refused-no-output", short("{ directory = '.' }", "{ steps = ['x'] }", "{ }")),
+        text(
+            "refused-two-outputs",
+            short("{ directory = '.' }", "{ steps = ['x'] }", "{ directory = 'a', paths = ['b'] }"),
+        ),
+        text(
+            "refused-two-sources",
+            short("{ directory = '.', package = 'pkg:pypi/a@1' }", "{ steps = ['x'] }", "{ paths = ['b'] }"),
+        ),
+        text("refused-purl", short("{ package = 'idna' }", "{ steps = ['x'] }", "{ paths = ['b'] }")),
+        text("refused-name", RECIPE.replace("hello\"\nversion", "../hello\"\nversion")),
+        text("refused-limit", RECIPE.replace("seconds = 60", "seconds = 0")),
+        text("refused-unknown", RECIPE.replace("steps", "step")),
+        text("refused-no-toml", "[package\n"),
+        ("refused-no-text", b"name = '\xff'".to_vec()),
+    ];
+    Recipe::from_toml(RECIPE).unwrap();
+    ("recipe", files)
+}
+
+fn paths() -> Corpus {
+    let files = vec![
+        text("name", "idna-3.20-py3-none-any.whl"),
+        text("deep", "usr/share/doc/idna/README"),
+        ("bytes", b"caf\xe9/\xff\x01\n".to_vec()),
+        text("unicode", "caf\u{e9}/\u{4e2d}\u{6587}/\u{1f980}"),
+        text("line-separator", "a\u{2028}b\u{85}c"),
+        text("escaped", "a\\\\b/caf\\xe9\\x0a"),
+        text("dots", "..a/.b/c./..."),
+        text("longest-name", "n".repeat(255)),
+        text("longest", format!("{}/{}", "d/".repeat(1_920), "n".repeat(254))),
+        text("refused-long-name", "n".repeat(256)),
+        text("refused-long", "d/".repeat(2_047) + "ab"),
+        text("refused-absolute", "/etc/passwd"),
+        text("refused-parent", "a/../b"),
+        text("refused-dot", "a/./b"),
+        text("refused-empty-name", "a//b"),
+        text("refused-slash-at-end", "a/"),
+        text("refused-nul", "a\0b"),
+        text("refused-empty", ""),
+        text("refused-escape", "a\\x41"),
+        text("refused-upper-case-escape", "\\xE9"),
+        text("refused-sign-in-escape", "\\x+f"),
+        text("refused-cut-escape", "a\\x0"),
+    ];
+    ("path", files)
+}
+
+fn names() -> Corpus {
+    let files = vec![
+        text("digest", Digest::of(b"").to_string()),
+        text("keyid", SigningKey::from_seed([1; 32]).public_key().id().to_string()),
+        text("input", "idna-3.20+a!b~c_d.tar.gz"),
+        text("longest", "n".repeat(255)),
+        text("refused-upper-case-digest", Digest::of(b"").to_string().to_uppercase()),
+        text("refused-short-digest", &Digest::of(b"").to_string()[1..]),
+        text("refused-keyid", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB="),
+        text("refused-long", "n".repeat(256)),
+        text("refused-dot", ".hidden"),
+        text("refused-option", "-rf"),
+        text("refused-slash", "a/b"),
+        text("refused-empty", ""),
+    ];
+    ("names", files)
+}
+
+fn purls() -> Corpus {
+    let files = vec![
+        text("pypi", "pkg:pypi/idna@3.20"),
+        text("pypi-file", "pkg:pypi/idna@3.20?file_name=idna-3.20.tar.gz"),
+        text("npm", "pkg:npm/%40angular/animation@12.3.1"),
+        text("deb", "pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie"),
+        text("golang", "pkg:golang/example.test/x/y@v1.2.3#sub/path"),
+        text("oci", "pkg:oci/debian@sha256%3A244fd47e07d10"),
+        text("no-version", "pkg:cargo/serde"),
+        text("not-normal", "pkg://PyPI/Foo_Bar@1.0"),
+        text("encoded", "pkg:generic/a%20b/caf%C3%A9@1%2B2?x=%26"),
+        text("to-encode", format!("pkg:generic/{}", "{}".repeat(1_000))),
+        text("longest", format!("pkg:generic/{}", "a".repeat(2_036))),
+        text("parts", "idna\n3.20\nidna-3.20.tar.gz"),
+        text("refused-long", format!("pkg:generic/{}", "a".repeat(2_037))),
+        text("refused-parts", "\n\n"),
+        text("refused-scheme", "idna@3.20"),
+        text("refused-no-name", "pkg:pypi/"),
+        text("refused-qualifier", "pkg:pypi/a@1?b"),
+        text("refused-subpath", "pkg:pypi/a@1#../b"),
+        text("refused-no-utf8", "pkg:pypi/%ff"),
+    ];
+    ("purl", files)
+}
+
+fn pyprojects() -> Corpus {
+    let system = |rest: &str| format!("[build-system]\nrequires = []\n{rest}\n");
+    let files = vec![
+        text(
+            "flit",
+            "[build-system]\nrequires = [\"flit_core >=3.11,<4\"]\nbuild-backend = \"flit_core.buildapi\"\n\n[project]\nname = \"demo\"\n",
+        ),
+        text("setuptools", "[build-system]\nrequires = ['setuptools>=61', 'wheel; python_version < \"3.8\"']\n"),
+        text("in-tree", system("build-backend = 'backend.main:hooks.wheel'\nbackend-path = ['.', './tools/', 'a b']")),
+        text("legacy", "[project]\nname = 'demo'\n"),
+        text("empty", ""),
+        text("quote", system("backend-path = [\"it's\"]")),
+        text("refused-name", system("build-backend = \"__import__('os')\"")),
+        text("refused-path", system("backend-path = ['../x']")),
+        text("refused-absolute-path", system("backend-path = ['/']")),
+        text("refused-path-controls", system("backend-path = [\"a\\nb\"]")),
+        text("refused-no-requires", "[build-system]\nbuild-backend = 'a'\n"),
+        text("refused-requirement", "[build-system]\nrequires = ['-r x']\n"),
+        text("refused-many", format!("[build-system]\nrequires = [{}]\n", "'a',".repeat(201))),
+        text("refused-no-toml", "[build-system\n"),
+    ];
+    ("pyproject", files)
+}
+
+fn requirements() -> Corpus {
+    let files = vec![
+        text("name", "flit_core"),
+        text("versions", "setuptools >= 61, != 62.0.*, ~= 63.1"),
+        text("parentheses", "wheel (==0.38.4)"),
+        text("exact", "a===1!2.0+local-x"),
+        text("extras", "coverage[toml, x.y]>=6"),
+        text("marker", "tomli>=1; python_version < '3.11' and (os_name == \"nt\" or extra=='x')"),
+        text("longest", "a".to_owned() + &" ".repeat(1_023)),
+        text("operator-at-the-end", "a; x == "),
+        text("refused-long", " ".repeat(1_024) + "a"),
+        text("refused-url", "a @ file:///etc/passwd"),
+        text("refused-option", "-r other.txt"),
+        text("refused-path", "./a"),
+        text("refused-bracket", "a[b"),
+        text("refused-extra", "a[-]"),
+        text("refused-version", "a>=$(x)"),
+        text("refused-operator", "a=1"),
+        text("refused-marker", "a; x == '${HOME}'"),
+        text("refused-open-quote", "a; x == 'y"),
+        text("refused-empty-marker", "a;"),
+        text("refused-two-lines", "a\nb"),
+    ];
+    ("requirement", files)
+}
+
+fn reports() -> Corpus {
+    let hash = Digest::of(b"").to_string();
+    let item = |name: &str, version: &str, url: &str, hashes: &str| {
+        format!(
+            r#"{{"metadata":{{"name":"{name}","version":"{version}"}},"download_info":{{"url":"{url}","archive_info":{{"hash":"","hashes":{hashes}}}}}}}"#
+        )
+    };
+    let good = format!(r#"{{"sha256":"{hash}"}}"#);
+    let report = |items: &[String]| format!(r#"{{"version":"1","install":[{}]}}"#, items.join(","));
+    let url = "file:///w/a-1%2Bx-py3-none-any.whl#sha256=00";
+    let one = |name: &str, version: &str, url: &str, hashes: &str| report(&[item(name, version, url, hashes)]);
+    let two = [item("a", "1+x", url, &good), item("flit_core", "3.12.0", "file:///f.whl", &good)];
+    let files = vec![
+        text("two", report(&two)),
+        text("none", report(&[])),
+        text("refused-name", one("a b", "1", url, &good)),
+        text("refused-version", one("a", "1 --pre", url, &good)),
+        text("refused-sdist", one("a", "1", "file:///a.tar.gz", &good)),
+        text("refused-no-file", one("a", "1", "file:///x/", &good)),
+        text("refused-shell", one("a", "1", "file:///x/$(a).whl", &good)),
+        text("refused-encoded-slash", one("a", "1", "file:///x/..%2Fa.whl", &good)),
+        text("refused-no-hash", one("a", "1", url, "{}")),
+        text("refused-hash", one("a", "1", url, r#"{"sha256":"00"}"#)),
+        text("refused-shape", r#"{"install":[{}]}"#),
+        text("refused-many", report(&vec![item("a", "1", "a.whl", &good); 201])),
+        text("refused-no-json", "{"),
+    ];
+    ("pip_report", files)
+}
+
+fn releases() -> Corpus {
+    let file = |sha256: &str| format!(r#"{{"name":"demo-1.0.tar.gz","sha256":{sha256},"yanked":false}}"#);
+    let found = |sdist: &str| format!(r#"{{"answer":"found","sdist":{sdist},"wheel":{}}}"#, file("null"));
+    let files = vec![
+        text("found", found(&file(&format!("\"{}\"", Digest::of(b""))))),
+        text("no-digest", found(&file("null"))),
+        text("no-pip", r#"{"answer":"no-pip"}"#),
+        text("old-pip", r#"{"answer":"old-pip","version":"9.0"}"#),
+        text("no-package", r#"{"answer":"no-package"}"#),
+        text("no-version", r#"{"answer":"no-version","newest":["3","2\u001b[2J"]}"#),
+        text("no-sdist", r#"{"answer":"no-sdist","files":["demo-1.0-py3-none-any.whl"]}"#),
+        text("no-pure-wheel", r#"{"answer":"no-pure-wheel","wheels":[]}"#),
+        text("conflict", r#"{"answer":"conflict","name":"demo\n1.0.tar.gz"}"#),
+        text("too-large", r#"{"answer":"too-large","name":"demo-1.0.tar.gz"}"#),
+        text("unreachable", r#"{"answer":"unreachable","why":"no\u001b[31m"}"#),
+        text("refused-answer", r#"{"answer":"other"}"#),
+        text("refused-digest", found(&file("\"00\""))),
+        text("refused-controls", r#"{"answer":"no-sdist","\u001b[2J":1}"#),
+        text("refused-field", r#"{"answer":"no-sdist","files":[],"more":1}"#),
+        text("refused-empty", ""),
+    ];
+    ("release", files)
+}
+
+fn git_lists() -> Corpus {
+    let pair = |list: &str, other: &str| reprove_tests::properties::join(list.as_bytes(), other.as_bytes());
+    let list = ".gitignore\0src/main.rs\0src/deep/er/x\0inner/\0new \n\0";
+    let files = vec![
+        ("file", pair(list, "src/main.rs")),
+        ("directory", pair(list, "src/deep")),
+        ("work-tree-inside", pair(list, "inner/a/b")),
+        ("ignored", pair(list, "target/x")),
+        ("begins-alike", pair(list, "src/main")),
+        ("empty", pair("", "a")),
+        ("odd", pair("\0\0/\0//\0a//b\0../x\0", "a")),
+    ];
+    ("git_files", files)
+}
+
+fn trees() -> Corpus {
+    let pair = |left: &str, right: &str| reprove_tests::properties::join(left.as_bytes(), right.as_bytes());
+    let files = vec![
+        ("equal", pair("a one\nb/c two", "a one\nb/c two")),
+        ("content", pair("a one\nb/c two", "a one\nb/c twp")),
+        ("mode", pair("a four", "a thre")),
+        ("only", pair("a one\nb/c two", "a one\nd/e two")),
+        ("type", pair("a one", "a/b one")),
+        ("archive", pair("a PK\x03\x04", "a PK\x03\x05")),
+        ("odd-names", pair("\u{1b}[2J x\n\u{85} y", "\u{2028} x")),
+        ("empty", pair("", "")),
+    ];
+    ("tree_compare", files)
+}

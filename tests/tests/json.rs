@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whatever `--json` prints is one object, as its schema in `docs/schema` says. An independent implementation validates.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::Duration;
+
+use reprove_tests::{Bench, Ran, Running, workspace};
+use serde_json::{Value, json};
+
+/// What is wrong with `value`, by the schema `name`; nothing where it is valid.
+fn faults(value: &Value, name: &str) -> String {
+    let python = workspace().join(".venv/bin/python");
+    assert!(python.exists(), "there is no {}; scripts/setup makes it", python.display());
+    let input = tempfile_with(value);
+    let mut command = Command::new(python);
+    let place = workspace().join("docs/schema");
+    command.arg("-I").arg(workspace().join("tests/validate.py")).arg(place).arg(format!("{name}.json"));
+    let output = command.stdin(input).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() || !said.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+fn tempfile_with(value: &Value) -> File {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    fs::write(path.path(), value.to_string()).unwrap();
+    File::open(path.path()).unwrap()
+}
+
+/// Checks the exit status, and the object by its schema.
+#[track_caller]
+fn valid(ran: Ran, code: i32, schema: &str) -> Value {
+    let value = ran.with_code(code).json();
+    assert_eq!(faults(&value, schema), "", "{value:#}");
+    value
+}
+
+#[test]
+fn a_verdict_and_its_audit() {
+    let bench = Bench::new();
+    let key = bench.public_key();
+    for (project, code) in [("hello-c", 0), ("hello-c-dated", 1)] {
+        let _ = bench.example(project);
+        let verdict = valid(bench.run(["check", project, "--json"]), code, "verdict");
+        let proof = verdict["proof"].as_str().unwrap();
+        let audited = valid(bench.run(["audit", proof, "--json", "--key", key.to_str().unwrap()]), code, "audit");
+        assert_eq!(audited["verdict"], verdict["verdict"], "a proof says what was printed");
+        assert_eq!(audited["signers"], json!([verdict["keyid"]]));
+    }
+    let ran = bench.run(["audit", "hello-c/Makefile", "--json", "--key", key.to_str().unwrap()]);
+    assert_eq!(valid(ran, 1, "audit")["verified"], false);
+}
+
+#[test]
+fn a_rebuilds_verdict_and_its_audit() {
+    let bench = Bench::new();
+    let key = bench.public_key();
+    let ran = bench.run(["rebuild", "pkg:pypi/six@1.17.0", "--json", "--artifacts", "."]);
+    let verdict = valid(ran, 1, "verdict");
+    let wheel = format!("published/{}", verdict["published"]["name"].as_str().unwrap());
+    let arguments = ["audit", "six-1.17.0.proof.json", &wheel, "--json", "--key", key.to_str().unwrap()];
+    let audited = valid(bench.run(arguments), 1, "audit");
+    assert_eq!((&audited["verified"], &audited["artifacts"]), (&json!(true), &json!([wheel])));
+    assert_eq!(audited["published"], verdict["published"]);
+}
+
+#[test]
+fn a_comparison() {
+    let bench = Bench::new();
+    for (name, text) in [("a", "one\n"), ("b", "one\n"), ("c", "two\n"), ("d/a", "one\n"), ("e/b", "one\n")] {
+        bench.write(name, text);
+    }
+    for (left, right, code) in [("a", "b", 0), ("a", "c", 1), ("d", "d", 0), ("d", "e", 1)] {
+        let value = valid(bench.run(["compare", left, right, "--json"]), code, "compare");
+        assert_eq!(value["identical"], code == 0);
+    }
+}
+
+#[test]
+fn a_key() {
+    let bench = Bench::new();
+    let made = valid(bench.run(["key", "new", "--json"]), 0, "key");
+    assert_eq!(valid(bench.run(["key", "show", "--json"]), 0, "key"), made);
+}
+
+#[test]
+fn what_the_doctor_finds() {
+    assert_eq!(valid(Bench::new().run(["doctor", "--json"]), 0, "doctor")["able"], true);
+}
+
+#[test]
+fn every_error() {
+    let bench = Bench::new();
+    bench.project("fails", &["echo why; false"], "");
+    for (arguments, code) in [
+        (&["check", "nowhere", "--json"][..], 2),
+        (&["compare", "nowhere", "nowhere", "--json"], 2),
+        (&["audit", "nowhere", "--key", "nowhere", "--json"], 2),
+        (&["key", "show", "nowhere", "--json"], 2),
+        (&["check", "fails", "--json"], 3),
+        (&["doctor", "--json", "--store", "/proc/nowhere"], 4),
+    ] {
+        let value = valid(bench.run(arguments), code, "error");
+        assert_eq!(value["code"], code, "the object has the exit status");
+    }
+    bench.project("hangs", &["sleep 86399"], "");
+    let mut running = Running::start(bench.command(["check", "hangs", "--json"]));
+    running.wait_for("building");
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let value = valid(running.wait(Duration::from_secs(5)), 130, "error");
+    assert_eq!(value["code"], 130);
+}
+
+/// A schema that takes anything would pass all of the above.
+#[test]
+fn what_is_not_so_is_refused() {
+    let digests = json!({ "blake3": "0".repeat(64), "sha256": "0".repeat(64) });
+    let good = json!({ "verified": false, "proof": "p", "reason": "r" });
+    assert_eq!(faults(&good, "audit"), "");
+    for (value, schema) in [
+        (json!({}), "audit"),
+        (json!({ "verified": false, "proof": "p", "reason": "r", "more": 1 }), "audit"),
+        (json!({ "verified": true, "proof": "p", "reason": "r" }), "audit"),
+        (json!({ "identical": true, "findings": [digests] }), "compare"),
+        (json!({ "identical": false, "findings": [] }), "compare"),
+        (json!({ "error": "e", "details": [], "next": [], "code": 0 }), "error"),
+        (json!({ "file": "f", "keyid": "k", "public": "p" }), "key"),
+        (json!({ "able": true, "findings": [{}] }), "doctor"),
+        (json!({ "verdict": {} }), "verdict"),
+    ] {
+        assert_ne!(faults(&value, schema), "", "{schema} takes {value}");
+    }
+}
