@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The conditions of one build that must not matter, and the ways in which a rebuild makes them different on purpose.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Under which conditions a build ran; a reproducible build's outputs don't depend on any of them.
@@ -35,9 +37,47 @@ pub enum FileOrder {
 pub enum Clock {
     /// The machine's clock.
     Host,
-    /// The machine's clock moved by this many seconds, by a preloaded library: dynamically linked programs see it, others
-    /// see the machine's.
-    Preloaded(i32),
+    /// By a preloaded library, each program sees its own clock begin at this time when it starts, in seconds since 1970.
+    /// Programs that are linked statically, or that a build starts without the library, see the machine's clock; and files
+    /// have the times that the machine gives them.
+    StartsAt(u64),
+}
+
+impl Clock {
+    /// The name of the variable that holds the preloaded library's path.
+    pub const PRELOAD: &str = "LD_PRELOAD";
+
+    /// The environment variables that make it so, beside [`Clock::PRELOAD`]: those of `libfaketime`.
+    #[must_use]
+    pub fn variables(self) -> BTreeMap<String, String> {
+        let Self::StartsAt(seconds) = self else { return BTreeMap::new() };
+        [
+            ("FAKETIME", format!("@{seconds}").as_str()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME_FMT", "%s"),
+            ("NO_FAKE_STAT", "1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// Whether a recipe must not set the variable `name`, since it moves the clock or keeps it from being moved.
+    #[must_use]
+    pub fn owns(name: &str) -> bool {
+        name == Self::PRELOAD
+            || name.starts_with("FAKETIME")
+            || name.contains("FAKE_STAT")
+            || name.contains("FAKE_UTIME")
+    }
+
+    /// Whether `env` is that of a build under this clock, and of no other.
+    #[must_use]
+    pub fn is_in(self, env: &BTreeMap<String, String>) -> bool {
+        let owned = |(name, _): &(&String, &String)| Self::owns(name) && *name != Self::PRELOAD;
+        let set: BTreeMap<_, _> = env.iter().filter(owned).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let preloaded = env.get(Self::PRELOAD).is_some_and(|library| !library.is_empty());
+        set == self.variables() && preloaded == (self != Self::Host) && env.contains_key(Self::PRELOAD) == preloaded
+    }
 }
 
 /// One condition made different on purpose in a rebuild.
@@ -113,12 +153,35 @@ mod tests {
             hostname: "b".into(),
             processors: 2,
             file_order: FileOrder::Reversed,
-            clock: Clock::Preloaded(1),
+            clock: Clock::StartsAt(1),
         };
         assert_eq!(a.differing(&b), Variation::ALL);
         assert_eq!(a.differing(&a), []);
         for variation in Variation::ALL {
             assert_eq!(a.differing(&a.with(variation, &b)), [variation]);
         }
+    }
+
+    #[test]
+    fn a_clock_is_told_by_its_variables() {
+        let with = |clock: Clock| {
+            let mut env = clock.variables();
+            env.insert("PATH".into(), "/usr/bin".into());
+            if clock != Clock::Host {
+                env.insert(Clock::PRELOAD.into(), "/usr/lib/faketime.so".into());
+            }
+            env
+        };
+        let clocks = [Clock::Host, Clock::StartsAt(1), Clock::StartsAt(2)];
+        for clock in clocks {
+            for other in clocks {
+                assert_eq!(clock.is_in(&with(other)), clock == other, "{clock:?} {other:?}");
+            }
+        }
+        let mut env = with(Clock::StartsAt(1));
+        env.insert(Clock::PRELOAD.into(), String::new());
+        assert!(!Clock::StartsAt(1).is_in(&env) && !Clock::Host.is_in(&env));
+        assert!(["LD_PRELOAD", "FAKETIME", "FAKETIME_SHARED", "NO_FAKE_STAT"].into_iter().all(Clock::owns));
+        assert!(!Clock::owns("LD_LIBRARY_PATH"));
     }
 }

@@ -238,6 +238,9 @@ mod tests {
         assert!(TreePath::new("n".repeat(256)).is_err());
         assert!(TreePath::new(["n"; 2048].join("/")).is_ok());
         assert!(TreePath::new(["n"; 2049].join("/")).is_err());
+        assert!(LinkTarget::new("n".repeat(4095)).is_ok());
+        assert!(LinkTarget::new("n".repeat(4096)).is_err());
+        assert!(LinkTarget::new("").is_err());
     }
 
     #[test]

@@ -82,10 +82,14 @@ impl FromStr for PackageUrl {
         if purl.name().is_empty() {
             return Err(fail("it names no package".into()));
         }
-        // Characters that have to be encoded make it longer, and what is written has to be read again.
+        // What is written has to be read again, as the same: characters that have to be encoded make it longer, and there
+        // are odd ones, as `pkg:a././b`, whose normal form has another.
         let normal = purl.to_string();
         if normal.len() > MAX_PURL {
             return Err(too_long());
+        }
+        if normal != text && !packageurl::PackageUrl::from_str(&normal).is_ok_and(|again| again == purl) {
+            return Err(fail("it has no normal form".into()));
         }
         Ok(Self {
             kind: purl.ty().to_owned(),
@@ -138,6 +142,7 @@ mod tests {
         for bad in ["", "idna", "pypi/idna@1", "pkg:pypi/", "pkg:", "https://idna"] {
             assert!(bad.parse::<PackageUrl>().is_err(), "{bad}");
         }
+        assert!("pkg:a././b".parse::<PackageUrl>().is_err());
         let long = |n: usize| format!("pkg:pypi/{}", "a".repeat(n - 9)).parse::<PackageUrl>();
         assert!(long(MAX_PURL).is_ok());
         assert!(long(MAX_PURL + 1).is_err());

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use toml::de::DeTable;
+
+use crate::{Node, Tree, TreePath};
 
 /// What to build. In a file it is TOML; inside statements it is JSON of the same shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +107,24 @@ pub struct Outputs {
     pub paths: Vec<String>,
 }
 
+impl Outputs {
+    /// The first output that is in `source` already, or that something in `source` is in the way of: a build that did
+    /// nothing would give such an output back, the same each time, and so must not be run. Directories of the source that
+    /// an output is to be in are in nobody's way.
+    #[must_use]
+    pub fn already_in(&self, source: &Tree) -> Option<&str> {
+        let entries = source.entries();
+        let is_there = |text: &&str| {
+            // What is no path is in no tree; `Recipe::check` refuses it.
+            let Ok(path) = TreePath::new(*text) else { return false };
+            let mut above = std::iter::successors(path.parent(), TreePath::parent);
+            entries.contains_key(&path)
+                || above.any(|above| entries.get(&above).is_some_and(|node| !matches!(node, Node::Directory { .. })))
+        };
+        self.directory.iter().chain(&self.paths).map(String::as_str).find(is_there)
+    }
+}
+
 /// What the build may use; past any of these it is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -133,12 +154,14 @@ pub enum RecipeError {
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
     /// Of the right shape, with a value that can't be.
-    #[error("`{field}` {why}")]
+    #[error("{}`{field}` {why}", at(*.line))]
     Value {
         /// Which one, as a dotted path.
         field: String,
         /// What is wrong with it, and what it should be.
         why: String,
+        /// In which line of the text it is, from 1, where there is a text that has it.
+        line: Option<usize>,
     },
     /// Longer than [`Recipe::MAX_BYTES`].
     #[error("it has {0} bytes; a recipe has at most {max}", max = Recipe::MAX_BYTES)]
@@ -158,8 +181,14 @@ impl Recipe {
             return Err(RecipeError::TooLong(text.len()));
         }
         let recipe: Self = toml::from_str(text)?;
-        recipe.check()?;
-        Ok(recipe)
+        match recipe.check() {
+            Ok(()) => Ok(recipe),
+            Err(RecipeError::Value { field, why, .. }) => {
+                let line = line_of(&field, text);
+                Err(RecipeError::Value { field, why, line })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Checks what the shape alone can't say. Recipes that come as JSON are checked with it too.
@@ -212,6 +241,9 @@ impl Recipe {
             if name == "SOURCE_DATE_EPOCH" {
                 return Err(value(&field, "is set with `build.source-date-epoch`"));
             }
+            if crate::Clock::owns(name) {
+                return Err(value(&field, "is the runner's: it moves the clock with it"));
+            }
             if text.contains('\0') {
                 return Err(value(&field, "must not hold a NUL"));
             }
@@ -245,11 +277,30 @@ impl Recipe {
 const MAX_EPOCH: u64 = 253_402_300_799;
 
 fn value(field: &str, why: &str) -> RecipeError {
-    RecipeError::Value { field: field.into(), why: why.into() }
+    RecipeError::Value { field: field.into(), why: why.into(), line: None }
+}
+
+fn at(line: Option<usize>) -> String {
+    line.map(|line| format!("line {line}: ")).unwrap_or_default()
+}
+
+/// The line, from 1, of the key that `field` leads to, or of the last one on the way there.
+fn line_of(field: &str, text: &str) -> Option<usize> {
+    let whole = DeTable::parse(text).ok()?;
+    let mut table = Some(whole.get_ref());
+    let mut start = None;
+    for name in field.split('.') {
+        let Some((key, value)) = table.and_then(|table| table.iter().find(|(key, _)| *key.get_ref() == name)) else {
+            break;
+        };
+        start = Some(key.span().start);
+        table = value.get_ref().as_table();
+    }
+    text.get(..start?).map(|before| before.matches('\n').count() + 1)
 }
 
 fn inside(field: &str, path: &str) -> Result<(), RecipeError> {
-    match crate::TreePath::new(path) {
+    match TreePath::new(path) {
         Ok(_) => Ok(()),
         Err(error) => Err(value(field, &format!("must lead below the source: {error}"))),
     }
@@ -287,12 +338,33 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_cannot_be_is_found_in_its_line() {
+        let error = |text: &str| Recipe::from_toml(text).unwrap_err().to_string();
+        let text = HELLO.replace("\"hello\"\n", "\"he llo\"\n");
+        assert!(error(&text).starts_with("line 3: `package.name` must be"), "{}", error(&text));
+        let text = HELLO.replace("[\"make\"]", "[\"make\"]\n\n[build.env]\nOK = \"1\"\n\"A B\" = \"1\"");
+        assert!(error(&text).starts_with("line 11: `build.env.A B` must be"), "{}", error(&text));
+        let text = HELLO.replace("paths = [\"hello\"]", "");
+        assert!(error(&text).starts_with("line 8: `outputs` names nothing"), "{}", error(&text));
+    }
+
+    #[test]
+    fn a_name_has_at_most_128_characters() {
+        let named = |n: usize| Recipe::from_toml(&HELLO.replace("\"hello\"\n", &format!("\"{}\"\n", "n".repeat(n))));
+        assert!(named(128).is_ok());
+        assert!(named(129).is_err());
+        assert!(named(0).is_err());
+    }
+
+    #[test]
     fn values_that_cannot_be_are_refused() {
         let cases = [
             ("\"hello\"\n", "\"he llo\"\n", "package.name"),
             ("[\"make\"]", "[]", "build.steps"),
             ("[\"make\"]", "[\"make\"]\nenv = { SOURCE_DATE_EPOCH = \"1\" }", "source-date-epoch"),
             ("[\"make\"]", "[\"make\"]\nenv = { \"A B\" = \"1\" }", "build.env.A B"),
+            ("[\"make\"]", "[\"make\"]\nenv = { LD_PRELOAD = \"\" }", "build.env.LD_PRELOAD"),
+            ("[\"make\"]", "[\"make\"]\nenv = { FAKETIME = \"+0s\" }", "build.env.FAKETIME"),
             ("[\"hello\"]", "[\"../hello\"]", "outputs.paths"),
             ("paths = [\"hello\"]", "", "outputs"),
             ("paths = [\"hello\"]", "paths = [\"a\"]\ndirectory = \"b\"", "outputs"),
@@ -304,6 +376,43 @@ mod tests {
             let error = Recipe::from_toml(&text).unwrap_err().to_string();
             assert!(error.contains(field), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn an_output_that_the_source_has_is_found() {
+        let path = |text: &str| TreePath::new(text).unwrap();
+        let file = Node::File { mode: 0o644, size: 0, digest: crate::DigestSet::of(b"") };
+        let link = Node::Symlink { target: crate::LinkTarget::new("/tmp").unwrap() };
+        let directory = Node::Directory { mode: 0o755 };
+        let entries = [
+            (path("hello"), file.clone()),
+            (path("link"), link),
+            (path("out"), directory.clone()),
+            (path("out/sub"), directory),
+            (path("out/sub/a"), file),
+        ];
+        let source = Tree::new(entries.into()).unwrap();
+        for (text, found) in [
+            ("hello", true),
+            ("hello/x", true),
+            ("hello/x/y", true),
+            ("link", true),
+            ("link/x", true),
+            ("out", true),
+            ("out/sub", true),
+            ("out/sub/a", true),
+            ("out/b", false),
+            ("out/sub/b/c", false),
+            ("hell", false),
+            ("hello2", false),
+            ("new/hello", false),
+        ] {
+            let paths = Outputs { directory: None, paths: vec!["other".into(), text.into()] };
+            assert_eq!(paths.already_in(&source), found.then_some(text));
+            let directory = Outputs { directory: Some(text.into()), paths: vec![] };
+            assert_eq!(directory.already_in(&source), found.then_some(text));
+        }
+        assert_eq!(Outputs { directory: None, paths: vec!["../x".into()] }.already_in(&source), None);
     }
 
     #[test]

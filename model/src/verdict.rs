@@ -18,6 +18,9 @@ pub struct Verdict {
     pub matches_published: Option<bool>,
     /// What was made different on purpose between the rebuilds, sorted.
     pub varied: Vec<Variation>,
+    /// Which of them were also changed alone, in builds that ended well, to look for causes; sorted. Empty where the
+    /// rebuilds agree, and where the build did not even end well with nothing changed.
+    pub changed_alone: Vec<Variation>,
     /// `SOURCE_DATE_EPOCH`: what it was, and where that came from.
     pub source_date_epoch: EpochUsed,
     /// Every difference, sorted by place. Empty if and only if the outcome is `reproducible`.
@@ -65,7 +68,7 @@ pub enum EpochOrigin {
 pub struct EpochAttempt {
     /// Seconds since 1970-01-01T00:00:00Z; `None`: not set.
     pub seconds: Option<u64>,
-    /// Whether the first rebuild with it came out as published, bit for bit.
+    /// Whether the first rebuild with it came out as published, bit for bit. A build that failed did not.
     pub matched: bool,
 }
 

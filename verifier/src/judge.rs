@@ -17,7 +17,7 @@ pub enum JudgeError {
     #[error("a build did not finish, so there is nothing to compare")]
     Unfinished,
     /// A build that wrote nothing is no evidence of anything.
-    #[error("the builds left no file as output, so there is nothing to compare; check `outputs` in the recipe")]
+    #[error("a build left no file as output, so there is nothing to compare; check `outputs` in the recipe")]
     Empty,
     /// Two outputs could not be compared.
     #[error(transparent)]
@@ -39,7 +39,7 @@ pub fn judge(
     if first.exit != Exit::Success || second.exit != Exit::Success {
         return Err(JudgeError::Unfinished);
     }
-    if first.outputs.files().next().is_none() {
+    if [first, second].iter().any(|record| record.outputs.files().next().is_none()) {
         return Err(JudgeError::Empty);
     }
     let rebuilds_agree = first.outputs.digest() == second.outputs.digest();
@@ -58,7 +58,15 @@ pub fn judge(
     };
     findings.sort_by(|a, b| (a.between, &a.place, a.kind).cmp(&(b.between, &b.place, b.kind)));
     let varied = first.conditions.differing(&second.conditions);
-    Ok(Verdict { outcome, rebuilds_agree, matches_published, varied, source_date_epoch, findings })
+    Ok(Verdict {
+        outcome,
+        rebuilds_agree,
+        matches_published,
+        varied,
+        changed_alone: Vec::new(),
+        source_date_epoch,
+        findings,
+    })
 }
 
 /// The digests of the output that has the published artifact's name, where there is one.
@@ -73,7 +81,7 @@ pub fn artifact(record: &BuildRecord, published: &Published) -> Option<DigestSet
 ///
 /// # Errors
 /// [`CompareError`].
-pub fn against_published(
+fn against_published(
     record: &BuildRecord,
     published: &Published,
     blobs: &dyn Blobs,

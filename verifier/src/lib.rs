@@ -8,5 +8,5 @@ pub mod compare;
 mod judge;
 mod vary;
 
-pub use judge::{JudgeError, against_published, artifact, judge};
-pub use vary::{AttributeError, attribute, conditions};
+pub use judge::{JudgeError, artifact, judge};
+pub use vary::{AttributeError, Differing, attribute, conditions};

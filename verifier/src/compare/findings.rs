@@ -30,8 +30,20 @@ impl Details {
     pub(super) fn push(&mut self, at: impl Into<String>, left: impl Into<String>, right: impl Into<String>) {
         self.count += 1;
         if self.kept.len() < Finding::MAX_DETAILS {
-            self.kept.push(Detail { at: at.into(), left: left.into(), right: right.into() });
+            let [at, left, right] = [at.into(), left.into(), right.into()].map(short);
+            self.kept.push(Detail { at, left, right });
         }
+    }
+}
+
+/// The most characters of one text of a detail.
+const MAX_TEXT: usize = 300;
+
+/// A text within the bound; where it is cut, it says so.
+fn short(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
     }
 }
 
@@ -133,6 +145,12 @@ mod tests {
         }
         assert_eq!(findings.made(), made as u64);
         findings.finish()
+    }
+
+    #[test]
+    fn a_text_is_cut_past_its_bound() {
+        assert_eq!(short("ä".repeat(MAX_TEXT)), "ä".repeat(MAX_TEXT));
+        assert_eq!(short("ä".repeat(MAX_TEXT + 1)), format!("{}…", "ä".repeat(MAX_TEXT)));
     }
 
     #[test]

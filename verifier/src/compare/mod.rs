@@ -27,10 +27,10 @@ use self::files::State;
 use self::source::Source;
 
 /// The most findings that one comparison gives. Where there are more differences, the last finding counts the rest.
-pub const MAX_FINDINGS: usize = 10_000;
+pub const MAX_FINDINGS: usize = 2_000;
 
 /// The most details of all findings of one comparison together; each finding's `count` stays true.
-pub const MAX_DETAILS: usize = 200_000;
+pub const MAX_DETAILS: usize = 10_000;
 
 /// The largest file, in bytes, that is compared line by line.
 pub const MAX_TEXT: u64 = 4 << 20;

@@ -25,8 +25,17 @@ pub(super) struct SpanReader<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// The whole of `file`.
+    ///
+    /// # Errors
+    /// Also where there are bytes past the end that the file system says it has, as in the files of `/proc`, which are 0 bytes
+    /// long: what is not read must not count as equal.
     pub(super) fn file(file: &'a File) -> io::Result<Self> {
-        Ok(Self::File { file, len: file.metadata()?.len() })
+        let len = file.metadata()?.len();
+        if file.read_at(&mut [0], len)? > 0 {
+            return Err(io::Error::other("it has more bytes than its size says"));
+        }
+        Ok(Self::File { file, len })
     }
 
     /// Bytes.
@@ -98,5 +107,13 @@ mod tests {
             assert!(source.read(Span { start: u64::MAX, len: 3 }).is_err());
         }
         assert_eq!((&file).stream_position().unwrap(), 10);
+    }
+
+    #[test]
+    fn a_file_that_has_more_than_it_says_is_refused() {
+        let file = File::open("/proc/version").unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        assert!(Source::file(&file).is_err());
+        assert_eq!(Source::file(&tempfile::tempfile().unwrap()).unwrap().len(), 0);
     }
 }
