@@ -232,17 +232,9 @@ pub(crate) fn subject_of(published: Option<&Published>, first: &Part<'_>) -> Vec
     }
 }
 
-/// The digests of the one output file that has the published artifact's file name; the name, where there are several.
-pub(crate) fn rebuilt_artifact(
-    subject: &[ResourceDescriptor],
-    published: &Published,
-) -> Result<Option<DigestSet>, String> {
-    let name = published.name.as_str();
-    let mut matches = subject.iter().filter(|file| file.name.rsplit('/').next() == Some(name));
-    match (matches.next(), matches.next()) {
-        (found, None) => Ok(found.map(|file| file.digest)),
-        _ => Err(name.to_owned()),
-    }
+/// The digests of the output file at the top that has the published artifact's file name. A path is there once.
+pub(crate) fn rebuilt_artifact(subject: &[ResourceDescriptor], published: &Published) -> Option<DigestSet> {
+    subject.iter().find(|file| file.name == published.name.as_str()).map(|file| file.digest)
 }
 
 fn check_claim(
@@ -261,8 +253,7 @@ fn check_claim(
     if part.provenance.build_definition.internal_parameters.conditions != claim.conditions {
         return wrong(Claim::Conditions);
     }
-    let artifact = published.map_or(Ok(None), |published| rebuilt_artifact(part.subject, published));
-    if artifact != Ok(claim.artifact) {
+    if published.and_then(|published| rebuilt_artifact(part.subject, published)) != claim.artifact {
         return wrong(Claim::Artifact);
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reprove_model::Sha256;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -27,6 +28,11 @@ impl Envelope {
         let payload = payload.into();
         let signature = key.sign(&pae(PAYLOAD_TYPE, &payload));
         Self { payload, keyid: key.public_key().id(), signature }
+    }
+
+    /// The SHA-256 digest of the payload. Unverified.
+    pub(crate) fn payload_digest(&self) -> Sha256 {
+        Sha256::of(&self.payload)
     }
 
     /// The key that the envelope says it is signed by. Unverified.
@@ -85,8 +91,7 @@ pub enum SignatureError {
     },
     /// The envelope names one of the keys given, and that key did not sign this.
     #[error(
-        "it names the key {keyid}, and that key did not make this signature of this statement: the statement or the \
-         signature was changed"
+        "it names the key {keyid}, and that key did not make this signature of this statement: the signature was changed"
     )]
     Mismatch {
         /// The key that it names.

@@ -46,16 +46,6 @@ pub enum AttestError {
         /// Which, counted from 1.
         rebuild: usize,
     },
-    /// Several outputs could be the published artifact rebuilt.
-    #[error(
-        "rebuild {rebuild} has several output files that are called {name:?}, so none is the published one's match"
-    )]
-    ManyArtifacts {
-        /// Which, counted from 1.
-        rebuild: usize,
-        /// The published artifact's file name.
-        name: String,
-    },
     /// The comparison would say what its provenances don't.
     #[error(transparent)]
     Inconsistent(#[from] Inconsistency),

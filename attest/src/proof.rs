@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use reprove_model::canonical::{self, CanonicalError};
-use reprove_model::{BuildRecord, Lock, Verdict};
+use reprove_model::{BuildRecord, Lock, Sha256, Verdict};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -51,7 +51,8 @@ impl Proof {
     /// # Errors
     /// [`ProofError::TooLarge`] past [`Proof::MAX_BYTES`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, ProofError> {
-        let mut bytes = canonical::to_vec(&Layout { format: Self::FORMAT, envelopes: &self.envelopes })?;
+        let payloads = self.envelopes.iter().map(Envelope::payload_digest).collect();
+        let mut bytes = canonical::to_vec(&Layout { format: Self::FORMAT, envelopes: &self.envelopes, payloads })?;
         bytes.push(b'\n');
         within_bound(&bytes)?;
         Ok(bytes)
@@ -70,7 +71,14 @@ impl Proof {
         if layout.format != Self::FORMAT {
             return Err(ProofError::Format(layout.format.chars().take(200).collect()));
         }
-        Ok(Self { envelopes: layout.envelopes })
+        let found: Vec<Sha256> = layout.envelopes.iter().map(Envelope::payload_digest).collect();
+        if found.len() != layout.payloads.len() {
+            return Err(ProofError::Payloads { envelopes: found.len(), payloads: layout.payloads.len() });
+        }
+        match (1..).zip(found.iter().zip(&layout.payloads)).find(|(_, (found, stated))| found != stated) {
+            Some((envelope, _)) => Err(ProofError::Changed { envelope, of: found.len() }),
+            None => Ok(Self { envelopes: layout.envelopes }),
+        }
     }
 }
 
@@ -86,6 +94,24 @@ pub enum ProofError {
     /// Not JSON, not of a proof's shape, or not canonical.
     #[error("this is not a proof in canonical JSON: {0}")]
     Canonical(CanonicalError),
+    /// Another number of digests than of envelopes.
+    #[error("the proof has {envelopes} envelopes and lists {payloads} payload digests")]
+    Payloads {
+        /// How many envelopes.
+        envelopes: usize,
+        /// How many digests.
+        payloads: usize,
+    },
+    /// A payload that is not the one whose digest stands beside the envelopes.
+    #[error(
+        "envelope {envelope} of {of}: the statement was changed after it was signed, or the digest listed for it was"
+    )]
+    Changed {
+        /// Which, counted from 1.
+        envelope: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// Another format.
     #[error("the proof's format is {0:?}, and the only one known is {known:?}", known = Proof::FORMAT)]
     Format(String),
@@ -110,6 +136,8 @@ fn within_bound(bytes: &[u8]) -> Result<(), ProofError> {
 struct Layout<F, E> {
     format: F,
     envelopes: E,
+    /// SHA-256 of each envelope's payload. Nothing rests on them: they tell a changed statement from a changed signature.
+    payloads: Vec<Sha256>,
 }
 
 #[cfg(test)]

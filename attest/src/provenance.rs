@@ -267,6 +267,9 @@ impl Provenance {
         if let Some((name, _)) = recipe.build.env.iter().find(unlike) {
             return Err(ProvenanceFault::Variable(name.clone()));
         }
+        if !internal_parameters.conditions.clock.is_in(&internal_parameters.env) {
+            return Err(ProvenanceFault::Clock);
+        }
         let known: Vec<_> = byproducts.iter().map(|b| byproduct(&b.name, b.digest)).collect();
         let names: Vec<_> = byproducts.iter().map(|b| b.name.as_str()).collect();
         if names != ["log", "outputs", "record"] || known != *byproducts {
@@ -316,6 +319,9 @@ pub enum ProvenanceFault {
     /// An environment variable of the recipe that the build did not have.
     #[error("its environment variable {0} is not as in its recipe")]
     Variable(String),
+    /// Environment variables of another clock than the conditions say.
+    #[error("its environment variables are not those of the clock that its conditions state")]
+    Clock,
     /// Other byproducts than the three.
     #[error("its byproducts are not exactly log, outputs and record, in this order")]
     Byproducts,

@@ -70,7 +70,10 @@ impl Statement {
         if layout.kind != STATEMENT_TYPE {
             return Err(StatementError::StatementType(short(&layout.kind)));
         }
-        let fail = |source| StatementError::Predicate { kind: short(&layout.predicate_type), source };
+        let fail = |error: serde_json::Error| StatementError::Predicate {
+            kind: short(&layout.predicate_type),
+            source: error.into(),
+        };
         let predicate = match layout.predicate_type.as_str() {
             Provenance::TYPE => Predicate::Provenance(serde_json::from_value(layout.predicate).map_err(fail)?),
             Comparison::TYPE => Predicate::Comparison(serde_json::from_value(layout.predicate).map_err(fail)?),
@@ -156,7 +159,7 @@ pub enum StatementError {
         /// The predicate's type.
         kind: String,
         /// What is wrong with it.
-        source: serde_json::Error,
+        source: CanonicalError,
     },
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether a verdict's words are true of the digests that stand beside it.
 
-use reprove_model::{Between, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, Variation};
+use reprove_model::{Between, Cause, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, Variation};
 use thiserror::Error;
 
 use crate::Comparison;
@@ -11,11 +11,11 @@ use crate::error::epoch;
 /// Which word of a verdict is not true of the digests beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UntrueVerdict {
-    /// `rebuilds-agree`.
+    /// `rebuildsAgree`.
     #[error("it says that the rebuilds {}, and their output trees' digests are {}", agree(*.0), if *.0 { "not equal" } else { "equal" })]
     RebuildsAgree(bool),
-    /// `matches-published`.
-    #[error("its matches-published is {claimed:?}, and by the artifacts' digests it is {found:?}")]
+    /// `matchesPublished`.
+    #[error("it says that the published artifact {}, and by the digests it {}", matches(*.claimed), matches(*.found))]
     MatchesPublished {
         /// What it says.
         claimed: Option<bool>,
@@ -26,7 +26,7 @@ pub enum UntrueVerdict {
     #[error("its outcome is {0:?}, and what it says of the digests makes it the other")]
     Outcome(Outcome),
     /// `findings`, all of them.
-    #[error("its outcome is {outcome:?} with {findings} findings; there are none if and only if it is Reproducible")]
+    #[error("its outcome is {outcome:?} with {findings} findings; there are none if and only if it is reproducible")]
     Findings {
         /// What it says.
         outcome: Outcome,
@@ -49,7 +49,12 @@ pub enum UntrueVerdict {
         /// What the conditions say.
         found: Vec<Variation>,
     },
-    /// `source-date-epoch`, against a provenance.
+    /// `changedAlone`.
+    #[error(
+        "it says that {0:?} were changed alone to look for causes, which is not sorted, or not of what was varied, or not needed"
+    )]
+    ChangedAlone(Vec<Variation>),
+    /// `sourceDateEpoch`, against a provenance.
     #[error("it says that the rebuilds saw {}, and rebuild {rebuild} saw {}", epoch(claimed), epoch(found))]
     Epoch {
         /// Which, counted from 1.
@@ -59,14 +64,22 @@ pub enum UntrueVerdict {
         /// What the provenance says, in seconds.
         found: Option<u64>,
     },
-    /// `source-date-epoch`, against the recipe.
+    /// `sourceDateEpoch`, against the recipe.
     #[error("where it says that SOURCE_DATE_EPOCH came from is not what the recipe asks for, or not with this value")]
     EpochOrigin,
-    /// `source-date-epoch`, against what a search tried.
+    /// `sourceDateEpoch`, against what a search tried.
     #[error(
         "its search does not list the SOURCE_DATE_EPOCH that was used, or with another result than the digests say"
     )]
     EpochTried,
+}
+
+fn matches(matches: Option<bool>) -> &'static str {
+    match matches {
+        None => "was not compared",
+        Some(true) => "matches",
+        Some(false) => "does not match",
+    }
 }
 
 fn agree(agree: bool) -> &'static str {
@@ -124,10 +137,28 @@ fn check_varied(comparison: &Comparison) -> Result<(), UntrueVerdict> {
         comparison.rebuilds.iter().any(|r| conditions(0).is_some_and(|c| c.differing(&r.conditions).contains(v)))
     };
     let found: Vec<_> = Variation::ALL.into_iter().filter(differs).collect();
-    if comparison.verdict.varied != found {
-        return Err(UntrueVerdict::Varied { claimed: comparison.verdict.varied.clone(), found });
+    let verdict = &comparison.verdict;
+    if verdict.varied != found {
+        return Err(UntrueVerdict::Varied { claimed: verdict.varied.clone(), found });
     }
-    Ok(())
+    let mut alone = verdict.changed_alone.clone();
+    alone.sort_unstable();
+    alone.dedup();
+    let possible = !verdict.rebuilds_agree || alone.is_empty();
+    if alone != verdict.changed_alone || !possible || alone.iter().any(|v| !found.contains(v)) {
+        return Err(UntrueVerdict::ChangedAlone(verdict.changed_alone.clone()));
+    }
+    let blamed = |cause: &Cause| match cause {
+        Cause::Varied { variation, .. } => alone.contains(variation),
+        Cause::Unstable { .. } => true,
+    };
+    match verdict.findings.iter().find(|finding| !finding.causes.iter().all(blamed)) {
+        Some(finding) => {
+            let why = "blames a condition that was not changed alone";
+            Err(UntrueVerdict::Finding { place: finding.place.chars().take(200).collect(), why })
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_epoch(parts: &[Part<'_>], comparison: &Comparison) -> Result<(), UntrueVerdict> {

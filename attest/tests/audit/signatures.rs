@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who signed, and whether it is what they signed.
 
-use reprove_attest::{AuditError, Envelope, SignatureError, audit};
+use reprove_attest::{AuditError, Envelope, ProofError, SignatureError, audit};
 
 use crate::support::*;
 
@@ -18,8 +18,39 @@ fn another_key_is_told_from_a_changed_statement() {
     let changed = text.replacen("\"payload\":\"eyJfd", "\"payload\":\"eyJfe", 1);
     assert_ne!(changed, text);
     let error = judge(changed.as_bytes()).unwrap_err();
-    assert!(matches!(error, AuditError::Signature { envelope: 1, why: SignatureError::Mismatch { .. }, .. }));
-    assert!(error.to_string().contains("the statement or the signature was changed"), "{error}");
+    assert!(matches!(error, AuditError::Proof(ProofError::Changed { envelope: 1, of: 3 })), "{error:?}");
+    assert!(error.to_string().contains("the statement was changed"), "{error}");
+}
+
+#[test]
+fn a_changed_signature_is_told_from_a_changed_statement() {
+    let text = String::from_utf8(Case::published().sign()).unwrap();
+    let signature = text.split("\"sig\":\"").nth(2).unwrap().split('"').next().unwrap();
+    let other = signature.replacen(&signature[..1], if signature.starts_with('A') { "B" } else { "A" }, 1);
+    let error = judge(text.replacen(signature, &other, 1).as_bytes()).unwrap_err();
+    assert!(matches!(error, AuditError::Signature { envelope: 2, why: SignatureError::Mismatch { .. }, .. }));
+    assert!(error.to_string().contains("the signature was changed"), "{error}");
+}
+
+/// The list of digests only helps to tell what was changed: whoever changes it with the statement gains nothing.
+#[test]
+fn a_changed_statement_with_its_digest_is_refused() {
+    let mut payloads = Case::published().payloads();
+    let signed: Vec<_> = payloads.iter().map(|p| Envelope::sign(&key(), p.clone())).collect();
+    payloads[1].push(b' ');
+    let signature = |envelope: &Envelope| {
+        let json = serde_json::to_value(envelope).unwrap();
+        json["signatures"][0]["sig"].as_str().unwrap().to_owned()
+    };
+    let mut changed = signed.clone();
+    changed[1] = Envelope::sign(&key(), payloads[1].clone());
+    let text = String::from_utf8(proof(changed.clone())).unwrap();
+    let text = text.replacen(&signature(&changed[1]), &signature(&signed[1]), 1);
+    let error = judge(text.as_bytes()).unwrap_err();
+    assert!(
+        matches!(error, AuditError::Signature { envelope: 2, why: SignatureError::Mismatch { .. }, .. }),
+        "{error}"
+    );
 }
 
 #[test]

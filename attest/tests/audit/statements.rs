@@ -4,7 +4,7 @@
 use reprove_attest::{
     Annotations, AuditError, Claim, Envelope, Inconsistency, ProvenanceFault, Shared, Statement, StatementError,
 };
-use reprove_model::{DigestSet, Exit, Node, canonical};
+use reprove_model::{Clock, DigestSet, Exit, Node, canonical};
 
 use crate::support::*;
 
@@ -235,6 +235,13 @@ fn a_provenance_does_not_contradict_itself() {
         env.insert("CFLAGS".into(), "-O2".into());
     };
     assert!(matches!(fault(variable), F::Variable(_)));
+    let clock =
+        |c: &mut Case| c.provenance(1).build_definition.internal_parameters.conditions.clock = Clock::StartsAt(1);
+    assert!(matches!(fault(clock), F::Clock));
+    let preload = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.env.insert("LD_PRELOAD".into(), "/x".into());
+    };
+    assert!(matches!(fault(preload), F::Clock));
     assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.pop())), F::Byproducts));
     assert!(matches!(fault(|c| c.provenance(1).run_details.byproducts.swap(0, 1)), F::Byproducts));
     assert!(matches!(fault(|c| c.provenance(1).run_details.metadata.invocation_id.push('x')), F::InvocationId));

@@ -126,6 +126,7 @@ pub(crate) fn reproducible(published: bool) -> Verdict {
         rebuilds_agree: true,
         matches_published: published.then_some(true),
         varied: vec![Variation::BuildPath, Variation::Hostname],
+        changed_alone: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],
     }

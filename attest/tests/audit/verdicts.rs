@@ -2,7 +2,9 @@
 //! A verdict's words must be true of the digests beside it, whoever signs them.
 
 use reprove_attest::{Inconsistency, UntrueVerdict as U};
-use reprove_model::{Between, Detail, EpochAttempt, EpochOrigin, Finding, Outcome, Variation, Verdict};
+use reprove_model::{
+    Between, Cause, Detail, DigestSet, EpochAttempt, EpochOrigin, Finding, Outcome, Variation, Verdict,
+};
 
 use crate::support::*;
 
@@ -105,6 +107,25 @@ fn what_was_varied_is_what_differs() {
         let why = untrue(Case::published(), |v| v.varied.clone_from(&claimed));
         assert_eq!(why, U::Varied { claimed, found: found.clone() });
     }
+}
+
+#[test]
+fn a_cause_was_looked_for_where_it_was_varied() {
+    let alone = |case: Case, alone: &[Variation]| untrue(case, |v| v.changed_alone = alone.to_vec());
+    for claimed in [
+        vec![Variation::Clock],
+        vec![Variation::Hostname, Variation::BuildPath],
+        vec![Variation::Hostname, Variation::Hostname],
+    ] {
+        assert_eq!(alone(Case::disagreeing(), &claimed), U::ChangedAlone(claimed));
+    }
+    let needless = vec![Variation::BuildPath];
+    assert_eq!(alone(Case::published(), &needless), U::ChangedAlone(needless));
+    let why = untrue(Case::disagreeing(), |v| {
+        v.changed_alone = vec![Variation::Hostname];
+        v.findings[0].causes = vec![Cause::Varied { variation: Variation::BuildPath, record: DigestSet::of(b"r") }];
+    });
+    assert!(matches!(why, U::Finding { why: "blames a condition that was not changed alone", .. }), "{why}");
 }
 
 #[test]
