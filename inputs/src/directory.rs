@@ -2,26 +2,29 @@
 //! Local project directories. No network.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use reprove_model::{Content, Input, Lock, LockedEnvironment, Recipe, Role, Source, TreePath};
 use reprove_store::{IngestLimits, Store};
 use tokio::process::Command;
 
-use crate::InputsError;
 use crate::process::{self, ProcessError};
+use crate::{InputsError, blocking};
 
 /// Locks the directory that `recipe` builds, which is relative to `recipe_dir`, an absolute path. Its files are in `store`
 /// afterwards.
 ///
 /// Everything in the directory is part of the source, but for anything called `.git`, and, where the directory is in a Git
 /// work tree, what Git ignores; empty directories, which Git does not know, are left out there too. A submodule, or
-/// another work tree inside, is taken in whole.
+/// another work tree inside, is taken in whole. Files at the top that are called `*.proof.json` are left out everywhere:
+/// they are what reprove itself writes there, and the next run would have another source because of them.
 ///
 /// # Errors
-/// See [`InputsError`].
+/// See [`InputsError`]; [`InputsError::OutputInSource`] where an output is there before the build.
 pub async fn lock(
     recipe: Recipe,
     recipe_dir: &Path,
@@ -32,23 +35,48 @@ pub async fn lock(
     let Source::Directory(directory) = &recipe.source else {
         return Err(InputsError::NotADirectory);
     };
-    let root = recipe_dir.join(directory);
+    let root = inside(recipe_dir, directory)?;
     let files = git_files(&root).await?;
     let (from, to) = (root.clone(), store.clone());
-    // On a thread of its own, so that this future can be dropped at any time.
-    let taken = tokio::task::spawn_blocking(move || {
-        let skip =
-            |path: &TreePath| path.file_name() == b".git" || files.as_ref().is_some_and(|files| !files.has(path));
+    let tree = blocking::run(&root, move || {
+        let skip = |path: &TreePath| {
+            path.file_name() == b".git" || is_proof(&from, path) || files.as_ref().is_some_and(|files| !files.has(path))
+        };
         to.add_tree(&from, IngestLimits::default(), &skip)
-    });
-    let tree = taken.await.map_err(|e| InputsError::Io { path: root, source: e.into() })??;
+    })
+    .await?;
+    if let Some(output) = recipe.outputs.already_in(&tree) {
+        return Err(InputsError::OutputInSource(output.chars().filter(|c| !c.is_control()).collect()));
+    }
     let content = Content::Tree { digest: tree.digest() };
     let inputs = vec![Input { name: INPUT_NAME.parse()?, role: Role::Source, purl: None, content }];
     Ok(Lock { recipe, inputs, environment, published: None })
 }
 
+/// The directory `directory` below `recipe_dir`, reached through no symbolic link: a project must not bring in what lies
+/// elsewhere on the machine.
+fn inside(recipe_dir: &Path, directory: &str) -> Result<PathBuf, InputsError> {
+    let mut path = recipe_dir.to_owned();
+    for name in Path::new(directory).components().filter(|name| matches!(name, Component::Normal(_))) {
+        path.push(name);
+        let found =
+            path.symlink_metadata().map_err(|source| InputsError::SourceDirectory { path: path.clone(), source })?;
+        if !found.is_dir() {
+            return Err(InputsError::SourceDirectory { path, source: io::ErrorKind::NotADirectory.into() });
+        }
+    }
+    Ok(path)
+}
+
 /// What the source is called among the inputs.
 const INPUT_NAME: &str = "source";
+
+/// Whether it is a proof that reprove wrote at the top of the source.
+fn is_proof(root: &Path, path: &TreePath) -> bool {
+    path.parent().is_none()
+        && path.file_name().ends_with(b".proof.json")
+        && root.join(OsStr::from_bytes(path.as_bytes())).symlink_metadata().is_ok_and(|found| found.is_file())
+}
 
 /// What Git calls part of a work tree.
 pub(crate) struct GitFiles {
@@ -95,8 +123,12 @@ async fn git_files(root: &Path) -> Result<Option<GitFiles>, InputsError> {
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX"] {
         command.env_remove(variable);
     }
-    // A repository's own configuration must not run programs.
-    command.env("GIT_OPTIONAL_LOCKS", "0").args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]);
+    // A repository's own configuration must not run programs, as fetching what a partial clone lacks does. Then it does
+    // not matter whose the repository is.
+    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
+    command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*"]);
+    // Nor is a repository that lies among the files of another one taken for the work tree's.
+    command.args(["-c", "safe.bareRepository=explicit"]);
     command.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let finished = process::run(command, TIME_LIMIT, MAX_LIST).await.map_err(|error| match error {
         ProcessError::Start(source) if source.kind() == io::ErrorKind::NotFound && root.is_dir() => {
@@ -143,6 +175,26 @@ mod tests {
         let Content::Tree { digest } = lock.inputs[0].content else { panic!("{:?}", lock.inputs) };
         let tree = store.load_tree(&digest.blake3).unwrap();
         tree.entries().keys().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn a_source_directory_is_no_link_to_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(project.join("a/b")).unwrap();
+        fs::write(project.join("file"), "").unwrap();
+        std::os::unix::fs::symlink("/etc", project.join("link")).unwrap();
+        std::os::unix::fs::symlink(project.join("a"), project.join("near")).unwrap();
+        assert!(locked(&project, "a/b", &store).await.is_empty());
+        for bad in ["link", "near/b", "file", "none"] {
+            let found = lock(recipe(bad), &project, &store, environment()).await;
+            let error = found.expect_err(bad);
+            assert!(
+                matches!(error, InputsError::SourceDirectory { .. }) && error.kind() == crate::Kind::BadInput,
+                "{error}"
+            );
+        }
     }
 
     #[tokio::test]
@@ -196,6 +248,81 @@ mod tests {
         git(&project, &["config", "core.fsmonitor", &format!("touch {}", mark.display())]);
         locked(&project, ".", &store).await;
         assert!(!mark.exists());
+    }
+
+    /// The file that says what is ignored is only in the index, and the repository has only promised to have it.
+    #[tokio::test]
+    async fn a_repository_cannot_have_programs_fetch_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(&project).unwrap();
+        git(&project, &["init", "-q"]);
+        let mark = dir.path().join("ran");
+        for (name, value) in [
+            ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", "origin"),
+            ("remote.origin.url", "ssh://nowhere/x"),
+            ("core.sshCommand", &format!("touch {};", mark.display())),
+        ] {
+            git(&project, &["config", name, value]);
+        }
+        let missing = format!("100644,{},.gitignore", "12".repeat(20));
+        git(&project, &["update-index", "--add", "--cacheinfo", &missing]);
+        git(&project, &["update-index", "--skip-worktree", ".gitignore"]);
+        fs::write(project.join("a"), "").unwrap();
+        assert_eq!(locked(&project, ".", &store).await, ["a"]);
+        assert!(!mark.exists());
+    }
+
+    /// As in a container, where the checkout belongs to the user outside.
+    #[tokio::test]
+    async fn a_checkout_may_be_somebody_elses() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(&project).unwrap();
+        git(&project, &["init", "-q"]);
+        fs::write(project.join(".gitignore"), "*.log").unwrap();
+        fs::write(project.join("a.log"), "").unwrap();
+        for path in [&project, &project.join(".git")] {
+            std::os::unix::fs::chown(path, Some(12_345), Some(12_345)).unwrap();
+        }
+        assert_eq!(locked(&project, ".", &store).await, [".gitignore"]);
+    }
+
+    #[tokio::test]
+    async fn an_output_that_is_there_before_the_build_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(&project).unwrap();
+        git(&project, &["init", "-q"]);
+        fs::write(project.join("x"), "built before").unwrap();
+        let error = lock(recipe("."), &project, &store, environment()).await.unwrap_err();
+        assert!(error.to_string().starts_with("`x` is in the source already"), "{error}");
+        assert_eq!(error.kind(), crate::Kind::BadInput);
+        fs::write(project.join(".gitignore"), "/x\n").unwrap();
+        assert_eq!(locked(&project, ".", &store).await, [".gitignore"]);
+    }
+
+    #[tokio::test]
+    async fn a_proof_of_the_last_run_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(project.join("sub/a.proof.json")).unwrap();
+        fs::create_dir_all(project.join("dir.proof.json")).unwrap();
+        fs::write(project.join("a.c"), "").unwrap();
+        let before = lock(recipe("."), &project, &store, environment()).await.unwrap();
+        fs::write(project.join("hello-1.0.proof.json"), "{}").unwrap();
+        let after = lock(recipe("."), &project, &store, environment()).await.unwrap();
+        assert_eq!(before.inputs, after.inputs);
+        let all = ["a.c", "dir.proof.json", "sub", "sub/a.proof.json"];
+        assert_eq!(locked(&project, ".", &store).await, all);
     }
 
     #[tokio::test]

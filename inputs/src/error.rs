@@ -65,6 +65,9 @@ pub enum InputsError {
         /// Of what came.
         actual: Sha256,
     },
+    /// What came is not what the index said, as pip found it; it compared other digests than SHA-256, or said it otherwise.
+    #[error("a file is not what the index promised; nothing was kept; pip said: {0}")]
+    PipMismatch(String),
     /// A file that is larger than what is fetched.
     #[error("{name} is larger than {most} bytes, the most that is fetched")]
     TooLarge {
@@ -106,9 +109,23 @@ pub enum InputsError {
     /// The recipe can't be.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// The recipe's directory is missing, or a link, or no directory.
+    #[error("{}: {source}; `source.directory` must be a directory below the recipe's, reached through no link", path.display())]
+    SourceDirectory {
+        /// Which one, or what is on the way to it.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
     /// The recipe does not build a directory.
     #[error("the recipe's source is a package, not a directory; rebuild it by its package URL")]
     NotADirectory,
+    /// An output is in the source already.
+    #[error(
+        "`{0}` is in the source already, so a build that does nothing would look reproducible; delete it, or have Git \
+         ignore it"
+    )]
+    OutputInSource(String),
     /// A program that is needed is not there.
     #[error("{program} can't be started: {source}; {install}")]
     NoProgram {
@@ -136,6 +153,9 @@ pub enum InputsError {
     /// There is no room for what is fetched.
     #[error("what is fetched can't be written: {0}")]
     FullDisk(#[source] std::io::Error),
+    /// pip finds no wheels for this machine that fit together and meet what the build back end needs.
+    #[error("pip finds nothing that fits: {0}")]
+    NoDistribution(String),
     /// A program failed.
     #[error("{doing} failed: {said}")]
     Failed {
@@ -186,6 +206,7 @@ impl InputsError {
             | Self::OldPip { .. }
             | Self::Unreachable(_)
             | Self::FullDisk(_)
+            | Self::NoDistribution(_)
             | Self::Failed { .. }
             | Self::TimeOut { .. }
             | Self::Answer { .. }

@@ -6,6 +6,7 @@
 //! runs here. The ecosystem's own client does the fetching, as the machine has it set up; where something came from is not
 //! kept, so that any mirror serves.
 
+mod blocking;
 pub mod directory;
 mod error;
 #[doc(hidden)]

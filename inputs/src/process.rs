@@ -135,6 +135,18 @@ mod tests {
         assert!(run(sh("yes | head -c 100000; yes noise | head -c 1000000 >&2"), MINUTE, 100_000).await.is_ok());
     }
 
+    #[tokio::test]
+    async fn the_last_of_what_is_said_is_kept() {
+        let said = async |script: &str| run(sh(script), MINUTE, 0).await.unwrap().said;
+        assert_eq!(said("seq 12 >&2").await.lines().count(), SAID_LINES);
+        assert_eq!(said("seq 13 >&2").await.lines().collect::<Vec<_>>()[..2], ["2", "3"]);
+        assert_eq!(
+            said("yes | head -c 8192 | tr -d '\\n' | tr y a >&2; yes | head -c 8192 | tr '\\n' y >&2").await,
+            "y".repeat(SAID_BYTES)
+        );
+        assert_eq!(said("printf a >&2; yes | head -c 8191 | tr '\\n' y >&2").await.len(), SAID_BYTES);
+    }
+
     /// The grandchild would write the file; the group dies with the time limit, or with the future.
     #[tokio::test]
     async fn nothing_outlives_a_program_that_is_given_up() {

@@ -252,6 +252,25 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_is_read_to_a_bound() {
+        let read = |bytes: u64| {
+            let mut inner = io::repeat(0).take(bytes);
+            io::copy(&mut Metered { inner: &mut inner, left: MAX_READ }, &mut io::sink())
+        };
+        assert_eq!(read(MAX_READ).unwrap(), MAX_READ);
+        assert_eq!(read(MAX_READ + 1).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        // The names are in the list of entries too.
+        let named = |count: usize| {
+            let names: Vec<String> = (0..count).map(|i| format!("{i:060000}")).collect();
+            let entries: Vec<Entry<'_>> = names.iter().map(|name| (name.as_str(), b"".as_slice(), day(1))).collect();
+            most_common_timestamp(&mut archive(&entries))
+        };
+        assert!(named(1000).is_ok());
+        let error = named(1200).unwrap_err();
+        assert!(matches!(&error, WheelError::Zip(why) if why.contains("list of entries is too long")), "{error}");
+    }
+
+    #[test]
     fn the_generator_is_the_wheels_own() {
         let wheel = archive(&[
             ("pkg/_vendor/other-1.dist-info/WHEEL", b"Generator: flit 3.12.0\n", day(1)),
@@ -278,5 +297,7 @@ mod tests {
             assert_eq!((found.distribution(), found.version.as_deref()), (distribution, version), "{line}");
         }
         assert_eq!(parse_generator("Wheel-Version: 1.0\n"), None);
+        let long = |n: usize| parse_generator(&format!("Generator: flit {}", "1".repeat(n))).unwrap().version;
+        assert!(long(64).is_some() && long(65).is_none());
     }
 }

@@ -2,18 +2,18 @@
 //! Locking Python packages with the machine's real pip: from an index in a directory, and from the real one.
 #![expect(clippy::unwrap_used, reason = "a test file: its helpers fail tests")]
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+mod index;
+
 use std::fs;
-use std::io::{Cursor, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use reprove_inputs::{InputsError, Kind, Note, Pip, pypi};
-use reprove_model::{Content, Digest, DigestSet, Environment, EpochRule, Lock, LockedEnvironment, Role, Sha256};
+use reprove_inputs::{InputsError, Kind, Note, Pip};
+use reprove_model::{Content, DigestSet, EpochRule, Role, Sha256};
 use reprove_store::Store;
-use tempfile::TempDir;
+
+use self::index::{Index, demo_wheel, lock_with, sdist, wheel};
 
 #[tokio::test]
 async fn a_release_is_locked_without_running_it() {
@@ -48,18 +48,61 @@ async fn a_wrong_digest_keeps_nothing_and_says_so() {
         assert!(matches!(&error, InputsError::Mismatch { name, .. } if name == wrong), "{error}");
         assert_eq!(error.kind(), Kind::BadInput);
         assert!(error.to_string().contains("nothing was kept"), "{error}");
-        assert!(index.store().open_blob(&Digest::of(&index.files[wrong].bytes)).is_err());
-        assert_eq!(entries(&index.store().blob_root()), Vec::<String>::new());
-        index.has_no_temporary_files();
+        index.kept_nothing();
     }
 }
 
+/// The second is what made the wheel; a newer one is there, and must not be taken for it.
 #[tokio::test]
 async fn a_back_end_that_is_not_as_promised_is_not_used() {
-    let mut index = Index::new().with_demo();
-    index.promise("pip-99.0-py3-none-any.whl", Some(Sha256::of(b"something else")));
-    assert!(index.lock("pkg:pypi/demo@1.0").await.0.is_err());
-    index.has_no_temporary_files();
+    for wrong in ["pip-99.0-py3-none-any.whl", "hatchling-1.2.3-py3-none-any.whl"] {
+        let mut index = Index::new().with_demo();
+        let promised = Sha256::of(b"something else");
+        index.promise(wrong, Some(promised));
+        let (lock, notes) = index.lock("pkg:pypi/demo@1.0").await;
+        let error = lock.unwrap_err();
+        let InputsError::Mismatch { name, expected, actual } = &error else { panic!("{error}") };
+        assert_eq!((name.as_str(), *expected), (wrong, promised));
+        assert_eq!(*actual, Sha256::of(&index.files[wrong].bytes));
+        assert_eq!(error.kind(), Kind::BadInput);
+        assert!(notes.iter().all(|note| matches!(note, Note::Doing(_))), "{notes:?}");
+        index.kept_nothing();
+    }
+}
+
+/// As where a mirror changes between finding out what is needed and fetching it.
+#[tokio::test]
+async fn a_back_end_that_changes_meanwhile_is_not_used() {
+    let index = Index::new().with_demo();
+    let wheel = "hatchling-1.2.3-py3-none-any.whl";
+    let other = index.files["hatchling-1.3.0-py3-none-any.whl"].bytes.clone();
+    let changed = Sha256::of(&other);
+    let pip = index.serve(move |path, time| (path.ends_with(wheel) && time > 0).then(|| ("200 OK", other.clone())));
+    let error = lock_with("pkg:pypi/demo@1.0", &pip, &index.store(), &|_| ()).await.unwrap_err();
+    let InputsError::Mismatch { name, expected, actual } = &error else { panic!("{error}") };
+    assert_eq!((name.as_str(), *actual), (wheel, changed));
+    assert_eq!(*expected, Sha256::of(&index.files[wheel].bytes));
+    index.kept_nothing();
+}
+
+/// pip takes a page that it can't read for one that names nothing.
+#[tokio::test]
+async fn a_passing_failure_of_the_index_does_not_change_the_back_end() {
+    for (fails, status) in [("/hatchling/", "502 Bad Gateway"), ("1.2.3-py3-none-any.whl", "403 Forbidden")] {
+        let index = Index::new().with_demo();
+        let pip = index.serve(move |path, time| (path.ends_with(fails) && time == 0).then(|| (status, vec![])));
+        let notes = Mutex::new(vec![]);
+        let note = |note| notes.lock().unwrap().push(note);
+        let error = lock_with("pkg:pypi/demo@1.0", &pip, &index.store(), &note).await.unwrap_err();
+        assert!(matches!(error, InputsError::Unreachable(_) | InputsError::Failed { .. }), "{error}");
+        assert!(error.to_string().contains(&status[..3]), "{error}");
+        assert_eq!(error.kind(), Kind::CannotHere);
+        let notes = notes.into_inner().unwrap();
+        assert!(notes.iter().all(|note| matches!(note, Note::Doing(_))), "{notes:?}");
+        index.kept_nothing();
+        let again = lock_with("pkg:pypi/demo@1.0", &pip, &index.store(), &|_| ()).await.unwrap();
+        assert!(again.inputs.iter().any(|input| input.name.as_str() == "hatchling-1.2.3-py3-none-any.whl"));
+    }
 }
 
 #[tokio::test]
@@ -99,17 +142,31 @@ async fn what_is_not_there_is_named() {
         let error = index.lock(purl).await.0.unwrap_err();
         assert_eq!(error.kind(), Kind::BadInput);
         assert!(error.to_string().contains(text), "{error}");
-        assert_eq!(entries(&index.store().blob_root()), Vec::<String>::new());
+        index.kept_nothing();
     }
-    index.has_no_temporary_files();
 }
 
 #[tokio::test]
 async fn a_source_cannot_give_pip_orders() {
     let mut index = Index::new().with_demo();
-    index.add("demo-1.0.tar.gz", sdist("demo-1.0", "[build-system]\nrequires = ['-r /etc/passwd']"));
+    for pyproject in ["[build-system]\nrequires = ['-r /etc/passwd']", "[build-system", "[build-system]\nrequires = 1"]
+    {
+        index.add("demo-1.0.tar.gz", sdist("demo-1.0", pyproject));
+        let error = index.lock("pkg:pypi/demo@1.0").await.0.unwrap_err();
+        assert!(matches!(error, InputsError::Backend { .. }), "{error}");
+        assert_eq!(error.kind(), Kind::BadInput);
+        index.kept_nothing();
+    }
+}
+
+#[tokio::test]
+async fn a_back_end_that_nobody_has_is_named() {
+    let mut index = Index::new().with_demo();
+    index.files.retain(|name, _| !name.starts_with("hatchling"));
     let error = index.lock("pkg:pypi/demo@1.0").await.0.unwrap_err();
-    assert!(matches!(error, InputsError::Backend { .. }), "{error}");
+    assert!(matches!(&error, InputsError::NoDistribution(said) if said.contains("hatchling")), "{error}");
+    assert_eq!(error.kind(), Kind::CannotHere);
+    index.kept_nothing();
 }
 
 #[tokio::test]
@@ -168,141 +225,4 @@ async fn a_real_release_is_locked() {
     assert!(matches!(source.content, Content::Archive { digest: d, .. } if d.sha256.to_string() == digest));
     let names: Vec<&str> = lock.inputs.iter().map(|input| input.name.as_str()).collect();
     assert!(names.contains(&"flit_core-4.1.0-py3-none-any.whl"), "{names:?}");
-}
-
-/// A package index in a directory, and a store beside it.
-struct Index {
-    dir: TempDir,
-    files: BTreeMap<String, Served>,
-}
-
-struct Served {
-    bytes: Vec<u8>,
-    promised: Option<Sha256>,
-}
-
-impl Index {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), files: BTreeMap::new() }
-    }
-
-    /// Two versions of a package, two of the back end that builds it, and something called pip.
-    fn with_demo(mut self) -> Self {
-        let pyproject = "[build-system]\nrequires = ['hatchling >= 1']\nbuild-backend = 'hatchling.build'\n";
-        let mut archive = tar_gz();
-        add_file(&mut archive, "demo-1.0/pyproject.toml", pyproject);
-        let code = format!("open({:?}, 'w').close()", self.mark());
-        add_file(&mut archive, "demo-1.0/setup.py", &code);
-        self.add("demo-1.0.tar.gz", archive.into_inner().unwrap().finish().unwrap());
-        self.add("demo-1.0-py3-none-any.whl", demo_wheel());
-        self.add("demo-0.9.tar.gz", sdist("demo-0.9", pyproject));
-        for (name, version) in [("hatchling", "1.2.3"), ("hatchling", "1.3.0"), ("pip", "99.0")] {
-            self.add(&format!("{name}-{version}-py3-none-any.whl"), wheel(name, version, ""));
-        }
-        self
-    }
-
-    fn add(&mut self, name: &str, bytes: Vec<u8>) {
-        let promised = Some(Sha256::of(&bytes));
-        self.files.insert(name.into(), Served { bytes, promised });
-    }
-
-    fn promise(&mut self, name: &str, promised: Option<Sha256>) {
-        self.files.get_mut(name).unwrap().promised = promised;
-    }
-
-    /// What the package's own code would make.
-    fn mark(&self) -> PathBuf {
-        self.dir.path().join("ran")
-    }
-
-    fn store(&self) -> Store {
-        Store::open(&self.dir.path().join("store")).unwrap()
-    }
-
-    /// Writes the index as PEP 503 has it, and gives a pip that knows no other.
-    fn pip(&self) -> Pip {
-        let simple = self.dir.path().join("simple");
-        let mut pages = BTreeMap::<&str, String>::new();
-        for (name, Served { bytes, promised }) in &self.files {
-            let fragment = promised.map(|digest| format!("#sha256={digest}")).unwrap_or_default();
-            let page = pages.entry(name.split('-').next().unwrap()).or_default();
-            page.push_str(&format!("<a href=\"../{name}{fragment}\">{name}</a>\n"));
-            fs::create_dir_all(&simple).unwrap();
-            fs::write(simple.join(name), bytes).unwrap();
-        }
-        for (project, page) in pages {
-            fs::create_dir_all(simple.join(project)).unwrap();
-            fs::write(simple.join(project).join("index.html"), format!("<!DOCTYPE html>\n{page}")).unwrap();
-        }
-        let mut env: Vec<(OsString, OsString)> = std::env::vars_os().filter(|(name, _)| name == "PATH").collect();
-        env.push(("HOME".into(), self.dir.path().into()));
-        env.push(("PIP_CONFIG_FILE".into(), "/dev/null".into()));
-        env.push(("PIP_INDEX_URL".into(), format!("file://{}", simple.display()).into()));
-        Pip { env: Some(env), ..Pip::new("python3", "/usr/bin/python3") }
-    }
-
-    async fn lock(&self, purl: &str) -> (Result<Lock, InputsError>, Vec<Note>) {
-        let notes = Mutex::new(vec![]);
-        let note = |note| notes.lock().unwrap().push(note);
-        let lock = lock_with(purl, &self.pip(), &self.store(), &note).await;
-        (lock, notes.into_inner().unwrap())
-    }
-
-    /// A store that is not in use has no folder of its own in `tmp`.
-    fn has_no_temporary_files(&self) {
-        let left = entries(&self.dir.path().join("store/tmp"));
-        assert!(left.iter().all(|name| name.starts_with('.')), "{left:?}");
-    }
-}
-
-async fn lock_with(purl: &str, pip: &Pip, store: &Store, notes: &(dyn Fn(Note) + Sync)) -> Result<Lock, InputsError> {
-    let environment =
-        LockedEnvironment { kind: Environment::HostUsr, description: "test".into(), digest: DigestSet::of(b"") };
-    pypi::lock(&purl.parse().unwrap(), pip, store, environment, notes).await
-}
-
-#[expect(clippy::disallowed_methods, reason = "sorted at once")]
-fn entries(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn demo_wheel() -> Vec<u8> {
-    wheel("demo", "1.0", "Generator: hatchling 1.2.3\n")
-}
-
-fn wheel(name: &str, version: &str, generator: &str) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (file, text) in [
-        ("METADATA", format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")),
-        ("WHEEL", format!("Wheel-Version: 1.0\n{generator}Root-Is-Purelib: true\nTag: py3-none-any\n")),
-        ("RECORD", String::new()),
-    ] {
-        let options = zip::write::SimpleFileOptions::default();
-        zip.start_file(format!("{name}-{version}.dist-info/{file}"), options).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
-}
-
-type TarGz = tar::Builder<flate2::write::GzEncoder<Vec<u8>>>;
-
-fn tar_gz() -> TarGz {
-    tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()))
-}
-
-fn add_file(archive: &mut TarGz, path: &str, text: &str) {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    archive.append_data(&mut header, path, text.as_bytes()).unwrap();
-}
-
-fn sdist(top: &str, pyproject: &str) -> Vec<u8> {
-    let mut archive = tar_gz();
-    add_file(&mut archive, &format!("{top}/pyproject.toml"), pyproject);
-    archive.into_inner().unwrap().finish().unwrap()
 }

@@ -166,5 +166,11 @@ mod tests {
         let many = |n: usize| backend(&format!("[build-system]\nrequires = [{}]", "'a',".repeat(n)));
         assert!(many(MAX_ENTRIES).is_ok());
         assert!(matches!(many(MAX_ENTRIES + 1), Err(BackendError::TooMany(_))));
+        let paths =
+            |n: usize| backend(&format!("[build-system]\nrequires = []\nbackend-path = [{}]", "'a',".repeat(n)));
+        assert!(paths(MAX_ENTRIES).is_ok());
+        assert!(matches!(paths(MAX_ENTRIES + 1), Err(BackendError::TooMany(_))));
+        assert!(object_name("a".repeat(256)).is_ok());
+        assert!(matches!(object_name("a".repeat(257)), Err(BackendError::Name(_))));
     }
 }

@@ -7,7 +7,7 @@ use reprove_model::Sha256;
 use serde::Deserialize;
 
 use super::pip::{Fetched, MAX_FILE, Pip, Workplace, failed};
-use crate::{InputsError, Note};
+use crate::{InputsError, Note, blocking};
 
 /// The two files of a release that a rebuild is about.
 pub(crate) struct Release {
@@ -34,8 +34,8 @@ pub(crate) async fn fetch(
         return Err(failed(DOING, finished));
     }
     let (sdist, wheel) = found(&finished.stdout, name, version, pip)?;
-    let sdist = sdist.check("sdist", workplace, notes)?;
-    let wheel = wheel.check("wheel", workplace, notes)?;
+    let sdist = sdist.check("sdist", workplace, notes).await?;
+    let wheel = wheel.check("wheel", workplace, notes).await?;
     Ok(Release { sdist, wheel })
 }
 
@@ -68,14 +68,21 @@ pub(crate) struct Promised {
 }
 
 impl Promised {
-    fn check(self, kind: &str, workplace: &Workplace, notes: &(dyn Fn(Note) + Sync)) -> Result<Fetched, InputsError> {
+    async fn check(
+        self,
+        kind: &str,
+        workplace: &Workplace,
+        notes: &(dyn Fn(Note) + Sync),
+    ) -> Result<Fetched, InputsError> {
         if self.yanked {
             notes(Note::Noticed(format!("{} was withdrawn (yanked) by its publisher", self.name)));
         }
         if self.sha256.is_none() {
             notes(Note::Noticed(format!("the index gives no SHA-256 for {}; it was not checked", self.name)));
         }
-        Fetched::check(self.name.parse()?, &workplace.file(kind), self.sha256)
+        let name = self.name.parse()?;
+        let path = workplace.file(kind);
+        blocking::run(&path.clone(), move || Fetched::check(name, &path, self.sha256)).await
     }
 }
 

@@ -23,7 +23,7 @@ impl Requirement {
     }
 }
 
-/// The longest requirement that is read, in bytes.
+/// The longest requirement, as it is read and as it is written, in bytes.
 const MAX_LENGTH: usize = 1024;
 
 impl FromStr for Requirement {
@@ -60,7 +60,8 @@ impl FromStr for Requirement {
             let marker = marker_tokens(marker).ok_or_else(|| fail("has an environment marker that can't be read"))?;
             line.push_str(&format!("; {}", marker.join(" ")));
         }
-        Ok(Self(line))
+        // A marker is written with a space between its words, which makes it longer.
+        if line.len() > MAX_LENGTH { Err(fail("is longer than 1024 bytes")) } else { Ok(Self(line)) }
     }
 }
 
@@ -179,6 +180,13 @@ mod tests {
         ] {
             assert!(text.parse::<Requirement>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_bounds_on_names_and_versions_hold_on_both_sides() {
+        let long = "1".repeat(128);
+        assert!(is_name(&long) && is_version(&long));
+        assert!(!is_name(&format!("{long}1")) && !is_version(&format!("{long}1")));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::backend::Backend;
 use super::pip::{Fetched, Pip, Workplace};
 use super::requirement::{Requirement, is_name, is_version};
-use crate::{InputsError, Note, wheel};
+use crate::{InputsError, Note, blocking, wheel};
 
 /// One wheel of what the build uses.
 pub(crate) struct Tool {
@@ -39,10 +39,13 @@ pub(crate) struct Pins {
 }
 
 /// Reads which versions made a published wheel, and tells what it leaves open.
-pub(crate) fn pins(published: &Fetched, notes: &(dyn Fn(Note) + Sync)) -> Result<Pins, InputsError> {
-    let mut file = super::open_wheel(&published.path)?;
-    let found = wheel::generator(&mut file)
-        .map_err(|source| InputsError::Wheel { name: published.name.to_string(), source })?;
+pub(crate) async fn pins(published: &Fetched, notes: &(dyn Fn(Note) + Sync)) -> Result<Pins, InputsError> {
+    let Fetched { name, path, .. } = published.clone();
+    let found = blocking::run(&published.path, move || {
+        let mut file = super::open_wheel(&path)?;
+        wheel::generator(&mut file).map_err(|source| InputsError::Wheel { name: name.to_string(), source })
+    });
+    let found = found.await?;
     let (pins, note) = pins_of(found.as_ref());
     if let Some(note) = note {
         notes(Note::Noticed(note));
@@ -50,7 +53,8 @@ pub(crate) fn pins(published: &Fetched, notes: &(dyn Fn(Note) + Sync)) -> Result
     Ok(pins)
 }
 
-/// Fetches what `backend` needs, at the versions of `pins` where that can be, and pip; nothing where it needs nothing.
+/// Fetches what `backend` needs, at the versions of `pins` where the index has them, and pip; nothing where it needs
+/// nothing.
 pub(crate) async fn fetch(
     backend: &Backend,
     pins: &Pins,
@@ -65,7 +69,7 @@ pub(crate) async fn fetch(
     requires.push(Requirement::any("pip"));
     let mut pins = pins.lines.as_slice();
     let mut resolved = resolve(&requires, pins, pip, workplace).await;
-    if let Err(InputsError::Failed { .. }) = resolved
+    if let Err(InputsError::NoDistribution(_)) = resolved
         && !pins.is_empty()
     {
         let pinned = pins.join(" and ");
@@ -139,7 +143,7 @@ async fn resolve(
         arguments.extend([OsString::from(option), path.into()]);
     }
     pip.pip(RESOLVING, workplace, &arguments).await?;
-    read_report(&read_bounded(&report)?)
+    blocking::run(&report.clone(), move || read_report(&read_bounded(&report)?)).await
 }
 
 /// The most wheels that one back end may need, and the longest report.
@@ -212,7 +216,7 @@ fn read_item(item: Item) -> Result<Resolved, InputsError> {
 }
 
 /// Undoes percent-encoding.
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -262,12 +266,14 @@ async fn download(resolved: Vec<Resolved>, pip: &Pip, workplace: &Workplace) -> 
         ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:"].map(OsString::from).into();
     arguments.extend(["-r".into(), locked.into(), "--dest".into(), workplace.path("files").into_os_string()]);
     pip.pip("fetching the build back end with pip", workplace, &arguments).await?;
-    let check = |tool: Resolved| {
+    let workplace = workplace.clone();
+    let files = workplace.path("files");
+    let check = move |tool: Resolved| {
         let path = workplace.file(tool.file_name.as_str());
         let file = Fetched::check(tool.file_name, &path, Some(tool.sha256))?;
-        Ok(Tool { name: tool.name, version: tool.version, file })
+        Ok::<_, InputsError>(Tool { name: tool.name, version: tool.version, file })
     };
-    resolved.into_iter().map(check).collect()
+    blocking::run(&files, move || resolved.into_iter().map(check).collect()).await
 }
 
 #[cfg(test)]
@@ -317,6 +323,25 @@ mod tests {
             assert!(report(name, version, url).is_err(), "{name} {version} {url}");
         }
         assert!(read_report(br#"{"install":[{}]}"#).is_err());
+    }
+
+    #[test]
+    fn the_bounds_hold_on_both_sides() {
+        let many = |n: usize| {
+            let item = format!(
+                r#"{{"metadata":{{"name":"a","version":"1"}},
+                "download_info":{{"url":"a.whl","archive_info":{{"hashes":{{"sha256":"{}"}}}}}}}}"#,
+                "0".repeat(64)
+            );
+            read_report(format!(r#"{{"install":[{}]}}"#, vec![item; n].join(",")).as_bytes())
+        };
+        assert_eq!(many(MAX_TOOLS).unwrap().len(), MAX_TOOLS);
+        assert!(many(MAX_TOOLS + 1).unwrap_err().to_string().contains("more than 200 wheels"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_REPORT).unwrap();
+        assert_eq!(read_bounded(file.path()).unwrap().len() as u64, MAX_REPORT);
+        file.as_file().set_len(MAX_REPORT + 1).unwrap();
+        assert!(matches!(read_bounded(file.path()), Err(InputsError::Answer { .. })));
     }
 
     #[test]
