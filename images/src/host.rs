@@ -5,11 +5,13 @@
 //! `/etc/alternatives` (the links in `/usr/bin` go through it) and a few files that are the same everywhere. What others than
 //! its owner and group can neither read nor execute is left out of the digest: no build can.
 
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
 use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
 use reprove_store::{HashTreeError, Store, hash_tree, stat_fingerprint};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ pub enum EnvironmentError {
         "/{0} is not a link to usr/{0}: this machine's /usr is not the whole of its system (Debian: install `usrmerge`)"
     )]
     NotMerged(&'static str),
+    /// It changed while its digest was taken, and changed again when it was taken anew.
+    #[error("this machine's /usr changes while its digest is taken: something is being installed")]
+    Changing,
     /// The files could not be read.
     #[error(transparent)]
     Hash(#[from] HashTreeError),
@@ -41,13 +46,37 @@ pub enum EnvironmentError {
 /// The merged directories: a link in `/` to the one in `/usr`. The last ones need not exist.
 const MERGED: [&str; 6] = ["bin", "lib", "sbin", "lib64", "lib32", "libx32"];
 
-/// This machine's `/usr`, digested. The digest is remembered in the store, and taken again when any inode has changed.
-///
-/// `now` is in seconds since 1970. `slow` is called once before something that takes seconds.
+/// What a root filesystem of this machine's `/usr` is made of, found without reading any of its files. The fields are those of
+/// [`RootFilesystem`].
+#[derive(Clone, Debug)]
+pub struct HostParts {
+    /// Directories of this machine and where they appear, absolute.
+    pub binds: Vec<(PathBuf, String)>,
+    /// Directories inside a bind that appear empty, absolute.
+    pub hidden: Vec<String>,
+    /// Symbolic links, absolute, and what they point at.
+    pub links: Vec<(String, String)>,
+    /// Small files, absolute, and what is in them.
+    pub files: Vec<(String, String)>,
+    /// The library, inside, that moves the clock of dynamically linked programs when it is preloaded: `libfaketime`.
+    pub clock_library: Option<String>,
+}
+
+impl HostParts {
+    /// The root filesystem with this digest, taken while the files had this fingerprint.
+    #[must_use]
+    pub fn digested(self, digest: DigestSet, fingerprint: Digest) -> RootFilesystem {
+        let Self { binds, hidden, links, files, clock_library } = self;
+        let locked = LockedEnvironment { kind: Environment::HostUsr, description: description(), digest };
+        RootFilesystem { locked, fingerprint, binds, hidden, links, files, clock_library }
+    }
+}
+
+/// What a root filesystem of this machine's `/usr` is made of. Takes no time.
 ///
 /// # Errors
-/// See [`EnvironmentError`].
-pub fn host_usr(store: &Store, now: i64, slow: &dyn Fn()) -> Result<RootFilesystem, EnvironmentError> {
+/// [`EnvironmentError::NotMerged`].
+pub fn host_parts() -> Result<HostParts, EnvironmentError> {
     let mut links = Vec::new();
     for name in MERGED {
         match fs::read_link(Path::new("/").join(name)) {
@@ -62,23 +91,41 @@ pub fn host_usr(store: &Store, now: i64, slow: &dyn Fn()) -> Result<RootFilesyst
     if Path::new("/etc/alternatives").is_dir() {
         binds.push(("/etc/alternatives".into(), "/etc/alternatives".into()));
     }
-    let digest = digest(store, &binds, now, slow)?;
-    Ok(RootFilesystem {
-        locked: LockedEnvironment { kind: Environment::HostUsr, description: description(), digest },
-        binds,
-        hidden: vec!["/usr/local".into()],
-        links,
-        files: fixed_files(),
-        clock_library: clock_library(),
-    })
+    let hidden = vec!["/usr/local".into()];
+    Ok(HostParts { binds, hidden, links, files: fixed_files(), clock_library: clock_library() })
+}
+
+/// This machine's `/usr`, digested. The digest is remembered in the store, and taken again when any inode has changed.
+///
+/// `now` is in seconds since 1970. `slow` is called once before something that takes seconds.
+///
+/// # Errors
+/// See [`EnvironmentError`].
+pub fn host_usr(store: &Store, now: i64, slow: &dyn Fn()) -> Result<RootFilesystem, EnvironmentError> {
+    let parts = host_parts()?;
+    let Remembered { fingerprint, digest } = digest(store, &parts.binds, now, slow)?;
+    Ok(parts.digested(digest, fingerprint))
+}
+
+/// Whether the files of `root` are still those that its digest was taken of, as far as their inodes tell.
+///
+/// # Errors
+/// [`EnvironmentError::Hash`], also where a file goes while they are looked at.
+pub fn unchanged(root: &RootFilesystem) -> Result<bool, EnvironmentError> {
+    Ok(stat_fingerprint(&roots(&root.binds), &is_left_out)?.0 == root.fingerprint)
 }
 
 /// What was digested when the files had this fingerprint.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Remembered {
     fingerprint: Digest,
     digest: DigestSet,
+}
+
+/// The binds as [`hash_tree`] takes them.
+fn roots(binds: &[(PathBuf, String)]) -> Vec<(&str, &Path)> {
+    binds.iter().map(|(on_disk, inside)| (inside.trim_start_matches('/'), on_disk.as_path())).collect()
 }
 
 fn digest(
@@ -86,29 +133,67 @@ fn digest(
     binds: &[(PathBuf, String)],
     now: i64,
     slow: &dyn Fn(),
-) -> Result<DigestSet, EnvironmentError> {
-    let roots: Vec<(&str, &Path)> =
-        binds.iter().map(|(on_disk, inside)| (inside.trim_start_matches('/'), on_disk.as_path())).collect();
-    let skip = |path: &Path, metadata: &Metadata| path == Path::new("/usr/local") || is_closed(metadata);
+) -> Result<Remembered, EnvironmentError> {
+    let roots = roots(binds);
     let path = store.root().join("host-usr.json");
-    let remembered: Option<Remembered> = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let (fingerprint, newest) = stat_fingerprint(&roots, &skip)?;
-    if let Some(remembered) = remembered
+    let (fingerprint, newest) = stat_fingerprint(&roots, &is_left_out)?;
+    if let Some(remembered) = remembered(&path)
         && remembered.fingerprint == fingerprint
     {
-        return Ok(remembered.digest);
+        return Ok(remembered);
     }
     slow();
-    let digest = hash_tree(&roots, &skip)?;
-    let unchanged = stat_fingerprint(&roots, &skip)?.0 == fingerprint;
-    if unchanged && newest < now - 2 {
+    let (taken, newest) = still(
+        (fingerprint, newest),
+        || Ok(hash_tree(&roots, &is_left_out)?),
+        || Ok(stat_fingerprint(&roots, &is_left_out)?),
+    )?;
+    if newest < now - 2 {
         let io_error = |source| EnvironmentError::Io { path: path.clone(), source };
-        let json = serde_json::to_vec(&Remembered { fingerprint, digest }).map_err(|e| io_error(e.into()))?;
+        let json = serde_json::to_vec(&taken).map_err(|e| io_error(e.into()))?;
         let temp = store.temp_file().map_err(|e| io_error(io::Error::other(e)))?;
         fs::write(temp.path(), json).map_err(io_error)?;
         temp.persist(&path).map_err(|e| io_error(e.error))?;
     }
-    Ok(digest)
+    Ok(taken)
+}
+
+/// A digest that was taken while nothing changed, and the newest change before it; tried twice.
+fn still(
+    mut before: (Digest, i64),
+    hash: impl Fn() -> Result<DigestSet, EnvironmentError>,
+    look: impl Fn() -> Result<(Digest, i64), EnvironmentError>,
+) -> Result<(Remembered, i64), EnvironmentError> {
+    for _ in 0..2 {
+        let digest = hash()?;
+        let after = look()?;
+        if after.0 == before.0 {
+            return Ok((Remembered { fingerprint: after.0, digest }, after.1));
+        }
+        before = after;
+    }
+    Err(EnvironmentError::Changing)
+}
+
+/// The most bytes of the remembered digest; it has some 300.
+const MAX_REMEMBERED: u64 = 4096;
+
+/// What was remembered at `path`, where nobody but this user can have written it.
+fn remembered(path: &Path) -> Option<Remembered> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_REMEMBERED).read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// What is no part of the digest: it appears empty, or is closed.
+fn is_left_out(path: &Path, metadata: &Metadata) -> bool {
+    path == Path::new("/usr/local") || is_closed(metadata)
 }
 
 /// Whether a build can neither read nor execute it: a build's user owns nothing of it, and is in none of its groups. What
@@ -158,7 +243,7 @@ mod tests {
         fs::write(files.join("a"), "a").unwrap();
         let binds = [(files.clone(), "/usr".to_owned())];
         let hashed = std::cell::Cell::new(0);
-        let take = |now| digest(&store, &binds, now, &|| hashed.set(hashed.get() + 1)).unwrap();
+        let take = |now| digest(&store, &binds, now, &|| hashed.set(hashed.get() + 1)).unwrap().digest;
         let first = take(0);
         assert_eq!((take(0), hashed.get()), (first, 2), "what has just changed is not remembered");
         assert_eq!((take(i64::MAX), take(0), hashed.get()), (first, first, 3));
@@ -172,7 +257,7 @@ mod tests {
         let store = Store::open(&dir.path().join("store")).unwrap();
         let files = dir.path().join("files");
         fs::create_dir_all(files.join("open")).unwrap();
-        let take = || digest(&store, &[(files.clone(), "/usr".to_owned())], 0, &|| {}).unwrap();
+        let take = || digest(&store, &[(files.clone(), "/usr".to_owned())], 0, &|| {}).unwrap().digest;
         let before = take();
         for (name, mode, changes) in [("closed", 0o750, false), ("searchable", 0o751, true), ("readable", 0o754, true)]
         {
@@ -182,5 +267,61 @@ mod tests {
             assert_eq!(take() != before, changes, "{name}");
             fs::remove_dir(&path).unwrap();
         }
+    }
+    /// A digest that somebody else could have put there is not believed.
+    #[test]
+    fn only_this_user_s_memory_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("host-usr.json");
+        let one = Remembered { fingerprint: Digest::of(b"f"), digest: DigestSet::of(b"d") };
+        fs::write(&path, serde_json::to_vec(&one).unwrap()).unwrap();
+        for (mode, believed) in [(0o600, true), (0o644, true), (0o664, false), (0o646, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(remembered(&path), believed.then_some(one), "{mode:o}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(remembered(&link), None);
+        assert_eq!(remembered(dir.path()), None);
+        nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(remembered(&dir.path().join("pipe")), None);
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+            assert_eq!(remembered(&path), None);
+        }
+    }
+
+    #[test]
+    fn what_changes_while_it_is_hashed_is_hashed_again_and_then_refused() {
+        let at = |n: u8| (Digest::of(&[n]), i64::from(n));
+        let take = |looks: [u8; 2]| {
+            let hashed = std::cell::Cell::new(0);
+            let hash = || {
+                hashed.set(hashed.get() + 1);
+                Ok(DigestSet::of(&[hashed.get()]))
+            };
+            still(at(0), hash, || Ok(at(looks[usize::from(hashed.get()) - 1])))
+        };
+        let (taken, newest) = take([0, 9]).unwrap();
+        assert_eq!((taken.fingerprint, taken.digest, newest), (at(0).0, DigestSet::of(&[1]), 0));
+        let (taken, newest) = take([1, 1]).unwrap();
+        assert_eq!((taken.fingerprint, taken.digest, newest), (at(1).0, DigestSet::of(&[2]), 1));
+        assert!(matches!(take([1, 2]), Err(EnvironmentError::Changing)));
+    }
+
+    #[test]
+    fn a_change_after_the_digest_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let files = dir.path().join("files");
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("a"), "a").unwrap();
+        let parts = HostParts { binds: vec![(files.clone(), "/usr".to_owned())], ..host_parts().unwrap() };
+        let taken = digest(&store, &parts.binds, 0, &|| {}).unwrap();
+        let root = parts.digested(taken.digest, taken.fingerprint);
+        assert!(unchanged(&root).unwrap());
+        fs::write(files.join("a"), "b").unwrap();
+        assert!(!unchanged(&root).unwrap());
     }
 }

@@ -3,17 +3,20 @@
 
 mod host;
 
-pub use host::{EnvironmentError, host_usr};
+pub use host::{EnvironmentError, HostParts, host_parts, host_usr, unchanged};
 
 use std::path::PathBuf;
 
-use reprove_model::LockedEnvironment;
+use reprove_model::{Digest, LockedEnvironment};
 
 /// A root filesystem, as parts that a runner puts together; every part is read-only to the build.
 #[derive(Clone, Debug)]
 pub struct RootFilesystem {
     /// Its name in locks and records.
     pub locked: LockedEnvironment,
+    /// Of the inodes (see `reprove_store::stat_fingerprint`) while the digest in `locked` was taken; [`unchanged`] takes it
+    /// again.
+    pub fingerprint: Digest,
     /// Directories of this machine and where they appear, absolute.
     pub binds: Vec<(PathBuf, String)>,
     /// Directories inside a bind that appear empty, absolute.

@@ -50,6 +50,12 @@ pub enum JobError {
     /// A value has no canonical form.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+    /// The root filesystem changed while builds ran in it.
+    #[error(
+        "this machine's /usr changed while the builds ran, so what they saw can't be stated; run it again when nothing is \
+         being installed"
+    )]
+    EnvironmentChanged,
     /// A recipe of a directory that asks for a search.
     #[error(
         "`build.source-date-epoch = \"search\"` needs something published to search in; \
@@ -70,8 +76,7 @@ impl From<CompareError> for JobError {
 impl From<AttributeError<JobError>> for JobError {
     fn from(error: AttributeError<JobError>) -> Self {
         match error {
-            AttributeError::Build(error) => error,
-            AttributeError::Compare(error) => error.into(),
+            AttributeError::Job(error) => error,
             AttributeError::Canonical(error) => error.into(),
         }
     }
@@ -79,10 +84,10 @@ impl From<AttributeError<JobError>> for JobError {
 
 /// A build that ran and failed.
 #[derive(Debug, Error)]
-#[error("the build failed{}: {}", which(.rebuild), describe(.exit, .seconds, .memory_mib))]
+#[error("the build failed{}: {}", which(*.again), describe(.exit, .seconds, .memory_mib))]
 pub struct BuildFailure {
-    /// Which of the two, from 1.
-    pub rebuild: u32,
+    /// Whether it is the second one, under other conditions.
+    pub again: bool,
     /// How it failed.
     pub exit: Exit,
     /// The limit of time, in seconds.
@@ -95,11 +100,8 @@ pub struct BuildFailure {
     pub log: PathBuf,
 }
 
-fn which(rebuild: &u32) -> &'static str {
-    match rebuild {
-        1 => "",
-        _ => " when it was done again under other conditions",
-    }
+fn which(again: bool) -> &'static str {
+    if again { " when it was done again under other conditions" } else { "" }
 }
 
 fn describe(exit: &Exit, seconds: &u32, memory_mib: &u32) -> String {

@@ -4,13 +4,14 @@
 //! [`rebuild`] takes what somebody published; [`check`] takes a project directory. Both build under two sets of conditions,
 //! judge, look for causes, and sign. Dropping the future ends everything, and leaves nothing half-made.
 
+mod builds;
 mod epoch;
 mod error;
 mod prove;
 
 pub use error::{BuildFailure, JobError};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use reprove_attest::SigningKey;
@@ -54,6 +55,8 @@ pub struct Finished {
     pub verdict: Verdict,
     /// The two rebuilds.
     pub records: [BuildRecord; 2],
+    /// Where what they printed is.
+    pub logs: [PathBuf; 2],
     /// The proof's bytes.
     pub proof: Vec<u8>,
 }
@@ -66,7 +69,7 @@ pub async fn rebuild(context: &Context<'_>, purl: &PackageUrl, pip: &Pip) -> Res
     let root = context.root_filesystem().await?;
     let notes = |note| (context.events)(note_event(note));
     let lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
-    prove::prove(context, lock, &root, false).await
+    prove::prove(context, lock, root, false).await
 }
 
 /// Builds a project directory twice, under other conditions each time, and compares the two.
@@ -86,7 +89,7 @@ pub async fn check(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
             "the clock is the same in both builds: there is no libfaketime to move it (Debian: install `libfaketime`)";
         (context.events)(Event::Noticed(text.into()));
     }
-    prove::prove(context, lock, &root, move_clock).await
+    prove::prove(context, lock, root, move_clock).await
 }
 
 impl Context<'_> {

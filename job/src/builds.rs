@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The builds of one job, one after the other.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use jiff::Timestamp;
+use reprove_images::RootFilesystem;
+use reprove_model::{Conditions, EpochAttempt, EpochOrigin, EpochUsed, Exit, Lock, Variation};
+use reprove_runner::{BuildRequest, Built, SourceFiles};
+use reprove_verifier::artifact;
+
+use crate::epoch::Candidate;
+use crate::{BuildFailure, Context, Event, JobError};
+
+/// What every build of one job shares.
+pub(crate) struct Builds<'a> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) lock: &'a Lock,
+    pub(crate) root: &'a RootFilesystem,
+    pub(crate) source: &'a SourceFiles,
+}
+
+/// Which build it is, for its log's name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Label {
+    First,
+    Second,
+    Cause(Option<Variation>),
+}
+
+impl Builds<'_> {
+    /// Builds with one candidate after the other until the result is as published. Where none is, the last one that could
+    /// be built counts: a value that is set leaves less to chance than one that is not.
+    pub(crate) async fn first(
+        &self,
+        conditions: &Conditions,
+        candidates: Vec<Candidate>,
+    ) -> Result<(Built, EpochUsed), JobError> {
+        let is_search = candidates.first().is_some_and(|(_, origin)| *origin != EpochOrigin::Recipe);
+        let mut tried = Vec::new();
+        let mut last = Err(JobError::Internal("there was nothing to build".into()));
+        for (seconds, origin) in candidates {
+            self.context.doing(&match seconds {
+                _ if !is_search => "building".to_owned(),
+                None => "building, with SOURCE_DATE_EPOCH not set".to_owned(),
+                Some(seconds) => format!("building, with SOURCE_DATE_EPOCH={seconds}, from the published artifact"),
+            });
+            let built = match self.run(conditions, seconds, Label::First).await {
+                Err(JobError::Build(failure)) if is_search => {
+                    (self.context.events)(Event::Noticed(format!("{failure}; its log is {}", failure.log.display())));
+                    tried.push(EpochAttempt { seconds, matched: false });
+                    last = last.or(Err(JobError::Build(failure)));
+                    continue;
+                }
+                built => built?,
+            };
+            let published = self.lock.published.as_ref();
+            let matched = published.is_some_and(|p| artifact(&built.record, p) == Some(p.digest));
+            if is_search {
+                tried.push(EpochAttempt { seconds, matched });
+            }
+            last = Ok((built, seconds, origin));
+            if matched {
+                break;
+            }
+        }
+        let (built, seconds, origin) = last?;
+        Ok((built, EpochUsed { seconds, origin, tried }))
+    }
+
+    /// One build that has to end well.
+    pub(crate) async fn run(
+        &self,
+        conditions: &Conditions,
+        epoch: Option<u64>,
+        label: Label,
+    ) -> Result<Built, JobError> {
+        let built = self.run_any(conditions, epoch, label).await?;
+        let record = &built.record;
+        if record.exit == Exit::Success {
+            return Ok(built);
+        }
+        Err(JobError::Build(Box::new(BuildFailure {
+            again: matches!(label, Label::Second),
+            exit: record.exit,
+            seconds: record.limits.seconds,
+            memory_mib: record.limits.memory_mib,
+            last_lines: last_lines(&built.log).unwrap_or_default(),
+            log: built.log,
+        })))
+    }
+
+    /// One build, however it ends.
+    pub(crate) async fn run_any(
+        &self,
+        conditions: &Conditions,
+        epoch: Option<u64>,
+        label: Label,
+    ) -> Result<Built, JobError> {
+        let started = in_seconds((self.context.now)());
+        let name = &self.lock.recipe.package.name;
+        let stamp = started.to_string().replace([':', '-'], "");
+        let label = match label {
+            Label::First => "first".to_owned(),
+            Label::Second => "second".into(),
+            Label::Cause(None) => "cause-nothing".into(),
+            Label::Cause(Some(variation)) => format!("cause-{}", variation.name().replace(' ', "-")),
+        };
+        let epoch_label = epoch.map(|seconds| format!("-{seconds}")).unwrap_or_default();
+        let label = format!("{name}-{stamp}-{}-{label}{epoch_label}", std::process::id());
+        let request = BuildRequest {
+            lock: self.lock,
+            root: self.root,
+            source: self.source,
+            conditions,
+            epoch,
+            started,
+            label: &label,
+        };
+        Ok(self.context.runner().build(request).await?)
+    }
+}
+
+/// Whole seconds: what records and statements keep.
+pub(crate) fn in_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// How many of a log's last lines are shown, and from how many of its last bytes they are taken.
+const LAST_LINES: usize = 20;
+const LAST_BYTES: u64 = 64 << 10;
+
+fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+    let mut file = File::open(log)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(LAST_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(LAST_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LAST_LINES);
+    Ok(lines.iter().skip(from).map(|line| (*line).to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Vec<String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        last_lines(file.path()).unwrap()
+    }
+
+    #[test]
+    fn a_log_s_last_lines_are_the_last() {
+        for (all, shown) in [(LAST_LINES, LAST_LINES), (LAST_LINES + 1, LAST_LINES), (3, 3), (0, 0)] {
+            let text: String = (0..all).map(|n| format!("line {n}\n")).collect();
+            let lines = of(&text);
+            assert_eq!(lines.len(), shown);
+            assert_eq!(lines.last().cloned(), (all > 0).then(|| format!("line {}", all - 1)));
+        }
+    }
+
+    #[test]
+    fn only_a_log_s_end_is_read() {
+        let most = usize::try_from(LAST_BYTES).unwrap();
+        assert_eq!(of(&"x".repeat(most)), ["x".repeat(most)]);
+        assert_eq!(of(&format!("lost{}", "x".repeat(most))), ["x".repeat(most)]);
+    }
+}
