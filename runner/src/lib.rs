@@ -8,7 +8,7 @@
 //! reprove ──starts──▶ helper ──clone──▶ init (PID 1 inside: mounts, writes the source, waits) ──▶ steps
 //!    ▲  ▲                                │
 //!    │  └────── build's output ──────────┤
-//!    └───── control: outcome, directory ─┘
+//!    └───── control: directory, outcome ─┘
 //! ```
 //!
 //! [`BuildRecord`]: reprove_model::BuildRecord
@@ -19,7 +19,7 @@ mod source;
 mod sys;
 
 pub use namespaces::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main};
-pub use record::{BuildRequest, Built, RunError, Runner};
+pub use record::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner};
 pub use source::{SourceError, SourceFile, SourceFiles};
 
 /// The first argument with which this program starts itself as a helper.

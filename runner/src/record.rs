@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, Isolation, Lock, Node, Recipe, Role, Tree, TreeError,
-    TreePath,
+    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, InputName, Isolation, Lock, Node, Recipe, Role, Tree,
+    TreeError, TreePath,
 };
 use reprove_store::{IngestError, IngestLimits, Store, StoreError};
 use thiserror::Error;
 
-use crate::namespaces::{Sandbox, SandboxError, SandboxRequest};
+use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
 use crate::source::SourceFiles;
 
 /// Runs builds.
@@ -42,7 +42,7 @@ pub struct BuildRequest<'a> {
     pub epoch: Option<u64>,
     /// The time now, for the record.
     pub started: Timestamp,
-    /// The name of the log's file, without its ending.
+    /// The name of the log's file, without its ending; where there is such a log, a number is added, see [`Built::log`].
     pub label: &'a str,
 }
 
@@ -73,6 +73,12 @@ pub enum RunError {
         /// Where the log is.
         log: PathBuf,
     },
+    /// There are more output files than can be stated.
+    #[error("the build ended well, but it has more than {most} output files, which is the most that can be stated")]
+    TooManyOutputs {
+        /// The most.
+        most: usize,
+    },
     /// What was written makes no tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -90,6 +96,9 @@ pub enum RunError {
     /// The clock is to be moved, and nothing is there to move it.
     #[error("the clock can't be moved: the root filesystem has no libfaketime (Debian: install `libfaketime`)")]
     NoClockLibrary,
+    /// A tool is not one file.
+    #[error("the lock's tool {0} is an archive or a tree; a tool is one file")]
+    Tool(InputName),
     /// The source is not the one in the lock.
     #[error("the source files were taken from another lock")]
     Source,
@@ -115,9 +124,11 @@ impl Runner {
         }
         let commands = lock.recipe.build.commands();
         let env = environment_variables(lock, root, conditions, epoch)?;
-        let log = self.store.root().join("logs").join(format!("{label}.log"));
+        let inputs = self.inputs(lock)?;
+        let log = take_name(&self.store.root().join("logs"), label)
+            .map_err(|source| SandboxError::Io { doing: "making the build's log", source })?;
         let request = SandboxRequest {
-            inputs: self.inputs(lock)?,
+            inputs,
             source: source.in_order(conditions.file_order),
             build_path: conditions.build_path.clone(),
             hostname: conditions.hostname.clone(),
@@ -156,14 +167,15 @@ impl Runner {
         Ok(Built { record, log })
     }
 
-    fn inputs(&self, lock: &Lock) -> Result<Vec<(PathBuf, String)>, StoreError> {
+    fn inputs(&self, lock: &Lock) -> Result<Vec<(PathBuf, String)>, RunError> {
         let mut inputs = Vec::new();
-        for input in &lock.inputs {
-            if let (Role::Tool, Content::File { digest, .. }) = (input.role, &input.content) {
-                self.store.verify_blob(&digest.blake3)?;
-                let path = self.store.blob_root().join(Store::blob_name(&digest.blake3));
-                inputs.push((path, format!("/inputs/{}", input.name)));
-            }
+        for input in lock.inputs.iter().filter(|input| input.role == Role::Tool) {
+            let Content::File { digest, .. } = &input.content else {
+                return Err(RunError::Tool(input.name.clone()));
+            };
+            self.store.verify_blob(&digest.blake3)?;
+            let path = self.store.blob_root().join(Store::blob_name(&digest.blake3));
+            inputs.push((path, format!("/inputs/{}", input.name)));
         }
         Ok(inputs)
     }
@@ -181,10 +193,19 @@ impl Runner {
         if let Some(directory) = &outputs.directory {
             entries = below(entries, directory.as_bytes());
         }
+        count_files(entries.values())?;
         let tree = Tree::new(entries)?;
         self.store.save_tree(&tree)?;
         Ok(tree)
     }
+}
+
+/// The most files that the outputs of one build may have; folders and links are not counted.
+pub const MAX_OUTPUT_FILES: usize = 10_000;
+
+fn count_files<'a>(nodes: impl Iterator<Item = &'a Node>) -> Result<(), RunError> {
+    let files = nodes.filter(|node| matches!(node, Node::File { .. })).count();
+    if files > MAX_OUTPUT_FILES { Err(RunError::TooManyOutputs { most: MAX_OUTPUT_FILES }) } else { Ok(()) }
 }
 
 /// The entries below `directory`, by their path from there.
@@ -214,13 +235,13 @@ fn environment_variables(
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    if let Clock::Preloaded(seconds) = conditions.clock {
-        let library = root.clock_library.clone().ok_or(RunError::NoClockLibrary)?;
-        env.insert("LD_PRELOAD".into(), library);
-        env.insert("FAKETIME".into(), format!("{seconds:+}s"));
-        env.insert("FAKETIME_DONT_FAKE_MONOTONIC".into(), "1".into());
-    }
     env.extend(lock.recipe.build.env.clone());
+    // After the recipe's, which can't set any of these.
+    if conditions.clock != Clock::Host {
+        let library = root.clock_library.clone().ok_or(RunError::NoClockLibrary)?;
+        env.insert(Clock::PRELOAD.into(), library);
+        env.extend(conditions.clock.variables());
+    }
     if let Some(epoch) = epoch {
         env.insert("SOURCE_DATE_EPOCH".into(), epoch.to_string());
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reprove_model::{Content, DigestSet, FileOrder, Input, Lock, Node, Role, TreePath};
+use reprove_model::{Content, DigestSet, FileOrder, Input, Lock, Node, Role, Tree, TreeError, TreePath};
 use reprove_store::{Store, StoreError, UnpackError, UnpackLimits};
 use thiserror::Error;
 
@@ -37,6 +37,15 @@ pub enum SourceError {
     /// The source is one file that is not to be unpacked.
     #[error("the lock's source, {0}, is a file that is not unpacked; it has to be an archive or a tree")]
     Plain(String),
+    /// An output is there before anything is built.
+    #[error(
+        "`{0}` is in the source already, so a build that does nothing would look reproducible; delete it, or have Git \
+         ignore it"
+    )]
+    OutputInSource(String),
+    /// What the archive holds makes no tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The archive can't be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -81,6 +90,10 @@ impl SourceFiles {
                 tree.entries().iter().map(file).collect()
             }
         };
+        let tree = Tree::new(entries.iter().map(|entry| (entry.path.clone(), entry.node.clone())).collect())?;
+        if let Some(output) = lock.recipe.outputs.already_in(&tree) {
+            return Err(SourceError::OutputInSource(output.into()));
+        }
         for entry in &entries {
             if let Node::File { digest, .. } = &entry.node {
                 store.verify_blob(&digest.blake3)?;

@@ -27,7 +27,8 @@ pub(crate) fn fork_into(flags: CloneFlags, group: Option<BorrowedFd<'_>>) -> io:
         return Err(io::Error::other("the process has more than one thread and can't be forked safely"));
     }
     let bits = |number: libc::c_int| u64::from(number.cast_unsigned());
-    let mut arguments = CloneArguments { flags: bits(flags.bits()), exit_signal: bits(libc::SIGCHLD), ..Default::default() };
+    let mut arguments =
+        CloneArguments { flags: bits(flags.bits()), exit_signal: bits(libc::SIGCHLD), ..Default::default() };
     if let Some(group) = group {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = bits(group.as_raw_fd());
@@ -99,4 +100,33 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: nothing is closed now; the call takes integers alone.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives this process, and all that it starts, an empty session keyring of its own in place of its caller's.
+///
+/// Nothing is to be done where there are no keyrings: where the kernel has none, or where a filter refuses every use of
+/// them, also to what this process starts.
+///
+/// # Errors
+/// What `keyctl(2)` says.
+pub(crate) fn leave_session_keyring() -> io::Result<()> {
+    // SAFETY: no name is given, so that no memory is read.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0) };
+    if result != -1 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => Ok(()),
+        Some(libc::EPERM) if keyrings_are_refused() => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Whether not even the number of the session keyring may be asked for; the kernel itself never refuses that so.
+fn keyrings_are_refused() -> bool {
+    let keyring = libc::c_long::from(libc::KEY_SPEC_SESSION_KEYRING);
+    // SAFETY: the call takes integers alone.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_GET_KEYRING_ID, keyring, 0) };
+    result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }

@@ -2,66 +2,13 @@
 //! What a build sees, what it can't do, and that nothing of it stays.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
-use std::collections::BTreeMap;
+mod support;
+
 use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use reprove_images::RootFilesystem;
-use reprove_model::{DigestSet, Environment, Exit, Limits, LockedEnvironment, PeakMemory};
-use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
-use tempfile::TempDir;
-
-struct Bench {
-    dir: TempDir,
-    root: RootFilesystem,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("blobs")).unwrap();
-        let digest = DigestSet::of(b"not looked at");
-        let root = RootFilesystem {
-            locked: LockedEnvironment { kind: Environment::HostUsr, description: "this".into(), digest },
-            binds: vec![("/usr".into(), "/usr".into())],
-            hidden: vec!["/usr/local".into()],
-            links: ["bin", "lib", "lib64"].map(|name| (format!("/{name}"), format!("usr/{name}"))).into(),
-            files: vec![("/etc/passwd".into(), "build:x:1000:1000::/:/bin/sh\n".into())],
-            clock_library: None,
-        };
-        Self { dir, root }
-    }
-
-    fn request(&self, script: &str) -> SandboxRequest<'_> {
-        let commands = vec![vec!["/bin/sh".into(), "-ec".into(), script.into()]];
-        let mut request = SandboxRequest::new(&self.root, self.dir.path().join("blobs"), commands, self.log_path());
-        request.env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
-        request.limits = Limits { seconds: 30, ..Limits::default() };
-        request
-    }
-
-    fn log_path(&self) -> PathBuf {
-        self.dir.path().join("log")
-    }
-
-    async fn run(&self, script: &str) -> (SandboxOutcome, String) {
-        self.run_request(self.request(script)).await
-    }
-
-    async fn run_request(&self, request: SandboxRequest<'_>) -> (SandboxOutcome, String) {
-        let sandbox = Sandbox::with_helper(env!("CARGO_BIN_EXE_reprove-sandbox").into());
-        let outcome = sandbox.run(request).await.unwrap();
-        (outcome, String::from_utf8_lossy(&fs::read(self.log_path()).unwrap()).into_owned())
-    }
-
-    /// The log of a script that must end well.
-    async fn log(&self, script: &str) -> String {
-        let (outcome, log) = self.run(script).await;
-        assert_eq!(outcome.exit, Exit::Success, "{log}");
-        log
-    }
-}
+use reprove_model::{Exit, PeakMemory};
+use support::{Bench, sandbox};
 
 /// How many processes on this machine have `marker` in their command line.
 #[expect(clippy::disallowed_methods, reason = "counting needs no order")]
@@ -254,7 +201,6 @@ async fn a_program_that_is_not_there_is_a_setup_error() {
     let bench = Bench::new();
     let mut request = bench.request("true");
     request.commands = vec![vec!["/no/such/program".into()]];
-    let sandbox = Sandbox::with_helper(env!("CARGO_BIN_EXE_reprove-sandbox").into());
-    let error = sandbox.run(request).await.unwrap_err().to_string();
+    let error = sandbox().run(request).await.unwrap_err().to_string();
     assert!(error.contains("/no/such/program") && error.contains("No such file"), "{error}");
 }

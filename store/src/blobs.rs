@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files and trees by digest.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,12 +46,19 @@ impl Store {
     /// Opens the store at `root`, an absolute path, and makes it where there is none. Removes what processes that are gone
     /// left unfinished.
     ///
+    /// Whatever the umask: what is made here is closed to other users of the machine; below it, the folders of blobs are
+    /// open, since a build's user, which owns nothing, reaches them through a descriptor. A `root` that is there already
+    /// keeps its mode, and is as open as that says.
+    ///
     /// # Errors
     /// [`StoreError::Io`] where the directory can't be made or written.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        for folder in ["blobs", "trees", "logs", "tmp"] {
-            let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(|e| io_error(&path, e))?;
+        if let Some(parent) = root.parent() {
+            DirBuilder::new().recursive(true).mode(CLOSED).create(parent).map_err(|e| io_error(parent, e))?;
+        }
+        make_directory(root, CLOSED)?;
+        for (folder, mode) in [("blobs", OPEN), ("trees", CLOSED), ("logs", CLOSED), ("tmp", CLOSED)] {
+            make_directory(&root.join(folder), mode)?;
         }
         let temp = TempRoot::new(&root.join("tmp"))?;
         Ok(Self { root: root.to_owned(), temp: Arc::new(temp) })
@@ -89,7 +96,8 @@ impl Store {
     /// [`StoreError::Io`].
     pub fn temp_dir(&self) -> Result<TempDir, StoreError> {
         let root = self.temp.path();
-        tempfile::tempdir_in(root).map_err(|e| io_error(root, e))
+        let closed = Permissions::from_mode(CLOSED);
+        tempfile::Builder::new().permissions(closed).tempdir_in(root).map_err(|e| io_error(root, e))
     }
 
     /// A file of the caller's own, on the store's file system, removed when the value goes.
@@ -188,10 +196,10 @@ impl Store {
     pub fn save_tree(&self, tree: &Tree) -> Result<DigestSet, StoreError> {
         let digest = tree.digest();
         let path = self.tree_path(&digest.blake3);
-        if path.exists() {
+        let bytes = canonical::to_vec(tree).map_err(|e| io_error(&path, io::Error::other(e)))?;
+        if fs::read(&path).is_ok_and(|found| found == bytes) {
             return Ok(digest);
         }
-        let bytes = canonical::to_vec(tree).map_err(|e| io_error(&path, io::Error::other(e)))?;
         let mut temp = self.temp_file()?;
         temp.write_all(&bytes).map_err(|e| io_error(temp.path(), e))?;
         temp.persist(&path).map_err(|e| io_error(&path, e.error))?;
@@ -217,20 +225,38 @@ impl Store {
         self.root.join("trees").join(format!("{digest}.json"))
     }
 
-    /// Gives a finished temporary file its name. A file of another size under that name was left by a crash of the machine
-    /// and is replaced.
+    /// Gives a finished temporary file its name. What is there under that name is only trusted once its bytes have that
+    /// digest; what a crash of the machine or anything else has made of it is replaced.
     fn keep(&self, temp: NamedTempFile, digest: &Digest, size: u64) -> Result<(), StoreError> {
         let path = self.blob_root().join(Self::blob_name(digest));
-        if fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() == size) {
+        let may_be = fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() == size);
+        if may_be && crate::digest_file(&path).is_ok_and(|found| found == *digest) {
             return Ok(());
         }
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
+            make_directory(folder, OPEN)?;
         }
-        let readable = fs::Permissions::from_mode(0o444);
+        let readable = Permissions::from_mode(0o444);
         temp.as_file().set_permissions(readable).map_err(|e| io_error(temp.path(), e))?;
         temp.persist(&path).map_err(|e| io_error(&path, e.error))?;
         Ok(())
+    }
+}
+
+/// A directory's mode: its owner's alone.
+pub(crate) const CLOSED: u32 = 0o700;
+
+/// A directory's mode: anyone may read it who can reach it.
+const OPEN: u32 = 0o755;
+
+/// Makes a directory that has the mode `mode` whatever the umask. One that is there keeps its own.
+fn make_directory(path: &Path, mode: u32) -> Result<(), StoreError> {
+    let fail = |e| io_error(path, e);
+    match DirBuilder::new().mode(mode).create(path) {
+        // The umask may have taken some of it away.
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)).map_err(fail),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(e) => Err(fail(e)),
     }
 }
 
@@ -267,9 +293,23 @@ mod tests {
         fs::write(&path, b"jello").unwrap();
         assert!(matches!(store.read_blob(&digests.blake3, 99), Err(StoreError::Damaged(_))));
         assert!(matches!(store.verify_blob(&digests.blake3), Err(StoreError::Damaged(_))));
-        fs::write(&path, b"").unwrap();
-        store.add_bytes(b"hello").unwrap();
-        store.verify_blob(&digests.blake3).unwrap();
+        for other in ["", "jello", "hello, and more"] {
+            fs::write(&path, other).unwrap();
+            store.add_bytes(b"hello").unwrap();
+            store.verify_blob(&digests.blake3).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_damaged_list_is_replaced() {
+        let (_dir, store) = store();
+        let tree = Tree::default();
+        let digest = store.save_tree(&tree).unwrap().blake3;
+        fs::write(store.tree_path(&digest), "cut").unwrap();
+        assert!(matches!(store.load_tree(&digest), Err(StoreError::Damaged(_))));
+        store.save_tree(&tree).unwrap();
+        assert_eq!(store.load_tree(&digest).unwrap(), tree);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! BLAKE3 of large files and of whole trees, on all processors.
 
-use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::cell::Cell;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -16,21 +16,57 @@ use thiserror::Error;
 /// more than it saves.
 const MAPPED: u64 = 1 << 20;
 
+/// How much is read at a time: nearly all files of a tree are smaller, and take one call to read and one to see the end.
+const BUFFER: usize = 64 << 10;
+
+thread_local! {
+    /// Each thread's own, for one file after the other.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// The BLAKE3 digest of the file at `path`.
 ///
 /// # Errors
 /// What the file system says.
 pub fn digest_file(path: &Path) -> io::Result<Digest> {
-    let mut file = fs::File::open(path)?;
-    let size = file.metadata()?.len();
-    if size >= MAPPED {
-        let mut hasher = blake3::Hasher::new();
+    let mut file = File::open(path)?;
+    // Taken, not borrowed: a thread that waits for others to hash parts of one file may meanwhile begin another.
+    let mut buffer = SPARE.take();
+    buffer.resize(BUFFER, 0);
+    let digest = digest_open(&mut file, path, &mut buffer);
+    SPARE.set(buffer);
+    digest
+}
+
+fn digest_open(file: &mut File, path: &Path, buffer: &mut [u8]) -> io::Result<Digest> {
+    let mut bytes = fill(file, buffer)?;
+    if bytes.len() < BUFFER {
+        return Ok(Digest::of(bytes));
+    }
+    let mut hasher = blake3::Hasher::new();
+    if file.metadata()?.len() >= MAPPED {
         hasher.update_mmap_rayon(path)?;
         return Ok(hasher.finalize().into());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    file.read_to_end(&mut bytes)?;
-    Ok(Digest::of(&bytes))
+    while !bytes.is_empty() {
+        hasher.update(bytes);
+        bytes = fill(file, buffer)?;
+    }
+    Ok(hasher.finalize().into())
+}
+
+/// The file's next bytes: as many as fit, or all that there are.
+fn fill<'a>(file: &mut File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(buffer.get(..filled).unwrap_or_default())
 }
 
 /// What to leave out: by its path on disk and what the file system says of it.
@@ -148,26 +184,33 @@ fn walk(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<Vec<Entry>, HashTreeE
     Ok(all)
 }
 
+/// What one directory holds, by one thread; then what its directories hold, each by any.
 #[expect(clippy::disallowed_methods, reason = "the caller sorts what all directories hold together")]
 fn below(path: &TreePath, directory: &Path, skip: Skip<'_>) -> Result<Vec<Entry>, HashTreeError> {
-    let names: Vec<OsString> = fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| entry.map(|e| e.file_name())).collect())
-        .map_err(|source| io_error(directory, source))?;
-    let nested: Vec<Vec<Entry>> = names
-        .into_par_iter()
-        .map(|name| {
-            let on_disk = directory.join(&name);
-            let metadata = fs::symlink_metadata(&on_disk).map_err(|source| io_error(&on_disk, source))?;
-            if skip(&on_disk, &metadata) {
-                return Ok(Vec::new());
-            }
-            let path = path.join(name.as_bytes())?;
-            let mut entries = if metadata.is_dir() { below(&path, &on_disk, skip)? } else { Vec::new() };
-            entries.push(Entry { path, on_disk, metadata });
-            Ok(entries)
-        })
+    let mut entries = Vec::new();
+    let mut directories = Vec::new();
+    for entry in fs::read_dir(directory).map_err(|source| io_error(directory, source))? {
+        let entry = entry.map_err(|source| io_error(directory, source))?;
+        let on_disk = entry.path();
+        // Relative to the open directory, and of the link itself where it is one.
+        let metadata = entry.metadata().map_err(|source| io_error(&on_disk, source))?;
+        if skip(&on_disk, &metadata) {
+            continue;
+        }
+        let entry = Entry { path: path.join(entry.file_name().as_bytes())?, on_disk, metadata };
+        if entry.metadata.is_dir() {
+            directories.push(entry);
+        } else {
+            entries.push(entry);
+        }
+    }
+    let nested: Vec<Vec<Entry>> = directories
+        .par_iter()
+        .map(|directory| below(&directory.path, &directory.on_disk, skip))
         .collect::<Result<_, HashTreeError>>()?;
-    Ok(nested.into_iter().flatten().collect())
+    entries.append(&mut directories);
+    entries.extend(nested.into_iter().flatten());
+    Ok(entries)
 }
 
 fn io_error(path: &Path, source: io::Error) -> HashTreeError {
@@ -232,9 +275,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_file_has_the_digest_of_its_bytes() {
+    fn a_file_has_the_digest_of_its_bytes_however_it_is_read() {
         let dir = tempfile::tempdir().unwrap();
-        for size in [0, 1, MAPPED - 1, MAPPED, MAPPED + 1] {
+        let buffer = BUFFER as u64;
+        for size in [0, 1, buffer - 1, buffer, buffer + 1, 2 * buffer, MAPPED - 1, MAPPED, MAPPED + 1] {
             let bytes = vec![3; usize::try_from(size).unwrap()];
             let path = dir.path().join("f");
             fs::write(&path, &bytes).unwrap();

@@ -2,9 +2,10 @@
 //! Temporary files, one folder a process, locked while the process lives.
 
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::blobs::{StoreError, io_error};
+use crate::blobs::{CLOSED, StoreError, io_error};
 
 /// A process's own folder in `tmp/`. Removed with the value; where the process is killed, by the next one that looks.
 #[derive(Debug)]
@@ -19,7 +20,9 @@ impl TempRoot {
     pub(crate) fn new(parent: &Path) -> Result<Self, StoreError> {
         let sweep = exclusive(&parent.join(".sweep"))?;
         remove_abandoned(parent)?;
-        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(parent).map_err(|e| io_error(parent, e))?;
+        let closed = fs::Permissions::from_mode(CLOSED);
+        let folder = tempfile::Builder::new().prefix("run-").permissions(closed).tempdir_in(parent);
+        let folder = folder.map_err(|e| io_error(parent, e))?;
         let lock_path = folder.path().with_extension("lock");
         let lock = exclusive(&lock_path)?;
         drop(sweep);
@@ -50,7 +53,9 @@ impl Drop for TempRoot {
 
 /// Opens, makes where needed, and locks a file; waits for whoever has it.
 fn exclusive(path: &Path) -> Result<File, StoreError> {
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(|e| io_error(path, e))?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(path).map_err(|e| io_error(path, e))?;
     file.lock().map_err(|e| io_error(path, e))?;
     Ok(file)
 }

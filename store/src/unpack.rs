@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Source archives: tar, alone or in gzip or zstd, into the store, without its one top directory.
 
+mod stream;
+
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, Read};
 use std::time::Duration;
 
 use reprove_model::{Digest, InvalidTreePath, LinkTarget, Node, TreePath};
 use thiserror::Error;
 
+use self::stream::{Bounded, Headers, MAX_HEADERS, decompress, read_error};
 use crate::{Store, StoreError};
 
 /// What an archive may hold.
@@ -85,62 +88,28 @@ impl Store {
     pub fn unpack(&self, digest: &Digest, limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
         let file = self.open_blob(digest)?;
         let stream = decompress(file).map_err(UnpackError::Archive)?;
-        let mut archive = tar::Archive::new(Bounded { inner: stream, left: limits.bytes, most: limits.bytes });
+        let headers = Cell::new(None);
+        let stream = Bounded { inner: stream, left: limits.bytes, most: limits.bytes };
+        let mut archive = tar::Archive::new(Headers { inner: stream, left: &headers });
         let mut unpack = Unpack { store: self, entries: BTreeMap::new(), top: None, limits, left: limits.bytes };
-        for (count, entry) in archive.entries().map_err(read_error)?.enumerate() {
+        let mut entries = archive.entries().map_err(read_error)?;
+        for count in 0.. {
+            headers.set(Some(MAX_HEADERS));
+            let Some(entry) = entries.next() else { break };
+            headers.set(None);
             if count >= limits.entries {
                 return Err(UnpackError::Limit { what: "entries", most: limits.entries as u64 });
             }
-            unpack.entry(entry.map_err(read_error)?)?;
+            let mut entry = entry.map_err(read_error)?;
+            unpack.entry(&mut entry)?;
+            // What is left, as the content of a hard link, is not to be taken for the next entry's headers.
+            io::copy(&mut entry, &mut io::sink()).map_err(read_error)?;
         }
+        headers.set(None);
         // The rest holds the compression's own check sum.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(read_error)?;
         unpack.finish()
     }
-}
-
-fn decompress(file: File) -> io::Result<Box<dyn Read>> {
-    let mut file = BufReader::new(file);
-    let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic)?;
-    file.rewind()?;
-    Ok(match magic.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::with_buffer(file)?),
-        _ => Box::new(file),
-    })
-}
-
-/// Ends with an error, not with an end of file, once more than `left` bytes come.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-    most: u64,
-}
-
-/// How [`Bounded`]'s error is told from others on its way through the `tar` crate.
-#[derive(Debug, Error)]
-#[error("more than {0} bytes")]
-struct PastBound(u64);
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(n as u64).ok_or_else(|| io::Error::other(PastBound(self.most)))?;
-        Ok(n)
-    }
-}
-
-fn read_error(error: io::Error) -> UnpackError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.get_ref().map(|e| e as _);
-    while let Some(e) = cause {
-        if let Some(PastBound(most)) = e.downcast_ref::<PastBound>() {
-            return UnpackError::Limit { what: "bytes once expanded", most: *most };
-        }
-        let inner = e.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|e| e as _);
-        cause = inner.or_else(|| e.source());
-    }
-    UnpackError::Archive(error)
 }
 
 struct Unpack<'a> {
@@ -153,14 +122,18 @@ struct Unpack<'a> {
 }
 
 impl Unpack<'_> {
-    fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> Result<(), UnpackError> {
+    fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), UnpackError> {
         use tar::EntryType as Type;
         let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let kind = entry.header().entry_type();
         if matches!(kind, Type::XGlobalHeader) {
             return Ok(());
         }
-        let modified = modified(&mut entry)?;
+        if matches!(kind, Type::XHeader) {
+            // In a header that is neither of POSIX nor of GNU it is none, but is read as one when it is asked for its time.
+            return Err(UnpackError::Special(shown));
+        }
+        let modified = modified(entry)?;
         let mode = u16::try_from(entry.header().mode().map_err(UnpackError::Archive)? & 0o755).unwrap_or(0o755);
         let Some(path) = self.below_top(&entry.path_bytes(), kind.is_dir())? else {
             return Ok(());
@@ -169,7 +142,7 @@ impl Unpack<'_> {
             Type::Directory => Node::Directory { mode: mode | 0o700 },
             Type::Regular | Type::Continuous | Type::GNUSparse => {
                 let mut failed = None;
-                let content = Bounded { inner: &mut entry, left: self.left, most: self.limits.bytes };
+                let content = Bounded { inner: entry, left: self.left, most: self.limits.bytes };
                 let added = self.store.add_reader(&mut Remember { inner: content, failed: &mut failed });
                 if let Some(error) = failed {
                     return Err(read_error(error));
@@ -178,8 +151,8 @@ impl Unpack<'_> {
                 self.left -= size;
                 Node::File { mode: mode | 0o400, size, digest }
             }
-            Type::Symlink => Node::Symlink { target: LinkTarget::new(link_name(&entry)?)? },
-            Type::Link => self.hard_link(&path, &link_name(&entry)?)?,
+            Type::Symlink => Node::Symlink { target: LinkTarget::new(link_name(entry)?)? },
+            Type::Link => self.hard_link(&path, &link_name(entry)?)?,
             _ => return Err(UnpackError::Special(shown)),
         };
         self.entries.insert(path, UnpackedEntry { node, modified });
@@ -412,6 +385,60 @@ mod tests {
             let error = unpack_with(&sparse(size), limits);
             assert!(matches!(error, Err(UnpackError::Limit { what: "bytes once expanded", .. })), "{error:?}");
         }
+    }
+
+    #[test]
+    fn headers_are_bounded_on_both_sides() {
+        // The member's own header, and that of the entry that it is for.
+        let fits = usize::try_from(MAX_HEADERS).unwrap() - 2 * 512;
+        let pax = |bytes: usize| {
+            let mut record = format!("{bytes} comment=").into_bytes();
+            record.resize(bytes - 1, b'c');
+            record.push(b'\n');
+            record
+        };
+        let with = |kind, content: &[u8]| {
+            let bytes = tar_with(&|b| {
+                add(b, "extension", kind, "", content);
+                add(b, "p-1/file", tar::EntryType::Regular, "", b"");
+            });
+            unpack(&bytes)
+        };
+        let is_limit = |error| matches!(error, Err(UnpackError::Limit { what: "bytes of headers of one entry", .. }));
+        let name = vec![b'n'; fits + 1];
+        for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink] {
+            assert!(!is_limit(with(kind, &name[..fits])), "{kind:?}");
+            assert!(is_limit(with(kind, &name)), "{kind:?}");
+        }
+        assert_eq!(with(tar::EntryType::XHeader, &pax(fits)).unwrap().entries.len(), 1);
+        assert!(is_limit(with(tar::EntryType::XHeader, &pax(fits + 1))));
+        // It describes all entries, says nothing that is of use here, and is not held.
+        assert!(with(tar::EntryType::XGlobalHeader, &pax(2 << 20)).is_ok());
+    }
+
+    #[test]
+    fn extensions_that_only_look_so_are_not_held() {
+        let mut header = tar::Header::new_old();
+        header.as_old_mut().name[..3].copy_from_slice(b"p/x");
+        header.set_entry_type(tar::EntryType::XHeader);
+        header.set_size(0);
+        header.set_mtime(0);
+        header.set_mode(0o644);
+        header.set_cksum();
+        let bytes = tar_with(&|b| b.append(&header, io::empty()).unwrap());
+        assert!(matches!(unpack(&bytes), Err(UnpackError::Special(_))));
+    }
+
+    #[test]
+    fn content_is_no_header_even_where_it_is_not_used() {
+        let large = vec![0; 2 << 20];
+        let bytes = tar_with(&|b| {
+            add(b, "p-1/", tar::EntryType::Directory, "", &large);
+            add(b, "p-1/large", tar::EntryType::Regular, "", &large);
+            add(b, "p-1/link", tar::EntryType::Link, "p-1/large", &large);
+            add(b, "p-1/file", tar::EntryType::Regular, "", b"");
+        });
+        assert_eq!(unpack(&bytes).unwrap().entries.len(), 3);
     }
 
     #[test]

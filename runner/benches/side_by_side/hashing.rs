@@ -42,7 +42,7 @@ pub(crate) async fn file(options: &Options, directory: &Path) -> io::Result<Tabl
         Contestant::program("b3sum, one thread", ["b3sum", "--num-threads", "1", &text]),
         Contestant::program("sha256sum", ["sha256sum", &text]),
     ];
-    let bound = Bound { rounds: if options.quick { 8 } else { 25 }, time: Duration::from_secs(75) };
+    let bound = Bound { rounds: if options.quick { 8 } else { 25 }, time: Duration::from_secs(70) };
     let table = race(&format!("one file of {mib} MiB"), "b3sum", contestants, bound).await;
     std::fs::remove_file(path)?;
     table
@@ -66,7 +66,7 @@ pub(crate) async fn tree(options: &Options, directory: &Path) -> io::Result<Tabl
         listed("b3sum, one thread", "b3sum --num-threads 1"),
         listed("sha256sum", "sha256sum"),
     ];
-    let bound = Bound { rounds: if options.quick { 8 } else { 25 }, time: Duration::from_secs(75) };
+    let bound = Bound { rounds: if options.quick { 8 } else { 25 }, time: Duration::from_secs(50) };
     race(&format!("{count} files of 1 to 8 KiB"), "b3sum", contestants, bound).await
 }
 

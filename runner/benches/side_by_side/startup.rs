@@ -55,6 +55,7 @@ fn root() -> RootFilesystem {
     let files = ["/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"];
     RootFilesystem {
         locked: LockedEnvironment { kind: Environment::HostUsr, description: "this".into(), digest },
+        fingerprint: digest.blake3,
         binds,
         hidden: vec!["/usr/local".into()],
         links: links.map(|name| (format!("/{name}"), format!("usr/{name}"))).collect(),
@@ -80,6 +81,6 @@ pub(crate) async fn measure(options: &Options, directory: &Path) -> io::Result<T
     if let Some(reprove) = &options.reprove {
         contestants.push(Contestant::sandbox("reprove", SandboxRun::new(reprove.clone(), directory)));
     }
-    let bound = Bound { rounds: if options.quick { 60 } else { 400 }, time: Duration::from_secs(45) };
+    let bound = Bound { rounds: if options.quick { 60 } else { 400 }, time: Duration::from_secs(40) };
     race("sandbox for /bin/true", "bubblewrap", contestants, bound).await
 }

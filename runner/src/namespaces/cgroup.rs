@@ -6,10 +6,11 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reprove_model::Limits;
@@ -41,27 +42,34 @@ impl Cgroup {
     pub(super) fn new(limits: &Limits) -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let name = name();
+        Self::in_hierarchies(limits, &mounts, &own)
+    }
+
+    /// The same, where the hierarchies are those of `mounts` and this process's groups those of `own`.
+    fn in_hierarchies(limits: &Limits, mounts: &str, own: &str) -> Self {
         let bytes = u64::from(limits.memory_mib) << 20;
-        let memory = parent("memory", &mounts, &own).and_then(|group| {
-            let group = group.child(&name)?;
-            match group.version {
+        let memory = parent("memory", mounts, own).and_then(|group| {
+            let group = group.child()?;
+            let set = match group.version {
                 Version::One => {
                     let set = group.write("memory.limit_in_bytes", bytes);
                     // Swap is not counted on every kernel; where it is, it is part of the limit.
                     let _ = group.write("memory.memsw.limit_in_bytes", bytes);
-                    group.if_ok(set)
+                    set
                 }
                 Version::Two => {
                     let set = group.write("memory.max", bytes);
                     let _ = group.write("memory.swap.max", 0);
-                    let _ = group.write("memory.oom.group", 1);
-                    group.if_ok(set)
+                    set
                 }
-            }
+            };
+            group.if_ok(set)
         });
-        let processes = parent("pids", &mounts, &own).and_then(|group| {
-            let group = group.child(&name)?;
+        let processes = parent("pids", mounts, own).and_then(|group| {
+            // Where both controllers share a hierarchy, they share the group.
+            let shared = memory.clone().filter(|memory| memory.path.parent() == Some(&group.path));
+            let is_shared = shared.is_some();
+            let group = shared.or_else(|| group.child())?;
             let own = match group.version {
                 // The helper and the first process.
                 Version::One => 2,
@@ -69,7 +77,7 @@ impl Cgroup {
                 Version::Two => 1,
             };
             let set = group.write("pids.max", u64::from(limits.processes) + own);
-            group.if_ok(set)
+            if is_shared { set.is_ok().then_some(group) } else { group.if_ok(set) }
         });
         Self { memory, processes }
     }
@@ -116,8 +124,8 @@ impl Drop for Cgroup {
         let until = Instant::now() + Duration::from_secs(5);
         for group in self.groups() {
             while fs::remove_dir(&group.path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound) {
-                for pid in group.read("cgroup.procs").unwrap_or_default().lines().filter_map(|line| line.parse().ok()) {
-                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                for pid in processes(&group.read("cgroup.procs").unwrap_or_default()) {
+                    let _ = kill(pid, Signal::SIGKILL);
                 }
                 if Instant::now() > until {
                     break;
@@ -141,18 +149,22 @@ impl Group {
         }
     }
 
-    /// The group `name` in this one. It may be there already where two controllers share a hierarchy.
-    fn child(&self, name: &str) -> Option<Self> {
-        remove_abandoned(&self.path);
-        let path = self.path.join(name);
-        match fs::create_dir(&path) {
-            Ok(()) => Some(Self { path, version: self.version }),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Some(Self { path, version: self.version }),
-            Err(_) => None,
+    /// A new group in this one: never one that is there already, which would be somebody else's.
+    fn child(&self) -> Option<Self> {
+        let own = Owner::this()?;
+        remove_abandoned(&self.path, &own);
+        for _ in 0..8 {
+            let path = self.path.join(own.name()?);
+            match fs::create_dir(&path) {
+                Ok(()) => return Some(Self { path, version: self.version }),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(_) => return None,
+            }
         }
+        None
     }
 
-    /// The group where `set` went well; else it is removed again.
+    /// The group, which nothing else uses yet, where `set` went well; else it is removed again.
     fn if_ok(self, set: io::Result<()>) -> Option<Self> {
         if set.is_err() {
             let _ = fs::remove_dir(&self.path);
@@ -169,20 +181,52 @@ impl Group {
     }
 }
 
+/// The ids of a `cgroup.procs` file that name a process; one in another process namespace has the id 0, which to `kill(2)`
+/// is the caller's own process group.
+fn processes(text: &str) -> impl Iterator<Item = Pid> {
+    text.lines().filter_map(|line| line.parse().ok()).filter(|&pid| pid > 0).map(Pid::from_raw)
+}
+
+/// Who has made a group: a process, by its id and by the process namespace in which it has that id. Containers share the
+/// hierarchies of their machine, but not the ids.
+#[derive(Debug, PartialEq, Eq)]
+struct Owner {
+    namespace: u64,
+    pid: i32,
+}
+
 const PREFIX: &str = "reprove-";
 
-fn name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+impl Owner {
+    fn this() -> Option<Self> {
+        let namespace = fs::metadata("/proc/self/ns/pid").ok()?.ino();
+        Some(Self { namespace, pid: nix::unistd::getpid().as_raw() })
+    }
+
+    /// A name for a group of its own.
+    fn name(&self) -> Option<String> {
+        let random = getrandom::u64().ok()?;
+        Some(format!("{PREFIX}{}-{}-{random:016x}", self.namespace, self.pid))
+    }
+
+    /// Of a group with this name.
+    fn of(name: &str) -> Option<Self> {
+        let mut parts = name.strip_prefix(PREFIX)?.split('-');
+        let (namespace, pid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        (pid > 0 && parts.next()?.len() == 16 && parts.next().is_none()).then_some(Self { namespace, pid })
+    }
+
+    /// Whether it is certain that this process is no more. Of one in another process namespace that can't be known.
+    fn is_gone(&self, own: &Self) -> bool {
+        self.namespace == own.namespace && kill(Pid::from_raw(self.pid), None) == Err(Errno::ESRCH)
+    }
 }
 
 /// Removes the groups of runners that are gone. Only empty ones can be removed.
 #[expect(clippy::disallowed_methods, reason = "the order in which leftovers are removed shows nowhere")]
-fn remove_abandoned(parent: &Path) {
+fn remove_abandoned(parent: &Path, own: &Owner) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        if entry.file_name().to_str().and_then(Owner::of).is_some_and(|owner| owner.is_gone(own)) {
             let _ = fs::remove_dir(entry.path());
         }
     }
@@ -240,5 +284,47 @@ mod tests {
     fn a_controller_that_nobody_has_is_not_used() {
         assert_eq!(parent("pids", HYBRID, "0::/\n"), None);
         assert_eq!(parent("pids", "", ""), None);
+    }
+    #[test]
+    fn two_controllers_in_one_hierarchy_share_a_group_and_builds_share_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let mounts = format!("cgroup {} cgroup rw,memory,pids 0 0\n", dir.path().display());
+        let groups = |own| Cgroup::in_hierarchies(&Limits::default(), &mounts, own);
+        let (one, two) = (groups("1:memory,pids:/\n"), groups("1:memory,pids:/\n"));
+        assert_eq!((one.groups().count(), two.groups().count()), (1, 1));
+        assert!(one.limits_memory() && one.limits_processes());
+        assert_ne!(one.memory, two.memory);
+        for path in [one, two].iter().filter_map(|made| Some(&made.memory.as_ref()?.path)) {
+            // In a real hierarchy these are no files, and are gone with the folder.
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_what_is_certainly_abandoned_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = Owner::this().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let dead = Owner { pid: child.id().cast_signed(), ..own };
+        let elsewhere = Owner { namespace: own.namespace + 1, ..dead };
+        let living = Owner { pid: 1, ..own };
+        let [dead, elsewhere, living, mine] = [dead, elsewhere, living, Owner { ..own }].map(|o| o.name().unwrap());
+        let older = format!("{PREFIX}4194000-0");
+        for name in [&dead, &elsewhere, &living, &mine, &older] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        remove_abandoned(dir.path(), &own);
+        let there = [&dead, &elsewhere, &living, &mine, &older].map(|name| dir.path().join(name).exists());
+        assert_eq!(there, [false, true, true, true, true]);
+    }
+
+    #[test]
+    fn no_process_group_is_taken_for_a_process() {
+        let pids: Vec<i32> = processes("0\n17\n-1\nx\n").map(Pid::as_raw).collect();
+        assert_eq!(pids, [17]);
+        assert_eq!(Owner::of("reprove-1-0-0123456789abcdef"), None);
+        assert_eq!(Owner::of("reprove-1--1-0123456789abcdef"), None);
+        assert_eq!(Owner::of("reprove-1-2-0123456789abcdef"), Some(Owner { namespace: 1, pid: 2 }));
     }
 }

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The helper: a process with one thread that forks into the namespaces and waits.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, PipeWriter, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, getppid, setsid};
+use nix::unistd::{Pid, geteuid, getppid, setgroups, setsid};
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use super::ids::OutsideIds;
 use super::init;
 use super::protocol::{INSIDE_ID, MAX_REPORT, Report, Spec};
-use crate::sys::{Fork, fork_into};
+use crate::sys::{Fork, fork_into, leave_session_keyring};
 
 /// The helper's whole life. Call it, and exit with what it gives, before anything else where the program's first argument
 /// is [`crate::HELPER_ARGUMENT`].
@@ -46,12 +49,23 @@ impl Failure {
         move |source| Self { doing, source: source.into() }
     }
 
+    /// Whether something was not there.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+
     /// Tells the runner. Where even that fails, the runner sees the socket closed.
     pub(super) fn report(self) {
         let errno = self.source.raw_os_error().unwrap_or(0);
         let why: String = self.source.to_string().chars().take(2000).collect();
         let doing = self.doing.chars().take(2000).collect();
         let _ = send(&Report::Failed { doing, errno, why }, None);
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.source)
     }
 }
 
@@ -90,6 +104,8 @@ fn run() -> Result<(), Failure> {
     io::stdin().read_to_end(&mut json).map_err(Failure::at("reading the specification"))?;
     let spec: Spec = serde_json::from_slice(&json).map_err(Failure::at("reading the specification"))?;
     setsid().map_err(Failure::at("starting a session"))?;
+    leave_session_keyring().map_err(Failure::at("leaving the caller's keyring"))?;
+    leave_groups()?;
     let (wait, mut go) = io::pipe().map_err(Failure::at("making a pipe"))?;
     let flags = NAMESPACES.iter().fold(CloneFlags::empty(), |all, (flag, _)| all | *flag);
     let mut group = None;
@@ -107,7 +123,7 @@ fn run() -> Result<(), Failure> {
         }
         Fork::Parent(pid) => {
             drop(wait);
-            let going = map_ids(pid, spec.outside_id).and_then(|()| announce(pid, &mut go));
+            let going = map_ids(pid, spec.outside).and_then(|()| announce(pid, &mut go));
             // Closed without a word, the pipe ends the first process; else it stays open as long as this one lives.
             let go = going.is_ok().then_some(go);
             let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
@@ -139,14 +155,27 @@ fn die_with(parent: Pid) -> Result<(), Failure> {
     Err(Failure { doing: "tying the helper to the runner".into(), source: io::Error::other("the runner is gone") })
 }
 
+/// Leaves root's supplementary groups, which would open root's files to the build. An ordinary user can't leave its own.
+fn leave_groups() -> Result<(), Failure> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let left = setgroups(&[]);
+    // So it is in a user namespace that an ordinary user has made.
+    let denied = || fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny");
+    if left == Err(Errno::EPERM) && denied() {
+        return Ok(());
+    }
+    left.map_err(Failure::at("leaving root's groups"))
+}
+
 /// Makes one user and one group outside the one of each inside. No other id of the machine means anything inside.
-fn map_ids(pid: Pid, outside_id: u32) -> Result<(), Failure> {
+fn map_ids(pid: Pid, outside: OutsideIds) -> Result<(), Failure> {
     let write = |file: &str, text: &str| {
         let path = format!("/proc/{pid}/{file}");
         fs::write(&path, text).map_err(Failure::at(format!("writing {text:?} to /proc/PID/{file}")))
     };
-    let groups = if nix::unistd::geteuid().is_root() { outside_id } else { nix::unistd::getegid().as_raw() };
     write("setgroups", "deny")?;
-    write("uid_map", &format!("{INSIDE_ID} {outside_id} 1"))?;
-    write("gid_map", &format!("{INSIDE_ID} {groups} 1"))
+    write("uid_map", &format!("{INSIDE_ID} {} 1", outside.user))?;
+    write("gid_map", &format!("{INSIDE_ID} {} 1", outside.group))
 }

@@ -21,7 +21,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::helper::{Failure, send};
 use super::populate::populate;
-use super::protocol::{End, INSIDE_ID, Report, Spec};
+use super::protocol::{End, INSIDE_ID, Report, Spec, WRITING_SOURCE};
 use super::rootfs::{Sources, enter};
 use crate::sys::close_on_exec_from;
 
@@ -40,20 +40,21 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader) -> Result<(), Failure> {
     let blobs = enter(spec, sources)?;
     sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
     let source = Path::new(&spec.build_path).join("source");
-    populate(&source, &spec.source, blobs).map_err(Failure::at("writing the source into the build directory"))?;
+    populate(&source, &spec.source, blobs).map_err(Failure::at(WRITING_SOURCE))?;
     limit(spec.processors)?;
     give_up_power()?;
     close_on_exec_from(3).map_err(Failure::at("closing descriptors"))?;
+    let folder = File::open(&source).map_err(Failure::at("opening the source folder"))?;
+    send(&Report::Ready, Some(folder.as_fd())).map_err(Failure::at("reporting"))?;
+    drop(folder);
 
     let started = Instant::now();
     let end = run_steps(spec, &source)?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     end_everything();
-    let directory = File::open(&source).map_err(Failure::at("opening the source folder"))?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::at("reading the resource usage"))?;
     let largest_process_bytes = u64::try_from(usage.max_rss()).unwrap_or(0).saturating_mul(1024);
-    send(&Report::Ended { end, duration_ms, largest_process_bytes }, Some(directory.as_fd()))
-        .map_err(Failure::at("reporting the end"))
+    send(&Report::Ended { end, duration_ms, largest_process_bytes }, None).map_err(Failure::at("reporting the end"))
 }
 
 /// Has the kernel kill this process when the helper, which holds the other end of the pipe, is gone. A parent in another
@@ -70,15 +71,22 @@ fn tie_to_helper(mut pipe: PipeReader) -> Result<(), Failure> {
 }
 
 /// Changes to the one user that is mapped, keeping the powers over the new namespaces for now.
+///
+/// The saved group stays that of the helper, which is mapped to none where it is another. It opens nothing, and no program
+/// that is executed gets it; but the kernel lets a user change the resource limits of those processes alone all of whose
+/// groups are that user's.
 fn become_build_user() -> Result<(), Failure> {
     let (user, group) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));
     prctl::set_keepcaps(true).map_err(Failure::at("keeping capabilities"))?;
-    setresgid(group, group, group).map_err(Failure::at("changing the group"))?;
+    setresgid(group, group, UNCHANGED).map_err(Failure::at("changing the group"))?;
     setresuid(user, user, user).map_err(Failure::at("changing the user"))?;
     let all = rustix::thread::capabilities(None).map_err(Failure::at("reading capabilities"))?;
     let sets = CapabilitySets { effective: all.permitted, ..all };
     rustix::thread::set_capabilities(None, sets).map_err(Failure::at("keeping capabilities"))
 }
+
+/// What `setresgid(2)` takes for "as it is".
+const UNCHANGED: Gid = Gid::from_raw(u32::MAX);
 
 /// Fixes the processors and resource limits that the build sees.
 fn limit(processors: u32) -> Result<(), Failure> {
@@ -121,7 +129,16 @@ fn give_up_power() -> Result<(), Failure> {
 
 fn run_steps(spec: &Spec, directory: &Path) -> Result<End, Failure> {
     for (step, command) in (0..).zip(&spec.commands) {
-        let status = run_step(command, spec, directory)?;
+        let status = match start(command, spec, directory) {
+            Ok(child) => wait_for(child)?,
+            Err(failure) if step == 0 => return Err(failure),
+            // What the steps before it did decides that: they may have made no such program, or have let nothing start.
+            Err(failure) => {
+                let status = if failure.is_not_found() { 127 } else { 126 };
+                let _ = writeln!(io::stderr(), "{failure}");
+                return Ok(End::Status { step, status });
+            }
+        };
         if let Some(signal) = status.signal() {
             return Ok(End::Signal { step, signal: u8::try_from(signal).unwrap_or(u8::MAX) });
         }
@@ -133,7 +150,8 @@ fn run_steps(spec: &Spec, directory: &Path) -> Result<End, Failure> {
     Ok(End::Success)
 }
 
-fn run_step(command: &[String], spec: &Spec, directory: &Path) -> Result<ExitStatus, Failure> {
+/// Starts a step; gives its process id.
+fn start(command: &[String], spec: &Spec, directory: &Path) -> Result<i32, Failure> {
     let doing = || format!("starting {}", command.first().map_or("nothing", String::as_str));
     let (program, arguments) =
         command.split_first().ok_or_else(|| Failure::at(doing())(io::Error::other("the command is empty")))?;
@@ -149,7 +167,10 @@ fn run_step(command: &[String], spec: &Spec, directory: &Path) -> Result<ExitSta
         .stderr(again)
         .spawn()
         .map_err(Failure::at(doing()))?;
-    let child = i32::try_from(child.id()).map_err(io::Error::other).map_err(Failure::at(doing()))?;
+    i32::try_from(child.id()).map_err(io::Error::other).map_err(Failure::at(doing()))
+}
+
+fn wait_for(child: i32) -> Result<ExitStatus, Failure> {
     loop {
         // Whatever a step leaves behind becomes this process's child, and is waited for here as well.
         match waitpid(None, None) {

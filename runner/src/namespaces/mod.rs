@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod helper;
+mod ids;
 mod init;
 mod log;
 mod populate;
@@ -11,5 +12,6 @@ mod rootfs;
 mod supervise;
 
 pub use helper::helper_main;
+pub(crate) use log::take_name;
 pub(crate) use protocol::{SourceEntry, SourceKind};
 pub use supervise::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest};

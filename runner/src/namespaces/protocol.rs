@@ -9,14 +9,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Group;
+use super::ids::OutsideIds;
 
 /// Everything that the helper needs to know.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Spec {
     /// The control groups of the build.
     pub groups: Vec<Group>,
-    /// The user and group id outside that is [`INSIDE_ID`] inside.
-    pub outside_id: u32,
+    /// The user and the group outside that are [`INSIDE_ID`] inside.
+    pub outside: OutsideIds,
     pub hostname: String,
     /// Directories outside, and where they appear inside.
     pub binds: Vec<(PathBuf, String)>,
@@ -62,7 +63,10 @@ pub(super) enum Report {
     Started,
     /// The sandbox could not be set up.
     Failed { doing: String, errno: i32, why: String },
-    /// All steps ended well, or one did not. Comes with a descriptor of the `source` folder.
+    /// The steps begin. Comes with a descriptor of the `source` folder: what a build does to the first process, whose user
+    /// it is, may keep that from opening anything later.
+    Ready,
+    /// All steps ended well, or one did not, and nothing runs any more.
     Ended { end: End, duration_ms: u64, largest_process_bytes: u64 },
 }
 
@@ -73,6 +77,9 @@ pub(super) enum End {
     Status { step: u32, status: u8 },
     Signal { step: u32, signal: u8 },
 }
+
+/// What [`Report::Failed`] says was being done when the source was written.
+pub(super) const WRITING_SOURCE: &str = "writing the source into the build directory";
 
 /// The user and group id inside.
 pub(super) const INSIDE_ID: u32 = 1000;

@@ -34,8 +34,9 @@ impl Sources {
     pub(super) fn open(spec: &Spec) -> Result<Self, Failure> {
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(Failure::at("making mounts private"))?;
+        // With what is mounted below: without that, a part with a mount in it can't be taken at all.
         let clone = |path: &Path, attributes| {
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
             let doing = format!("taking {} into the sandbox", path.display());
             let tree = open_tree(CWD, path, flags).map_err(Failure::at(doing.as_str()))?;
             mount_setattr(tree.as_fd(), attributes).map_err(Failure::at(doing))?;

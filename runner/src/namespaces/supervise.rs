@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use reprove_images::RootFilesystem;
@@ -22,8 +22,9 @@ use tokio::net::UnixStream;
 
 use super::cgroup::Cgroup;
 use super::helper::NAMESPACES;
+use super::ids::OutsideIds;
 use super::log;
-use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec};
+use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec, WRITING_SOURCE};
 use crate::HELPER_ARGUMENT;
 
 /// Starts sandboxes.
@@ -55,7 +56,7 @@ pub struct SandboxRequest<'a> {
     pub commands: Vec<Vec<String>>,
     /// All environment variables.
     pub env: BTreeMap<String, String>,
-    /// Where the log is written.
+    /// Where the log is written, in place of what is there.
     pub log: PathBuf,
 }
 
@@ -110,6 +111,12 @@ pub enum SandboxError {
         /// What went wrong.
         why: String,
     },
+    /// The source takes more room than the recipe gives the build.
+    #[error("the source does not fit into the build directory: the recipe's `limits.disk-mib` gives it {disk_mib} MiB")]
+    SourceTooLarge {
+        /// That limit.
+        disk_mib: u32,
+    },
     /// The runner's own side failed.
     #[error("{doing}: {source}")]
     Io {
@@ -147,29 +154,40 @@ impl Sandbox {
     /// # Errors
     /// See [`SandboxError`]. A command that fails is no error: [`SandboxOutcome::exit`] says so.
     pub async fn run(&self, mut request: SandboxRequest<'_>) -> Result<SandboxOutcome, SandboxError> {
-        let (mut running, control, output) = self.start(&mut request)?;
+        let outside = OutsideIds::choose();
+        let (mut running, control, output) = self.start(&mut request, outside.0)?;
+        let started = Instant::now();
         let limit = Duration::from_secs(request.limits.seconds.into());
         let log_bytes = u64::from(request.limits.log_mib) << 20;
         let supervise = async {
             let ended = tokio::time::timeout(limit, running.wait(&control)).await;
             running.end();
-            ended
+            Ok(ended)
         };
-        let (ended, log) = tokio::join!(supervise, log::keep(output, &request.log, log_bytes));
-        let log = log.map_err(io_error("keeping the build's log"))?;
-        let ended = match ended {
-            Ok(ended) => Some(ended?),
-            Err(_past_the_limit) => None,
-        };
+        let keep =
+            async { log::keep(output, &request.log, log_bytes).await.map_err(io_error("keeping the build's log")) };
+        // A log that can't be written ends the run, since nobody could say afterwards what the run had done.
+        let (ended, log) = tokio::try_join!(supervise, keep)?;
         let out_of_memory = running.cgroup.ran_out_of_memory();
-        let largest_process = ended.as_ref().map_or(0, |ended| ended.largest_process_bytes);
+        let none = |exit, duration_ms| (exit, duration_ms, 0, None);
+        let (exit, duration_ms, largest_process, source) = match ended {
+            Ok(Ok(Ended { end, duration_ms, largest_process_bytes })) => {
+                (end.exit(out_of_memory), duration_ms, largest_process_bytes, running.source.take())
+            }
+            // What a build holds in its directory counts, so that the first process itself may be what the kernel ends.
+            Ok(Err(SandboxError::Lost | SandboxError::Setup { .. })) if running.init.is_some() && out_of_memory => {
+                let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                none(Exit::Signal { step: 0, signal: 9, out_of_memory }, duration_ms)
+            }
+            Ok(Err(SandboxError::Setup { doing, errno: libc::ENOSPC, .. })) if doing == WRITING_SOURCE => {
+                return Err(SandboxError::SourceTooLarge { disk_mib: request.limits.disk_mib });
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_past_the_limit) => none(Exit::TimeOut, u64::from(request.limits.seconds) * 1000),
+        };
         Ok(SandboxOutcome {
-            exit: ended.as_ref().map_or(Exit::TimeOut, |ended| match ended.end {
-                End::Success => Exit::Success,
-                End::Status { step, status } => Exit::Status { step, status },
-                End::Signal { step, signal } => Exit::Signal { step, signal, out_of_memory },
-            }),
-            duration_ms: ended.as_ref().map_or(u64::from(request.limits.seconds) * 1000, |ended| ended.duration_ms),
+            exit,
+            duration_ms,
             peak_memory: match running.cgroup.peak_memory() {
                 Some(bytes) => PeakMemory::ControlGroup { bytes },
                 None => PeakMemory::LargestProcess { bytes: largest_process },
@@ -178,14 +196,18 @@ impl Sandbox {
                 namespaces: NAMESPACES.iter().map(|(_, name)| (*name).to_owned()).collect(),
                 memory: running.cgroup.limits_memory(),
                 processes: running.cgroup.limits_processes(),
-                separate_user: outside_id() == SEPARATE_ID,
+                separate_user: outside.1,
             },
             log,
-            source: ended.map(|ended| ended.source),
+            source,
         })
     }
 
-    fn start(&self, request: &mut SandboxRequest<'_>) -> Result<(Running, UnixStream, PipeReader), SandboxError> {
+    fn start(
+        &self,
+        request: &mut SandboxRequest<'_>,
+        outside: OutsideIds,
+    ) -> Result<(Running, UnixStream, PipeReader), SandboxError> {
         let writing = "writing the sandbox's specification";
         let spec = memfd_create("reprove-sandbox", MemfdFlags::CLOEXEC).map_err(|e| io_error(writing)(e.into()))?;
         let theirs_to_read = spec.try_clone().map_err(io_error(writing))?;
@@ -204,28 +226,24 @@ impl Sandbox {
             .spawn()
             .map_err(io_error("starting the sandbox's helper"))?;
         // The helper takes about as long to start as what it waits for takes to make.
-        let running = Running { child, init: None, cgroup: Cgroup::new(&request.limits) };
-        write_spec(request, &running.cgroup, spec.into()).map_err(io_error(writing))?;
+        let running = Running { child, init: None, source: None, cgroup: Cgroup::new(&request.limits) };
+        write_spec(request, outside, &running.cgroup, spec.into()).map_err(io_error(writing))?;
         rustix::net::send(&ours, b"!", SendFlags::NOSIGNAL).map_err(|e| io_error("starting the sandbox")(e.into()))?;
         let control = UnixStream::from_std(ours).map_err(io_error("watching the control socket"))?;
         Ok((running, control, output))
     }
 }
 
-/// The user and group outside that owns what a build run by root makes: above all that systems give out, so that it owns
-/// nothing else.
-const SEPARATE_ID: u32 = 2_000_100_000;
-
-fn outside_id() -> u32 {
-    let own = nix::unistd::geteuid();
-    if own.is_root() { SEPARATE_ID } else { own.as_raw() }
-}
-
 /// Writes everything that the helper needs to know.
-fn write_spec(request: &mut SandboxRequest<'_>, cgroup: &Cgroup, mut file: File) -> io::Result<()> {
+fn write_spec(
+    request: &mut SandboxRequest<'_>,
+    outside: OutsideIds,
+    cgroup: &Cgroup,
+    mut file: File,
+) -> io::Result<()> {
     let spec = Spec {
         groups: cgroup.groups().cloned().collect(),
-        outside_id: outside_id(),
+        outside,
         hostname: request.hostname.clone(),
         binds: request.root.binds.clone(),
         hidden: request.root.hidden.clone(),
@@ -252,6 +270,7 @@ fn write_spec(request: &mut SandboxRequest<'_>, cgroup: &Cgroup, mut file: File)
 struct Running {
     child: Child,
     init: Option<OwnedFd>,
+    source: Option<OwnedFd>,
     cgroup: Cgroup,
 }
 
@@ -259,7 +278,16 @@ struct Ended {
     end: End,
     duration_ms: u64,
     largest_process_bytes: u64,
-    source: OwnedFd,
+}
+
+impl End {
+    fn exit(self, out_of_memory: bool) -> Exit {
+        match self {
+            Self::Success => Exit::Success,
+            Self::Status { step, status } => Exit::Status { step, status },
+            Self::Signal { step, signal } => Exit::Signal { step, signal, out_of_memory },
+        }
+    }
 }
 
 impl Running {
@@ -273,10 +301,11 @@ impl Running {
             match (report, descriptor) {
                 (Report::Started, Some(first)) => self.init = Some(first),
                 (Report::Failed { doing, errno, why }, _) => return Err(SandboxError::Setup { doing, errno, why }),
-                (Report::Ended { end, duration_ms, largest_process_bytes }, Some(source)) => {
-                    return Ok(Ended { end, duration_ms, largest_process_bytes, source });
+                (Report::Ready, Some(source)) => self.source = Some(source),
+                (Report::Ended { end, duration_ms, largest_process_bytes }, _) => {
+                    return Ok(Ended { end, duration_ms, largest_process_bytes });
                 }
-                (Report::Started | Report::Ended { .. }, None) => return Err(SandboxError::Lost),
+                (Report::Started | Report::Ready, None) => return Err(SandboxError::Lost),
             }
         }
     }

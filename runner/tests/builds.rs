@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whole builds, from a lock to a record.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Recipe, Role};
+use reprove_runner::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner, SandboxError, SourceFiles};
+use reprove_store::{IngestLimits, Store};
+use support::{AS_ORDINARY_USER, again, root, sandbox};
+use tempfile::TempDir;
+
+/// A store, and a lock in it.
+struct Project {
+    dir: TempDir,
+    store: Store,
+    lock: Lock,
+}
+
+impl Project {
+    /// With one source file of `size` bytes, and outputs in the folder `out`.
+    fn new(step: &str, limits: &str, size: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let source = dir.path().join("source");
+        fs::create_dir(&source).unwrap();
+        fs::File::create_new(source.join("file")).unwrap().set_len(size).unwrap();
+        fs::set_permissions(source.join("file"), fs::Permissions::from_mode(0o600)).unwrap();
+        let tree = store.add_tree(&source, IngestLimits::default(), &|_| false).unwrap();
+        let recipe = format!(
+            "package.name = 'p'\nsource.directory = '.'\nbuild.steps = [\"{step}\"]\noutputs.directory = 'out'\n{limits}\n"
+        );
+        let source = Input {
+            name: "p".parse().unwrap(),
+            role: Role::Source,
+            purl: None,
+            content: Content::Tree { digest: tree.digest() },
+        };
+        let recipe = Recipe::from_toml(&recipe).unwrap();
+        let lock = Lock { recipe, inputs: vec![source], environment: root().locked, published: None };
+        Self { dir, store, lock }
+    }
+
+    async fn build(&self) -> Result<Built, RunError> {
+        let conditions = Conditions {
+            build_path: "/build".into(),
+            hostname: "reprove".into(),
+            processors: 1,
+            file_order: FileOrder::Sorted,
+            clock: Clock::Host,
+        };
+        let runner = Runner { store: self.store.clone(), sandbox: sandbox() };
+        let request = BuildRequest {
+            lock: &self.lock,
+            root: &root(),
+            source: &SourceFiles::of(&self.lock, &self.store).unwrap(),
+            conditions: &conditions,
+            epoch: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            label: "label",
+        };
+        runner.build(request).await
+    }
+
+    async fn built(&self) -> Built {
+        let built = self.build().await.unwrap();
+        assert_eq!(built.record.exit, Exit::Success, "{}", fs::read_to_string(&built.log).unwrap());
+        built
+    }
+}
+
+#[tokio::test]
+async fn each_build_has_a_log_of_its_own() {
+    let project = Project::new("mkdir out; cp file out; wc -c < file", "", 5);
+    let logs = [project.built().await.log, project.built().await.log, project.built().await.log];
+    let names: Vec<_> = logs.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["label.log", "label-2.log", "label-3.log"]);
+    for log in &logs {
+        assert_eq!(log.parent().unwrap(), project.dir.path().join("store/logs"));
+        assert_eq!(fs::read_to_string(log).unwrap(), "5\n");
+        assert_eq!(fs::metadata(log).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn a_source_past_the_disk_limit_is_told_from_a_sandbox_that_is_none() {
+    let limits = "limits.disk-mib = 2";
+    let fits = Project::new("mkdir out; cp file out/file", limits, 1 << 19);
+    assert_eq!(fits.built().await.record.outputs.entries().len(), 1);
+    let error = Project::new("mkdir out", limits, 3 << 20).build().await.unwrap_err();
+    assert!(matches!(error, RunError::Sandbox(SandboxError::SourceTooLarge { disk_mib: 2 })), "{error:?}");
+    assert!(error.to_string().contains("`limits.disk-mib`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_tool_that_is_no_file_is_an_error() {
+    let mut project = Project::new("mkdir out; cp file out; cat /inputs/tool", "", 5);
+    let (digest, size) = project.store.add_bytes(b"a tool").unwrap();
+    let mut tool = |content| {
+        let input = Input { name: "tool".parse().unwrap(), role: Role::Tool, purl: None, content };
+        project.lock.inputs.truncate(1);
+        project.lock.inputs.push(input);
+        project.lock.clone()
+    };
+    let locks =
+        [tool(Content::Archive { digest, size }), tool(Content::Tree { digest }), tool(Content::File { digest, size })];
+    for (lock, is_file) in locks.into_iter().zip([false, false, true]) {
+        project.lock = lock;
+        match project.build().await {
+            Ok(built) => assert!(is_file && built.record.exit == Exit::Success),
+            Err(error) => assert!(matches!(&error, RunError::Tool(name) if name.as_str() == "tool") && !is_file),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_output_files_is_bounded_on_both_sides() {
+    let with = |files: usize| Project::new(&format!("mkdir -p out/in; cd out/in; seq {files} | xargs touch"), "", 5);
+    let built = with(MAX_OUTPUT_FILES).built().await;
+    assert_eq!(built.record.outputs.entries().len(), MAX_OUTPUT_FILES + 1, "a folder is no file");
+    let error = with(MAX_OUTPUT_FILES + 1).build().await.unwrap_err();
+    assert!(matches!(error, RunError::TooManyOutputs { most: MAX_OUTPUT_FILES }), "{error:?}");
+}
+
+/// A new store works whatever the umask, also where the build's user owns nothing of it; and nobody else of the machine
+/// can reach what is in it.
+#[test]
+fn a_store_works_under_any_umask() {
+    for umask in ["000", "022", "077"] {
+        again(&format!("umask {umask}; touch reached; exec \"$@\""), "under_this_umask");
+        if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            again(&format!("umask {umask}; {AS_ORDINARY_USER}"), "under_this_umask");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "started by the test above"]
+async fn under_this_umask() {
+    let project = Project::new("mkdir out; cp file out; umask; cat /inputs/tool", "", 5);
+    let (digest, size) = project.store.add_bytes(b"a tool").unwrap();
+    let mut project = project;
+    let tool =
+        Input { name: "tool".parse().unwrap(), role: Role::Tool, purl: None, content: Content::File { digest, size } };
+    project.lock.inputs.push(tool);
+    let built = project.built().await;
+    assert_eq!(built.record.outputs.entries().len(), 1);
+    assert_eq!(fs::read_to_string(&built.log).unwrap(), "0022\na tool");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(project.store.root()), mode(&built.log)), (0o700, 0o600));
+}
