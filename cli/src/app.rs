@@ -34,15 +34,19 @@ impl App {
 
     /// Opens the store, and makes it at first use.
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
-        let path = self.global.store.clone().or_else(|| env_vars::path(env_vars::STORE));
-        let path = path.or_else(|| Some(env_vars::data_home()?.join("reprove")));
-        let path = path.ok_or_else(|| {
+        let path = self.store_path().ok_or_else(|| {
             CommandError::bad_usage("there is no place for the store: HOME is not set")
                 .next(format!("give --store DIR, or set {}", env_vars::STORE))
         })?;
         let store = Store::open(&absolute(&path)?)?;
         let _ = self.opened.set(store.clone());
         Ok(store)
+    }
+
+    /// Where the store is; `None` where nothing says so.
+    pub(crate) fn store_path(&self) -> Option<PathBuf> {
+        let path = self.global.store.clone().or_else(|| env_vars::path(env_vars::STORE));
+        path.or_else(|| Some(env_vars::data_home()?.join("reprove")))
     }
 
     /// Ends the display and removes temporary files, also those of a thread that is not waited for.
@@ -70,7 +74,7 @@ impl App {
 
     pub(crate) fn tell(&self, event: Event) {
         match event {
-            Event::Doing(text) => self.progress.doing(text),
+            Event::Doing(text) => self.progress.doing(&text),
             Event::Noticed(text) => self.progress.note(&text),
         }
     }
@@ -79,4 +83,10 @@ impl App {
 /// Makes a path absolute, without looking at what it leads to.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
+}
+
+/// Runs what computes or reads for long, or may wait for ever, on a thread of its own, so that a signal is still heard.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CommandError> {
+    let failed = |e| CommandError::cannot(format!("a part of the program failed: {e}"));
+    tokio::task::spawn_blocking(work).await.map_err(failed)
 }

@@ -9,8 +9,13 @@ pub(crate) const STORE: &str = "REPROVE_STORE";
 pub(crate) const KEY: &str = "REPROVE_KEY";
 /// The Python that has the pip to fetch with. Default: `python3`.
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
+/// Where programs are: `git` for one.
+const PATH: &str = "PATH";
+/// Where files are kept that nobody needs afterwards. Default: `/tmp`.
+const TMPDIR: &str = "TMPDIR";
 
 /// The variable's value as a path, where it is set and not empty.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
@@ -23,6 +28,16 @@ pub(crate) fn data_home() -> Option<PathBuf> {
 /// `XDG_CONFIG_HOME`, or `~/.config`.
 pub(crate) fn config_home() -> Option<PathBuf> {
     path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).or_else(|| Some(home()?.join(".config")))
+}
+
+/// The folders of `PATH`, in order.
+pub(crate) fn program_folders() -> Vec<PathBuf> {
+    path(PATH).map_or_else(Vec::new, |folders| std::env::split_paths(&folders).collect())
+}
+
+/// `TMPDIR`, or `/tmp`.
+pub(crate) fn temporary_folder() -> PathBuf {
+    path(TMPDIR).filter(|path| path.is_absolute()).unwrap_or_else(|| "/tmp".into())
 }
 
 fn home() -> Option<PathBuf> {

@@ -5,11 +5,17 @@
 use std::error::Error;
 use std::io::{self, Write as _};
 
+use clap::error::ErrorKind;
+use reprove_images::EnvironmentError;
 use reprove_inputs::{InputsError, Kind};
 use reprove_job::{BuildFailure, JobError};
 use reprove_runner::{RunError, SandboxError, SourceError};
-use reprove_store::{IngestError, StoreError};
+use reprove_store::{IngestError, StoreError, UnpackError};
+use reprove_verifier::JudgeError;
+use reprove_verifier::compare::CompareError;
 use serde_json::json;
+
+use crate::plain;
 
 /// Yes.
 pub(crate) const YES: u8 = 0;
@@ -32,11 +38,13 @@ pub(crate) struct CommandError {
     details: Vec<String>,
     /// What to do next.
     next: Vec<String>,
+    /// All of it as text for people, where the arguments make no sense.
+    usage: Option<String>,
 }
 
 impl CommandError {
     fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), next: Vec::new() }
+        Self { code, message: message.into(), details: Vec::new(), next: Vec::new(), usage: None }
     }
 
     pub(crate) fn bad_usage(message: impl Into<String>) -> Self {
@@ -58,6 +66,13 @@ impl CommandError {
         self
     }
 
+    /// Takes this for what to do next, and nothing else.
+    #[must_use]
+    pub(crate) fn instead(mut self, line: impl Into<String>) -> Self {
+        self.next = vec![line.into()];
+        self
+    }
+
     /// The message, and what to do next.
     pub(crate) fn into_parts(self) -> (String, Vec<String>) {
         (self.message, self.next)
@@ -65,11 +80,14 @@ impl CommandError {
 
     /// Prints the error on standard error, and with `--json` as an object on standard output.
     pub(crate) fn print(&self, json: bool) {
-        let mut text = format!("error: {}\n", self.message);
-        self.details.iter().for_each(|line| text.push_str(&format!("  | {line}\n")));
-        self.next.iter().for_each(|line| text.push_str(&format!("  next: {line}\n")));
+        let text = self.usage.clone().unwrap_or_else(|| {
+            let mut text = format!("error: {}\n", self.message);
+            self.details.iter().for_each(|line| text.push_str(&format!("  | {}\n", plain::line(line))));
+            self.next.iter().for_each(|line| text.push_str(&format!("  next: {line}\n")));
+            text
+        });
         // Where standard error is closed, the exit code still says it.
-        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(plain::text(&text).as_bytes());
         if json {
             let object =
                 json!({ "error": self.message, "details": self.details, "next": self.next, "code": self.code });
@@ -78,33 +96,105 @@ impl CommandError {
     }
 }
 
+impl From<clap::Error> for CommandError {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let mut lines = text.lines().map(str::trim);
+        let about: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        let mut this = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+                Self::bad_usage("there is no subcommand").next("`reprove --help` lists them")
+            }
+            _ => {
+                let message = about.join(" ");
+                let mut this = Self::bad_usage(message.strip_prefix("error: ").unwrap_or(&message));
+                this.next = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+                this
+            }
+        };
+        this.usage = Some(text);
+        this
+    }
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
-        from_error(CANNOT, &error)
+        let this = from_error(CANNOT, &error);
+        with_mend(this, Some(&error))
     }
 }
 
 impl From<JobError> for CommandError {
     fn from(error: JobError) -> Self {
-        match &error {
+        let this = match &error {
             JobError::Inputs(inputs) => from_inputs(inputs),
             JobError::Build(failure) => from_failure(failure),
-            JobError::Run(RunError::Sandbox(sandbox)) => from_sandbox(sandbox),
-            JobError::Run(RunError::Output { error: IngestError::Store(_), .. }) => from_error(CANNOT, &error),
-            JobError::Run(RunError::Output { .. }) => from_error(BUILD_FAILED, &error)
-                .next("check `outputs` in the recipe: every path there must exist after the last step"),
-            JobError::Run(RunError::NoClockLibrary) => from_error(CANNOT, &error),
-            JobError::Judge(reprove_verifier::JudgeError::Empty) => from_error(BUILD_FAILED, &error),
-            JobError::Source(SourceError::Store(_))
-            | JobError::Store(_)
-            | JobError::Environment(_)
-            | JobError::Run(_)
-            | JobError::Internal(_) => from_error(CANNOT, &error),
-            JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch => from_error(BAD_USAGE, &error),
-            JobError::Judge(_) | JobError::Attest(_) | JobError::Proof(_) | JobError::Canonical(_) => {
+            JobError::Run(run) => from_run(run),
+            JobError::Environment(environment) => from_environment(environment),
+            JobError::Judge(JudgeError::Empty) => from_error(BUILD_FAILED, &error),
+            JobError::Source(SourceError::Store(_) | SourceError::Unpack(UnpackError::Store(_))) => {
                 from_error(CANNOT, &error)
             }
+            JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch => from_error(BAD_USAGE, &error),
+            JobError::Store(_)
+            | JobError::EnvironmentChanged
+            | JobError::Internal(_)
+            | JobError::Judge(_)
+            | JobError::Attest(_)
+            | JobError::Proof(_)
+            | JobError::Canonical(_) => from_error(CANNOT, &error),
+        };
+        with_mend(this, in_store(&error))
+    }
+}
+
+/// What the store said, where it is what failed.
+fn in_store(error: &JobError) -> Option<&StoreError> {
+    match error {
+        JobError::Store(error)
+        | JobError::Run(RunError::Store(error) | RunError::Output { error: IngestError::Store(error), .. })
+        | JobError::Source(SourceError::Store(error) | SourceError::Unpack(UnpackError::Store(error)))
+        | JobError::Inputs(
+            InputsError::Store(error)
+            | InputsError::Ingest(IngestError::Store(error))
+            | InputsError::Archive { source: UnpackError::Store(error), .. },
+        ) => Some(error),
+        JobError::Judge(JudgeError::Compare(CompareError::Open { source, .. })) => source.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Says what to do about a store that lacks something or has something else.
+fn with_mend(this: CommandError, error: Option<&StoreError>) -> CommandError {
+    match error {
+        Some(StoreError::Missing(_)) => this.next("run the command again: what is missing is fetched or built anew"),
+        Some(StoreError::Damaged(path)) => {
+            this.next(format!("rm {}", path.display())).next("run the command again: it is fetched or built anew")
         }
+        Some(StoreError::Io { .. } | StoreError::TooLarge(..)) | None => this,
+    }
+}
+
+fn from_run(error: &RunError) -> CommandError {
+    match error {
+        RunError::Sandbox(sandbox) => from_sandbox(sandbox),
+        RunError::Output { error: IngestError::Store(_), .. } => from_error(CANNOT, error),
+        RunError::Output { .. } => from_error(BUILD_FAILED, error)
+            .next("check `outputs` in the recipe: every path there must exist after the last step"),
+        RunError::TooManyOutputs { .. } => {
+            from_error(BUILD_FAILED, error).next("name fewer files in `outputs` in the recipe")
+        }
+        _ => from_error(CANNOT, error),
+    }
+}
+
+/// This machine's `/usr` can't be a root filesystem.
+pub(crate) fn from_environment(error: &EnvironmentError) -> CommandError {
+    let this = from_error(CANNOT, error);
+    match error {
+        EnvironmentError::NotMerged(_) => this.next("apt install usrmerge"),
+        EnvironmentError::Changing => this.next("run it again when nothing is being installed"),
+        EnvironmentError::Hash(_) | EnvironmentError::Io { .. } => this,
     }
 }
 
@@ -149,18 +239,103 @@ fn from_failure(failure: &BuildFailure) -> CommandError {
 
 /// Where namespaces are refused, says which settings do that.
 pub(crate) fn from_sandbox(error: &SandboxError) -> CommandError {
+    sandbox_hints(error, nix::unistd::geteuid().is_root())
+}
+
+fn sandbox_hints(error: &SandboxError, is_root: bool) -> CommandError {
     let message = from_error(CANNOT, error);
     match error {
-        SandboxError::Setup { doing, errno: 1 | 13 | 22 | 28, .. }
-            if doing.contains("namespace") || doing.contains("map") =>
-        {
+        SandboxError::Setup { doing, errno: 1 | 13 | 22 | 28, .. } if is_about_namespaces(doing) => {
+            let allow = "allow user namespaces: sysctl -w user.max_user_namespaces=15000";
             message
-                .next("run it as root, or allow user namespaces: sysctl -w user.max_user_namespaces=15000")
+                .next(if is_root { allow.to_owned() } else { format!("run it as root, or {allow}") })
                 .next("on Ubuntu 23.10 and newer also: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
         }
         SandboxError::Setup { doing, errno: 1, .. } if doing == "mounting proc" => message
             .next("a container that masks /proc can't hold a sandbox; run outside of it, or with an unmasked /proc"),
         SandboxError::Setup { .. } => message.next("`reprove doctor` says what this machine lacks"),
+        SandboxError::SourceTooLarge { .. } => {
+            from_error(BAD_USAGE, error).next("raise `limits.disk-mib` in the recipe")
+        }
         SandboxError::Io { .. } | SandboxError::Lost => message,
+    }
+}
+
+/// Making them, or writing the maps of ids that they need.
+fn is_about_namespaces(doing: &str) -> bool {
+    let is_map = |doing: &str| ["uid_map", "gid_map", "setgroups"].iter().any(|file| doing.ends_with(file));
+    doing == "making the namespaces" || doing.starts_with("writing ") && doing.contains("/proc/PID/") && is_map(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use clap::Parser as _;
+    use reprove_model::Digest;
+
+    use super::*;
+
+    fn setup(doing: &str, errno: i32) -> SandboxError {
+        SandboxError::Setup { doing: doing.to_owned(), errno, why: "no".to_owned() }
+    }
+
+    #[test]
+    fn only_what_refuses_namespaces_is_said_to() {
+        for doing in ["making the namespaces", "writing \"0 0 1\" to /proc/PID/uid_map"] {
+            let (_, next) = sandbox_hints(&setup(doing, 1), false).into_parts();
+            assert!(next[0].starts_with("run it as root, or allow user namespaces"), "{next:?}");
+            let (_, next) = sandbox_hints(&setup(doing, 1), true).into_parts();
+            assert!(!next.concat().contains("root") && next[0].starts_with("allow user namespaces"), "{next:?}");
+        }
+        for doing in
+            ["taking /srv/maps into the sandbox", "writing the source into the build directory", "writing /etc/map"]
+        {
+            let (_, next) = sandbox_hints(&setup(doing, 13), false).into_parts();
+            assert_eq!(next, ["`reprove doctor` says what this machine lacks"], "{doing}");
+        }
+    }
+
+    #[test]
+    fn what_the_recipe_limits_is_no_fault_of_the_machine() {
+        let too_large = CommandError::from(JobError::Run(SandboxError::SourceTooLarge { disk_mib: 1 }.into()));
+        assert_eq!((too_large.code, too_large.next), (BAD_USAGE, vec!["raise `limits.disk-mib` in the recipe".into()]));
+        let too_many = CommandError::from(JobError::Run(RunError::TooManyOutputs { most: 9 }));
+        assert_eq!((too_many.code, too_many.next.len()), (BUILD_FAILED, 1));
+    }
+
+    #[test]
+    fn a_damaged_store_comes_with_what_to_type() {
+        let damaged = || StoreError::Damaged(PathBuf::from("/store/blobs/ab/cd"));
+        let missing = || StoreError::Missing(Digest::of(b"x"));
+        let opened =
+            CompareError::Open { place: "out".into(), digest: Digest::of(b"x"), source: io::Error::other(damaged()) };
+        for error in [
+            JobError::Store(damaged()),
+            JobError::Run(RunError::Store(damaged())),
+            JobError::Source(SourceError::Store(damaged())),
+            JobError::Inputs(InputsError::Store(damaged())),
+            JobError::Judge(JudgeError::Compare(opened)),
+        ] {
+            let error = CommandError::from(error);
+            assert_eq!((error.code, error.next[0].as_str(), error.next.len()), (CANNOT, "rm /store/blobs/ab/cd", 2));
+        }
+        assert!(CommandError::from(JobError::Store(missing())).next[0].starts_with("run the command again"));
+        assert!(CommandError::from(missing()).next[0].starts_with("run the command again"));
+    }
+
+    #[test]
+    fn what_clap_says_is_an_error_like_any_other() {
+        let error = |arguments: &[&str]| {
+            let all = ["reprove"].into_iter().chain(arguments.iter().copied());
+            CommandError::from(crate::commands::Cli::try_parse_from(all).unwrap_err())
+        };
+        let unknown = error(&["rebuid"]);
+        assert_eq!((unknown.code, unknown.message.as_str()), (BAD_USAGE, "unrecognized subcommand 'rebuid'"));
+        assert_eq!(unknown.next[0], "tip: a similar subcommand exists: 'rebuild'");
+        let without_key = error(&["audit", "x"]);
+        assert_eq!(without_key.message, "the following required arguments were not provided: --key <FILE>");
+        assert_eq!(error(&[]).message, "there is no subcommand");
+        assert_eq!(error(&["key"]).code, BAD_USAGE);
     }
 }

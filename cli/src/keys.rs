@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The key that signs what this machine saw: a file of this user's.
 
-use std::fs::{self, File};
+use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use reprove_attest::{MAX_PEM, PublicKey, SigningKey};
@@ -11,6 +11,8 @@ use reprove_attest::{MAX_PEM, PublicKey, SigningKey};
 use crate::app::absolute;
 use crate::env_vars;
 use crate::error::CommandError;
+use crate::open::{self, Links};
+use crate::output::without_name;
 
 /// Where the key is: `given`, or `REPROVE_KEY`, or the default place.
 pub(crate) fn path(given: Option<&Path>) -> Result<PathBuf, CommandError> {
@@ -25,12 +27,19 @@ pub(crate) fn path(given: Option<&Path>) -> Result<PathBuf, CommandError> {
 
 /// The key of the file at `path`, and whether it was made now.
 pub(crate) fn load_or_make(path: &Path) -> Result<(SigningKey, bool), CommandError> {
-    if path.exists() { Ok((load(path)?, false)) } else { Ok((make(path)?, true)) }
+    if !path.exists()
+        && let Some(key) = try_make(path)?
+    {
+        return Ok((key, true));
+    }
+    Ok((load(path)?, false))
 }
 
 /// The key of the file at `path`.
 pub(crate) fn load(path: &Path) -> Result<SigningKey, CommandError> {
-    let mode = fs::metadata(path).map(|m| m.permissions().mode()).map_err(|e| unreadable(path, &e))?;
+    let file = open::regular("key", path, Links::Followed).map_err(with_hint)?;
+    let unreadable = |e: io::Error| with_hint(open::unreadable("key", path, &e));
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {
         let shown = path.display();
         return Err(CommandError::bad_usage(format!(
@@ -39,51 +48,71 @@ pub(crate) fn load(path: &Path) -> Result<SigningKey, CommandError> {
         ))
         .next(format!("chmod 600 {shown}, and make a new key if somebody may have read it")));
     }
-    SigningKey::from_pkcs8_pem(&read_pem(path)?)
-        .map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
+    let mut text = String::new();
+    file.take(MAX_PEM as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+    SigningKey::from_pkcs8_pem(&text).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
 }
 
 /// Makes a key at `path`, which must not exist. Only this user can read it; it is not encrypted.
 pub(crate) fn make(path: &Path) -> Result<SigningKey, CommandError> {
+    try_make(path)?.ok_or_else(|| {
+        CommandError::bad_usage(format!("{} is there already, and a key is never overwritten", path.display()))
+            .next("name another file, or move that one away")
+    })
+}
+
+/// Makes a key; `None` where something is at `path` already. The file is whole from the moment that it is there.
+fn try_make(path: &Path) -> Result<Option<SigningKey>, CommandError> {
     let fail = |e: io::Error| CommandError::cannot(format!("can't write the key {}: {e}", path.display()));
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| CommandError::cannot(format!("the system gives no random bytes: {e}")))?;
     let key = SigningKey::from_seed(seed);
     seed.fill(0);
     let pem = key.to_pkcs8_pem().map_err(|e| CommandError::cannot(e.to_string()))?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(fail)?;
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(fail)?;
+    let private = Permissions::from_mode(0o600);
+    let mut temp =
+        tempfile::Builder::new().permissions(private).tempfile_in(folder).map_err(|e| fail(without_name(e)))?;
+    temp.write_all(pem.as_bytes()).and_then(|()| temp.as_file().sync_all()).map_err(fail)?;
+    match temp.persist_noclobber(path) {
+        Ok(_) => Ok(Some(key)),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(e) => Err(fail(e.error)),
     }
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|e| {
-        if e.kind() == io::ErrorKind::AlreadyExists {
-            return CommandError::bad_usage(format!(
-                "{} is there already, and a key is never overwritten",
-                path.display()
-            ))
-            .next("name another file, or move that one away");
-        }
-        fail(e)
-    })?;
-    file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
-    Ok(key)
 }
 
 /// The public key of the file at `path`.
 pub(crate) fn load_public(path: &Path) -> Result<PublicKey, CommandError> {
-    PublicKey::from_spki_pem(&read_pem(path)?).map_err(|e| {
+    let text = open::read_text("key", path, Links::Followed, MAX_PEM).map_err(with_hint)?;
+    PublicKey::from_spki_pem(&text).map_err(|e| {
         CommandError::bad_usage(format!("{}: {e}", path.display()))
             .next("`reprove key show` prints a public key as this takes it")
     })
 }
 
-fn read_pem(path: &Path) -> Result<String, CommandError> {
-    let mut text = String::new();
-    let most = MAX_PEM as u64 + 1;
-    File::open(path).and_then(|file| file.take(most).read_to_string(&mut text)).map_err(|e| unreadable(path, &e))?;
-    Ok(text)
+fn with_hint(error: CommandError) -> CommandError {
+    error.next("`reprove key new` makes a key; `reprove key show` prints its public half")
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> CommandError {
-    CommandError::bad_usage(format!("can't read the key {}: {error}", path.display()))
-        .next("`reprove key new` makes a key; `reprove key show` prints its public half")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_who_make_a_key_at_once_get_the_same_one() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("config/key.pem");
+            let keys: Vec<(String, bool)> = std::thread::scope(|scope| {
+                let make = || load_or_make(&path).map(|(key, made)| (key.public_key().id().to_string(), made)).unwrap();
+                let threads: Vec<_> = (0..16).map(|_| scope.spawn(make)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let (first, _) = &keys[0];
+            assert!(keys.iter().all(|(id, _)| id == first), "{keys:?}");
+            assert_eq!(keys.iter().filter(|(_, made)| *made).count(), 1);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        }
+    }
 }

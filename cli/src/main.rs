@@ -3,11 +3,14 @@
 //! the libraries need on to them.
 
 mod app;
+mod artifacts;
 mod commands;
 mod env_vars;
 mod error;
 mod keys;
+mod open;
 mod output;
+mod plain;
 mod progress;
 mod render;
 mod verdicted;
@@ -28,9 +31,15 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { error::BAD_USAGE } else { error::YES });
+        Err(error) if error.use_stderr() => {
+            let error = CommandError::from(error);
+            error.print(asks_for_json());
+            return ExitCode::from(error.code);
+        }
+        Err(help) => {
+            // Where standard output is closed there is nobody to help.
+            let _ = help.print();
+            return ExitCode::from(error::YES);
         }
     };
     let app = App::new(cli.global);
@@ -51,6 +60,11 @@ fn main() -> ExitCode {
             ExitCode::from(error.code)
         }
     }
+}
+
+/// Whether `--json` is among the arguments, where they make no sense otherwise.
+fn asks_for_json() -> bool {
+    std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
 /// Runs `work` to its end, or to the first interrupt: then it is dropped, which ends what it started and removes what it

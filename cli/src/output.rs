@@ -1,16 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Results on standard output, and files that are whole or not there.
 
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
+use nix::unistd::linkat;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::error::CommandError;
+use crate::app::blocking;
+use crate::error::{BAD_USAGE, CANNOT, CommandError, from_error};
+use crate::plain;
 
 /// Prints a result.
 pub(crate) fn text(text: &str) -> Result<(), CommandError> {
+    print(&plain::text(text))
+}
+
+/// Prints one JSON object.
+pub(crate) fn json(value: &Value) -> Result<(), CommandError> {
+    print(&format!("{value}\n"))
+}
+
+fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // Whoever reads only the first lines has what they want.
@@ -20,29 +36,192 @@ pub(crate) fn text(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// Prints one JSON object.
-pub(crate) fn json(value: &Value) -> Result<(), CommandError> {
-    text(&format!("{value}\n"))
+/// Where one file is to be written, once there is something to write. What would keep it from being written is found now.
+#[derive(Debug)]
+pub(crate) struct Target {
+    path: PathBuf,
+    way: Way,
 }
 
-/// Writes a file under a temporary name beside it, and renames it when it is whole.
-pub(crate) fn file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
-    let fail = |e: io::Error| cannot_write(path, e);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temp = NamedTempFile::new_in(folder).map_err(fail)?;
-    temp.write_all(bytes).map_err(fail)?;
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    temp.as_file().set_permissions(readable).map_err(fail)?;
-    temp.as_file().sync_all().map_err(fail)?;
-    temp.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
+#[derive(Debug)]
+enum Way {
+    /// A file in the same folder that has no name; it gets one when it is whole. Nothing of it stays if it does not.
+    Unnamed(File),
+    /// The same with a name, where the file system has no files without one.
+    Named(NamedTempFile),
+    /// A device or a pipe is written to as it is.
+    Direct(File),
+}
+
+impl Target {
+    /// Looks at `path`, which is absolute. A regular file that is there will be replaced.
+    pub(crate) fn new(path: &Path) -> Result<Self, CommandError> {
+        let fail = |e: io::Error| {
+            let next = "name a file, in a directory that is there and that you may write to";
+            from_error(BAD_USAGE, &WriteError(path.display().to_string(), e)).next(next)
+        };
+        let way = match path.metadata() {
+            Ok(there) if there.is_dir() => return Err(fail(io::ErrorKind::IsADirectory.into())),
+            Ok(there) if !there.is_file() || path.is_symlink() && stream(&there).is_some() => {
+                Way::Direct(open_direct(path, &there).map_err(fail)?)
+            }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(fail(e)),
+            Ok(_) | Err(_) => beside(path).map_err(fail)?,
+        };
+        Ok(Self { path: path.to_owned(), way })
+    }
+
+    /// Writes all of `bytes`. A file has all of them or is as it was.
+    pub(crate) async fn write(self, bytes: Vec<u8>) -> Result<(), CommandError> {
+        let Self { path, way } = self;
+        let fail = |e: io::Error| cannot_write(&path, e);
+        let temp = match way {
+            // Whoever reads a pipe may be slow.
+            Way::Direct(mut file) => return blocking(move || file.write_all(&bytes)).await?.map_err(fail),
+            Way::Unnamed(mut file) => {
+                complete(&mut file, &bytes).map_err(fail)?;
+                with_name(file, folder(&path)).map_err(fail)?
+            }
+            Way::Named(mut temp) => {
+                complete(temp.as_file_mut(), &bytes).map_err(fail)?;
+                temp
+            }
+        };
+        temp.persist(&path).map(drop).map_err(|e| fail(e.error))
+    }
+}
+
+fn complete(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.sync_all()
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// A file beside `path`.
+fn beside(path: &Path) -> io::Result<Way> {
+    let folder = folder(path);
+    let unnamed = File::options().write(true).mode(0o600).custom_flags(OFlag::O_TMPFILE.bits()).open(folder);
+    match unnamed {
+        Ok(file) => Ok(Way::Unnamed(file)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory) => {
+            Ok(Way::Named(NamedTempFile::new_in(folder).map_err(without_name)?))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Gives a file without a name a temporary one, so that it can take the place of another.
+fn with_name(file: File, folder: &Path) -> io::Result<NamedTempFile> {
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |path: &Path| {
+        linkat(AT_FDCWD, own.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW).map_err(io::Error::from)
+    };
+    let (_, path) = tempfile::Builder::new().make_in(folder, link).map_err(without_name)?.into_parts();
+    Ok(NamedTempFile::from_parts(file, path))
+}
+
+/// A device or a pipe, open for writing.
+fn open_direct(path: &Path, there: &Metadata) -> io::Result<File> {
+    if let Some(stream) = stream(there) {
+        return Ok(stream);
+    }
+    // A pipe that nobody reads would be waited for.
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = File::options().write(true).custom_flags(flags.bits()).open(path)?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(file)
+}
+
+/// Standard output or standard error, where one of them is what was found: as a socket or a file it can't be opened by its
+/// name without losing its place.
+fn stream(there: &Metadata) -> Option<File> {
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    [stdout.as_fd(), stderr.as_fd()].into_iter().find_map(|fd| {
+        let file = File::from(fd.try_clone_to_owned().ok()?);
+        let metadata = file.metadata().ok()?;
+        ((metadata.dev(), metadata.ino()) == (there.dev(), there.ino())).then_some(file)
+    })
+}
+
+/// What the system said of a temporary file, without that file's name, which says nothing to anybody.
+pub(crate) fn without_name(error: io::Error) -> io::Error {
+    if error.get_ref().is_some() { error.kind().into() } else { error }
 }
 
 /// A file or a directory can't be written.
 pub(crate) fn cannot_write(path: &Path, error: io::Error) -> CommandError {
-    crate::error::from_error(crate::error::CANNOT, &WriteError(path.display().to_string(), error))
+    from_error(CANNOT, &WriteError(path.display().to_string(), error))
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("can't write {0}")]
-struct WriteError(String, #[source] io::Error);
+pub(crate) struct WriteError(pub(crate) String, #[source] pub(crate) io::Error);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn write(target: Target, bytes: &[u8]) -> Result<(), CommandError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(target.write(bytes.to_vec()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "counting needs no order")]
+    fn count(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("there"), "old").unwrap();
+        std::os::unix::fs::symlink(path("there"), path("link")).unwrap();
+        let target = Target::new(&path("link")).unwrap();
+        assert_eq!(fs::read(path("link")).unwrap(), b"old");
+        write(target, b"new").unwrap();
+        assert_eq!((fs::read(path("link")).unwrap(), fs::read(path("there")).unwrap()), (b"new".into(), b"old".into()));
+        assert_eq!(path("link").symlink_metadata().unwrap().mode() & 0o7777, 0o644);
+        drop(Target::new(&path("never")).unwrap());
+        assert_eq!(count(dir.path()), 2, "nothing temporary stays");
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(Target::new(&path).is_err(), "nobody reads it");
+        let reader = {
+            let path = path.clone();
+            std::thread::spawn(move || fs::read(path).unwrap())
+        };
+        let target = loop {
+            if let Ok(target) = Target::new(&path) {
+                break target;
+            }
+        };
+        // More than a pipe holds.
+        write(target, &vec![7; 1 << 20]).unwrap();
+        assert_eq!(reader.join().unwrap(), vec![7; 1 << 20]);
+        assert_eq!(count(dir.path()), 1);
+    }
+
+    #[test]
+    fn a_place_that_can_t_be_written_is_named_at_once() {
+        let dir = tempfile::Builder::new().prefix("place-").tempdir().unwrap();
+        for name in ["missing/proof.json", ".", "/proc/proof.json"] {
+            let error = Target::new(&dir.path().join(name)).unwrap_err();
+            assert_eq!(error.code, BAD_USAGE);
+            let (message, next) = error.into_parts();
+            assert!(message.contains(name) && !message.contains(".tmp"), "{message}");
+            assert_eq!(next.len(), 1);
+        }
+    }
+}

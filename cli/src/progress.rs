@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::plain;
+
 /// The display. Without a terminal each step is one line.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
@@ -25,7 +27,8 @@ impl Progress {
     }
 
     /// A step begins.
-    pub(crate) fn doing(&self, text: String) {
+    pub(crate) fn doing(&self, text: &str) {
+        let text = plain::line(text);
         match &self.bar {
             Some(bar) => {
                 bar.reset_elapsed();
@@ -55,5 +58,5 @@ impl Progress {
 
 fn line(text: &str) {
     // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", plain::text(text));
 }

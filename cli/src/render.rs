@@ -8,9 +8,11 @@ use reprove_model::{
     Between, BuildRecord, Cause, DigestSet, EpochOrigin, EpochUsed, Finding, Isolation, Outcome, Variation, Verdict,
 };
 
+use crate::plain;
+
 /// The verdict's word, what it is about, and every finding.
 pub(crate) fn verdict(name: &str, verdict: &Verdict) -> String {
-    let mut text = format!("{}  {name}\n\n", word(verdict.outcome));
+    let mut text = format!("{}  {}\n\n", word(verdict.outcome), plain::line(name));
     if !verdict.findings.is_empty() {
         text.push_str(&findings(&verdict.findings));
         text.push('\n');
@@ -35,7 +37,7 @@ pub(crate) fn facts(finished: &Finished) -> String {
             Some(true) => "comes out of its source bit for bit",
             _ => "is not what came out of its source",
         };
-        lines.push(("published", format!("{} {says}", published.name)));
+        lines.push(("published", format!("{} {says}", plain::line(published.name.as_str()))));
         lines.push(("", format!("sha256 {}", published.digest.sha256)));
     }
     lines.push(("built twice", built_twice(verdict)));
@@ -95,11 +97,6 @@ fn isolation(isolation: Isolation) -> String {
     format!("{}; holds as long as {}", isolation.name(), Trust::of(isolation).holds_as_long_as)
 }
 
-/// Text that came from elsewhere, without what a terminal would act on.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
 /// How many of a finding's details are shown as text; `--json` has more.
 const SHOWN_DETAILS: usize = 10;
 /// How many findings are shown as text.
@@ -114,10 +111,10 @@ pub(crate) fn findings(findings: &[Finding]) -> String {
             Between::Rebuilds => ("first rebuild", "second rebuild"),
             Between::Given => ("left", "right"),
         };
-        let (place, kind, summary) = (plain(&finding.place), finding.kind.name(), plain(&finding.summary));
+        let (place, kind, summary) = (plain::line(&finding.place), finding.kind.name(), plain::line(&finding.summary));
         text.push_str(&format!("  {place}\n    {kind}: {summary}\n"));
         for detail in finding.details.iter().take(SHOWN_DETAILS) {
-            let [at, on_left, on_right] = [&detail.at, &detail.left, &detail.right].map(|text| plain(text));
+            let [at, on_left, on_right] = [&detail.at, &detail.left, &detail.right].map(|text| plain::line(text));
             text.push_str(&format!(
                 "    {at}
       {left}: {on_left}
@@ -161,7 +158,7 @@ fn cause(cause: &Cause) -> String {
 /// What a verified proof proves, and what has to be trusted for it.
 pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     let verdict = verified.verdict();
-    let mut text = format!("verified  {proof_name}: {}\n\n", word(verdict.outcome));
+    let mut text = format!("verified  {}: {}\n\n", plain::line(proof_name), word(verdict.outcome));
     if verdict.outcome == Outcome::Different {
         text.push_str("  The proof is genuine. What it proves is a difference:\n\n");
         text.push_str(&findings(&verdict.findings));
@@ -171,7 +168,7 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     for subject in verified.subject() {
         let checked = verified.artifacts().iter().any(|artifact| artifact.subject() == subject.name);
         let note = if checked { "the file given is this one" } else { "no file was given to compare with it" };
-        line("subject", format!("{}: {note}", plain(&subject.name)));
+        line("subject", format!("{}: {note}", plain::line(&subject.name)));
         line("", digests(&subject.digest));
     }
     for signer in verified.signers() {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove audit`: what does this proof prove? Needs no network, no sandbox and no store.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use reprove_attest::{Artifact, Proof, VerifiedProof, audit};
+use reprove_attest::{Artifact, AuditError, Proof, VerifiedProof, audit};
 use reprove_model::{HashBoth, Outcome};
 use serde_json::json;
 
-use crate::app::App;
+use crate::app::{App, blocking};
 use crate::error::{CommandError, NO, YES};
-use crate::{keys, output, render};
+use crate::open::{self, Links};
+use crate::{keys, output, plain, render};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -25,23 +25,29 @@ pub(crate) struct Arguments {
     keys: Vec<PathBuf>,
 }
 
-pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<u8, CommandError> {
-    let trusted = arguments.keys.iter().map(|path| keys::load_public(path)).collect::<Result<Vec<_>, _>>()?;
-    let proof = read_proof(&arguments.proof)?;
-    let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let proof_name = arguments.proof.display().to_string();
-    match audit(&proof, &artifacts, &trusted) {
+    match blocking(move || audited(&arguments)).await?? {
         Ok(verified) => report(app, &proof_name, &verified),
         Err(error) => {
             let reason = error.to_string();
             if app.global.json {
                 output::json(&json!({ "verified": false, "proof": proof_name, "reason": reason }))?;
             } else {
-                output::text(&format!("does not verify  {proof_name}\n\n  {reason}\n"))?;
+                let (name, reason) = (plain::line(&proof_name), plain::line(&reason));
+                output::text(&format!("does not verify  {name}\n\n  {reason}\n"))?;
             }
             Ok(NO)
         }
     }
+}
+
+/// What the audit says, once everything could be read.
+fn audited(arguments: &Arguments) -> Result<Result<VerifiedProof, AuditError>, CommandError> {
+    let trusted = arguments.keys.iter().map(|path| keys::load_public(path)).collect::<Result<Vec<_>, _>>()?;
+    let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
+    let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(audit(&proof, &artifacts, &trusted))
 }
 
 fn report(app: &App, proof_name: &str, verified: &VerifiedProof) -> Result<u8, CommandError> {
@@ -72,18 +78,9 @@ fn report(app: &App, proof_name: &str, verified: &VerifiedProof) -> Result<u8, C
     Ok(if outcome == Outcome::Reproducible { YES } else { NO })
 }
 
-fn read_proof(path: &Path) -> Result<Vec<u8>, CommandError> {
-    let mut bytes = Vec::new();
-    let most = Proof::MAX_BYTES as u64 + 1;
-    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
-    read.map_err(|e| CommandError::bad_usage(format!("can't read the proof {}: {e}", path.display())))?;
-    Ok(bytes)
-}
-
 fn digest(path: &Path) -> Result<Artifact, CommandError> {
     let mut both = HashBoth::default();
-    File::open(path)
-        .and_then(|mut file| io::copy(&mut file, &mut both))
-        .map_err(|e| CommandError::bad_usage(format!("can't read the artifact {}: {e}", path.display())))?;
+    let mut file = open::regular("artifact", path, Links::Followed)?;
+    io::copy(&mut file, &mut both).map_err(|e| open::unreadable("artifact", path, &e))?;
     Ok(Artifact { name: path.display().to_string(), digest: both.finish().0 })
 }

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove compare`: what differs between two files or directories?
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reprove_model::{Between, Finding};
-use reprove_store::IngestLimits;
+use reprove_store::{IngestLimits, Store};
 use reprove_verifier::compare::{Side, compare, compare_files};
 use serde_json::json;
 
-use crate::app::App;
-use crate::error::{CommandError, NO, YES, from_error};
-use crate::{output, render};
+use crate::app::{App, blocking};
+use crate::error::{BAD_USAGE, CANNOT, CommandError, NO, YES, from_error};
+use crate::open::{self, Links};
+use crate::{env_vars, output, render};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -22,12 +25,17 @@ pub(crate) struct Arguments {
     right: PathBuf,
 }
 
-pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<u8, CommandError> {
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let Arguments { left, right } = arguments;
-    app.progress.doing(format!("comparing {} with {}", left.display(), right.display()));
-    let findings = match (is_directory(left)?, is_directory(right)?) {
-        (true, true) => directories(app, left, right)?,
-        (false, false) => files(left, right)?,
+    app.progress.doing(&format!("comparing {} with {}", left.display(), right.display()));
+    let findings = match (is_directory(&left)?, is_directory(&right)?) {
+        (true, true) => {
+            // Removed here, also where the thread is not waited for.
+            let scratch = Scratch::new()?;
+            let store = scratch.0.clone();
+            blocking(move || directories(&store, &left, &right)).await??
+        }
+        (false, false) => blocking(move || files(&left, &right)).await??,
         (left_is, _) => {
             let (directory, file) = if left_is { (left, right) } else { (right, left) };
             let text = format!("{} is a directory and {} is a file", directory.display(), file.display());
@@ -52,19 +60,64 @@ fn is_directory(path: &Path) -> Result<bool, CommandError> {
 
 fn files(left: &Path, right: &Path) -> Result<Vec<Finding>, CommandError> {
     let open = |path: &Path| {
-        File::open(path).map_err(|e| CommandError::bad_usage(format!("can't read {}: {e}", path.display())))
+        let file = open::regular("file", path, Links::Followed)?;
+        with_true_size(file).map_err(|e| open::unreadable("file", path, &e))
     };
     let place = left.file_name().unwrap_or(left.as_os_str()).to_string_lossy();
-    compare_files(&open(left)?, &open(right)?, &place, Between::Given)
-        .map_err(|e| from_error(crate::error::BAD_USAGE, &e))
+    compare_files(&open(left)?, &open(right)?, &place, Between::Given).map_err(|e| from_error(BAD_USAGE, &e))
 }
 
-fn directories(app: &App, left: &Path, right: &Path) -> Result<Vec<Finding>, CommandError> {
-    let store = app.store()?;
+/// The most bytes of a file that does not say how many it has.
+const MAX_UNSIZED: u64 = 1 << 30;
+
+/// A file with as many bytes as it says: those that the kernel makes while they are read, as below `/proc` and `/sys`, say 0
+/// or too many, and are read once into a temporary one.
+fn with_true_size(mut file: File) -> io::Result<File> {
+    let says = file.metadata()?.len();
+    let mut byte = [0];
+    let has_more = file.read_at(&mut byte, says)? > 0;
+    let has_less = says > 0 && file.read_at(&mut byte, says - 1)? == 0;
+    if !has_more && !has_less {
+        return Ok(file);
+    }
+    let mut copy = tempfile::tempfile_in(env_vars::temporary_folder())?;
+    if io::copy(&mut (&mut file).take(MAX_UNSIZED + 1), &mut copy)? > MAX_UNSIZED {
+        return Err(io::Error::other("it does not say how large it is, and has no end within 1 GiB"));
+    }
+    Ok(copy)
+}
+
+/// A folder for the files of the directories, which the comparison takes in. Goes with the value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, CommandError> {
+        let parent = env_vars::temporary_folder();
+        let folder = tempfile::Builder::new().prefix("reprove-").tempdir_in(&parent);
+        Ok(Self(folder.map_err(|e| output::cannot_write(&parent, output::without_name(e)))?.keep()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A thread that still works may add a file while this goes on.
+        for _ in 0..16 {
+            if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
+                break;
+            }
+        }
+    }
+}
+
+fn directories(scratch: &Path, left: &Path, right: &Path) -> Result<Vec<Finding>, CommandError> {
+    let store = Store::open(scratch)?;
     let tree = |path: &Path| {
-        store.add_tree(path, IngestLimits::default(), &|_| false).map_err(|e| from_error(crate::error::BAD_USAGE, &e))
+        store.add_tree(path, IngestLimits::default(), &|_| false).map_err(|e| {
+            let error = from_error(BAD_USAGE, &e);
+            if error.code == CANNOT { error.instead("set TMPDIR to a folder with more space") } else { error }
+        })
     };
     let (left, right) = (tree(left)?, tree(right)?);
     let (left, right) = (Side { tree: &left, blobs: &store }, Side { tree: &right, blobs: &store });
-    compare(left, right, Between::Given).map_err(|e| from_error(crate::error::CANNOT, &e))
+    compare(left, right, Between::Given).map_err(|e| from_error(CANNOT, &e))
 }

@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use jiff::Timestamp;
-use reprove_model::Exit;
+use reprove_model::{Digest, DigestSet, Exit};
 use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
+use reprove_store::Store;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::error::{CANNOT, CommandError, YES, from_sandbox};
-use crate::output;
+use crate::error::{CANNOT, CommandError, YES, from_environment, from_sandbox};
+use crate::{env_vars, keys, output};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -29,8 +29,10 @@ struct Finding {
 }
 
 pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
-    app.progress.doing("looking at this machine".into());
+    app.progress.doing("looking at this machine");
     let mut all = sandbox(app).await?;
+    all.push(store(app));
+    all.push(key());
     all.push(pip(app).await);
     all.push(program("/usr/bin/python3", "Python packages are built with", "apt install python3"));
     all.push(optional_program("git", "leaving out of a project what Git ignores", "apt install git"));
@@ -72,15 +74,23 @@ fn render(all: &[Finding], able: bool) -> String {
     text
 }
 
+const IN_NAMESPACES: &str = "builds in namespaces";
+
 async fn sandbox(app: &App) -> Result<Vec<Finding>, CommandError> {
-    const WHAT: &str = "builds in namespaces";
-    let store = app.store()?;
-    let root = match reprove_images::host_usr(&store, Timestamp::now().as_second(), &|| {}) {
-        Ok(root) => root,
-        Err(e) => {
-            let found = e.to_string();
-            return Ok(vec![Finding { what: WHAT, works: false, needed: true, found, mend: None }]);
-        }
+    let lacking = |error: CommandError| {
+        let (found, next) = error.into_parts();
+        Finding { what: IN_NAMESPACES, works: false, needed: true, found, mend: next.into_iter().next() }
+    };
+    // Its digest is not looked at, and takes seconds.
+    let root = match reprove_images::host_parts() {
+        Ok(parts) => parts.digested(DigestSet::of(b""), Digest::of(b"")),
+        Err(error) => return Ok(vec![lacking(from_environment(&error))]),
+    };
+    // Without a place for one, there is still something to say about the sandbox.
+    let own = tempfile::tempdir_in(env_vars::temporary_folder()).ok();
+    let store = match (app.store_path(), &own) {
+        (None, Some(own)) => Store::open(own.path())?,
+        _ => app.store()?,
     };
     let temp = store.temp_dir()?;
     let commands = vec![vec!["/bin/true".to_owned()]];
@@ -89,16 +99,13 @@ async fn sandbox(app: &App) -> Result<Vec<Finding>, CommandError> {
     match Sandbox::default().run(request).await {
         Ok(outcome) if outcome.exit == Exit::Success => all.extend(walls(&outcome)),
         Ok(outcome) => all.push(Finding {
-            what: WHAT,
+            what: IN_NAMESPACES,
             works: false,
             needed: true,
             found: format!("/bin/true ended with {:?}", outcome.exit),
             mend: None,
         }),
-        Err(error) => {
-            let (found, next) = from_sandbox(&error).into_parts();
-            all.push(Finding { what: WHAT, works: false, needed: true, found, mend: next.into_iter().next() });
-        }
+        Err(error) => all.push(lacking(from_sandbox(&error))),
     }
     let library = root.clock_library.clone();
     all.push(Finding {
@@ -111,6 +118,30 @@ async fn sandbox(app: &App) -> Result<Vec<Finding>, CommandError> {
     Ok(all)
 }
 
+/// Whether there is a place for the store.
+fn store(app: &App) -> Finding {
+    let place = app.store_path();
+    let works = place.is_some();
+    let found = place.map_or_else(|| "HOME is not set".into(), |path| path.display().to_string());
+    let mend = (!works).then(|| format!("set HOME or {}, or give --store DIR", env_vars::STORE));
+    Finding { what: "a place for what is built", works, needed: true, found, mend }
+}
+
+/// Whether there is a key, or a place for one.
+fn key() -> Finding {
+    let found = keys::path(None).and_then(|path| {
+        let shown = path.display();
+        if path.exists() {
+            keys::load(&path).map(|_| shown.to_string())
+        } else {
+            Ok(format!("{shown}, made when it is first needed"))
+        }
+    });
+    let works = found.is_ok();
+    let (found, next) = found.map_or_else(CommandError::into_parts, |found| (found, Vec::new()));
+    Finding { what: "a key to sign with", works, needed: true, found, mend: next.into_iter().next() }
+}
+
 fn walls(outcome: &SandboxOutcome) -> [Finding; 4] {
     let enforced = &outcome.enforced;
     let limit = |what, works: bool| Finding {
@@ -118,7 +149,11 @@ fn walls(outcome: &SandboxOutcome) -> [Finding; 4] {
         works,
         needed: false,
         found: if works { "held by a control group".into() } else { "no control group can be made here".into() },
-        mend: (!works).then(|| "run as root, with cgroups mounted at /sys/fs/cgroup".to_owned()),
+        mend: (!works).then(|| {
+            let is_root = nix::unistd::geteuid().is_root();
+            let who = if is_root { "run" } else { "run as root," };
+            format!("{who} with cgroups mounted at /sys/fs/cgroup")
+        }),
     };
     let separate = enforced.separate_user;
     [
@@ -143,20 +178,36 @@ fn walls(outcome: &SandboxOutcome) -> [Finding; 4] {
 
 async fn pip(app: &App) -> Finding {
     let python = app.pip().python;
+    let shown = python.display();
     let mut command = tokio::process::Command::new(&python);
     command.args(["-m", "pip", "--version"]).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await;
-    let found = match &output {
-        Ok(output) if output.status.success() => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-        }
-        Ok(_) => format!("{} has no pip", python.display()),
-        Err(e) => format!("{}: {e}", python.display()),
+    let said = match command.output().await {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(_) => Err(format!("{shown} has no pip")),
+        Err(e) => Err(format!("{shown}: {e}")),
     };
-    let works = output.is_ok_and(|output| output.status.success());
-    let mend = (!works).then(|| "apt install python3-pip, or set REPROVE_PYTHON to a Python that has pip".to_owned());
-    Finding { what: "fetching Python packages", works, needed: true, found, mend }
+    let (found, mend) = match said.as_deref().map(version) {
+        Err(found) => {
+            let mend = format!("apt install python3-pip, or set {} to a Python that has pip", env_vars::PYTHON);
+            (found.clone(), Some(mend))
+        }
+        Ok(Some((version, major))) if major >= OLDEST_PIP => (format!("pip {version}"), None),
+        Ok(version) => {
+            let version = version.map_or("of no known version", |(version, _)| version);
+            let mend = format!("{shown} -m pip install --upgrade pip");
+            (format!("pip {version}; {OLDEST_PIP}.0 or newer is needed"), Some(mend))
+        }
+    };
+    Finding { what: "fetching Python packages", works: mend.is_none(), needed: true, found, mend }
+}
+
+/// The first version of pip that can say what it would fetch (`pip install --report`, as it is used here).
+const OLDEST_PIP: u32 = 23;
+
+/// The version that pip says it has, as in `pip 23.0.1 from …`, and its first number.
+fn version(said: &str) -> Option<(&str, u32)> {
+    let version = said.strip_prefix("pip ")?.split_whitespace().next()?;
+    Some((version, version.split('.').next()?.parse().ok()?))
 }
 
 fn program(path: &'static str, what: &'static str, mend: &str) -> Finding {
@@ -166,8 +217,20 @@ fn program(path: &'static str, what: &'static str, mend: &str) -> Finding {
 }
 
 fn optional_program(name: &'static str, what: &'static str, mend: &str) -> Finding {
-    let search = std::env::var_os("PATH").unwrap_or_default();
-    let place = std::env::split_paths(&search).map(|folder| folder.join(name)).find(|path| path.is_file());
+    let place = env_vars::program_folders().into_iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     let found = place.as_ref().map_or_else(|| format!("there is no {name}"), |path| path.display().to_string());
     Finding { what, works: place.is_some(), needed: false, found, mend: place.is_none().then(|| mend.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_of_pip_is_read() {
+        assert_eq!(version("pip 23.0.1 from /usr/lib (python 3.11)\n"), Some(("23.0.1", 23)));
+        assert_eq!(version("pip 9.0 from /usr/lib"), Some(("9.0", 9)));
+        assert_eq!(version("pip 26"), Some(("26", 26)));
+        assert_eq!((version("pipe 1"), version("pip x.y"), version("")), (None, None, None));
+    }
 }

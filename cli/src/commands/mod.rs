@@ -21,7 +21,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  no: different, or does not verify
   2  bad usage or bad input
   3  the build failed
-  4  this machine can't do what was asked";
+  4  this machine can't do what was asked
+  129, 130, 143  ended by a hang-up, by Ctrl-C, by a request to terminate";
 
 /// Build it again. Prove it is the same.
 #[derive(Debug, Parser)]
@@ -68,8 +69,8 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
     match command {
         Command::Rebuild(arguments) => rebuild::run(app, arguments).await,
         Command::Check(arguments) => check::run(app, arguments).await,
-        Command::Compare(arguments) => compare::run(app, &arguments),
-        Command::Audit(arguments) => audit::run(app, &arguments),
+        Command::Compare(arguments) => compare::run(app, arguments).await,
+        Command::Audit(arguments) => audit::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, &arguments),
         Command::Doctor => doctor::run(app).await,
     }

@@ -24,7 +24,8 @@ pub(crate) struct VerdictArguments {
     /// Where to write the proof [default: NAME-VERSION.proof.json, here]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Write the published and the rebuilt files, the lock and the build records into this directory
+    /// Write the published and the rebuilt files, the lock, the build records and the logs into this directory, which must
+    /// be empty or not there yet
     #[arg(long, value_name = "DIR")]
     pub(crate) artifacts: Option<PathBuf>,
     /// The private key that signs; made at first use [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
@@ -33,9 +34,10 @@ pub(crate) struct VerdictArguments {
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
-    let prepared = Verdicted::prepare(app, arguments.verdict)?;
+    let purl = &arguments.purl;
+    let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version())?;
     let events = |event| app.tell(event);
     let context = app.context(prepared.store.clone(), &prepared.key, &events);
-    let finished = reprove_job::rebuild(&context, &arguments.purl, &app.pip()).await?;
-    prepared.finish(app, &arguments.purl.to_string(), &finished)
+    let finished = reprove_job::rebuild(&context, purl, &app.pip()).await?;
+    prepared.finish(app, &purl.to_string(), finished).await
 }
