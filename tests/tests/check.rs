@@ -110,6 +110,12 @@ fn each_of_two_causes_is_found() {
     assert_eq!(causes_of(&["uname -n > out", "pwd >> out"]), ["build-path", "hostname"]);
 }
 
+/// A clock that begins at the same time in the first build and in the one with nothing changed is no race.
+#[test]
+fn a_time_of_day_beside_a_path_is_the_clocks() {
+    assert_eq!(causes_of(&["date +%s > out", "pwd >> out"]), ["build-path", "clock"]);
+}
+
 #[test]
 fn source_date_epoch_is_what_the_recipe_says() {
     let bench = Bench::new();

@@ -95,6 +95,7 @@ pub(super) fn reproducible(published: bool) -> Verdict {
         rebuilds_agree: true,
         matches_published: published.then_some(true),
         varied: vec![Variation::BuildPath, Variation::Hostname],
+        changed_alone: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],
     }
@@ -140,7 +141,7 @@ fn records() -> Corpus {
     let with = |exit, peak_memory| BuildRecord { exit, peak_memory, ..sample.clone() };
     let other = BuildRecord {
         conditions: Conditions {
-            clock: Clock::Preloaded(-5),
+            clock: Clock::StartsAt(5),
             file_order: FileOrder::Reversed,
             ..sample.conditions.clone()
         },
