@@ -14,7 +14,7 @@ use crate::plain;
 pub(crate) fn verdict(name: &str, verdict: &Verdict) -> String {
     let mut text = format!("{}  {}\n\n", word(verdict.outcome), plain::line(name));
     if !verdict.findings.is_empty() {
-        text.push_str(&findings(&verdict.findings));
+        text.push_str(&findings(&verdict.findings, Some(verdict)));
         text.push('\n');
     }
     text
@@ -103,7 +103,9 @@ const SHOWN_DETAILS: usize = 10;
 const SHOWN_FINDINGS: usize = 50;
 
 /// Findings, one paragraph each.
-pub(crate) fn findings(findings: &[Finding]) -> String {
+///
+/// `verdict` is what they are part of, where they are; it says where causes were looked for.
+pub(crate) fn findings(findings: &[Finding], verdict: Option<&Verdict>) -> String {
     let mut text = String::new();
     for finding in findings.iter().take(SHOWN_FINDINGS) {
         let (left, right) = match finding.between {
@@ -127,14 +129,32 @@ pub(crate) fn findings(findings: &[Finding]) -> String {
             text.push_str(&format!("    and {hidden} more\n"));
         }
         finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));
-        if finding.causes.is_empty() && finding.between == Between::Rebuilds {
-            text.push_str("    cause: not found; no single condition makes this difference by itself\n");
+        if let Some(verdict) = verdict
+            && finding.causes.is_empty()
+            && finding.between == Between::Rebuilds
+        {
+            text.push_str(&format!("    cause: {}\n", no_cause(verdict)));
         }
     }
     if findings.len() > SHOWN_FINDINGS {
         text.push_str(&format!("  and {} more findings; --json has them\n", findings.len() - SHOWN_FINDINGS));
     }
     text
+}
+
+/// Why no cause is named.
+fn no_cause(verdict: &Verdict) -> String {
+    let names = |variations: &[Variation]| listed(&variations.iter().map(|v| v.name()).collect::<Vec<_>>());
+    let failed: Vec<Variation> =
+        verdict.varied.iter().filter(|variation| !verdict.changed_alone.contains(variation)).copied().collect();
+    if verdict.changed_alone.is_empty() {
+        "not looked for; the build did not even end well when it was done again with nothing changed".into()
+    } else if failed.is_empty() {
+        "not found; no single condition makes this difference by itself".into()
+    } else {
+        let tried = names(&verdict.changed_alone);
+        format!("not found in the {tried}; with another {} alone the build failed", names(&failed))
+    }
 }
 
 fn cause(cause: &Cause) -> String {
@@ -161,7 +181,7 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     let mut text = format!("verified  {}: {}\n\n", plain::line(proof_name), word(verdict.outcome));
     if verdict.outcome == Outcome::Different {
         text.push_str("  The proof is genuine. What it proves is a difference:\n\n");
-        text.push_str(&findings(&verdict.findings));
+        text.push_str(&findings(&verdict.findings, Some(verdict)));
         text.push('\n');
     }
     let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<18} {value}\n"));

@@ -33,7 +33,7 @@ pub enum FileOrder {
 
 /// What a build sees as the time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub enum Clock {
     /// The machine's clock.
     Host,

@@ -145,8 +145,12 @@ fn usr_digest() -> PathBuf {
     let store = kept_folder().join("usr");
     once("usr", |_| {
         let _lock = locked(&store.with_extension("lock"));
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = "[package]\nname = \"usr\"\n[source]\ndirectory = \".\"\n[build]\nsteps = [\"touch out\"]\n\
+                      [outputs]\npaths = [\"out\"]\n";
+        fs::write(folder.path().join("reprove.toml"), recipe).unwrap();
         let mut command = Command::new(program());
-        command.args(["doctor", "--quiet", "--store"]).arg(&store);
+        command.args(["check", "--quiet", "--key", "key.pem", "--store"]).arg(&store).current_dir(folder.path());
         let _ = Running::start(command).wait(LONG).with_code(0);
     });
     store.join("host-usr.json")

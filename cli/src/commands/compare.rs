@@ -49,7 +49,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     } else if identical {
         output::text("identical\n")?;
     } else {
-        output::text(&format!("different\n\n{}", render::findings(&findings)))?;
+        output::text(&format!("different\n\n{}", render::findings(&findings, None)))?;
     }
     Ok(if identical { YES } else { NO })
 }

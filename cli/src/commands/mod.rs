@@ -22,7 +22,7 @@ const EXIT_CODES: &str = "Exit codes:
   2  bad usage or bad input
   3  the build failed
   4  this machine can't do what was asked
-  129, 130, 143  ended by a hang-up, by Ctrl-C, by a request to terminate";
+  129, 130, 143  interrupted: 128 and the signal's number";
 
 /// Build it again. Prove it is the same.
 #[derive(Debug, Parser)]

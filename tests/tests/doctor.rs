@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What `reprove doctor` finds missing, and how to mend it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use reprove_tests::{Bench, Running};
+use serde_json::Value;
+
+/// The finding on `what`.
+#[track_caller]
+fn finding(command: Command, code: i32, what: &str) -> Value {
+    let ran = Running::start(command).wait(Duration::from_secs(30)).with_code(code).json();
+    assert_eq!(ran["able"], code == 0);
+    let findings = ran["findings"].as_array().unwrap();
+    findings.iter().find(|finding| finding["what"] == what).unwrap_or_else(|| panic!("{ran}")).clone()
+}
+
+#[test]
+fn it_takes_no_digest_of_usr() {
+    let bench = Bench::new();
+    let _ = bench.run(["doctor", "--store", "fresh"]).with_code(0);
+    assert!(!bench.path("work/fresh/host-usr.json").exists());
+}
+
+#[test]
+fn an_old_pip_is_told() {
+    let bench = Bench::new();
+    let python = bench.write("python", "#!/bin/sh\necho pip 22.3.1 from /usr/lib\n");
+    fs::set_permissions(&python, Permissions::from_mode(0o755)).unwrap();
+    let mut command = bench.command(["doctor", "--json"]);
+    command.env("REPROVE_PYTHON", &python);
+    let finding = finding(command, 4, "fetching Python packages");
+    assert_eq!(finding["found"], "pip 22.3.1; 23.0 or newer is needed");
+    assert!(finding["mend"].as_str().unwrap().ends_with("/python -m pip install --upgrade pip"), "{finding}");
+}
+
+#[test]
+fn no_place_for_the_store_and_the_key_is_told() {
+    let bench = Bench::new();
+    for (what, name) in [("a place for what is built", "REPROVE_STORE"), ("a key to sign with", "REPROVE_KEY")] {
+        let mut command = bench.command(["doctor", "--json"]);
+        command.env_remove("HOME").env_remove(name);
+        let finding = finding(command, 4, what);
+        assert!(finding["found"].as_str().unwrap().contains("HOME is not set"), "{finding}");
+        assert!(finding["mend"].as_str().unwrap().contains(name), "{finding}");
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_told() {
+    let bench = Bench::new();
+    let what = "a key to sign with";
+    assert_eq!(finding(bench.command(["doctor", "--json"]), 0, what)["works"], true);
+    let _ = bench.run(["key", "new"]).with_code(0);
+    assert_eq!(finding(bench.command(["doctor", "--json"]), 0, what)["works"], true);
+    fs::set_permissions(bench.path("key.pem"), Permissions::from_mode(0o644)).unwrap();
+    let finding = finding(bench.command(["doctor", "--json"]), 4, what);
+    assert!(finding["mend"].as_str().unwrap().starts_with("chmod 600 "), "{finding}");
+}
+
+#[test]
+fn programs_are_looked_for_in_the_path() {
+    let bench = Bench::new();
+    let mut command = bench.command(["doctor", "--json"]);
+    // The sandbox and pip need none.
+    command.env("PATH", bench.path("work")).env("REPROVE_PYTHON", "/usr/bin/python3");
+    let ran = Running::start(command).wait(Duration::from_secs(30)).json();
+    let findings = ran["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["found"] == "there is no git"), "{ran}");
+}
