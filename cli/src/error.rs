@@ -181,6 +181,7 @@ fn from_run(error: &RunError) -> CommandError {
         RunError::Output { error: IngestError::Store(_), .. } => from_error(CANNOT, error),
         RunError::Output { .. } => from_error(BUILD_FAILED, error)
             .next("check `outputs` in the recipe: every path there must exist after the last step"),
+        RunError::OutputLink(_) => from_error(BUILD_FAILED, error),
         RunError::TooManyOutputs { .. } => {
             from_error(BUILD_FAILED, error).next("name fewer files in `outputs` in the recipe")
         }

@@ -58,6 +58,9 @@ pub struct Built {
 /// Why there is no record.
 #[derive(Debug, Error)]
 pub enum RunError {
+    /// An output that the recipe names is a symbolic link: two of them are equal whatever they lead to.
+    #[error("the output `{0}` is a symbolic link, which says nothing of what it leads to; name that in `outputs`")]
+    OutputLink(TreePath),
     /// There was no run.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -189,6 +192,9 @@ impl Runner {
         for path in outputs.paths.iter().chain(&outputs.directory) {
             let path = TreePath::new(path.as_str()).map_err(|e| fail(e.into()))?;
             self.store.add_path_at(folder.as_fd(), &path, limits, &mut entries).map_err(fail)?;
+            if matches!(entries.get(&path), Some(Node::Symlink { .. })) {
+                return Err(RunError::OutputLink(path));
+            }
         }
         if let Some(directory) = &outputs.directory {
             entries = below(entries, directory.as_bytes());

@@ -118,6 +118,14 @@ async fn a_tool_that_is_no_file_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_output_that_is_named_is_no_link() {
+    let linked = Project::new("mkdir real; date > real/x; ln -s real out", "", 0).build().await.unwrap_err();
+    assert!(matches!(&linked, RunError::OutputLink(path) if path.as_bytes() == b"out"), "{linked:?}");
+    let inside = Project::new("mkdir out; echo x > out/x; ln -s x out/y", "", 0).build().await.unwrap();
+    assert_eq!(inside.record.outputs.entries().len(), 2);
+}
+
+#[tokio::test]
 async fn the_number_of_output_files_is_bounded_on_both_sides() {
     let with = |files: usize| Project::new(&format!("mkdir -p out/in; cd out/in; seq {files} | xargs touch"), "", 5);
     let built = with(MAX_OUTPUT_FILES).built().await;
