@@ -188,7 +188,10 @@ fn check_epoch(parts: &[Part<'_>], comparison: &Comparison) -> Result<(), Untrue
     let artifact = comparison.rebuilds.first().and_then(|r| r.artifact);
     let matched = comparison.published.as_ref().is_some_and(|p| artifact == Some(p.digest));
     let listed = match (rule, tried.iter().find(|attempt| attempt.seconds == *seconds)) {
-        (EpochRule::Search, Some(attempt)) => attempt.matched == matched,
+        (EpochRule::Search, Some(attempt)) => {
+            let only = tried.iter().all(|other| !other.matched || other.seconds == *seconds);
+            attempt.matched == matched && only
+        }
         (EpochRule::Search, None) => tried.is_empty() && comparison.published.is_none(),
         _ => tried.is_empty(),
     };

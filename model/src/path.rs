@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// A path below a tree's root: one or more names joined by `/`, none of them empty, `.` or `..`, without NUL.
 ///
-/// Ordered by its bytes. As text, `\` is written `\\`, and each control byte or byte that is not part of valid UTF-8 as
+/// Ordered by its bytes. As text, `\` is written `\\`, and each byte of a control character or of what is not valid UTF-8 as
 /// `\xNN`, so that every path has exactly one text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreePath(Vec<u8>);
@@ -118,14 +118,17 @@ impl LinkTarget {
     }
 }
 
-/// Writes bytes as text that has one form: `\\` for a backslash, `\xNN` for control bytes and what is not UTF-8.
+/// Writes bytes as text that has one form: `\\` for a backslash, `\xNN` for control characters and what is not UTF-8.
 fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
                 '\\' => text.push_str("\\\\"),
-                c if c.is_ascii_control() => text.push_str(&format!("\\x{:02x}", u32::from(c))),
+                c if c.is_control() => {
+                    let mut utf8 = [0; 4];
+                    c.encode_utf8(&mut utf8).bytes().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+                }
                 c => text.push(c),
             }
         }
@@ -211,7 +214,7 @@ mod tests {
             if let Ok(path) = TreePath::new(bytes) {
                 let text = path.to_string();
                 prop_assert_eq!(text.parse::<TreePath>().unwrap(), path);
-                prop_assert!(!text.chars().any(|c| c.is_ascii_control()));
+                prop_assert!(!text.chars().any(char::is_control));
             }
         }
 
@@ -249,5 +252,7 @@ mod tests {
         assert!(r"\xFF".parse::<TreePath>().is_err());
         assert!(r"\xff".parse::<TreePath>().is_ok());
         assert!(r"a\q".parse::<TreePath>().is_err());
+        assert_eq!(TreePath::new("a\u{85}").unwrap().to_string(), r"a\xc2\x85");
+        assert!("a\u{85}".parse::<TreePath>().is_err());
     }
 }

@@ -177,6 +177,7 @@ fn a_search_lists_what_it_used_and_how_that_came_out() {
     assert_eq!(epoch(|tried| tried.clear()), U::EpochTried);
     assert_eq!(epoch(|tried| tried.truncate(1)), U::EpochTried);
     assert_eq!(epoch(|tried| tried[1].matched = false), U::EpochTried);
+    assert_eq!(epoch(|tried| tried[0].matched = true), U::EpochTried);
     for origin in [EpochOrigin::Recipe, EpochOrigin::SearchUnset] {
         assert_eq!(untrue(searched(), |v| v.source_date_epoch.origin = origin), U::EpochOrigin);
     }

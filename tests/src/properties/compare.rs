@@ -75,8 +75,7 @@ fn check(findings: &[Finding]) {
         assert!(finding.count > 0 && finding.count >= finding.details.len() as u64);
         assert!(finding.details.len() <= Finding::MAX_DETAILS);
         assert_plain(&finding.summary);
-        // A path's text keeps the controls beyond ASCII; whoever prints it has to look after them.
-        assert!(!finding.place.chars().any(|c| c.is_ascii_control()), "{:?}", finding.place);
+        assert!(!finding.place.chars().any(|c| c.is_control()), "{:?}", finding.place);
         for detail in finding.details.iter().filter(|detail| detail.at != finding.place) {
             [&detail.at, &detail.left, &detail.right].into_iter().for_each(|text| assert_plain(text));
         }

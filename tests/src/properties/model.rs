@@ -85,7 +85,7 @@ pub(super) fn path(bytes: &[u8]) {
         assert_eq!(path.as_bytes(), bytes);
         let text = path.to_string();
         assert_eq!(text.parse::<TreePath>().as_ref(), Ok(&path));
-        assert!(!text.bytes().any(|b| b.is_ascii_control()));
+        assert!(!text.chars().any(char::is_control));
         match path.parent() {
             Some(parent) => assert_eq!(parent.join(path.file_name()), Ok(path)),
             None => assert_eq!(path.file_name(), bytes),
