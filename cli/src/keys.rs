@@ -20,7 +20,7 @@ pub(crate) fn path(given: Option<&Path>) -> Result<PathBuf, CommandError> {
     let path = path.or_else(|| Some(env_vars::config_home()?.join("reprove/key.pem")));
     let path = path.ok_or_else(|| {
         CommandError::bad_usage("there is no place for the key: HOME is not set")
-            .next(format!("give --key FILE, or set {}", env_vars::KEY))
+            .next(format!("name a file, or set {}", env_vars::KEY))
     })?;
     absolute(&path)
 }
@@ -84,7 +84,8 @@ fn try_make(path: &Path) -> Result<Option<SigningKey>, CommandError> {
 
 /// The public key of the file at `path`.
 pub(crate) fn load_public(path: &Path) -> Result<PublicKey, CommandError> {
-    let text = open::read_text("key", path, Links::Followed, MAX_PEM).map_err(with_hint)?;
+    let text = open::read_text("key", path, Links::Followed, MAX_PEM)
+        .map_err(|e| e.next("ask the rebuilder for its public key; `reprove key show` prints it there"))?;
     PublicKey::from_spki_pem(&text).map_err(|e| {
         CommandError::bad_usage(format!("{}: {e}", path.display()))
             .next("`reprove key show` prints a public key as this takes it")
@@ -92,7 +93,7 @@ pub(crate) fn load_public(path: &Path) -> Result<PublicKey, CommandError> {
 }
 
 fn with_hint(error: CommandError) -> CommandError {
-    error.next("`reprove key new` makes a key; `reprove key show` prints its public half")
+    error.next("`reprove key new` makes a key")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! Results on standard output, and files that are whole or not there.
 
 use std::fs::{File, Metadata, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ enum Way {
 }
 
 impl Target {
-    /// Looks at `path`, which is absolute. A regular file that is there will be replaced.
+    /// Looks at `path`, which is absolute. A proof, or an empty file, that is there will be replaced; any other file will not.
     pub(crate) fn new(path: &Path) -> Result<Self, CommandError> {
         let fail = |e: io::Error| {
             let next = "name a file, in a directory that is there and that you may write to";
@@ -66,6 +66,10 @@ impl Target {
                 Way::Direct(open_direct(path, &there).map_err(fail)?)
             }
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(fail(e)),
+            Ok(there) if there.len() > 0 && !is_proof(path).map_err(fail)? => {
+                let text = format!("{} is there already and is not a proof; it is not overwritten", path.display());
+                return Err(CommandError::bad_usage(text).next("name another file"));
+            }
             Ok(_) | Err(_) => beside(path).map_err(fail)?,
         };
         Ok(Self { path: path.to_owned(), way })
@@ -90,6 +94,15 @@ impl Target {
         temp.persist(&path).map(drop).map_err(|e| fail(e.error))
     }
 }
+
+/// Whether the file begins as every proof does: canonical JSON has its members in one order.
+fn is_proof(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(path)?.take(PROOF_START.len() as u64).read_to_end(&mut start)?;
+    Ok(start == PROOF_START)
+}
+
+const PROOF_START: &[u8] = br#"{"envelopes":"#;
 
 fn complete(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
@@ -181,15 +194,27 @@ mod tests {
     fn a_file_is_replaced_whole_and_a_link_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        fs::write(path("there"), "old").unwrap();
+        let old = [PROOF_START, b"old"].concat();
+        fs::write(path("there"), &old).unwrap();
         std::os::unix::fs::symlink(path("there"), path("link")).unwrap();
         let target = Target::new(&path("link")).unwrap();
-        assert_eq!(fs::read(path("link")).unwrap(), b"old");
+        assert_eq!(fs::read(path("link")).unwrap(), old);
         write(target, b"new").unwrap();
-        assert_eq!((fs::read(path("link")).unwrap(), fs::read(path("there")).unwrap()), (b"new".into(), b"old".into()));
+        assert_eq!((fs::read(path("link")).unwrap(), fs::read(path("there")).unwrap()), (b"new".into(), old));
         assert_eq!(path("link").symlink_metadata().unwrap().mode() & 0o7777, 0o644);
         drop(Target::new(&path("never")).unwrap());
         assert_eq!(count(dir.path()), 2, "nothing temporary stays");
+    }
+
+    #[test]
+    fn only_a_proof_or_an_empty_file_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for (bytes, replaced) in [(b"".as_slice(), true), (PROOF_START, true), (b"[package]", false), (b"{", false)] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(Target::new(&path).is_ok(), replaced, "{bytes:?}");
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use reprove_attest::{Trust, VerifiedProof};
 use reprove_job::Finished;
 use reprove_model::{
-    Between, BuildRecord, Cause, DigestSet, EpochOrigin, EpochUsed, Finding, Isolation, Outcome, Variation, Verdict,
+    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochUsed, Finding, FindingKind, Isolation,
+    Outcome, Variation, Verdict,
 };
 
 use crate::plain;
@@ -44,13 +45,16 @@ pub(crate) fn facts(finished: &Finished) -> String {
     lines.push(("", times(&finished.records)));
     lines.push(("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch)));
     lines.push(("isolation", isolation(first.isolation)));
+    lines.push(("", enforced(&first.enforced)));
     lines.into_iter().map(|(label, line)| format!("  {label:<18} {line}\n")).collect()
 }
 
 fn built_twice(verdict: &Verdict) -> String {
     let names: Vec<&str> = verdict.varied.iter().map(|variation| variation.name()).collect();
     let same = if verdict.rebuilds_agree { "the same bytes" } else { "other bytes" };
-    format!("{same}, with another {}", listed(&names))
+    let kept: Vec<&str> = Variation::ALL.iter().filter(|v| !verdict.varied.contains(v)).map(|v| v.name()).collect();
+    let kept = if kept.is_empty() { String::new() } else { format!("; not varied: {}", listed(&kept)) };
+    format!("{same}, with another {}{kept}", listed(&names))
 }
 
 fn times(records: &[BuildRecord; 2]) -> String {
@@ -93,6 +97,21 @@ fn date(seconds: u64) -> String {
     time.map_or_else(|| "out of range".into(), |time| time.to_string())
 }
 
+/// Which walls and limits held, so that nobody takes a weak run for a strong one.
+fn enforced(enforced: &Enforced) -> String {
+    let walls = [
+        (enforced.memory, "the limit of memory"),
+        (enforced.processes, "the limit of processes"),
+        (enforced.separate_user, "a user of its own"),
+    ];
+    let names = |held: bool| -> Vec<&str> { walls.iter().filter(|(h, _)| *h == held).map(|(_, name)| *name).collect() };
+    match (names(true), names(false)) {
+        (held, missing) if missing.is_empty() => format!("held: {}", listed(&held)),
+        (held, missing) if held.is_empty() => format!("not held: {}", listed(&missing)),
+        (held, missing) => format!("held: {}; not held: {}", listed(&held), listed(&missing)),
+    }
+}
+
 fn isolation(isolation: Isolation) -> String {
     format!("{}; holds as long as {}", isolation.name(), Trust::of(isolation).holds_as_long_as)
 }
@@ -115,18 +134,8 @@ pub(crate) fn findings(findings: &[Finding], verdict: Option<&Verdict>) -> Strin
         };
         let (place, kind, summary) = (plain::line(&finding.place), finding.kind.name(), plain::line(&finding.summary));
         text.push_str(&format!("  {place}\n    {kind}: {summary}\n"));
-        for detail in finding.details.iter().take(SHOWN_DETAILS) {
-            let [at, on_left, on_right] = [&detail.at, &detail.left, &detail.right].map(|text| plain::line(text));
-            text.push_str(&format!(
-                "    {at}
-      {left}: {on_left}
-      {right}: {on_right}
-"
-            ));
-        }
-        let hidden = finding.count.saturating_sub(finding.details.len().min(SHOWN_DETAILS) as u64);
-        if hidden > 0 && !finding.details.is_empty() {
-            text.push_str(&format!("    and {hidden} more\n"));
+        if finding.kind == FindingKind::ZipEntryTimes && is_alone(finding, findings) {
+            text.push_str("    everything else in it is the same, byte for byte\n");
         }
         finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));
         if let Some(verdict) = verdict
@@ -135,11 +144,31 @@ pub(crate) fn findings(findings: &[Finding], verdict: Option<&Verdict>) -> Strin
         {
             text.push_str(&format!("    cause: {}\n", no_cause(verdict)));
         }
+        // What people can read comes first.
+        let readable = |detail: &&Detail| detail.left.starts_with('"') || detail.right.starts_with('"');
+        let (first, rest): (Vec<_>, Vec<_>) = finding.details.iter().partition(readable);
+        for detail in first.into_iter().chain(rest).take(SHOWN_DETAILS) {
+            let [at, on_left, on_right] = [&detail.at, &detail.left, &detail.right].map(|text| plain::line(text));
+            text.push_str(&format!("    {at}\n      {left}: {on_left}\n      {right}: {on_right}\n"));
+        }
+        let hidden = finding.count.saturating_sub(finding.details.len().min(SHOWN_DETAILS) as u64);
+        if hidden > 0 && !finding.details.is_empty() {
+            text.push_str(&format!("    and {hidden} more\n"));
+        }
     }
     if findings.len() > SHOWN_FINDINGS {
         text.push_str(&format!("  and {} more findings; --json has them\n", findings.len() - SHOWN_FINDINGS));
     }
     text
+}
+
+/// Whether nothing else was found in the same archive, nor in anything inside it.
+fn is_alone(finding: &Finding, findings: &[Finding]) -> bool {
+    let inside = format!("{}!", finding.place);
+    let same = |other: &&Finding| {
+        other.between == finding.between && (other.place == finding.place || other.place.starts_with(&inside))
+    };
+    findings.iter().filter(same).count() == 1
 }
 
 /// Why no cause is named.
@@ -178,7 +207,8 @@ fn cause(cause: &Cause) -> String {
 /// What a verified proof proves, and what has to be trusted for it.
 pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     let verdict = verified.verdict();
-    let mut text = format!("verified  {}: {}\n\n", plain::line(proof_name), word(verdict.outcome));
+    let unchecked = if verified.artifacts().is_empty() { " (no file was given to compare with it)" } else { "" };
+    let mut text = format!("verified  {}: {}{unchecked}\n\n", plain::line(proof_name), word(verdict.outcome));
     if verdict.outcome == Outcome::Different {
         text.push_str("  The proof is genuine. What it proves is a difference:\n\n");
         text.push_str(&findings(&verdict.findings, Some(verdict)));
@@ -199,6 +229,9 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     line("compared on", format!("{}, by the rebuilder's clock", verified.compared_on()));
     let trust = verified.trust();
     line("isolation", verified.isolation().name().into());
+    if let Some(first) = verified.provenances().first() {
+        line("", enforced(&first.build_definition.internal_parameters.enforced));
+    }
     line("claim", trust.claim.into());
     line("holds as long as", trust.holds_as_long_as.into());
     line("does not need", trust.does_not_need.into());

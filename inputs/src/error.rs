@@ -28,6 +28,9 @@ pub enum InputsError {
     /// A package URL that does not say which version.
     #[error("{0} has no version; give one, as in {0}@1.0")]
     NoVersion(String),
+    /// A package URL that asks for more than a package and its version.
+    #[error("{0} has qualifiers or a subpath, which are not understood here; give pkg:pypi/NAME@VERSION alone")]
+    Qualified(String),
     /// A package name or version that its ecosystem does not allow.
     #[error("{0:?} is not a package name or version that Python packages can have")]
     Name(String),
@@ -122,8 +125,8 @@ pub enum InputsError {
     NotADirectory,
     /// An output is in the source already.
     #[error(
-        "`{0}` is in the source already, so a build that does nothing would look reproducible; delete it, or have Git \
-         ignore it"
+        "`{0}` is in the source already, so a build that does nothing would look reproducible; delete it \
+         (in a Git work tree, having Git ignore it does as well)"
     )]
     OutputInSource(String),
     /// A program that is needed is not there.

@@ -101,6 +101,10 @@ fn package(purl: &PackageUrl) -> Result<(&str, &str), InputsError> {
     if purl.kind() != "pypi" {
         return Err(InputsError::PackageType(purl.kind().into()));
     }
+    // A qualifier would ask for one file of several, and that is not what is looked at.
+    if purl.to_string().contains(['?', '#']) {
+        return Err(InputsError::Qualified(purl.to_string()));
+    }
     let version = purl.version().ok_or_else(|| InputsError::NoVersion(purl.to_string()))?;
     let name = purl.name();
     if !requirement::is_name(name) || !requirement::is_version(version) {
@@ -195,6 +199,9 @@ mod tests {
         assert_eq!(package("pkg:pypi/Idna@3.20").unwrap(), "idna 3.20");
         assert!(matches!(package("pkg:npm/left-pad@1.0.0"), Err(InputsError::PackageType(_))));
         assert!(matches!(package("pkg:pypi/idna"), Err(InputsError::NoVersion(_))));
+        for bad in ["pkg:pypi/idna@3.20?file_name=idna-3.20.tar.gz", "pkg:pypi/idna@3.20#a"] {
+            assert!(matches!(package(bad), Err(InputsError::Qualified(_))), "{bad}");
+        }
         for bad in ["pkg:pypi/a%20b@1", "pkg:pypi/-r@1", "pkg:pypi/a@1%20--pre", "pkg:pypi/a@--pre"] {
             assert!(matches!(package(bad), Err(InputsError::Name(_))), "{bad}");
         }

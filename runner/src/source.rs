@@ -39,8 +39,8 @@ pub enum SourceError {
     Plain(String),
     /// An output is there before anything is built.
     #[error(
-        "`{0}` is in the source already, so a build that does nothing would look reproducible; delete it, or have Git \
-         ignore it"
+        "`{0}` is in the source already, so a build that does nothing would look reproducible; delete it \
+         (in a Git work tree, having Git ignore it does as well)"
     )]
     OutputInSource(String),
     /// What the archive holds makes no tree.
