@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use reprove_model::{
-    Between, BuildRecord, DigestSet, EpochUsed, Exit, Finding, Node, Outcome, Published, Tree, TreePath, Verdict,
+    Between, BuildRecord, DigestSet, EpochUsed, Exit, Finding, InvalidTreePath, Node, Outcome, Published, Tree,
+    TreeError, TreePath, Verdict,
 };
 use thiserror::Error;
 
@@ -22,6 +23,12 @@ pub enum JudgeError {
     /// Two outputs could not be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// The published artifact's name is no path.
+    #[error(transparent)]
+    Path(#[from] InvalidTreePath),
+    /// What is to be compared makes no tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
 }
 
 /// Compares two rebuilds, first with each other, then the first with what was published, by BLAKE3 digests; explains what
@@ -80,18 +87,16 @@ pub fn artifact(record: &BuildRecord, published: &Published) -> Option<DigestSet
 /// beside it.
 ///
 /// # Errors
-/// [`CompareError`].
+/// See [`JudgeError`].
 fn against_published(
     record: &BuildRecord,
     published: &Published,
     blobs: &dyn Blobs,
-) -> Result<Vec<Finding>, CompareError> {
+) -> Result<Vec<Finding>, JudgeError> {
     // A published file has no mode; the rebuilt one's is compared between rebuilds.
     let file = |digest: DigestSet, size| Node::File { mode: 0o644, size, digest };
-    let left: BTreeMap<TreePath, Node> = TreePath::new(published.name.as_str())
-        .map(|path| (path, file(published.digest, published.size)))
-        .into_iter()
-        .collect();
+    let name = TreePath::new(published.name.as_str())?;
+    let left = BTreeMap::from([(name, file(published.digest, published.size))]);
     let mut right: BTreeMap<TreePath, Node> = record
         .outputs
         .files()
@@ -101,7 +106,6 @@ fn against_published(
     if artifact(record, published).is_some() {
         right.retain(|path, _| left.contains_key(path));
     }
-    let tree = |entries| Tree::new(entries).unwrap_or_default();
-    let (left, right) = (tree(left), tree(right));
-    compare(Side { tree: &left, blobs }, Side { tree: &right, blobs }, Between::PublishedAndRebuilt)
+    let (left, right) = (Tree::new(left)?, Tree::new(right)?);
+    Ok(compare(Side { tree: &left, blobs }, Side { tree: &right, blobs }, Between::PublishedAndRebuilt)?)
 }

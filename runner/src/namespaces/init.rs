@@ -70,7 +70,7 @@ fn tie_to_helper(mut pipe: PipeReader) -> Result<(), Failure> {
     }
 }
 
-/// Changes to the one user that is mapped, keeping the powers over the new namespaces for now.
+/// Changes to the one user that is mapped, keeping the powers over the new namespaces until they are set up.
 ///
 /// The saved group stays that of the helper, which is mapped to none where it is another. It opens nothing, and no program
 /// that is executed gets it; but the kernel lets a user change the resource limits of those processes alone all of whose
