@@ -2,7 +2,7 @@
 //! The audit: from a proof's bytes, the artifacts' digests and the keys that the auditor trusts to what is proved.
 
 use jiff::Timestamp;
-use reprove_model::{DigestSet, Isolation, Published, Recipe, Sha256, Verdict};
+use reprove_model::{DigestSet, Isolation, IsolationLevel, Published, Recipe, Sha256, Verdict};
 use thiserror::Error;
 
 use crate::consistency::{Part, consistent};
@@ -96,6 +96,22 @@ impl VerifiedProof {
     #[must_use]
     pub fn isolation(&self) -> Isolation {
         self.comparison.isolation
+    }
+
+    /// How strong the walls around the weakest of the rebuilds were; `None`: weaker than every level.
+    #[must_use]
+    pub fn isolation_level(&self) -> Option<IsolationLevel> {
+        let levels = self.provenances.iter().map(|p| p.build_definition.internal_parameters.enforced.level());
+        levels.min().flatten()
+    }
+
+    /// The same proof, where every rebuild was behind walls that are as strong as `level` at least.
+    ///
+    /// # Errors
+    /// [`AuditError::Weak`].
+    pub fn demanding(self, level: IsolationLevel) -> Result<Self, AuditError> {
+        let reached = self.isolation_level();
+        if reached < Some(level) { Err(AuditError::Weak { wanted: level, reached }) } else { Ok(self) }
     }
 
     /// The rebuilds, in order; at least two.
@@ -216,6 +232,17 @@ pub enum AuditError {
     /// Signed by the right key, and untrue.
     #[error("every signature is good, but the statements contradict each other, so the signer made a false one: {0}")]
     Inconsistent(#[from] Inconsistency),
+    /// Weaker walls than are demanded.
+    #[error(
+        "every signature is good, but a rebuild ran in a sandbox that was {}, and {} is demanded",
+        reached.map_or("below basic", IsolationLevel::name), wanted.name()
+    )]
+    Weak {
+        /// What is demanded.
+        wanted: IsolationLevel,
+        /// The weakest that there was; `None`: weaker than every level.
+        reached: Option<IsolationLevel>,
+    },
     /// A file that is none of the subjects.
     #[error("{name:?} (SHA-256 {sha256}) is not what the proof is about: {}", about(subject))]
     OtherArtifact {

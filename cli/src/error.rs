@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use reprove_images::EnvironmentError;
 use reprove_inputs::{InputsError, Kind};
 use reprove_job::{BuildFailure, JobError};
-use reprove_runner::{RunError, SandboxError, SourceError};
+use reprove_runner::{Forbidden, RunError, SandboxError, SourceError};
 use reprove_store::{IngestError, StoreError, UnpackError};
 use reprove_verifier::JudgeError;
 use reprove_verifier::compare::CompareError;
@@ -240,11 +240,28 @@ fn from_failure(failure: &BuildFailure) -> CommandError {
 
 /// Where namespaces are refused, says which settings do that.
 pub(crate) fn from_sandbox(error: &SandboxError) -> CommandError {
-    sandbox_hints(error, nix::unistd::geteuid().is_root())
+    sandbox_hints(error, nix::unistd::geteuid().is_root(), Forbidden::here())
 }
 
-fn sandbox_hints(error: &SandboxError, is_root: bool) -> CommandError {
+fn sandbox_hints(error: &SandboxError, is_root: bool, forbidden: Option<Forbidden>) -> CommandError {
     let message = from_error(CANNOT, error);
+    match (error, forbidden) {
+        // Where AppArmor does it, the namespaces are made, and nothing can be done in them.
+        (SandboxError::Setup { errno: 1 | 13 | 28, .. }, Some(setting))
+            if !is_root || setting == Forbidden::NoNamespaces =>
+        {
+            let why = message.next(format!("that is since {setting}"));
+            why.next(if is_root {
+                setting.mend().to_owned()
+            } else {
+                format!("run it as root, or as root: {}", setting.mend())
+            })
+        }
+        (error, _) => sandbox_hints_of(error, message, is_root),
+    }
+}
+
+fn sandbox_hints_of(error: &SandboxError, message: CommandError, is_root: bool) -> CommandError {
     match error {
         SandboxError::Setup { doing, errno: 1 | 13 | 22 | 28, .. } if is_about_namespaces(doing) => {
             let allow = "allow user namespaces: sysctl -w user.max_user_namespaces=15000";
@@ -258,6 +275,7 @@ fn sandbox_hints(error: &SandboxError, is_root: bool) -> CommandError {
         SandboxError::SourceTooLarge { .. } => {
             from_error(BAD_USAGE, error).next("raise `limits.disk-mib` in the recipe")
         }
+        SandboxError::Weak { .. } => message.next("`reprove doctor` says what this machine lacks, and what mends it"),
         SandboxError::Io { .. } | SandboxError::Lost => message,
     }
 }
@@ -284,17 +302,30 @@ mod tests {
     #[test]
     fn only_what_refuses_namespaces_is_said_to() {
         for doing in ["making the namespaces", "writing \"0 0 1\" to /proc/PID/uid_map"] {
-            let (_, next) = sandbox_hints(&setup(doing, 1), false).into_parts();
+            let (_, next) = sandbox_hints(&setup(doing, 1), false, None).into_parts();
             assert!(next[0].starts_with("run it as root, or allow user namespaces"), "{next:?}");
-            let (_, next) = sandbox_hints(&setup(doing, 1), true).into_parts();
+            let (_, next) = sandbox_hints(&setup(doing, 1), true, None).into_parts();
             assert!(!next.concat().contains("root") && next[0].starts_with("allow user namespaces"), "{next:?}");
         }
         for doing in
             ["taking /srv/maps into the sandbox", "writing the source into the build directory", "writing /etc/map"]
         {
-            let (_, next) = sandbox_hints(&setup(doing, 13), false).into_parts();
+            let (_, next) = sandbox_hints(&setup(doing, 13), false, None).into_parts();
             assert_eq!(next, ["`reprove doctor` says what this machine lacks"], "{doing}");
         }
+    }
+
+    #[test]
+    fn a_setting_that_forbids_namespaces_is_named() {
+        let hints = |doing, is_root, setting| sandbox_hints(&setup(doing, 13), is_root, Some(setting)).into_parts().1;
+        let next = hints("making mounts private", false, Forbidden::AppArmor);
+        assert!(
+            next[0].contains("AppArmor forbids") && next[1].contains("or as root: sysctl -w kernel.apparmor"),
+            "{next:?}"
+        );
+        // Root isn't held by it.
+        assert!(!hints("making mounts private", true, Forbidden::AppArmor).concat().contains("AppArmor"));
+        assert!(hints("making the namespaces", true, Forbidden::NoNamespaces)[1].starts_with("sysctl -w user.max"));
     }
 
     #[test]

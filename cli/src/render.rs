@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use reprove_attest::{Trust, VerifiedProof};
 use reprove_job::Finished;
 use reprove_model::{
-    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochUsed, Finding, FindingKind, Isolation,
-    Outcome, Variation, Verdict,
+    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochUsed, Finding, FindingKind, HeldBy,
+    Isolation, IsolationLevel, Outcome, Variation, Verdict,
 };
 
 use crate::plain;
@@ -99,17 +99,20 @@ fn date(seconds: u64) -> String {
 
 /// Which walls and limits held, so that nobody takes a weak run for a strong one.
 fn enforced(enforced: &Enforced) -> String {
-    let walls = [
-        (enforced.memory, "the limit of memory"),
-        (enforced.processes, "the limit of processes"),
+    let level = enforced.level().map_or("below `basic`", IsolationLevel::name);
+    let missing: Vec<&str> = [
+        (enforced.filter, "a filter of system calls"),
+        (enforced.namespaces.len() == Enforced::NAMESPACES.len(), "a namespace of each kind"),
+        (enforced.landlock >= Enforced::LANDLOCK_SCOPES, "Landlock"),
         (enforced.separate_user, "a user of its own"),
-    ];
-    let names = |held: bool| -> Vec<&str> { walls.iter().filter(|(h, _)| *h == held).map(|(_, name)| *name).collect() };
-    match (names(true), names(false)) {
-        (held, missing) if missing.is_empty() => format!("held: {}", listed(&held)),
-        (held, missing) if held.is_empty() => format!("not held: {}", listed(&missing)),
-        (held, missing) => format!("held: {}; not held: {}", listed(&held), listed(&missing)),
-    }
+        (enforced.separate_groups, "no groups of its caller's"),
+        (enforced.memory == HeldBy::ControlGroup, "a limit of memory by a control group"),
+        (enforced.processes == HeldBy::ControlGroup, "a limit of processes by a control group"),
+    ]
+    .into_iter()
+    .filter_map(|(held, name)| (!held).then_some(name))
+    .collect();
+    if missing.is_empty() { level.to_owned() } else { format!("{level}; without: {}", listed(&missing)) }
 }
 
 fn isolation(isolation: Isolation) -> String {
@@ -229,8 +232,9 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     line("compared on", format!("{}, by the rebuilder's clock", verified.compared_on()));
     let trust = verified.trust();
     line("isolation", verified.isolation().name().into());
-    if let Some(first) = verified.provenances().first() {
-        line("", enforced(&first.build_definition.internal_parameters.enforced));
+    let walls = verified.provenances().iter().map(|p| &p.build_definition.internal_parameters.enforced);
+    if let Some(weakest) = walls.min_by_key(|walls| walls.level()) {
+        line("", enforced(weakest));
     }
     line("claim", trust.claim.into());
     line("holds as long as", trust.holds_as_long_as.into());

@@ -25,7 +25,7 @@ pub use lock::{Content, Input, InputName, InvalidInputName, Lock, LockedEnvironm
 pub use path::{InvalidTreePath, LinkTarget, TreePath};
 pub use purl::{InvalidPackageUrl, PackageUrl};
 pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe, RecipeError, Source};
-pub use record::{BuildRecord, Enforced, Exit, Isolation, LogRecord, PeakMemory};
+pub use record::{BuildRecord, Enforced, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, PeakMemory};
 pub use tree::{Listing, Node, Tree, TreeError};
 pub use verdict::{
     Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Finding, FindingKind, Outcome, Verdict,

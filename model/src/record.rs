@@ -68,12 +68,82 @@ impl Isolation {
 pub struct Enforced {
     /// The namespaces that were the build's own, sorted.
     pub namespaces: Vec<String>,
-    /// Whether the memory limit was held by a control group.
-    pub memory: bool,
-    /// Whether the limit of processes was held by a control group.
-    pub processes: bool,
+    /// Whether every system call went through the filter.
+    pub filter: bool,
+    /// The version of Landlock's interface that was used; 0: the kernel has no Landlock, and there was no second wall.
+    pub landlock: u32,
+    /// Who held the limit of memory.
+    pub memory: HeldBy,
+    /// Who held the limit of processes.
+    pub processes: HeldBy,
     /// Whether the build's user is one that owns nothing else on the host.
     pub separate_user: bool,
+    /// Whether the build was in none of its caller's supplementary groups.
+    pub separate_groups: bool,
+}
+
+impl Enforced {
+    /// All namespaces that there are, sorted.
+    pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mount", "net", "pid", "time", "user", "uts"];
+
+    /// How strong the walls were, all together. Worked out from the fields, so that no record can claim more than they say.
+    /// `None`: less than [`IsolationLevel::Basic`].
+    #[must_use]
+    pub fn level(&self) -> Option<IsolationLevel> {
+        let has = |name: &&str| self.namespaces.iter().any(|own| own == name);
+        let basic = self.filter && Self::NAMESPACES.iter().filter(|name| **name != "time").all(has);
+        let strong =
+            has(&"time") && self.landlock >= Self::LANDLOCK_SCOPES && self.separate_user && self.separate_groups;
+        let full = self.memory == HeldBy::ControlGroup && self.processes == HeldBy::ControlGroup;
+        match (basic, strong, full) {
+            (false, _, _) => None,
+            (true, false, _) => Some(IsolationLevel::Basic),
+            (true, true, false) => Some(IsolationLevel::Strong),
+            (true, true, true) => Some(IsolationLevel::Full),
+        }
+    }
+
+    /// From this version on, Landlock keeps signals and abstract sockets inside.
+    pub const LANDLOCK_SCOPES: u32 = 6;
+}
+
+/// How strong the walls around a build were, from the weakest to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IsolationLevel {
+    /// Namespaces of its own of every kind but perhaps time, and the filter of system calls. There is no run with less.
+    Basic,
+    /// And a time namespace, Landlock with its scopes, and a user and groups that are nobody's outside.
+    Strong,
+    /// And limits of memory and processes that the kernel holds for all processes together.
+    Full,
+}
+
+impl IsolationLevel {
+    /// All of them, from the weakest.
+    pub const ALL: [Self; 3] = [Self::Basic, Self::Strong, Self::Full];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Strong => "strong",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Who holds a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldBy {
+    /// The kernel, for all processes together: a control group.
+    ControlGroup,
+    /// The kernel, for the build's user in its user namespace: a resource limit.
+    ResourceLimit,
+    /// The runner, that looks every now and then and ends a build that is past it; between two looks there may be more.
+    Watchdog,
 }
 
 /// The most memory that a build held at one time, and who says so.
@@ -128,4 +198,42 @@ pub struct LogRecord {
     pub size: u64,
     /// Whether more was printed than the limit keeps.
     pub truncated: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Enforced {
+        Enforced {
+            namespaces: Enforced::NAMESPACES.map(str::to_owned).into(),
+            filter: true,
+            landlock: Enforced::LANDLOCK_SCOPES,
+            memory: HeldBy::ControlGroup,
+            processes: HeldBy::ControlGroup,
+            separate_user: true,
+            separate_groups: true,
+        }
+    }
+
+    #[test]
+    fn a_level_has_every_wall_of_its_own_and_of_those_below() {
+        assert_eq!(full().level(), Some(IsolationLevel::Full));
+        let without = |change: &dyn Fn(&mut Enforced)| {
+            let mut enforced = full();
+            change(&mut enforced);
+            enforced.level()
+        };
+        assert_eq!(without(&|e| e.memory = HeldBy::Watchdog), Some(IsolationLevel::Strong));
+        assert_eq!(without(&|e| e.processes = HeldBy::ResourceLimit), Some(IsolationLevel::Strong));
+        assert_eq!(without(&|e| e.separate_user = false), Some(IsolationLevel::Basic));
+        assert_eq!(without(&|e| e.separate_groups = false), Some(IsolationLevel::Basic));
+        assert_eq!(without(&|e| e.landlock = 5), Some(IsolationLevel::Basic));
+        assert_eq!(without(&|e| e.filter = false), None);
+        for name in Enforced::NAMESPACES {
+            let expected = (name == "time").then_some(IsolationLevel::Basic);
+            assert_eq!(without(&|e| e.namespaces.retain(|own| own != name)), expected, "{name}");
+        }
+        assert!(IsolationLevel::ALL.is_sorted());
+    }
 }

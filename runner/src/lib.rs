@@ -13,12 +13,13 @@
 //!
 //! [`BuildRecord`]: reprove_model::BuildRecord
 
+mod filter;
 mod namespaces;
 mod record;
 mod source;
 mod sys;
 
-pub use namespaces::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main};
+pub use namespaces::{Forbidden, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main};
 pub use record::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner};
 pub use source::{SourceError, SourceFile, SourceFiles};
 

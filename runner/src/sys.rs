@@ -102,6 +102,18 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Puts this process, which has one thread, under a filter of system calls, and with it all that it starts.
+///
+/// # Errors
+/// What `seccomp(2)` says: without `no_new_privs` that it's not allowed.
+pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    let length = u16::try_from(program.len()).map_err(io::Error::other)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the program lives across the call, which only reads it, and its length is given.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0_u32, &raw const program) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Gives this process, and all that it starts, an empty session keyring of its own in place of its caller's.
 ///
 /// Nothing is to be done where there are no keyrings: where the kernel has none, or where a filter refuses every use of

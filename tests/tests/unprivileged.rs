@@ -39,7 +39,8 @@ fn an_ordinary_user_can_check_a_project() {
         let enforced = &record["enforced"];
         assert_eq!(enforced["separateUser"], false, "{enforced}");
         let own = enforced["namespaces"].as_array().unwrap();
-        assert_eq!(own.len(), 7, "{enforced}");
+        assert_eq!(own.len(), 8, "{enforced}");
+        assert_eq!(enforced["filter"], true, "{enforced}");
     }
     let made = fs::read(bench.path("work/made/first/hello")).unwrap();
     assert!(made.starts_with(b"\x7fELF"));

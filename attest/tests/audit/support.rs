@@ -9,8 +9,8 @@ use reprove_attest::{
 };
 use reprove_model::{
     Between, BuildRecord, Clock, Conditions, Content, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
-    FileOrder, Finding, FindingKind, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord, Node, Outcome,
-    PeakMemory, Published, Recipe, Role, Tree, TreePath, Variation, Verdict, canonical,
+    FileOrder, Finding, FindingKind, HeldBy, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord, Node,
+    Outcome, PeakMemory, Published, Recipe, Role, Tree, TreePath, Variation, Verdict, canonical,
 };
 
 /// What the sample's artifact holds.
@@ -87,10 +87,13 @@ pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
         enforced: Enforced {
-            namespaces: vec!["mount".into(), "network".into()],
-            memory: true,
-            processes: true,
+            namespaces: Enforced::NAMESPACES.map(str::to_owned).into(),
+            filter: true,
+            landlock: Enforced::LANDLOCK_SCOPES,
+            memory: HeldBy::ControlGroup,
+            processes: HeldBy::ControlGroup,
             separate_user: true,
+            separate_groups: true,
         },
         conditions: Conditions {
             build_path: format!("/build-{number}"),

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reprove_attest::{Artifact, AuditError, Proof, VerifiedProof, audit};
-use reprove_model::{HashBoth, Outcome};
+use reprove_model::{HashBoth, IsolationLevel, Outcome};
 use serde_json::json;
 
 use crate::app::{App, blocking};
+use crate::commands::isolation_level;
 use crate::error::{CommandError, NO, YES};
 use crate::open::{self, Links};
 use crate::{keys, output, plain, render};
@@ -23,6 +24,9 @@ pub(crate) struct Arguments {
     /// A public key whose owner you believe; may be given more than once
     #[arg(long = "key", value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
+    /// Refuse a proof with a rebuild in a weaker sandbox: basic, strong or full
+    #[arg(long, value_name = "LEVEL", value_parser = isolation_level)]
+    require_isolation: Option<IsolationLevel>,
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
@@ -47,7 +51,11 @@ fn audited(arguments: &Arguments) -> Result<Result<VerifiedProof, AuditError>, C
     let trusted = arguments.keys.iter().map(|path| keys::load_public(path)).collect::<Result<Vec<_>, _>>()?;
     let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
     let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
-    Ok(audit(&proof, &artifacts, &trusted))
+    let audited = audit(&proof, &artifacts, &trusted);
+    Ok(match arguments.require_isolation {
+        Some(level) => audited.and_then(|verified| verified.demanding(level)),
+        None => audited,
+    })
 }
 
 fn report(app: &App, proof_name: &str, verified: &VerifiedProof) -> Result<u8, CommandError> {
@@ -61,6 +69,7 @@ fn report(app: &App, proof_name: &str, verified: &VerifiedProof) -> Result<u8, C
             "proof": proof_name,
             "signers": signers,
             "isolation": verified.isolation(),
+            "isolationLevel": verified.isolation_level(),
             "verdict": verified.verdict(),
             "published": verified.published(),
             "artifacts": checked,

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use reprove_model::{Digest, DigestSet, Exit};
+use reprove_model::{Digest, DigestSet, Enforced, Exit, HeldBy, IsolationLevel};
 use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
 use reprove_store::Store;
 use serde::Serialize;
@@ -142,37 +142,55 @@ fn key() -> Finding {
     Finding { what: "a key to sign with", works, needed: true, found, mend: next.into_iter().next() }
 }
 
-fn walls(outcome: &SandboxOutcome) -> [Finding; 4] {
+fn walls(outcome: &SandboxOutcome) -> Vec<Finding> {
     let enforced = &outcome.enforced;
-    let limit = |what, works: bool| Finding {
+    let is_root = nix::unistd::geteuid().is_root();
+    let wall = |what, works: bool, found: &str, lacking: &str, mend: &str| Finding {
         what,
         works,
         needed: false,
-        found: if works { "held by a control group".into() } else { "no control group can be made here".into() },
-        mend: (!works).then(|| {
-            let is_root = nix::unistd::geteuid().is_root();
-            let who = if is_root { "run" } else { "run as root," };
-            format!("{who} with cgroups mounted at /sys/fs/cgroup")
-        }),
+        found: if works { found } else { lacking }.to_owned(),
+        mend: (!works).then(|| mend.to_owned()),
     };
-    let separate = enforced.separate_user;
-    [
+    let limit = |what, by: HeldBy, lacking| {
+        let who = if is_root { "run" } else { "run as root," };
+        let mend = format!("{who} with cgroups mounted at /sys/fs/cgroup");
+        wall(what, by == HeldBy::ControlGroup, "held by a control group", lacking, &mend)
+    };
+    let lend = "run as root, or: apt install uidmap, and a line for you in /etc/subuid and in /etc/subgid";
+    let level = enforced.level();
+    vec![
         Finding {
-            what: "builds in namespaces",
-            works: true,
+            what: IN_NAMESPACES,
+            works: level.is_some(),
             needed: true,
-            found: enforced.namespaces.join(", "),
+            found: format!("{}; filtered system calls", enforced.namespaces.join(", ")),
             mend: None,
         },
+        wall(
+            "Landlock as a second wall",
+            enforced.landlock >= Enforced::LANDLOCK_SCOPES,
+            &format!("version {}", enforced.landlock),
+            &format!("version {}; signals and abstract sockets need {}", enforced.landlock, Enforced::LANDLOCK_SCOPES),
+            "Linux 6.12 or newer, with `landlock` in the kernel's `lsm=` list",
+        ),
+        wall(
+            "a user for the build that owns nothing else",
+            enforced.separate_user,
+            "yes",
+            "the build runs as you, inside its namespaces",
+            lend,
+        ),
+        wall("groups of nobody else", enforced.separate_groups, "yes", "the build is in your groups", lend),
+        limit("a limit of memory", enforced.memory, "none can be made here; the runner looks 20 times a second"),
+        limit("a limit of processes", enforced.processes, "none can be made here; by a resource limit"),
         Finding {
-            what: "a user for the build that owns nothing else",
-            works: separate,
-            needed: false,
-            found: if separate { "yes".into() } else { "the build runs as you, inside its namespaces".to_owned() },
-            mend: (!separate).then(|| "run as root".into()),
+            what: "how strong the sandbox is",
+            works: true,
+            needed: true,
+            found: level.map_or("below basic", IsolationLevel::name).to_owned(),
+            mend: None,
         },
-        limit("a limit of memory", enforced.memory),
-        limit("a limit of processes", enforced.processes),
     ]
 }
 

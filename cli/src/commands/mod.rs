@@ -11,6 +11,7 @@ mod rebuild;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use reprove_model::IsolationLevel;
 
 pub(crate) use self::rebuild::VerdictArguments;
 use crate::app::App;
@@ -62,6 +63,12 @@ pub(crate) enum Command {
     Key(key::Arguments),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
+}
+
+/// Reads the name of a level.
+pub(crate) fn isolation_level(name: &str) -> Result<IsolationLevel, String> {
+    let found = IsolationLevel::ALL.into_iter().find(|level| level.name() == name);
+    found.ok_or_else(|| "there are basic, strong and full".to_owned())
 }
 
 /// Runs a subcommand; gives the exit code.

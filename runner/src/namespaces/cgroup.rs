@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Cgroup {
     memory: Option<Group>,
     processes: Option<Group>,
+    /// Of version 2, where the others are of version 1: ends all in it at one stroke.
+    end: Option<Group>,
 }
 
 /// One group.
@@ -79,7 +81,9 @@ impl Cgroup {
             let set = group.write("pids.max", u64::from(limits.processes) + own);
             if is_shared { set.is_ok().then_some(group) } else { group.if_ok(set) }
         });
-        Self { memory, processes }
+        let is_two = |group: &Option<Group>| group.as_ref().is_some_and(|group| group.version == Version::Two);
+        let end = if is_two(&memory) || is_two(&processes) { None } else { version_2(mounts).and_then(|g| g.child()) };
+        Self { memory, processes, end }
     }
 
     pub(super) fn limits_memory(&self) -> bool {
@@ -111,16 +115,24 @@ impl Cgroup {
         text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
     }
 
+    /// Ends all that is in the groups, at one stroke where there is a group of version 2 whose kernel can do that (5.14).
+    pub(super) fn kill(&self) {
+        for group in self.groups().filter(|group| group.version == Version::Two) {
+            let _ = group.write("cgroup.kill", 1);
+        }
+    }
+
     /// The groups that the build has to be in, each once.
     pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
         let processes = self.processes.as_ref().filter(|group| self.memory.as_ref() != Some(group));
-        self.memory.iter().chain(processes)
+        self.memory.iter().chain(processes).chain(&self.end)
     }
 }
 
 impl Drop for Cgroup {
     /// Ends whatever is in the groups, and removes them.
     fn drop(&mut self) {
+        self.kill();
         let until = Instant::now() + Duration::from_secs(5);
         for group in self.groups() {
             while fs::remove_dir(&group.path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound) {
@@ -235,15 +247,9 @@ fn remove_abandoned(parent: &Path, own: &Owner) {
 /// The group to make groups in, for `controller`: this process's own in version 1, the root of version 2 (whose inner
 /// groups may hold no process beside groups).
 fn parent(controller: &str, mounts: &str, own: &str) -> Option<Group> {
-    let mount_of = |wanted: &dyn Fn(&str, &str) -> bool| {
-        mounts.lines().find_map(|line| {
-            let mut fields = line.split(' ').skip(1);
-            let (path, kind, options) = (fields.next()?, fields.next()?, fields.next()?);
-            wanted(kind, options).then(|| PathBuf::from(path))
-        })
-    };
-    let version_1 =
-        mount_of(&|kind, options| kind == "cgroup" && options.split(',').any(|option| option == controller));
+    let is_wanted =
+        |kind: &str, options: &str| kind == "cgroup" && options.split(',').any(|option| option == controller);
+    let version_1 = mount_of(mounts, &is_wanted);
     if let Some(mount) = version_1 {
         let path = own.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
@@ -252,8 +258,7 @@ fn parent(controller: &str, mounts: &str, own: &str) -> Option<Group> {
         })?;
         return Some(Group { path: mount.join(path), version: Version::One });
     }
-    let mount = mount_of(&|kind, _| kind == "cgroup2")?;
-    let group = Group { path: mount, version: Version::Two };
+    let group = version_2(mounts)?;
     let has = |group: &Group| {
         let list = group.read("cgroup.subtree_control").unwrap_or_default();
         list.split_whitespace().any(|name| name == controller)
@@ -262,6 +267,21 @@ fn parent(controller: &str, mounts: &str, own: &str) -> Option<Group> {
         let _ = fs::write(group.path.join("cgroup.subtree_control"), format!("+{controller}"));
     }
     has(&group).then_some(group)
+}
+
+/// The root of version 2.
+fn version_2(mounts: &str) -> Option<Group> {
+    let path = mount_of(mounts, &|kind, _| kind == "cgroup2")?;
+    Some(Group { path, version: Version::Two })
+}
+
+/// Where a file system is mounted whose type and options are the ones wanted.
+fn mount_of(mounts: &str, wanted: &dyn Fn(&str, &str) -> bool) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let (path, kind, options) = (fields.next()?, fields.next()?, fields.next()?);
+        wanted(kind, options).then(|| PathBuf::from(path))
+    })
 }
 
 #[cfg(test)]

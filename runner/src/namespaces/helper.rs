@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, PipeWriter, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
@@ -83,15 +83,18 @@ pub(super) fn send(report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::R
     Ok(())
 }
 
-/// All of the namespaces that a build has of its own.
-pub(super) const NAMESPACES: [(CloneFlags, &str); 7] = [
-    (CloneFlags::CLONE_NEWCGROUP, "cgroup"),
-    (CloneFlags::CLONE_NEWIPC, "ipc"),
-    (CloneFlags::CLONE_NEWNS, "mount"),
-    (CloneFlags::CLONE_NEWNET, "net"),
-    (CloneFlags::CLONE_NEWPID, "pid"),
-    (CloneFlags::CLONE_NEWUSER, "user"),
-    (CloneFlags::CLONE_NEWUTS, "uts"),
+/// The namespaces that the first process is forked into, by their places in [`Enforced::NAMESPACES`]. It enters the time
+/// namespace by itself, since its clocks have to be set before.
+///
+/// [`Enforced::NAMESPACES`]: reprove_model::Enforced::NAMESPACES
+const NAMESPACES: [CloneFlags; 7] = [
+    CloneFlags::CLONE_NEWCGROUP,
+    CloneFlags::CLONE_NEWIPC,
+    CloneFlags::CLONE_NEWNS,
+    CloneFlags::CLONE_NEWNET,
+    CloneFlags::CLONE_NEWPID,
+    CloneFlags::CLONE_NEWUSER,
+    CloneFlags::CLONE_NEWUTS,
 ];
 
 fn run() -> Result<(), Failure> {
@@ -104,10 +107,12 @@ fn run() -> Result<(), Failure> {
     io::stdin().read_to_end(&mut json).map_err(Failure::at("reading the specification"))?;
     let spec: Spec = serde_json::from_slice(&json).map_err(Failure::at("reading the specification"))?;
     setsid().map_err(Failure::at("starting a session"))?;
+    // What loses its parent, while the first process is not there yet, is this one's to wait for and no one else's.
+    prctl::set_child_subreaper(true).map_err(Failure::at("keeping orphans"))?;
     leave_session_keyring().map_err(Failure::at("leaving the caller's keyring"))?;
     leave_groups()?;
     let (wait, mut go) = io::pipe().map_err(Failure::at("making a pipe"))?;
-    let flags = NAMESPACES.iter().fold(CloneFlags::empty(), |all, (flag, _)| all | *flag);
+    let flags = NAMESPACES.into_iter().collect();
     let mut group = None;
     for each in &spec.groups {
         group = each.join().map_err(Failure::at("joining the control group"))?.or(group);
@@ -123,7 +128,7 @@ fn run() -> Result<(), Failure> {
         }
         Fork::Parent(pid) => {
             drop(wait);
-            let going = map_ids(pid, spec.outside).and_then(|()| announce(pid, &mut go));
+            let going = map_ids(pid, spec.outside).and_then(|lent| announce(pid, lent, &mut go));
             // Closed without a word, the pipe ends the first process; else it stays open as long as this one lives.
             let go = going.is_ok().then_some(go);
             let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
@@ -134,9 +139,9 @@ fn run() -> Result<(), Failure> {
 }
 
 /// Tells the runner that the first process is there, and has it go on.
-fn announce(pid: Pid, go: &mut PipeWriter) -> Result<(), Failure> {
+fn announce(pid: Pid, lent: bool, go: &mut PipeWriter) -> Result<(), Failure> {
     let first = watch(pid).map_err(Failure::at("watching the first process"))?;
-    send(&Report::Started, Some(first.as_fd())).map_err(Failure::at("reporting"))?;
+    send(&Report::Started { lent }, Some(first.as_fd())).map_err(Failure::at("reporting"))?;
     init::release(go).map_err(Failure::at("releasing the first process"))
 }
 
@@ -169,13 +174,29 @@ fn leave_groups() -> Result<(), Failure> {
     left.map_err(Failure::at("leaving root's groups"))
 }
 
-/// Makes one user and one group outside the one of each inside. No other id of the machine means anything inside.
-fn map_ids(pid: Pid, outside: OutsideIds) -> Result<(), Failure> {
+/// Makes one user and one group outside the one of each inside. No other id of the machine means anything inside. Gives
+/// whether they are the ones that were lent.
+fn map_ids(pid: Pid, outside: OutsideIds) -> Result<bool, Failure> {
+    let lent = |program: &str, id: u32| {
+        let arguments = [pid.to_string(), INSIDE_ID.to_string(), id.to_string(), "1".to_owned()];
+        let mut command = Command::new(program);
+        // What it complains of is no output of the build.
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
     let write = |file: &str, text: &str| {
         let path = format!("/proc/{pid}/{file}");
         fs::write(&path, text).map_err(Failure::at(format!("writing {text:?} to /proc/PID/{file}")))
     };
-    write("setgroups", "deny")?;
+    // Each map is written once, by whoever comes first; with a group of its own alone, a build's user is not yet another.
+    let lent_group = outside.lent.is_some_and(|(_, group)| lent("/usr/bin/newgidmap", group));
+    if lent_group && outside.lent.is_some_and(|(user, _)| lent("/usr/bin/newuidmap", user)) {
+        return Ok(true);
+    }
+    if !lent_group {
+        write("setgroups", "deny")?;
+        write("gid_map", &format!("{INSIDE_ID} {} 1", outside.group))?;
+    }
     write("uid_map", &format!("{INSIDE_ID} {} 1", outside.user))?;
-    write("gid_map", &format!("{INSIDE_ID} {} 1", outside.group))
+    Ok(false)
 }

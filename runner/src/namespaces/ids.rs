@@ -4,7 +4,7 @@
 use std::fs;
 use std::ops::RangeInclusive;
 
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::{User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 /// The user and the group outside that are the build's inside.
@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct OutsideIds {
     pub(super) user: u32,
     pub(super) group: u32,
+    /// Ids that were lent to this process's user for purposes like this one: better, where they can be used.
+    pub(super) lent: Option<(u32, u32)>,
 }
 
 /// The user and group outside that own what a build run by root makes, where there are all ids: above all that systems
@@ -25,12 +27,27 @@ const MANY: u64 = 65_537;
 impl OutsideIds {
     /// Those to use, and whether they are other than this process's own.
     pub(super) fn choose() -> (Self, bool) {
-        let own = Self { user: geteuid().as_raw(), group: getegid().as_raw() };
+        let own = Self { user: geteuid().as_raw(), group: getegid().as_raw(), lent: None };
         let read = |file| fs::read_to_string(file).unwrap_or_default();
-        let separate =
-            if own.user == 0 { separate(&read("/proc/self/uid_map"), &read("/proc/self/gid_map")) } else { None };
-        (separate.map_or(own, |id| Self { user: id, group: id }), separate.is_some())
+        if own.user != 0 {
+            let name = User::from_uid(geteuid()).ok().flatten().map(|user| user.name).unwrap_or_default();
+            let lent = |file| lent(&read(file), &name, own.user);
+            return (Self { lent: lent("/etc/subuid").zip(lent("/etc/subgid")), ..own }, false);
+        }
+        let separate = separate(&read("/proc/self/uid_map"), &read("/proc/self/gid_map"));
+        (separate.map_or(own, |id| Self { user: id, group: id, lent: None }), separate.is_some())
     }
+}
+
+/// The last id of the first range that is lent to a user, by `subuid(5)`. Containers commonly use the first ones.
+fn lent(file: &str, name: &str, id: u32) -> Option<u32> {
+    file.lines().find_map(|line| {
+        let mut fields = line.trim().split(':');
+        let whose = fields.next()?;
+        let (first, count) = (fields.next()?.parse::<u32>().ok()?, fields.next()?.parse::<u32>().ok()?);
+        let is_ours = !whose.is_empty() && (whose == name || whose.parse() == Ok(id));
+        if is_ours { first.checked_add(count.checked_sub(1)?) } else { None }
+    })
 }
 
 /// An id that is both a user's and a group's and, as far as one can tell, nobody's, by the maps of `user_namespaces(7)`.
@@ -65,6 +82,16 @@ fn ranges(map: &str) -> Vec<RangeInclusive<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lent_ids_are_those_of_the_user() {
+        let file = "# a comment\nother:100000:65536\nsomebody:165536:65536\nsomebody:5:1\n1001:300:1\n:7:1\n";
+        assert_eq!(lent(file, "somebody", 1000), Some(165_536 + 65_535));
+        assert_eq!(lent(file, "", 1001), Some(300));
+        assert_eq!(lent(file, "nobody", 1000), None);
+        assert_eq!(lent("a:1:0\nb:4294967295:2\nc:x:1\nd:1\n", "a", 1), None);
+        assert_eq!(lent("b:4294967295:2\n", "b", 1), None);
+    }
 
     #[test]
     fn a_separate_user_is_one_that_is_mapped() {

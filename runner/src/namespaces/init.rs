@@ -16,13 +16,15 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Gid, Pid, Uid, sethostname, setresgid, setresuid};
+use nix::unistd::{Gid, Pid, Uid, getgroups, setgroups, sethostname, setresgid, setresuid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::helper::{Failure, send};
 use super::populate::populate;
-use super::protocol::{End, INSIDE_ID, Report, Spec, WRITING_SOURCE};
+use super::protocol::{End, INSIDE_ID, Report, Spec, WRITING_SOURCE, Walls};
 use super::rootfs::{Sources, enter};
+use super::{clocks, landlock};
+use crate::filter;
 use crate::sys::close_on_exec_from;
 
 /// Lets the first process go on.
@@ -35,17 +37,20 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader) -> Result<(), Failure> {
     wait.read_exact(&mut [0]).map_err(Failure::at("waiting for the user mapping"))?;
     let sources = Sources::open(spec)?;
     become_build_user()?;
+    let time = clocks::enter()?;
     tie_to_helper(wait)?;
     umask(Mode::from_bits_truncate(0o022));
     let blobs = enter(spec, sources)?;
     sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
     let source = Path::new(&spec.build_path).join("source");
     populate(&source, &spec.source, blobs).map_err(Failure::at(WRITING_SOURCE))?;
-    limit(spec.processors)?;
-    give_up_power()?;
+    limit(spec)?;
     close_on_exec_from(3).map_err(Failure::at("closing descriptors"))?;
     let folder = File::open(&source).map_err(Failure::at("opening the source folder"))?;
-    send(&Report::Ready, Some(folder.as_fd())).map_err(Failure::at("reporting"))?;
+    let no_groups = getgroups().map_err(Failure::at("reading the groups"))?.is_empty();
+    let landlock = give_up_power(&spec.build_path)?;
+    let walls = Walls { filter: true, landlock, time, no_groups };
+    send(&Report::Ready(walls), Some(folder.as_fd())).map_err(Failure::at("reporting"))?;
     drop(folder);
 
     let started = Instant::now();
@@ -78,30 +83,41 @@ fn tie_to_helper(mut pipe: PipeReader) -> Result<(), Failure> {
 fn become_build_user() -> Result<(), Failure> {
     let (user, group) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));
     prctl::set_keepcaps(true).map_err(Failure::at("keeping capabilities"))?;
+    match setgroups(&[]) {
+        // So it is where an ordinary user has made the user namespace by itself; the record says so.
+        Ok(()) | Err(Errno::EPERM) => {}
+        Err(e) => return Err(Failure::at("leaving the caller's groups")(e)),
+    }
     setresgid(group, group, UNCHANGED).map_err(Failure::at("changing the group"))?;
     setresuid(user, user, user).map_err(Failure::at("changing the user"))?;
     let all = rustix::thread::capabilities(None).map_err(Failure::at("reading capabilities"))?;
     let sets = CapabilitySets { effective: all.permitted, ..all };
-    rustix::thread::set_capabilities(None, sets).map_err(Failure::at("keeping capabilities"))
+    rustix::thread::set_capabilities(None, sets).map_err(Failure::at("keeping capabilities"))?;
+    // Else its own files in /proc would be root's from here on.
+    prctl::set_dumpable(true).map_err(Failure::at("keeping this process's own files"))
 }
 
 /// What `setresgid(2)` takes for "as it is".
 const UNCHANGED: Gid = Gid::from_raw(u32::MAX);
 
 /// Fixes the processors and resource limits that the build sees.
-fn limit(processors: u32) -> Result<(), Failure> {
+fn limit(spec: &Spec) -> Result<(), Failure> {
     let this = Pid::from_raw(0);
     let allowed = sched_getaffinity(this).map_err(Failure::at("reading the processors"))?;
     let mut given = CpuSet::new();
     let usable = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false));
-    for cpu in usable.take(usize::try_from(processors).unwrap_or(usize::MAX)) {
+    for cpu in usable.take(usize::try_from(spec.processors).unwrap_or(usize::MAX)) {
         given.set(cpu).map_err(Failure::at("choosing processors"))?;
     }
     sched_setaffinity(this, &given).map_err(Failure::at("choosing processors"))?;
+    let (processes, bytes) = (u64::from(spec.processes) + 1, spec.process_bytes.unwrap_or(u64::MAX));
     for (resource, soft, most) in [
         (Resource::RLIMIT_CORE, 0, 0),
         (Resource::RLIMIT_NOFILE, 4096, 65_536),
         (Resource::RLIMIT_STACK, 8 << 20, u64::MAX),
+        // Of this user in this user namespace; this process is one of them.
+        (Resource::RLIMIT_NPROC, processes, processes),
+        (Resource::RLIMIT_DATA, bytes, bytes),
     ] {
         let (_, hard) = getrlimit(resource).map_err(Failure::at("reading resource limits"))?;
         let hard = hard.min(most);
@@ -110,8 +126,9 @@ fn limit(processors: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// From here on this process and all that it starts can do nothing that a user can't, and can't be looked into.
-fn give_up_power() -> Result<(), Failure> {
+/// From here on this process and all that it starts can do nothing that a user can't, and can't be looked into. Gives the
+/// version of Landlock's interface.
+fn give_up_power(build_path: &str) -> Result<u32, Failure> {
     let doing = "dropping capabilities";
     for capability in CapabilitySet::all() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
@@ -124,7 +141,10 @@ fn give_up_power() -> Result<(), Failure> {
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::set_capabilities(None, sets).map_err(Failure::at(doing))?;
     prctl::set_no_new_privs().map_err(Failure::at("forbidding new privileges"))?;
-    prctl::set_dumpable(false).map_err(Failure::at("closing this process to the build"))
+    prctl::set_dumpable(false).map_err(Failure::at("closing this process to the build"))?;
+    let landlock = landlock::enter(build_path)?;
+    filter::enter().map_err(Failure::at("filtering system calls (seccomp)"))?;
+    Ok(landlock)
 }
 
 fn run_steps(spec: &Spec, directory: &Path) -> Result<End, Failure> {

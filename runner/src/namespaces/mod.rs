@@ -2,15 +2,21 @@
 //! Builds in Linux namespaces.
 
 mod cgroup;
+mod clocks;
+mod forbidden;
 mod helper;
 mod ids;
 mod init;
+mod landlock;
 mod log;
 mod populate;
 mod protocol;
 mod rootfs;
 mod supervise;
+mod views;
+mod watchdog;
 
+pub use forbidden::Forbidden;
 pub use helper::helper_main;
 pub(crate) use log::take_name;
 pub(crate) use protocol::{SourceEntry, SourceKind};

@@ -35,6 +35,14 @@ pub(super) struct Spec {
     /// In the order in which they are made.
     pub source: Vec<SourceEntry>,
     pub processors: u32,
+    /// How many processes there may be, beside the first.
+    pub processes: u32,
+    /// How much a process may hold, in bytes, where nobody holds a limit for all of them together.
+    pub process_bytes: Option<u64>,
+    /// Files below `/proc`, and what is in them in place of what the kernel says.
+    pub proc_files: Vec<(String, String)>,
+    /// The same below `/sys/devices/system/cpu`, where there is nothing else.
+    pub processor_lists: Vec<(String, String)>,
     pub commands: Vec<Vec<String>>,
     pub env: BTreeMap<String, String>,
 }
@@ -60,14 +68,30 @@ pub(crate) enum SourceKind {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
     /// The first process inside runs. Comes with a descriptor of it: by the time this is read, its id may be another's.
-    Started,
+    Started {
+        /// Whether its user and group are ids that were lent.
+        lent: bool,
+    },
     /// The sandbox could not be set up.
     Failed { doing: String, errno: i32, why: String },
     /// The steps begin. Comes with a descriptor of the `source` folder: what a build does to the first process, whose user
     /// it is, may keep that from opening anything later.
-    Ready,
+    Ready(Walls),
     /// All steps ended well, or one did not, and nothing runs any more.
     Ended { end: End, duration_ms: u64, largest_process_bytes: u64 },
+}
+
+/// Which walls stand that not every machine has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Walls {
+    /// Whether every system call goes through the filter.
+    pub filter: bool,
+    /// The version of Landlock's interface, or 0.
+    pub landlock: u32,
+    /// Whether there is a time namespace.
+    pub time: bool,
+    /// Whether no supplementary group of the caller's is the build's.
+    pub no_groups: bool,
 }
 
 /// How the steps ended.

@@ -17,6 +17,7 @@ use rustix::mount::{
 
 use super::helper::Failure;
 use super::protocol::{INSIDE_ID, Spec};
+use super::views::MASKED;
 use crate::sys::{MountAttributes, mount_setattr};
 
 /// Detached copies of everything that comes from outside.
@@ -28,7 +29,7 @@ pub(super) struct Sources {
 }
 
 /// The device nodes that a build sees.
-const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
+pub(super) const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
 
 impl Sources {
     pub(super) fn open(spec: &Spec) -> Result<Self, Failure> {
@@ -90,8 +91,9 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
         attach(tree, root, relative(inside))?;
     }
     devices(root, &sources.devices)?;
+    proc_and_sys(root, spec)?;
     writable(root, spec)?;
-    mount_setattr_one_read_only(root)?;
+    root_read_only(root)?;
 
     pivot_root(".", ".").map_err(Failure::at("changing the root"))?;
     umount2(".", MntFlags::MNT_DETACH).map_err(Failure::at("letting go of the old root"))?;
@@ -110,23 +112,87 @@ fn devices(root: BorrowedFd<'_>, nodes: &[(OwnedFd, &str)]) -> Result<(), Failur
         symlinkat(format!("/proc/self/{target}"), root, format!("dev/{name}"))
             .map_err(Failure::at("making links in /dev"))?;
     }
-    directories(root, "/proc")?;
-    let proc = mounted("proc", &[], MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
-    attach(&proc, root, "proc")
+    Ok(())
 }
 
-/// The only places where a build can write.
-fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
-    for (inside, bytes, mode) in [
-        ("/dev/shm", spec.disk_bytes, "1777"),
-        ("/tmp", spec.disk_bytes, "1777"),
-        (&spec.build_path, spec.disk_bytes, "0755"),
-    ] {
-        directories(root, inside)?;
-        attach(&tmpfs(bytes, mode)?, root, relative(inside))?;
+/// The processes inside, read-only; and what is told of the machine in other files than those the kernel has.
+///
+/// The files are made where `/proc` is mounted over them, so that there is no other way to them.
+fn proc_and_sys(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
+    for name in ["/proc/.empty", "/sys/devices/system/cpu"] {
+        directories(root, name)?;
     }
-    directories(root, &format!("{}/source", spec.build_path))?;
-    directories(root, &format!("{}/home", spec.build_path))
+    file(root, "proc/.nothing")?;
+    let mut covers = Vec::new();
+    for (number, (name, text)) in spec.proc_files.iter().enumerate() {
+        let made = format!("proc/.{number}");
+        fs::write(&made, text).map_err(Failure::at(format!("writing {name}")))?;
+        covers.push((part(root, &made)?, name.as_str(), false));
+    }
+    for name in MASKED {
+        let path = format!("/proc/{name}");
+        // Of this process's own /proc, which has the same files.
+        if let Ok(metadata) = fs::symlink_metadata(&path) {
+            let empty = if metadata.is_dir() { "proc/.empty" } else { "proc/.nothing" };
+            covers.push((part(root, empty)?, name, true));
+        }
+    }
+    for (name, text) in &spec.processor_lists {
+        let path = format!("sys/devices/system/cpu/{name}");
+        fs::write(&path, text).map_err(Failure::at(format!("writing /{path}")))?;
+    }
+    for number in 0..spec.processors {
+        directories(root, &format!("/sys/devices/system/cpu/cpu{number}"))?;
+    }
+    let proc = mounted("proc", &[], MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
+    attach(&proc, root, "proc")?;
+    no_user_namespaces()?;
+    mount_setattr(proc.as_fd(), MountAttributes::READ_ONLY).map_err(Failure::at("making /proc read-only"))?;
+    for (cover, name, _) in covers {
+        attach(&cover, root, &format!("proc/{name}"))?;
+    }
+    Ok(())
+}
+
+/// Of nobody in the new user namespace: beside the filter of system calls, which refuses the calls themselves.
+fn no_user_namespaces() -> Result<(), Failure> {
+    fs::write("proc/sys/user/max_user_namespaces", "0").map_err(Failure::at("forbidding user namespaces"))
+}
+
+/// A part of the root, to be mounted in another place as well.
+fn part(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Failure> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(root, path, flags).map_err(Failure::at(format!("taking /{path} to another place")))
+}
+
+/// The only places where a build can write. They are parts of one file system in memory, so that the limit of disk holds
+/// for all of them together; its own root, where all of them can be seen, lies below the build directory.
+fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
+    let inside = spec.build_path.as_str();
+    let scratch = tmpfs(spec.disk_bytes, "0755")?;
+    directories(root, inside)?;
+    attach(&scratch, root, relative(inside))?;
+    let places = [("build", inside, 0o755), ("shm", "/dev/shm", 0o1777), ("tmp", "/tmp", 0o1777)];
+    let mut parts = Vec::new();
+    for (name, at, mode) in places {
+        mkdirat(&scratch, name, Mode::from_raw_mode(0o755)).map_err(Failure::at(format!("making {at}")))?;
+        let made = part(scratch.as_fd(), name)?;
+        rustix::fs::fchmod(&open_directory(&made)?, Mode::from_raw_mode(mode))
+            .map_err(Failure::at(format!("making {at}")))?;
+        parts.push((made, at));
+    }
+    for (made, at) in parts {
+        directories(root, at)?;
+        attach(&made, root, relative(at))?;
+    }
+    directories(root, &format!("{inside}/source"))?;
+    directories(root, &format!("{inside}/home"))
+}
+
+/// A directory that is open by name alone can't be changed.
+fn open_directory(tree: &OwnedFd) -> Result<OwnedFd, Failure> {
+    openat(tree, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Failure::at("opening a directory"))
 }
 
 fn tmpfs(bytes: u64, mode: &str) -> Result<OwnedFd, Failure> {
@@ -153,9 +219,9 @@ fn attach(tree: &OwnedFd, directory: BorrowedFd<'_>, path: &str) -> Result<(), F
         .map_err(Failure::at(format!("mounting at {path}")))
 }
 
-/// The root alone: what is mounted below it keeps what it has.
-fn mount_setattr_one_read_only(root: BorrowedFd<'_>) -> Result<(), Failure> {
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+/// The file system of the root itself, wherever it is mounted; what others are mounted in it keep what they have.
+fn root_read_only(root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     fchdir(root).map_err(Failure::at("entering the new root"))?;
     mount(None::<&str>, ".", None::<&str>, flags, None::<&str>).map_err(Failure::at("making the root read-only"))
 }

@@ -12,25 +12,26 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use reprove_images::RootFilesystem;
-use reprove_model::{Enforced, Exit, Limits, LogRecord, PeakMemory};
+use reprove_model::{Enforced, Exit, HeldBy, IsolationLevel, Limits, LogRecord, PeakMemory};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 use rustix::process::{Signal, pidfd_send_signal};
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::time::MissedTickBehavior;
 
 use super::cgroup::Cgroup;
-use super::helper::NAMESPACES;
 use super::ids::OutsideIds;
-use super::log;
-use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec, WRITING_SOURCE};
+use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec, WRITING_SOURCE, Walls};
+use super::{log, views, watchdog};
 use crate::HELPER_ARGUMENT;
 
 /// Starts sandboxes.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     program: PathBuf,
+    demanded: IsolationLevel,
 }
 
 /// One run in a sandbox.
@@ -125,6 +126,14 @@ pub enum SandboxError {
         /// What the system said.
         source: io::Error,
     },
+    /// Not all of the walls that are demanded stand here.
+    #[error("the sandbox would be {}, and {} is demanded", reached.map_or("below `basic`", IsolationLevel::name), wanted.name())]
+    Weak {
+        /// What is demanded.
+        wanted: IsolationLevel,
+        /// What there is; `None`: less than the weakest.
+        reached: Option<IsolationLevel>,
+    },
     /// The helper ended without a word; something outside has killed it.
     #[error("the sandbox was ended from outside (by the system, for want of memory, or by a person)")]
     Lost,
@@ -137,7 +146,7 @@ fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
 impl Default for Sandbox {
     /// Takes the running program for the helper.
     fn default() -> Self {
-        Self { program: "/proc/self/exe".into() }
+        Self::with_helper("/proc/self/exe".into())
     }
 }
 
@@ -146,7 +155,13 @@ impl Sandbox {
     /// [`HELPER_ARGUMENT`].
     #[must_use]
     pub fn with_helper(program: PathBuf) -> Self {
-        Self { program }
+        Self { program, demanded: IsolationLevel::Basic }
+    }
+
+    /// The same, where nothing is run behind weaker walls than these.
+    #[must_use]
+    pub fn demanding(self, level: IsolationLevel) -> Self {
+        Self { demanded: level, ..self }
     }
 
     /// Runs a request. Dropping the future ends the run, and nothing of it stays.
@@ -154,13 +169,13 @@ impl Sandbox {
     /// # Errors
     /// See [`SandboxError`]. A command that fails is no error: [`SandboxOutcome::exit`] says so.
     pub async fn run(&self, mut request: SandboxRequest<'_>) -> Result<SandboxOutcome, SandboxError> {
-        let outside = OutsideIds::choose();
-        let (mut running, control, output) = self.start(&mut request, outside.0)?;
+        let (mut running, control, output) = self.start(&mut request, OutsideIds::choose())?;
         let started = Instant::now();
         let limit = Duration::from_secs(request.limits.seconds.into());
         let log_bytes = u64::from(request.limits.log_mib) << 20;
+        let watched = (!running.cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20);
         let supervise = async {
-            let ended = tokio::time::timeout(limit, running.wait(&control)).await;
+            let ended = tokio::time::timeout(limit, running.wait(&control, watched, self.demanded)).await;
             running.end();
             Ok(ended)
         };
@@ -168,7 +183,7 @@ impl Sandbox {
             async { log::keep(output, &request.log, log_bytes).await.map_err(io_error("keeping the build's log")) };
         // A log that can't be written ends the run, since nobody could say afterwards what the run had done.
         let (ended, log) = tokio::try_join!(supervise, keep)?;
-        let out_of_memory = running.cgroup.ran_out_of_memory();
+        let out_of_memory = running.past_memory || running.cgroup.ran_out_of_memory();
         let none = |exit, duration_ms| (exit, duration_ms, 0, None);
         let (exit, duration_ms, largest_process, source) = match ended {
             Ok(Ok(Ended { end, duration_ms, largest_process_bytes })) => {
@@ -192,12 +207,7 @@ impl Sandbox {
                 Some(bytes) => PeakMemory::ControlGroup { bytes },
                 None => PeakMemory::LargestProcess { bytes: largest_process },
             },
-            enforced: Enforced {
-                namespaces: NAMESPACES.iter().map(|(_, name)| (*name).to_owned()).collect(),
-                memory: running.cgroup.limits_memory(),
-                processes: running.cgroup.limits_processes(),
-                separate_user: outside.1,
-            },
+            enforced: running.enforced(),
             log,
             source,
         })
@@ -206,7 +216,7 @@ impl Sandbox {
     fn start(
         &self,
         request: &mut SandboxRequest<'_>,
-        outside: OutsideIds,
+        outside: (OutsideIds, bool),
     ) -> Result<(Running, UnixStream, PipeReader), SandboxError> {
         let writing = "writing the sandbox's specification";
         let spec = memfd_create("reprove-sandbox", MemfdFlags::CLOEXEC).map_err(|e| io_error(writing)(e.into()))?;
@@ -226,8 +236,16 @@ impl Sandbox {
             .spawn()
             .map_err(io_error("starting the sandbox's helper"))?;
         // The helper takes about as long to start as what it waits for takes to make.
-        let running = Running { child, init: None, source: None, cgroup: Cgroup::new(&request.limits) };
-        write_spec(request, outside, &running.cgroup, spec.into()).map_err(io_error(writing))?;
+        let running = Running {
+            child,
+            init: None,
+            source: None,
+            walls: Walls::default(),
+            separate_user: outside.1,
+            past_memory: false,
+            cgroup: Cgroup::new(&request.limits),
+        };
+        write_spec(request, outside.0, &running.cgroup, spec.into()).map_err(io_error(writing))?;
         rustix::net::send(&ours, b"!", SendFlags::NOSIGNAL).map_err(|e| io_error("starting the sandbox")(e.into()))?;
         let control = UnixStream::from_std(ours).map_err(io_error("watching the control socket"))?;
         Ok((running, control, output))
@@ -241,6 +259,7 @@ fn write_spec(
     cgroup: &Cgroup,
     mut file: File,
 ) -> io::Result<()> {
+    let processors = views::given(request.processors);
     let spec = Spec {
         groups: cgroup.groups().cloned().collect(),
         outside,
@@ -254,7 +273,11 @@ fn write_spec(
         disk_bytes: u64::from(request.limits.disk_mib) << 20,
         blob_root: request.blob_root.clone(),
         source: std::mem::take(&mut request.source),
-        processors: request.processors,
+        processors,
+        processes: request.limits.processes,
+        process_bytes: (!cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20),
+        proc_files: views::proc_files(processors, &request.limits),
+        processor_lists: views::processor_lists(processors),
         commands: request.commands.clone(),
         env: request.env.clone(),
     };
@@ -271,6 +294,10 @@ struct Running {
     child: Child,
     init: Option<OwnedFd>,
     source: Option<OwnedFd>,
+    walls: Walls,
+    separate_user: bool,
+    /// Whether it was ended for want of memory by the one who looks.
+    past_memory: bool,
     cgroup: Cgroup,
 }
 
@@ -290,22 +317,77 @@ impl End {
     }
 }
 
+impl Walls {
+    /// Those that the first process is in, sorted. Without the others there would be none.
+    fn namespaces(self) -> Vec<String> {
+        Enforced::NAMESPACES
+            .iter()
+            .filter(|name| **name != "time" || self.time)
+            .map(|name| (*name).to_owned())
+            .collect()
+    }
+}
+
 impl Running {
-    async fn wait(&mut self, control: &UnixStream) -> Result<Ended, SandboxError> {
+    fn enforced(&self) -> Enforced {
+        let held = |by_group, else_by| if by_group { HeldBy::ControlGroup } else { else_by };
+        Enforced {
+            namespaces: self.walls.namespaces(),
+            filter: self.walls.filter,
+            landlock: self.walls.landlock,
+            memory: held(self.cgroup.limits_memory(), HeldBy::Watchdog),
+            processes: held(self.cgroup.limits_processes(), HeldBy::ResourceLimit),
+            separate_user: self.separate_user,
+            separate_groups: self.walls.no_groups,
+        }
+    }
+
+    /// Takes the walls that stand, and refuses them where they are weaker than `demanded`.
+    fn stand(&mut self, walls: Walls, demanded: IsolationLevel) -> Result<(), SandboxError> {
+        self.walls = walls;
+        let reached = self.enforced().level();
+        if reached < Some(demanded) { Err(SandboxError::Weak { wanted: demanded, reached }) } else { Ok(()) }
+    }
+
+    /// Waits for the end. Where `memory` is given, in bytes, nobody else holds that limit.
+    async fn wait(
+        &mut self,
+        control: &UnixStream,
+        memory: Option<u64>,
+        demanded: IsolationLevel,
+    ) -> Result<Ended, SandboxError> {
+        let mut looks = tokio::time::interval(watchdog::PERIOD);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let received = control.async_io(Interest::READABLE, || receive(control)).await;
+            let received = tokio::select! {
+                biased;
+                received = control.async_io(Interest::READABLE, || receive(control)) => received,
+                _ = looks.tick(), if memory.is_some() => {
+                    if self.init.as_ref().is_some_and(|i| memory < Some(watchdog::held(i, self.source.as_ref()))) {
+                        self.past_memory = true;
+                        return Err(SandboxError::Lost);
+                    }
+                    continue;
+                }
+            };
             let (report, descriptor) = match received.map_err(io_error("reading the sandbox's report"))? {
                 Some(received) => received,
                 None => return Err(SandboxError::Lost),
             };
             match (report, descriptor) {
-                (Report::Started, Some(first)) => self.init = Some(first),
+                (Report::Started { lent }, Some(first)) => {
+                    self.separate_user |= lent;
+                    self.init = Some(first);
+                }
                 (Report::Failed { doing, errno, why }, _) => return Err(SandboxError::Setup { doing, errno, why }),
-                (Report::Ready, Some(source)) => self.source = Some(source),
+                (Report::Ready(walls), Some(source)) => {
+                    self.stand(walls, demanded)?;
+                    self.source = Some(source);
+                }
                 (Report::Ended { end, duration_ms, largest_process_bytes }, _) => {
                     return Ok(Ended { end, duration_ms, largest_process_bytes });
                 }
-                (Report::Started | Report::Ready, None) => return Err(SandboxError::Lost),
+                (Report::Started { .. } | Report::Ready(_), None) => return Err(SandboxError::Lost),
             }
         }
     }

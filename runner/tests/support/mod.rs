@@ -94,6 +94,31 @@ pub(crate) fn again(script: &str, name: &str) {
     }
 }
 
+/// Runs all tests of this program again, but those whose names contain `but`, by such a script. Gives whether it could.
+pub(crate) fn all_again(script: &str, but: &str) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new("/bin/sh")
+        .args(["-ec", script, "sh"])
+        .arg(fs::read_link("/proc/self/exe").unwrap())
+        .args(["--skip", but])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if !dir.path().join("reached").exists() {
+        println!("skipped: {script}: {said}");
+        return false;
+    }
+    assert!(output.status.success() && said.contains("test result: ok"), "{script}: {said}");
+    true
+}
+
+/// Becomes an ordinary user to whom ids are lent, if `newuidmap` is installed.
+pub(crate) const AS_USER_WITH_LENT_IDS: &str = "test -u /usr/bin/newuidmap; exec unshare -m sh -ec 'umask 022; \
+     echo nobody:300000:65536 > lent; for f in /etc/subuid /etc/subgid; do test -e $f || : > $f; \
+     mount --bind lent $f; done; chmod 777 .; touch reached; \
+     exec setpriv --reuid 65534 --regid 65534 --groups 65534,4 \"$@\"' sh \"$@\"";
+
 /// Becomes an ordinary user, who can write in the directory.
 pub(crate) const AS_ORDINARY_USER: &str = "chmod 777 .; setpriv --reuid 65534 --regid 65534 --clear-groups touch reached; \
      exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";

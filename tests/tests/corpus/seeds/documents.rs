@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use reprove_model::{
     Between, BuildRecord, Cause, Clock, Conditions, Content, Detail, DigestSet, Enforced, Environment, EpochAttempt,
-    EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, Input, Isolation, Limits, LinkTarget, Lock,
+    EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, HeldBy, Input, Isolation, Limits, LinkTarget, Lock,
     LockedEnvironment, LogRecord, Node, Outcome, PeakMemory, Published, Recipe, Role, Tree, TreePath, Variation,
     Verdict, canonical,
 };
@@ -68,10 +68,13 @@ pub(super) fn record(lock: &Lock, number: u32, output: &[u8]) -> BuildRecord {
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
         enforced: Enforced {
-            namespaces: vec!["mount".into(), "network".into()],
-            memory: true,
-            processes: true,
+            namespaces: Enforced::NAMESPACES.map(str::to_owned).into(),
+            filter: true,
+            landlock: Enforced::LANDLOCK_SCOPES,
+            memory: HeldBy::ControlGroup,
+            processes: HeldBy::ControlGroup,
             separate_user: true,
+            separate_groups: true,
         },
         conditions: Conditions {
             build_path: format!("/build-{number}"),
