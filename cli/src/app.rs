@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use reprove_attest::SigningKey;
 use reprove_inputs::Pip;
 use reprove_job::{Context, Event};
-use reprove_runner::Sandbox;
 use reprove_store::Store;
 
-use crate::commands::Global;
+use crate::commands::{BuildOptions, Global};
 use crate::env_vars;
 use crate::error::CommandError;
 use crate::progress::Progress;
@@ -65,11 +63,11 @@ impl App {
     pub(crate) fn context<'a>(
         &self,
         store: Store,
-        key: &'a SigningKey,
+        options: &BuildOptions,
         events: &'a (dyn Fn(Event) + Sync),
     ) -> Context<'a> {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
-        Context { store, sandbox: Sandbox::default(), key, processors, now: &Timestamp::now, events }
+        Context { store, sandbox: options.sandbox(), processors, now: &Timestamp::now, events }
     }
 
     pub(crate) fn tell(&self, event: Event) {

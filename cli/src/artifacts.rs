@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The directory of `--artifacts`: what was published, what was built, and all that the proof names by digest.
+//! The directory of `--artifacts`: what was published, what was built, and all that the proof names by digest; and that of
+//! `--out`, with one build's.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write as _};
@@ -11,7 +12,7 @@ use nix::dir::Dir;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::symlinkat;
-use reprove_job::Finished;
+use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{Cause, Digest, LinkTarget, Node, Tree, canonical};
 use reprove_store::Store;
 
@@ -33,8 +34,8 @@ pub(crate) struct Artifacts {
 }
 
 impl Artifacts {
-    /// Makes the directory at `path`, which is absolute, or takes an empty one.
-    pub(crate) fn prepare(path: &Path) -> Result<Self, CommandError> {
+    /// Makes the directory at `path`, which is absolute, or takes an empty one. `what` says in a message what it is for.
+    pub(crate) fn prepare(path: &Path, what: &str) -> Result<Self, CommandError> {
         // Without a slash at its end, which would follow a link.
         let path: PathBuf = path.components().collect();
         let shown = path.display();
@@ -51,7 +52,7 @@ impl Artifacts {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         let folder = File::options().read(true).custom_flags(flags.bits()).open(&path).map_err(fail)?;
         if !is_empty(&folder).map_err(fail)? {
-            return Err(CommandError::bad_usage(format!("the directory for the artifacts, {shown}, is not empty"))
+            return Err(CommandError::bad_usage(format!("the directory for the {what}, {shown}, is not empty"))
                 .next("name one that is not there yet, or empty it"));
         }
         Ok(Self { path, folder: folder.into(), made, begun: Vec::new() })
@@ -80,10 +81,23 @@ impl Artifacts {
             let name: String = record.to_string().chars().take(16).collect();
             self.copy(store.open_blob(&record)?, 0o644, Path::new(&format!("cause-{name}.record.json"))).await?;
         }
-        // All of it stays.
+        self.keep();
+        Ok(())
+    }
+
+    /// Writes the outputs of one build to `outputs/`, and beside it the lock and the build record.
+    pub(crate) async fn fill_once(mut self, store: &Store, built: &BuiltOnce) -> Result<(), CommandError> {
+        self.tree(store, "outputs", &built.record.outputs).await?;
+        self.document("lock.json", canonical::to_vec(&built.lock)).await?;
+        self.document("record.json", canonical::to_vec(&built.record)).await?;
+        self.keep();
+        Ok(())
+    }
+
+    /// All of it stays.
+    fn keep(&mut self) {
         self.begun.clear();
         self.made = false;
-        Ok(())
     }
 
     async fn document(
@@ -240,14 +254,14 @@ mod tests {
             if name == "empty" {
                 fs::create_dir(path(name)).unwrap();
             }
-            drop(Artifacts::prepare(&path(name)).unwrap());
+            drop(Artifacts::prepare(&path(name), "artifacts").unwrap());
             assert_eq!(path(name).exists(), name == "empty", "only what was made goes again");
         }
         fs::create_dir(path("full")).unwrap();
         fs::write(path("full/x"), "").unwrap();
         symlink(path("empty"), path("link")).unwrap();
         for name in ["full", "full/x", "link", "link/", "link/."] {
-            let error = Artifacts::prepare(&path(name)).unwrap_err();
+            let error = Artifacts::prepare(&path(name), "artifacts").unwrap_err();
             assert_eq!((error.code, error.into_parts().1.len()), (BAD_USAGE, 1), "{name}");
         }
         assert!(path("full/x").exists() && path("link").exists());
@@ -259,7 +273,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (outside, inside) = (dir.path().join("outside"), dir.path().join("inside"));
         fs::create_dir(&outside).unwrap();
-        let mut artifacts = Artifacts::prepare(&inside).unwrap();
+        let mut artifacts = Artifacts::prepare(&inside, "artifacts").unwrap();
         symlink(&outside, inside.join("first")).unwrap();
         assert!(artifacts.directory("first").is_err());
         assert!(run(artifacts.copy(&b"x"[..], 0o644, Path::new("first/x"))).is_err());
@@ -283,7 +297,7 @@ mod tests {
             (path("link"), Node::Symlink { target: LinkTarget::new("/etc/shadow").unwrap() }),
         ]);
         let made = dir.path().join("made");
-        let mut artifacts = Artifacts::prepare(&made).unwrap();
+        let mut artifacts = Artifacts::prepare(&made, "artifacts").unwrap();
         run(artifacts.tree(&store, "first", &Tree::new(entries).unwrap())).unwrap();
         let mode = |name: &str| made.join(name).symlink_metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!(["first/closed", "first/closed/empty", "first/closed/file"].map(mode), [0o555, 0o700, 0o751]);

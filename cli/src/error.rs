@@ -235,7 +235,32 @@ fn from_inputs(error: &InputsError) -> CommandError {
 fn from_failure(failure: &BuildFailure) -> CommandError {
     let mut error = CommandError::new(BUILD_FAILED, failure.to_string());
     error.details.clone_from(&failure.last_lines);
+    error.next.extend(missing_hints(&failure.last_lines).map(str::to_owned));
     error.next(format!("the whole log is {}", failure.log.display()))
+}
+
+/// What a build's last lines say when a program is not there, or when there is no network; in lower case.
+const NO_PROGRAM: [&str; 2] = ["not found", "no such file or directory"];
+const NO_NETWORK: [&str; 6] = [
+    "could not resolve",
+    "couldn't resolve",
+    "name resolution",
+    "name or service not known",
+    "network is unreachable",
+    "getaddrinfo",
+];
+
+/// What a build lacks that it would have outside, as far as its last lines show that it missed it.
+fn missing_hints(last_lines: &[String]) -> impl Iterator<Item = &'static str> {
+    let says = |words: &[&str]| {
+        let mut lines = last_lines.iter().map(|line| line.to_lowercase());
+        lines.any(|line| words.iter().any(|word| line.contains(word)))
+    };
+    let no_program = "where something was not found: a build sees this machine's /usr without /usr/local, and its own \
+                      source; install it there (`apt install …`), or make it part of the source";
+    let no_network = "a build has no network: fetch what it needs before, and make it part of the source";
+    let hints = [(says(&NO_PROGRAM), no_program), (says(&NO_NETWORK), no_network)];
+    hints.into_iter().filter_map(|(holds, hint)| holds.then_some(hint))
 }
 
 /// Where namespaces are refused, says which settings do that.
@@ -329,6 +354,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_build_misses_is_hinted_at_only_where_it_says_so() {
+        let hints = |line: &str| missing_hints(&["make: entering".to_owned(), line.to_owned()]).collect::<Vec<_>>();
+        for line in
+            ["/bin/sh: 1: cmake: not found", "bash: line 1: cmake: command not found", "x.c: No such file or directory"]
+        {
+            assert!(hints(line).concat().starts_with("where something was not found"), "{line}");
+        }
+        for line in ["curl: (6) Could not resolve host: example", "Temporary failure in name resolution"] {
+            assert!(hints(line).concat().starts_with("a build has no network"), "{line}");
+        }
+        assert_eq!(hints("git: not found; getaddrinfo failed").len(), 2);
+        assert_eq!(hints("hello.c:3: error: expected ';'"), Vec::<&str>::new());
+    }
+
+    #[test]
     fn what_the_recipe_limits_is_no_fault_of_the_machine() {
         let too_large = CommandError::from(JobError::Run(SandboxError::SourceTooLarge { disk_mib: 1 }.into()));
         assert_eq!((too_large.code, too_large.next), (BAD_USAGE, vec!["raise `limits.disk-mib` in the recipe".into()]));
@@ -364,7 +404,7 @@ mod tests {
         };
         let unknown = error(&["rebuid"]);
         assert_eq!((unknown.code, unknown.message.as_str()), (BAD_USAGE, "unrecognized subcommand 'rebuid'"));
-        assert_eq!(unknown.next[0], "tip: a similar subcommand exists: 'rebuild'");
+        assert_eq!(unknown.next[0], "tip: some similar subcommands exist: 'build', 'rebuild'");
         let without_key = error(&["audit", "x"]);
         assert_eq!(without_key.message, "the following required arguments were not provided: --key <FILE>");
         assert_eq!(error(&[]).message, "there is no subcommand");

@@ -3,10 +3,10 @@
 
 use jiff::Timestamp;
 use reprove_attest::{Trust, VerifiedProof};
-use reprove_job::Finished;
+use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
-    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochUsed, Finding, FindingKind, HeldBy,
-    Isolation, IsolationLevel, Outcome, Variation, Verdict,
+    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Finding, FindingKind,
+    HeldBy, Isolation, IsolationLevel, Node, Outcome, TreePath, Variation, Verdict,
 };
 
 use crate::plain;
@@ -26,6 +26,40 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Reproducible => "reproducible",
         Outcome::Different => "different",
     }
+}
+
+/// How many files of one build's outputs are shown as text; the record has all.
+const SHOWN_FILES: usize = 10;
+
+/// What one build gave, how it was built, and whom one has to believe. `digest` is the record's.
+pub(crate) fn built(name: &str, built: &BuiltOnce, digest: &DigestSet) -> String {
+    let BuiltOnce { lock, record, .. } = built;
+    let mut lines = Vec::new();
+    let file = |(path, node): (_, &Node)| match node {
+        Node::File { size, digest, .. } => Some((path, *size, *digest)),
+        Node::Directory { .. } | Node::Symlink { .. } => None,
+    };
+    let files: Vec<(&TreePath, u64, DigestSet)> = record.outputs.entries().iter().filter_map(file).collect();
+    for (path, size, digest) in files.iter().take(SHOWN_FILES) {
+        lines.push(("output", format!("{}, {size} bytes", plain::line(&path.to_string()))));
+        lines.push(("", digests(digest)));
+    }
+    if files.len() > SHOWN_FILES {
+        lines.push(("", format!("and {} more files; record.json has them", files.len() - SHOWN_FILES)));
+    }
+    let seconds = match lock.recipe.build.source_date_epoch {
+        EpochRule::At(seconds) => Some(seconds),
+        EpochRule::Unset | EpochRule::Search => None,
+    };
+    let used = EpochUsed { seconds, origin: EpochOrigin::Recipe, tried: Vec::new() };
+    lines
+        .push(("built once", format!("in {}; `reprove check` says whether it comes out the same again", time(record))));
+    lines.push(("SOURCE_DATE_EPOCH", epoch(&used)));
+    lines.push(("isolation", isolation(record.isolation)));
+    lines.push(("", enforced(&record.enforced)));
+    lines.push(("record", digests(digest)));
+    let head = format!("built  {}\n\n", plain::line(name));
+    lines.into_iter().fold(head, |text, (label, line)| format!("{text}  {label:<18} {line}\n"))
 }
 
 /// What was published, how it was built, and whom one has to believe.
@@ -58,11 +92,12 @@ fn built_twice(verdict: &Verdict) -> String {
 }
 
 fn times(records: &[BuildRecord; 2]) -> String {
-    let seconds = |record: &BuildRecord| {
-        let hundredths = record.duration_ms / 10;
-        format!("{}.{:02} s", hundredths / 100, hundredths % 100)
-    };
-    format!("in {} and {}", seconds(&records[0]), seconds(&records[1]))
+    format!("in {} and {}", time(&records[0]), time(&records[1]))
+}
+
+fn time(record: &BuildRecord) -> String {
+    let hundredths = record.duration_ms / 10;
+    format!("{}.{:02} s", hundredths / 100, hundredths % 100)
 }
 
 fn listed(names: &[&str]) -> String {

@@ -38,7 +38,8 @@ impl Verdicted {
     ) -> Result<Self, CommandError> {
         let shown = arguments.output.unwrap_or_else(|| proof_name(name, version).into());
         // First, as the proof may go into this directory too.
-        let artifacts = arguments.artifacts.map(|path| Artifacts::prepare(&absolute(&path)?)).transpose()?;
+        let artifacts =
+            arguments.artifacts.map(|path| Artifacts::prepare(&absolute(&path)?, "artifacts")).transpose()?;
         let proof = Target::new(&absolute(&shown)?)?;
         let store = app.store()?;
         let path = keys::path(arguments.key.as_deref())?;

@@ -12,7 +12,7 @@ use reprove_model::{Content, Input, Lock, LockedEnvironment, Recipe, Role, Sourc
 use reprove_store::{IngestLimits, Store};
 use tokio::process::Command;
 
-use crate::process::{self, ProcessError};
+use crate::process::{self, Finished, ProcessError};
 use crate::{InputsError, blocking};
 
 /// Locks the directory that `recipe` builds, which is relative to `recipe_dir`, an absolute path. Its files are in `store`
@@ -20,8 +20,9 @@ use crate::{InputsError, blocking};
 ///
 /// Everything in the directory is part of the source, but for anything called `.git`, and, where the directory is in a Git
 /// work tree, what Git ignores; empty directories, which Git does not know, are left out there too. A submodule, or
-/// another work tree inside, is taken in whole. Files at the top that are called `*.proof.json` are left out everywhere:
-/// they are what reprove itself writes there, and the next run would have another source because of them.
+/// another work tree inside, is taken in whole. Files at the top that are called `*.proof.json`, and a directory there that
+/// is called [`OUTPUT_DIRECTORY`], are left out everywhere: they are what reprove itself writes there, and the next run would
+/// have another source because of them.
 ///
 /// # Errors
 /// See [`InputsError`]; [`InputsError::OutputInSource`] where an output is there before the build.
@@ -40,7 +41,7 @@ pub async fn lock(
     let (from, to) = (root.clone(), store.clone());
     let tree = blocking::run(&root, move || {
         let skip = |path: &TreePath| {
-            path.file_name() == b".git" || is_proof(&from, path) || files.as_ref().is_some_and(|files| !files.has(path))
+            path.file_name() == b".git" || is_ours(&from, path) || files.as_ref().is_some_and(|files| !files.has(path))
         };
         to.add_tree(&from, IngestLimits::default(), &skip)
     })
@@ -71,11 +72,52 @@ fn inside(recipe_dir: &Path, directory: &str) -> Result<PathBuf, InputsError> {
 /// What the source is called among the inputs.
 const INPUT_NAME: &str = "source";
 
-/// Whether it is a proof that reprove wrote at the top of the source.
-fn is_proof(root: &Path, path: &TreePath) -> bool {
-    path.parent().is_none()
-        && path.file_name().ends_with(b".proof.json")
-        && root.join(OsStr::from_bytes(path.as_bytes())).symlink_metadata().is_ok_and(|found| found.is_file())
+/// What the directory is called that `reprove build` writes into unless told otherwise.
+pub const OUTPUT_DIRECTORY: &str = "reprove-out";
+
+/// Whether it is a proof, or the outputs, that reprove wrote at the top of the source.
+fn is_ours(root: &Path, path: &TreePath) -> bool {
+    let (is_proof, is_output) =
+        (path.file_name().ends_with(b".proof.json"), path.file_name() == OUTPUT_DIRECTORY.as_bytes());
+    if path.parent().is_some() || !(is_proof || is_output) {
+        return false;
+    }
+    let found = root.join(OsStr::from_bytes(path.as_bytes())).symlink_metadata();
+    found.is_ok_and(|found| if is_output { found.is_dir() } else { found.is_file() })
+}
+
+/// Whether the next [`lock`] of this recipe would take in what is written into `folder`, a directory that is there, by its
+/// absolute path.
+///
+/// # Errors
+/// See [`InputsError`].
+pub async fn would_take(recipe: &Recipe, recipe_dir: &Path, folder: &Path) -> Result<bool, InputsError> {
+    let Source::Directory(directory) = &recipe.source else {
+        return Err(InputsError::NotADirectory);
+    };
+    let real = |path: PathBuf| path.canonicalize().map_err(|source| InputsError::Io { path, source });
+    let root = real(inside(recipe_dir, directory)?)?;
+    let folder = real(folder.to_owned())?;
+    let Ok(below) = folder.strip_prefix(&root) else {
+        return Ok(false);
+    };
+    let at_top = below.components().next().map(Component::as_os_str);
+    if at_top == Some(OsStr::new(OUTPUT_DIRECTORY)) || below.components().any(|name| name.as_os_str() == ".git") {
+        return Ok(false);
+    }
+    if !is_in_work_tree(&root) {
+        return Ok(true);
+    }
+    let doing = "asking git whether it ignores a directory";
+    // The slash says that all of the directory has to be ignored.
+    let path = Path::new(".").join(below).join("");
+    let finished = git(&root, doing, [OsStr::new("check-ignore"), "--quiet".as_ref(), "--".as_ref(), path.as_ref()]);
+    let finished = finished.await?;
+    match finished.status.code() {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        _ => Err(InputsError::Failed { doing, said: finished.said }),
+    }
 }
 
 /// What Git calls part of a work tree.
@@ -116,9 +158,27 @@ const MAX_LIST: u64 = 256 << 20;
 
 /// The files of a Git work tree that are tracked, or neither tracked nor ignored; `None` outside of one.
 async fn git_files(root: &Path) -> Result<Option<GitFiles>, InputsError> {
-    if !root.ancestors().any(|path| path.join(".git").symlink_metadata().is_ok()) {
+    if !is_in_work_tree(root) {
         return Ok(None);
     }
+    let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let finished = git(root, DOING, arguments).await?;
+    if !finished.status.success() {
+        return Err(InputsError::Failed { doing: DOING, said: finished.said });
+    }
+    Ok(Some(GitFiles::parse(&finished.stdout)))
+}
+
+fn is_in_work_tree(root: &Path) -> bool {
+    root.ancestors().any(|path| path.join(".git").symlink_metadata().is_ok())
+}
+
+/// Runs git in `root`, to its end.
+async fn git(
+    root: &Path,
+    doing: &'static str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<Finished, InputsError> {
     let mut command = Command::new("git");
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX"] {
         command.env_remove(variable);
@@ -129,20 +189,16 @@ async fn git_files(root: &Path) -> Result<Option<GitFiles>, InputsError> {
     command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*"]);
     // Nor is a repository that lies among the files of another one taken for the work tree's.
     command.args(["-c", "safe.bareRepository=explicit"]);
-    command.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let finished = process::run(command, TIME_LIMIT, MAX_LIST).await.map_err(|error| match error {
+    command.current_dir(root).args(arguments);
+    process::run(command, TIME_LIMIT, MAX_LIST).await.map_err(|error| match error {
         ProcessError::Start(source) if source.kind() == io::ErrorKind::NotFound && root.is_dir() => {
             let install = "the source is in a Git work tree; install git to leave out what it ignores";
             InputsError::NoProgram { program: "git".into(), source, install }
         }
         ProcessError::Start(source) | ProcessError::Io(source) => InputsError::Io { path: root.to_owned(), source },
-        ProcessError::TimeOut => InputsError::TimeOut { doing: DOING, seconds: TIME_LIMIT.as_secs() },
-        ProcessError::TooMuch(_) => InputsError::Answer { doing: DOING, why: error.to_string() },
-    })?;
-    if !finished.status.success() {
-        return Err(InputsError::Failed { doing: DOING, said: finished.said });
-    }
-    Ok(Some(GitFiles::parse(&finished.stdout)))
+        ProcessError::TimeOut => InputsError::TimeOut { doing, seconds: TIME_LIMIT.as_secs() },
+        ProcessError::TooMuch(_) => InputsError::Answer { doing, why: error.to_string() },
+    })
 }
 
 #[cfg(test)]
@@ -323,6 +379,56 @@ mod tests {
         assert_eq!(before.inputs, after.inputs);
         let all = ["a.c", "dir.proof.json", "sub", "sub/a.proof.json"];
         assert_eq!(locked(&project, ".", &store).await, all);
+    }
+
+    #[tokio::test]
+    async fn the_outputs_of_the_last_build_are_no_part_of_the_next_source() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir_all(project.join("sub/reprove-out")).unwrap();
+        fs::create_dir_all(project.join("reprove-out/outputs")).unwrap();
+        for name in ["a.c", "reprove-out/record.json", "sub/reprove-out/record.json"] {
+            fs::write(project.join(name), "").unwrap();
+        }
+        let all = ["a.c", "sub", "sub/reprove-out", "sub/reprove-out/record.json"];
+        assert_eq!(locked(&project, ".", &store).await, all);
+        git(&project, &["init", "-q"]);
+        assert_eq!(locked(&project, ".", &store).await, all);
+        fs::remove_dir_all(project.join("reprove-out")).unwrap();
+        fs::write(project.join("reprove-out"), "a file is no directory of outputs").unwrap();
+        assert!(locked(&project, ".", &store).await.contains(&"reprove-out".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_the_next_source_would_have_is_told_from_one_that_it_would_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = dir.path().join("project");
+        for folder in ["reprove-out/deep", "sub/reprove-out", "target/out", "tracked"] {
+            fs::create_dir_all(project.join(folder)).unwrap();
+        }
+        fs::create_dir(dir.path().join("outside")).unwrap();
+        std::os::unix::fs::symlink(&project, dir.path().join("link")).unwrap();
+        let takes = async |folder: &str| would_take(&recipe("."), &project, &dir.path().join(folder)).await.unwrap();
+        let inside = ["project", "project/sub/reprove-out", "project/tracked", "link/sub"];
+        let outside = ["outside", "project/reprove-out", "project/reprove-out/deep", "link/reprove-out"];
+        for in_git in [false, true] {
+            if in_git {
+                git(&project, &["init", "-q"]);
+                fs::write(project.join(".gitignore"), "target/\n/tracked/record.json\n").unwrap();
+            }
+            for folder in inside {
+                assert!(takes(folder).await, "{folder} {in_git}");
+            }
+            for folder in outside {
+                assert!(!takes(folder).await, "{folder} {in_git}");
+            }
+            for folder in ["project/target", "project/target/out"] {
+                assert_eq!(takes(folder).await, !in_git, "{folder} {in_git}");
+            }
+        }
+        assert!(!would_take(&recipe("sub"), &project, &project.join("target")).await.unwrap());
+        assert!(would_take(&recipe("."), &project, &project.join("missing")).await.is_err());
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ pub(crate) struct Builds<'a> {
 /// Which build it is, for its log's name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Label {
+    Only,
     First,
     Second,
     Cause(Option<Variation>),
@@ -103,7 +104,8 @@ impl Builds<'_> {
         let name = &self.lock.recipe.package.name;
         let stamp = started.to_string().replace([':', '-'], "");
         let label = match label {
-            Label::First => "first".to_owned(),
+            Label::Only => "only".to_owned(),
+            Label::First => "first".into(),
             Label::Second => "second".into(),
             Label::Cause(None) => "cause-nothing".into(),
             Label::Cause(Some(variation)) => format!("cause-{}", variation.name().replace(' ', "-")),

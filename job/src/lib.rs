@@ -2,13 +2,16 @@
 //! One job, the whole way in order: inputs → runner → verifier → attest. There is no second way.
 //!
 //! [`rebuild`] takes what somebody published; [`check`] takes a project directory. Both build under two sets of conditions,
-//! judge, look for causes, and sign. Dropping the future ends everything, and leaves nothing half-made.
+//! judge, look for causes, and sign. [`build`] takes a project directory, builds it once, and says nothing of whether it
+//! would be the same again. Dropping the future ends everything, and leaves nothing half-made.
 
+mod build;
 mod builds;
 mod epoch;
 mod error;
 mod prove;
 
+pub use build::{BuiltOnce, build};
 pub use error::{BuildFailure, JobError};
 
 use std::path::{Path, PathBuf};
@@ -18,7 +21,7 @@ use reprove_attest::SigningKey;
 use reprove_images::RootFilesystem;
 use reprove_inputs::{Note, Pip};
 use reprove_model::{BuildRecord, EpochRule, Lock, PackageUrl, Recipe, Verdict};
-use reprove_runner::{Runner, Sandbox};
+use reprove_runner::{Runner, Sandbox, SourceFiles};
 use reprove_store::Store;
 
 /// What every job needs, and takes from whoever starts it.
@@ -27,8 +30,6 @@ pub struct Context<'a> {
     pub store: Store,
     /// In what builds run.
     pub sandbox: Sandbox,
-    /// Signs the proof.
-    pub key: &'a SigningKey,
     /// The processors that a build may use.
     pub processors: u32,
     /// The time.
@@ -61,35 +62,40 @@ pub struct Finished {
     pub proof: Vec<u8>,
 }
 
-/// Rebuilds a published package from its source, and compares the two.
+/// Rebuilds a published package from its source, and compares the two; `key` signs the proof.
 ///
 /// # Errors
 /// See [`JobError`].
-pub async fn rebuild(context: &Context<'_>, purl: &PackageUrl, pip: &Pip) -> Result<Finished, JobError> {
+pub async fn rebuild(
+    context: &Context<'_>,
+    purl: &PackageUrl,
+    pip: &Pip,
+    key: &SigningKey,
+) -> Result<Finished, JobError> {
     let root = context.root_filesystem().await?;
     let notes = |note| (context.events)(note_event(note));
     let lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
-    prove::prove(context, lock, root, false).await
+    prove::prove(context, key, lock, root, false).await
 }
 
-/// Builds a project directory twice, under other conditions each time, and compares the two.
+/// Builds a project directory twice, under other conditions each time, and compares the two; `key` signs the proof.
 ///
 /// # Errors
 /// See [`JobError`].
-pub async fn check(context: &Context<'_>, recipe: Recipe, directory: &Path) -> Result<Finished, JobError> {
-    if recipe.build.source_date_epoch == EpochRule::Search {
-        return Err(JobError::NothingToSearch);
-    }
-    let root = context.root_filesystem().await?;
-    context.doing("reading the source");
-    let lock = reprove_inputs::directory::lock(recipe, directory, &context.store, root.locked.clone()).await?;
+pub async fn check(
+    context: &Context<'_>,
+    recipe: Recipe,
+    directory: &Path,
+    key: &SigningKey,
+) -> Result<Finished, JobError> {
+    let (lock, root) = context.lock_directory(recipe, directory).await?;
     let move_clock = root.clock_library.is_some();
     if !move_clock {
         let text =
             "the clock is the same in both builds: there is no libfaketime to move it (Debian: install `libfaketime`)";
         (context.events)(Event::Noticed(text.into()));
     }
-    prove::prove(context, lock, root, move_clock).await
+    prove::prove(context, key, lock, root, move_clock).await
 }
 
 impl Context<'_> {
@@ -99,6 +105,22 @@ impl Context<'_> {
 
     fn runner(&self) -> Runner {
         Runner { store: self.store.clone(), sandbox: self.sandbox.clone() }
+    }
+
+    /// The lock of a project directory, and the root filesystem that it is built in.
+    async fn lock_directory(&self, recipe: Recipe, directory: &Path) -> Result<(Lock, RootFilesystem), JobError> {
+        if recipe.build.source_date_epoch == EpochRule::Search {
+            return Err(JobError::NothingToSearch);
+        }
+        let root = self.root_filesystem().await?;
+        self.doing("reading the source");
+        let lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;
+        Ok((lock, root))
+    }
+
+    async fn source_files(&self, lock: &Lock) -> Result<SourceFiles, JobError> {
+        let (store, lock) = (self.store.clone(), lock.clone());
+        Ok(blocking(move || SourceFiles::of(&lock, &store)).await??)
     }
 
     async fn root_filesystem(&self) -> Result<RootFilesystem, JobError> {
@@ -119,6 +141,15 @@ impl Context<'_> {
         };
         let (root, ()) = tokio::join!(root, told);
         Ok(root??)
+    }
+}
+
+/// Makes sure, after the last build, that all builds saw the root filesystem that the lock has.
+async fn still_the_same(root: &RootFilesystem) -> Result<(), JobError> {
+    let root = root.clone();
+    match blocking(move || reprove_images::unchanged(&root)).await?? {
+        true => Ok(()),
+        false => Err(JobError::EnvironmentChanged),
     }
 }
 

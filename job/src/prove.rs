@@ -2,25 +2,25 @@
 //! From a lock to a signed verdict.
 
 use jiff::Timestamp;
-use reprove_attest::Proof;
+use reprove_attest::{Proof, SigningKey};
 use reprove_images::RootFilesystem;
 use reprove_model::{BuildRecord, Lock, Variation, Verdict, canonical};
-use reprove_runner::{Built, SourceFiles};
+use reprove_runner::Built;
 use reprove_verifier::{Differing, attribute, conditions, judge};
 
 use crate::builds::{Builds, Label, in_seconds};
 use crate::epoch::candidates;
-use crate::{Context, Finished, JobError, blocking};
+use crate::{Context, Finished, JobError, blocking, still_the_same};
 
-/// Builds `lock` under two sets of conditions, judges, looks for causes, and signs.
+/// Builds `lock` under two sets of conditions, judges, looks for causes, and signs with `key`.
 pub(crate) async fn prove(
     context: &Context<'_>,
+    key: &SigningKey,
     lock: Lock,
     root: RootFilesystem,
     move_clock: bool,
 ) -> Result<Finished, JobError> {
-    let (store, locked) = (context.store.clone(), lock.clone());
-    let source = blocking(move || SourceFiles::of(&locked, &store)).await??;
+    let source = context.source_files(&lock).await?;
     let builds = Builds { context, lock: &lock, root: &root, source: &source };
     let now = u64::try_from((context.now)().as_second()).unwrap_or(0);
     let (first_conditions, second_conditions) = conditions(context.processors, move_clock.then_some(now));
@@ -33,22 +33,25 @@ pub(crate) async fn prove(
         (first.record.clone(), second.record.clone(), lock.published.clone(), context.store.clone());
     let verdict = blocking(move || judge(&one, &other, published.as_ref(), epoch, &store)).await??;
     let verdict = with_causes(&builds, verdict, &first.record, &second.record).await?;
-    let digested = root.clone();
-    if !blocking(move || reprove_images::unchanged(&digested)).await?? {
-        return Err(JobError::EnvironmentChanged);
-    }
-    finish(context, lock, [first, second], verdict)
+    still_the_same(&root).await?;
+    finish(context, key, lock, [first, second], verdict)
 }
 
 /// Signs, and keeps what the proof names by digest.
-fn finish(context: &Context<'_>, lock: Lock, built: [Built; 2], verdict: Verdict) -> Result<Finished, JobError> {
+fn finish(
+    context: &Context<'_>,
+    key: &SigningKey,
+    lock: Lock,
+    built: [Built; 2],
+    verdict: Verdict,
+) -> Result<Finished, JobError> {
     context.doing("signing");
     let [first, second] = built;
     let records = [first.record, second.record];
     // A clock that was set back in between does not make the comparison come before the builds.
     let started = records.iter().map(|record| record.started).max().unwrap_or(Timestamp::MIN);
     let compared_on = in_seconds((context.now)()).max(started);
-    let proof = Proof::sign(context.key, &lock, &[&records[0], &records[1]], &verdict, compared_on)?.to_bytes()?;
+    let proof = Proof::sign(key, &lock, &[&records[0], &records[1]], &verdict, compared_on)?.to_bytes()?;
     for record in &records {
         context.store.add_bytes(&canonical::to_vec(record)?)?;
     }

@@ -196,6 +196,7 @@ fn a_full_disk_is_named_wherever_it_fills() {
         ("a package", "store", "100k", &["rebuild", "pkg:pypi/idna@3.20"]),
         ("a proof", "work/full", "8k", &["check", "source", "-o", "full/source.proof.json"]),
         ("artifacts", "work/full", "1m", &["check", "output", "--artifacts", "full"]),
+        ("the outputs of one build", "work/full", "1m", &["build", "output", "--out", "full"]),
     ] {
         println!("{what} on a full disk");
         let ran = fails_as(&bench, 4, on_a_small_disk(&bench, place, size, arguments));

@@ -67,6 +67,14 @@ fn a_rebuilds_verdict_and_its_audit() {
 }
 
 #[test]
+fn a_build() {
+    let bench = Bench::new();
+    let project = bench.example("hello-c");
+    let value = valid(bench.run(["build", project.to_str().unwrap(), "--json"]), 0, "build");
+    assert_eq!((&value["name"], &value["out"]), (&json!("hello-c"), &json!("reprove-out")));
+}
+
+#[test]
 fn a_comparison() {
     let bench = Bench::new();
     for (name, text) in [("a", "one\n"), ("b", "one\n"), ("c", "two\n"), ("d/a", "one\n"), ("e/b", "one\n")] {
@@ -100,6 +108,7 @@ fn every_error() {
         (&["audit", "nowhere", "--key", "nowhere", "--json"], 2),
         (&["key", "show", "nowhere", "--json"], 2),
         (&["check", "fails", "--json"], 3),
+        (&["build", "fails", "--json"], 3),
         (&["doctor", "--json", "--store", "/proc/nowhere"], 4),
     ] {
         let value = valid(bench.run(arguments), code, "error");
@@ -129,6 +138,7 @@ fn what_is_not_so_is_refused() {
         (json!({ "file": "f", "keyid": "k", "public": "p" }), "key"),
         (json!({ "able": true, "findings": [{}] }), "doctor"),
         (json!({ "verdict": {} }), "verdict"),
+        (json!({ "name": "n", "record": digests, "outputs": digests, "out": "o", "log": "l" }), "build"),
     ] {
         assert_ne!(faults(&value, schema), "", "{schema} takes {value}");
     }

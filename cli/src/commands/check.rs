@@ -7,7 +7,7 @@ use clap::Args;
 use reprove_model::{Package, Recipe};
 
 use crate::app::{App, absolute};
-use crate::commands::VerdictArguments;
+use crate::commands::{BuildOptions, VerdictArguments};
 use crate::error::CommandError;
 use crate::open::{self, Links};
 use crate::verdicted::Verdicted;
@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
     #[arg(default_value = ".")]
     directory: PathBuf,
     #[command(flatten)]
+    options: BuildOptions,
+    #[command(flatten)]
     verdict: VerdictArguments,
 }
 
@@ -27,13 +29,13 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let Package { name, version } = recipe.package.clone();
     let prepared = Verdicted::prepare(app, arguments.verdict, &name, version.as_deref())?;
     let events = |event| app.tell(event);
-    let context = app.context(prepared.store.clone(), &prepared.key, &events);
-    let finished = reprove_job::check(&context, recipe, &directory).await?;
+    let context = app.context(prepared.store.clone(), &arguments.options, &events);
+    let finished = reprove_job::check(&context, recipe, &directory, &prepared.key).await?;
     prepared.finish(app, &name, finished).await
 }
 
 /// A project may come from anybody: its recipe is no link to a file whose lines a message would show.
-fn read_recipe(path: &Path) -> Result<Recipe, CommandError> {
+pub(super) fn read_recipe(path: &Path) -> Result<Recipe, CommandError> {
     let text = open::read_text("recipe", path, Links::Refused, Recipe::MAX_BYTES)
         .map_err(|e| e.next("name the directory of a project that has a reprove.toml; examples/hello-c is one"))?;
     let shown = path.display();

@@ -2,10 +2,12 @@
 //! The subcommands, one file each.
 
 mod audit;
+mod build;
 mod check;
 mod compare;
 mod doctor;
 mod key;
+mod options;
 mod rebuild;
 
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use reprove_model::IsolationLevel;
 
+pub(crate) use self::options::BuildOptions;
 pub(crate) use self::rebuild::VerdictArguments;
 use crate::app::App;
 use crate::error::CommandError;
@@ -55,6 +58,8 @@ pub(crate) enum Command {
     Rebuild(rebuild::Arguments),
     /// Build a project twice, under other conditions each time, and compare the two
     Check(check::Arguments),
+    /// Build a project once, and record what it read, ran and wrote
+    Build(build::Arguments),
     /// Explain the differences between two files or directories
     Compare(compare::Arguments),
     /// Verify a proof, offline
@@ -76,6 +81,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
     match command {
         Command::Rebuild(arguments) => rebuild::run(app, arguments).await,
         Command::Check(arguments) => check::run(app, arguments).await,
+        Command::Build(arguments) => build::run(app, arguments).await,
         Command::Compare(arguments) => compare::run(app, arguments).await,
         Command::Audit(arguments) => audit::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, &arguments),

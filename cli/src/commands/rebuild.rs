@@ -7,6 +7,7 @@ use clap::Args;
 use reprove_model::PackageUrl;
 
 use crate::app::App;
+use crate::commands::BuildOptions;
 use crate::error::CommandError;
 use crate::verdicted::Verdicted;
 
@@ -14,6 +15,8 @@ use crate::verdicted::Verdicted;
 pub(crate) struct Arguments {
     /// The package, as in pkg:pypi/idna@3.20
     purl: PackageUrl,
+    #[command(flatten)]
+    options: BuildOptions,
     #[command(flatten)]
     verdict: VerdictArguments,
 }
@@ -37,7 +40,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let purl = &arguments.purl;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version())?;
     let events = |event| app.tell(event);
-    let context = app.context(prepared.store.clone(), &prepared.key, &events);
-    let finished = reprove_job::rebuild(&context, purl, &app.pip()).await?;
+    let context = app.context(prepared.store.clone(), &arguments.options, &events);
+    let finished = reprove_job::rebuild(&context, purl, &app.pip(), &prepared.key).await?;
     prepared.finish(app, &purl.to_string(), finished).await
 }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `reprove build`: one hermetic build of a project, with its record and its outputs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use reprove_inputs::directory::{OUTPUT_DIRECTORY, would_take};
+use reprove_job::{BuiltOnce, JobError};
+use reprove_model::{DigestSet, Node, Recipe, canonical};
+use serde_json::json;
+
+use super::check::read_recipe;
+use crate::app::{App, absolute};
+use crate::artifacts::Artifacts;
+use crate::commands::BuildOptions;
+use crate::error::{CommandError, YES};
+use crate::{output, render};
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The directory that has a reprove.toml
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+    /// Write the build record, the lock and the outputs into this directory, which must be empty or not there yet
+    #[arg(long, value_name = "DIR", default_value = OUTPUT_DIRECTORY)]
+    out: PathBuf,
+    #[command(flatten)]
+    options: BuildOptions,
+}
+
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    let Arguments { directory, out: shown, options } = arguments;
+    let directory = absolute(&directory)?;
+    let recipe = read_recipe(&directory.join("reprove.toml"))?;
+    let name = recipe.package.name.clone();
+    let path = absolute(&shown)?;
+    let out = Artifacts::prepare(&path, "outputs")?;
+    keep_out_of_source(&recipe, &directory, &path, &shown).await?;
+    let store = app.store()?;
+    let events = |event| app.tell(event);
+    let context = app.context(store.clone(), &options, &events);
+    let built = reprove_job::build(&context, recipe, &directory).await?;
+    out.fill_once(&store, &built).await?;
+    app.progress.clear();
+    print(app, &name, &shown, &built)?;
+    Ok(YES)
+}
+
+/// What this build writes must not change what the next one reads.
+async fn keep_out_of_source(recipe: &Recipe, directory: &Path, out: &Path, shown: &Path) -> Result<(), CommandError> {
+    if !would_take(recipe, directory, out).await.map_err(JobError::from)? {
+        return Ok(());
+    }
+    let text = format!("{} is in the source, and would be a part of it the next time", shown.display());
+    Err(CommandError::bad_usage(text).next(
+        "name a directory outside of the source with --out; in a Git work tree, one that Git ignores does as well",
+    ))
+}
+
+fn print(app: &App, name: &str, shown: &Path, built: &BuiltOnce) -> Result<(), CommandError> {
+    let BuiltOnce { record, log, .. } = built;
+    let bytes = canonical::to_vec(record).map_err(JobError::from)?;
+    let digest = DigestSet::of(&bytes);
+    if app.global.json {
+        return output::json(&json!({
+            "name": name,
+            "record": digest,
+            "outputs": record.outputs.digest(),
+            "files": record.outputs.entries().iter().filter_map(|(path, node)| match node {
+                Node::File { size, digest, .. } => Some(json!({ "path": path, "size": size, "digest": digest })),
+                Node::Directory { .. } | Node::Symlink { .. } => None,
+            }).collect::<Vec<_>>(),
+            "durationMs": record.duration_ms,
+            "peakMemory": record.peak_memory,
+            "conditions": record.conditions,
+            "isolation": record.isolation,
+            "out": shown,
+            "log": log,
+        }));
+    }
+    let kept = format!("{}: record.json, lock.json and outputs", shown.display());
+    let facts = render::built(name, built, &digest);
+    output::text(&format!("{facts}  {:<18} {kept}\n  {:<18} {}\n", "written to", "log", log.display()))
+}

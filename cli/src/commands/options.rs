@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How builds run: what `build`, `check` and `rebuild` share.
+
+use clap::Args;
+use reprove_model::IsolationLevel;
+use reprove_runner::Sandbox;
+
+use super::isolation_level;
+
+/// How builds run. An option that is added here is one of every command that builds.
+#[derive(Args, Debug)]
+pub(crate) struct BuildOptions {
+    /// Build nothing in a weaker sandbox: basic, strong or full; docs/sandbox.md says what is in each
+    #[arg(long, value_name = "LEVEL", value_parser = isolation_level, default_value = "basic")]
+    require_isolation: IsolationLevel,
+}
+
+impl BuildOptions {
+    /// In what they run.
+    pub(crate) fn sandbox(&self) -> Sandbox {
+        Sandbox::default().demanding(self.require_isolation)
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One build of a project directory, without a verdict.
+
+use std::path::{Path, PathBuf};
+
+use reprove_model::{BuildRecord, EpochRule, Lock, Recipe, canonical};
+use reprove_runner::Built;
+use reprove_verifier::conditions;
+
+use crate::builds::{Builds, Label};
+use crate::{Context, JobError, still_the_same};
+
+/// One build that ended well. It says nothing of whether another would give the same.
+#[derive(Clone, Debug)]
+pub struct BuiltOnce {
+    /// What was built.
+    pub lock: Lock,
+    /// What the build read, ran and wrote.
+    pub record: BuildRecord,
+    /// Where what it printed is.
+    pub log: PathBuf,
+}
+
+/// Locks a project directory and builds it once, under the conditions of a first build, with the machine's clock. The
+/// outputs, the lock and the record are in the store afterwards.
+///
+/// # Errors
+/// See [`JobError`].
+pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> Result<BuiltOnce, JobError> {
+    let (lock, root) = context.lock_directory(recipe, directory).await?;
+    let epoch = match lock.recipe.build.source_date_epoch {
+        EpochRule::Unset => None,
+        EpochRule::At(seconds) => Some(seconds),
+        EpochRule::Search => return Err(JobError::NothingToSearch),
+    };
+    let source = context.source_files(&lock).await?;
+    let builds = Builds { context, lock: &lock, root: &root, source: &source };
+    let (first, _) = conditions(context.processors, None);
+    context.doing("building");
+    let Built { record, log } = builds.run(&first, epoch, Label::Only).await?;
+    still_the_same(&root).await?;
+    context.store.add_bytes(&canonical::to_vec(&record)?)?;
+    context.store.add_bytes(&canonical::to_vec(&lock)?)?;
+    Ok(BuiltOnce { lock, record, log })
+}
