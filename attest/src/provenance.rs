@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
     BuildRecord, Conditions, Content, DigestSet, Enforced, Exit, Input, Isolation, Limits, Lock, LockedEnvironment,
-    Published, Recipe, RecipeError, TreePath, canonical,
+    Observed, Published, Recipe, RecipeError, TreePath, canonical,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -46,6 +46,7 @@ pub fn provenance(lock: &Lock, record: &BuildRecord, epoch: Option<u64>) -> Resu
                 conditions: record.conditions.clone(),
                 isolation: record.isolation,
                 enforced: record.enforced.clone(),
+                observed: record.observed.clone(),
                 limits: record.limits,
                 network: Network::None,
                 env: record.env.clone(),
@@ -63,11 +64,14 @@ pub fn provenance(lock: &Lock, record: &BuildRecord, epoch: Option<u64>) -> Resu
                 finished_on: finished,
             },
             byproducts: [
-                byproduct("log", record.log.digest),
-                byproduct("outputs", record.outputs.digest()),
-                byproduct("record", record_digest),
+                record.observed.listing.map(|listing| byproduct("inputs-listing", listing)),
+                Some(byproduct("log", record.log.digest)),
+                Some(byproduct("outputs", record.outputs.digest())),
+                Some(byproduct("record", record_digest)),
             ]
-            .into(),
+            .into_iter()
+            .flatten()
+            .collect(),
         },
     };
     if provenance.epoch()? != epoch {
@@ -121,6 +125,8 @@ pub struct InternalParameters {
     pub isolation: Isolation,
     /// Which limits and walls held.
     pub enforced: Enforced,
+    /// What it was seen to ask for.
+    pub observed: Observed,
     /// What the build was allowed to use.
     pub limits: Limits,
     /// What the build could reach.
@@ -151,8 +157,8 @@ pub struct RunDetails {
     pub builder: Builder,
     /// When.
     pub metadata: Metadata,
-    /// What came out besides the subjects: `log`, `outputs` (the output tree's canonical list) and `record` (the canonical
-    /// JSON of the build record), in this order.
+    /// What came out besides the subjects: `inputs-listing` (what the build was seen to ask for, where it was watched), `log`,
+    /// `outputs` (the output tree's canonical list) and `record` (the canonical JSON of the build record), in this order.
     pub byproducts: Vec<ResourceDescriptor>,
 }
 
@@ -272,8 +278,13 @@ impl Provenance {
         }
         let known: Vec<_> = byproducts.iter().map(|b| byproduct(&b.name, b.digest)).collect();
         let names: Vec<_> = byproducts.iter().map(|b| b.name.as_str()).collect();
-        if names != ["log", "outputs", "record"] || known != *byproducts {
+        let names = names.strip_prefix(&["inputs-listing"]).unwrap_or(&names);
+        if *names != ["log", "outputs", "record"] || known != *byproducts {
             return Err(ProvenanceFault::Byproducts);
+        }
+        let observed = &internal_parameters.observed;
+        if self.byproduct("inputs-listing") != observed.listing || !observed.is_possible() {
+            return Err(ProvenanceFault::Observed);
         }
         if self.record().is_none_or(|record| record.blake3.to_string() != metadata.invocation_id) {
             return Err(ProvenanceFault::InvocationId);
@@ -322,9 +333,14 @@ pub enum ProvenanceFault {
     /// Environment variables of another clock than the conditions say.
     #[error("its environment variables are not those of the clock that its conditions state")]
     Clock,
-    /// Other byproducts than the three.
-    #[error("its byproducts are not exactly log, outputs and record, in this order")]
+    /// Other byproducts than there are.
+    #[error(
+        "its byproducts are not exactly inputs-listing, where there is one, log, outputs and record, in this order"
+    )]
     Byproducts,
+    /// What was observed contradicts itself or the byproducts.
+    #[error("what it says was observed of the build does not fit together, or its listing is not the byproduct")]
+    Observed,
     /// An `invocationId` that is not the record's.
     #[error("its invocationId is not the BLAKE3 digest of its build record")]
     InvocationId,

@@ -67,7 +67,8 @@ impl App {
         events: &'a (dyn Fn(Event) + Sync),
     ) -> Context<'a> {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
-        Context { store, sandbox: options.sandbox(), processors, now: &Timestamp::now, events }
+        let record = options.record();
+        Context { store, sandbox: options.sandbox(), processors, record, now: &Timestamp::now, events }
     }
 
     pub(crate) fn tell(&self, event: Event) {

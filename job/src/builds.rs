@@ -119,6 +119,7 @@ impl Builds<'_> {
             conditions,
             epoch,
             started,
+            watched: self.context.record,
             label: &label,
         };
         Ok(self.context.runner().build(request).await?)

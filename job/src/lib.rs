@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use reprove_attest::SigningKey;
 use reprove_images::RootFilesystem;
 use reprove_inputs::{Note, Pip};
-use reprove_model::{BuildRecord, EpochRule, Lock, PackageUrl, Recipe, Verdict};
+use reprove_model::{BuildRecord, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Verdict};
 use reprove_runner::{Runner, Sandbox, SourceFiles};
 use reprove_store::Store;
 
@@ -32,6 +32,8 @@ pub struct Context<'a> {
     pub sandbox: Sandbox,
     /// The processors that a build may use.
     pub processors: u32,
+    /// How closely builds are watched.
+    pub record: RecordMode,
     /// The time.
     pub now: &'a (dyn Fn() -> Timestamp + Sync),
     /// Told what happens.

@@ -12,6 +12,7 @@ pub mod canonical;
 mod conditions;
 mod digest;
 mod lock;
+mod observed;
 mod path;
 mod purl;
 mod recipe;
@@ -22,7 +23,10 @@ mod verdict;
 pub use conditions::{Clock, Conditions, FileOrder, Variation};
 pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
 pub use lock::{Content, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
-pub use path::{InvalidTreePath, LinkTarget, TreePath};
+pub use observed::{
+    Asker, ListingFormat, Loss, Observed, ObservedListing, ObservedPath, Origin, RecordMode, UnknownRecordMode, Use,
+};
+pub use path::{InsidePath, InvalidTreePath, LinkTarget, TreePath};
 pub use purl::{InvalidPackageUrl, PackageUrl};
 pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe, RecipeError, Source};
 pub use record::{BuildRecord, Enforced, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, PeakMemory};

@@ -118,6 +118,33 @@ impl LinkTarget {
     }
 }
 
+/// An absolute path inside a sandbox: 1 to 4095 bytes, the first a `/`, without NUL, kept as it was asked for.
+///
+/// Its text has the escapes of [`TreePath`]'s.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InsidePath(Vec<u8>);
+
+impl InsidePath {
+    /// Takes `bytes` as a path.
+    ///
+    /// # Errors
+    /// Where `bytes` are not absolute, more than 4095, or hold a NUL.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, InvalidTreePath> {
+        let bytes = bytes.into();
+        if bytes.first() != Some(&b'/') || bytes.len() > MAX_PATH || bytes.contains(&0) {
+            let why = "a path inside a sandbox is absolute, and has at most 4095 bytes and no NUL";
+            return Err(InvalidTreePath { path: escape(&bytes).chars().take(200).collect(), why });
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The bytes, as the kernel has them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Writes bytes as text that has one form: `\\` for a backslash, `\xNN` for control characters and what is not UTF-8.
 fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -201,6 +228,7 @@ macro_rules! as_text {
 
 as_text!(TreePath);
 as_text!(LinkTarget);
+as_text!(InsidePath);
 
 #[cfg(test)]
 mod tests {
@@ -244,6 +272,15 @@ mod tests {
         assert!(LinkTarget::new("n".repeat(4095)).is_ok());
         assert!(LinkTarget::new("n".repeat(4096)).is_err());
         assert!(LinkTarget::new("").is_err());
+    }
+
+    #[test]
+    fn a_path_inside_is_absolute_and_bounded() {
+        for (bytes, is_path) in [("", false), ("a", false), ("/", true), ("/a\0", false)] {
+            assert_eq!(InsidePath::new(bytes).is_ok(), is_path, "{bytes:?}");
+        }
+        let long = |n: usize| InsidePath::new([b"/".to_vec(), vec![b'a'; n - 1]].concat());
+        assert!(long(4095).is_ok() && long(4096).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditions, DigestSet, Input, Limits, LockedEnvironment, Tree};
+use crate::{Conditions, DigestSet, Input, Limits, LockedEnvironment, Observed, Tree};
 
 /// What one build read, ran and wrote. Its identity is the digest of its canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct BuildRecord {
     pub outputs: Tree,
     /// What it printed.
     pub log: LogRecord,
+    /// What it was seen to ask for.
+    pub observed: Observed,
 }
 
 /// In what a build ran.

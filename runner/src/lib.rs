@@ -18,6 +18,7 @@ mod namespaces;
 mod record;
 mod source;
 mod sys;
+pub mod trace;
 
 pub use namespaces::{Forbidden, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main};
 pub use record::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner};

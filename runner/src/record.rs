@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, InputName, Isolation, Lock, Node, Recipe, Role, Tree,
-    TreeError, TreePath,
+    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, InputName, Isolation, Lock, Node, Observed, Recipe,
+    RecordMode, Role, Tree, TreeError, TreePath,
 };
 use reprove_store::{IngestError, IngestLimits, Store, StoreError};
 use thiserror::Error;
 
 use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
 use crate::source::SourceFiles;
+use crate::trace::{ListingError, Seen, Sources, listing};
 
 /// Runs builds.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct BuildRequest<'a> {
     pub epoch: Option<u64>,
     /// The time now, for the record.
     pub started: Timestamp,
+    /// How closely it is watched.
+    pub watched: RecordMode,
     /// The name of the log's file, without its ending; where there is such a log, a number is added, see [`Built::log`].
     pub label: &'a str,
 }
@@ -102,6 +105,9 @@ pub enum RunError {
     /// A tool is not one file.
     #[error("the lock's tool {0} is an archive or a tree; a tool is one file")]
     Tool(InputName),
+    /// What was seen of the build is more than it may have.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
     /// The source is not the one in the lock.
     #[error("the source files were taken from another lock")]
     Source,
@@ -116,7 +122,7 @@ impl Runner {
     /// # Errors
     /// See [`RunError`].
     pub async fn build(&self, request: BuildRequest<'_>) -> Result<Built, RunError> {
-        let BuildRequest { lock, root, source, conditions, epoch, started, label } = request;
+        let BuildRequest { lock, root, source, conditions, epoch, started, watched, label } = request;
         if root.locked != lock.environment {
             let text = |digest: &DigestSet| digest.blake3.to_string();
             let (locked, here) = (text(&lock.environment.digest), text(&root.locked.digest));
@@ -130,7 +136,7 @@ impl Runner {
         let inputs = self.inputs(lock)?;
         let log = take_name(&self.store.root().join("logs"), label)
             .map_err(|source| SandboxError::Io { doing: "making the build's log", source })?;
-        let request = SandboxRequest {
+        let sandboxed = SandboxRequest {
             inputs,
             source: source.in_order(conditions.file_order),
             build_path: conditions.build_path.clone(),
@@ -138,9 +144,10 @@ impl Runner {
             processors: conditions.processors,
             limits: lock.recipe.limits,
             env: env.clone(),
+            record: watched,
             ..SandboxRequest::new(root, self.store.blob_root(), commands.clone(), log.clone())
         };
-        let outcome = self.sandbox.run(request).await?;
+        let outcome = self.sandbox.run(sandboxed).await?;
         let outputs = match (outcome.exit, outcome.source) {
             (Exit::Success, Some(folder)) => {
                 let (runner, recipe, log) = (self.clone(), lock.recipe.clone(), log.clone());
@@ -150,6 +157,7 @@ impl Runner {
             }
             _ => Tree::default(),
         };
+        let observed = self.observed(&request, outcome.seen, outcome.enforced.separate_user).await?;
         let record = BuildRecord {
             lock: DigestSet::of(&canonical::to_vec(lock)?),
             inputs: lock.inputs.clone(),
@@ -166,8 +174,30 @@ impl Runner {
             exit: outcome.exit,
             outputs,
             log: outcome.log,
+            observed,
         };
         Ok(Built { record, log })
+    }
+
+    /// Makes the list of what was seen, and keeps it.
+    async fn observed(
+        &self,
+        request: &BuildRequest<'_>,
+        seen: Option<Seen>,
+        separate_user: bool,
+    ) -> Result<Observed, RunError> {
+        let Some(seen) = seen else { return Ok(Observed::declared()) };
+        let (lock, root, source) = (request.lock.clone(), request.root.clone(), request.source.clone());
+        let (mode, build_path, store) = (request.watched, request.conditions.build_path.clone(), self.store.clone());
+        // It reads every file that the build has read.
+        let kept = tokio::task::spawn_blocking(move || -> Result<Observed, RunError> {
+            let sources = Sources { lock: &lock, root: &root, source: &source, build_path: &build_path, separate_user };
+            let listing = listing(mode, seen, &sources)?;
+            let (digest, _) = store.add_bytes(&canonical::to_vec(&listing)?)?;
+            let paths = listing.count();
+            Ok(Observed { mode, lost: listing.lost, listing: Some(digest), paths })
+        });
+        kept.await.map_err(|e| SandboxError::Io { doing: "listing what was asked for", source: e.into() })?
     }
 
     fn inputs(&self, lock: &Lock) -> Result<Vec<(PathBuf, String)>, RunError> {

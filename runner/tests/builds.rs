@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Recipe, Role};
+use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Recipe, RecordMode, Role};
 use reprove_runner::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner, SandboxError, SourceFiles};
 use reprove_store::{IngestLimits, Store};
 use support::{AS_ORDINARY_USER, again, root, sandbox};
@@ -19,6 +19,7 @@ struct Project {
     dir: TempDir,
     store: Store,
     lock: Lock,
+    watched: RecordMode,
 }
 
 impl Project {
@@ -42,7 +43,7 @@ impl Project {
         };
         let recipe = Recipe::from_toml(&recipe).unwrap();
         let lock = Lock { recipe, inputs: vec![source], environment: root().locked, published: None };
-        Self { dir, store, lock }
+        Self { dir, store, lock, watched: RecordMode::Files }
     }
 
     async fn build(&self) -> Result<Built, RunError> {
@@ -61,6 +62,7 @@ impl Project {
             conditions: &conditions,
             epoch: None,
             started: jiff::Timestamp::UNIX_EPOCH,
+            watched: self.watched,
             label: "label",
         };
         runner.build(request).await

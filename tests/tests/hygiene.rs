@@ -28,7 +28,7 @@ const MOST_LINES: usize = 800;
 const MANY_LINES: usize = 500;
 
 /// The files that may hold code that the compiler can't check.
-const UNCHECKED: [&str; 1] = ["runner/src/sys.rs"];
+const UNCHECKED: [&str; 2] = ["runner/src/sys/mod.rs", "runner/src/sys/seccomp.rs"];
 
 fn metadata() -> Metadata {
     let mut command = MetadataCommand::new();
@@ -225,7 +225,7 @@ fn no_path_of_one_machine_is_written_down() {
 }
 
 #[test]
-fn what_the_compiler_cannot_check_is_in_one_file() {
+fn what_the_compiler_cannot_check_is_in_one_folder() {
     let word = ["un", "safe"].concat();
     let files = files();
     let has_it = |text: &str| {

@@ -7,8 +7,8 @@ use std::convert::Infallible;
 
 use reprove_model::{
     Between, BuildRecord, Cause, Conditions, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
-    FindingKind, HeldBy, Isolation, Limits, LockedEnvironment, LogRecord, Node, Outcome, PeakMemory, Published, Tree,
-    TreePath, Variation, Verdict,
+    FindingKind, HeldBy, Isolation, Limits, LockedEnvironment, LogRecord, Node, Observed, Outcome, PeakMemory,
+    Published, Tree, TreePath, Variation, Verdict,
 };
 use reprove_store::Store;
 use reprove_verifier::{Differing, JudgeError, attribute, conditions, judge};
@@ -58,6 +58,7 @@ impl Bench {
             exit: Exit::Success,
             outputs: Tree::new(entries).unwrap(),
             log: LogRecord { digest, size: 0, truncated: false },
+            observed: Observed::declared(),
         }
     }
 

@@ -4,7 +4,7 @@
 use reprove_attest::{
     Annotations, AuditError, Claim, Envelope, Inconsistency, ProvenanceFault, Shared, Statement, StatementError,
 };
-use reprove_model::{Clock, DigestSet, Exit, Node, canonical};
+use reprove_model::{Clock, DigestSet, Exit, Node, RecordMode, canonical};
 
 use crate::support::*;
 
@@ -244,6 +244,14 @@ fn a_provenance_does_not_contradict_itself() {
     assert!(matches!(fault(preload), F::Clock));
     assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.pop())), F::Byproducts));
     assert!(matches!(fault(|c| c.provenance(1).run_details.byproducts.swap(0, 1)), F::Byproducts));
+    assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.remove(0))), F::Observed));
+    let unseen =
+        |c: &mut Case| c.provenance(1).build_definition.internal_parameters.observed.mode = RecordMode::Declared;
+    assert!(matches!(fault(unseen), F::Observed));
+    let other = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.observed.listing = Some(DigestSet::of(b"other"));
+    };
+    assert!(matches!(fault(other), F::Observed));
     assert!(matches!(fault(|c| c.provenance(1).run_details.metadata.invocation_id.push('x')), F::InvocationId));
     let times = |c: &mut Case| c.provenance(1).run_details.metadata.started_on += jiff::SignedDuration::from_secs(2);
     assert!(matches!(fault(times), F::Times));

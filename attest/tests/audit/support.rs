@@ -9,8 +9,9 @@ use reprove_attest::{
 };
 use reprove_model::{
     Between, BuildRecord, Clock, Conditions, Content, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
-    FileOrder, Finding, FindingKind, HeldBy, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord, Node,
-    Outcome, PeakMemory, Published, Recipe, Role, Tree, TreePath, Variation, Verdict, canonical,
+    FileOrder, Finding, FindingKind, HeldBy, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord, Loss, Node,
+    Observed, Origin, Outcome, PeakMemory, Published, Recipe, RecordMode, Role, Tree, TreePath, Variation, Verdict,
+    canonical,
 };
 
 /// What the sample's artifact holds.
@@ -108,6 +109,12 @@ pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
         exit: Exit::Success,
         outputs,
         log: LogRecord { digest: DigestSet::of(b"log"), size: 3, truncated: false },
+        observed: Observed {
+            mode: RecordMode::Files,
+            lost: [Loss::TooMany].into(),
+            listing: Some(DigestSet::of(b"listing")),
+            paths: [(Origin::Absent, 2), (Origin::Source, 1)].into(),
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 //! How builds run: what `build`, `check` and `rebuild` share.
 
 use clap::Args;
-use reprove_model::IsolationLevel;
+use reprove_model::{IsolationLevel, RecordMode};
 use reprove_runner::Sandbox;
 
 use super::isolation_level;
@@ -13,11 +13,19 @@ pub(crate) struct BuildOptions {
     /// Build nothing in a weaker sandbox: basic, strong or full; docs/sandbox.md says what is in each
     #[arg(long, value_name = "LEVEL", value_parser = isolation_level, default_value = "basic")]
     require_isolation: IsolationLevel,
+    /// How closely to watch what a build reads: declared (not at all), files or full; docs/recording.md says what each sees
+    #[arg(long, value_name = "HOW", default_value = "files")]
+    record: RecordMode,
 }
 
 impl BuildOptions {
     /// In what they run.
     pub(crate) fn sandbox(&self) -> Sandbox {
         Sandbox::default().demanding(self.require_isolation)
+    }
+
+    /// How closely they are watched.
+    pub(crate) fn record(&self) -> RecordMode {
+        self.record
     }
 }

@@ -6,13 +6,15 @@ pub(crate) mod program;
 
 use std::io;
 
+use crate::sys::seccomp;
+
 /// Puts this process, which has one thread, and all that it starts under the filter. It needs `no_new_privs`, and can't be
 /// taken off again.
 ///
 /// # Errors
 /// What `seccomp(2)` says, also where the kernel has no filters.
 pub(crate) fn enter() -> io::Result<()> {
-    crate::sys::install_filter(&program::program(&calls::rules(), calls::OTHERWISE))
+    seccomp::install(&program::program(&calls::rules(), calls::OTHERWISE), 0).map(drop)
 }
 
 #[cfg(test)]

@@ -14,12 +14,13 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, geteuid, getppid, setgroups, setsid};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use super::ids::OutsideIds;
 use super::init;
 use super::protocol::{INSIDE_ID, MAX_REPORT, Report, Spec};
 use crate::sys::{Fork, fork_into, leave_session_keyring};
+use crate::trace::{Channel, Plan};
 
 /// The helper's whole life. Call it, and exit with what it gives, before anything else where the program's first argument
 /// is [`crate::HELPER_ARGUMENT`].
@@ -113,27 +114,30 @@ fn run() -> Result<(), Failure> {
     leave_groups()?;
     let (wait, mut go) = io::pipe().map_err(Failure::at("making a pipe"))?;
     let flags = NAMESPACES.into_iter().collect();
+    let (watcher, watched) = Channel::pair(spec.record).map_err(Failure::at("making a socket"))?;
     let mut group = None;
     for each in &spec.groups {
         group = each.join().map_err(Failure::at("joining the control group"))?.or(group);
     }
     match fork_into(flags, group.as_ref().map(|group| group.as_fd())).map_err(Failure::at("making the namespaces"))? {
         Fork::Child => {
-            drop(go);
-            if let Err(failure) = init::main(&spec, wait) {
+            drop((go, watcher));
+            if let Err(failure) = init::main(&spec, wait, watched) {
                 failure.report();
                 std::process::exit(1);
             }
             std::process::exit(0)
         }
         Fork::Parent(pid) => {
-            drop(wait);
+            drop((wait, watched));
             let going = map_ids(pid, spec.outside).and_then(|lent| announce(pid, lent, &mut go));
             // Closed without a word, the pipe ends the first process; else it stays open as long as this one lives.
             let go = going.is_ok().then_some(go);
+            let seen = watcher.filter(|_| go.is_some()).map(|watcher| watch_calls(watcher, &spec, pid));
             let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
             drop(go);
-            going.and(ended.map(drop))
+            going.and(ended.map(drop))?;
+            seen.map_or(Ok(()), |seen| send(&Report::Seen, Some(seen?.as_fd())).map_err(Failure::at("reporting")))
         }
     }
 }
@@ -143,6 +147,19 @@ fn announce(pid: Pid, lent: bool, go: &mut PipeWriter) -> Result<(), Failure> {
     let first = watch(pid).map_err(Failure::at("watching the first process"))?;
     send(&Report::Started { lent }, Some(first.as_fd())).map_err(Failure::at("reporting"))?;
     init::release(go).map_err(Failure::at("releasing the first process"))
+}
+
+/// Watches the build's calls until the first process has ended; where that fails, ends it.
+fn watch_calls(watcher: Channel, spec: &Spec, pid: Pid) -> Result<OwnedFd, Failure> {
+    let doing = "watching the build";
+    let first = watch(pid).map_err(Failure::at(doing))?;
+    let programs = spec.commands.iter().filter_map(|command| command.first()).map(String::as_str);
+    let path = spec.env.get("PATH").map_or("", String::as_str);
+    let plan = Plan::new(spec.record, pid, &spec.build_path, path, programs);
+    watcher.watch(plan, first.as_fd()).map_err(|error| {
+        let _ = pidfd_send_signal(&first, rustix::process::Signal::KILL);
+        Failure::at(doing)(error)
+    })
 }
 
 /// A descriptor of a child that nobody has waited for yet.

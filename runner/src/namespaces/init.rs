@@ -26,6 +26,7 @@ use super::rootfs::{Sources, enter};
 use super::{clocks, landlock};
 use crate::filter;
 use crate::sys::close_on_exec_from;
+use crate::trace::Channel;
 
 /// Lets the first process go on.
 pub(super) fn release(go: &mut PipeWriter) -> io::Result<()> {
@@ -33,7 +34,7 @@ pub(super) fn release(go: &mut PipeWriter) -> io::Result<()> {
 }
 
 /// The first process's whole life.
-pub(super) fn main(spec: &Spec, mut wait: PipeReader) -> Result<(), Failure> {
+pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) -> Result<(), Failure> {
     wait.read_exact(&mut [0]).map_err(Failure::at("waiting for the user mapping"))?;
     let sources = Sources::open(spec)?;
     become_build_user()?;
@@ -49,6 +50,9 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader) -> Result<(), Failure> {
     let folder = File::open(&source).map_err(Failure::at("opening the source folder"))?;
     let no_groups = getgroups().map_err(Failure::at("reading the groups"))?.is_empty();
     let landlock = give_up_power(&spec.build_path)?;
+    if let Some(channel) = watched {
+        channel.hand_over(spec.record).map_err(Failure::at("having the build watched"))?;
+    }
     let walls = Walls { filter: true, landlock, time, no_groups };
     send(&Report::Ready(walls), Some(folder.as_fd())).map_err(Failure::at("reporting"))?;
     drop(folder);

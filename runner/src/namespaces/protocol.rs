@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reprove_model::RecordMode;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Group;
@@ -45,6 +46,7 @@ pub(super) struct Spec {
     pub processor_lists: Vec<(String, String)>,
     pub commands: Vec<Vec<String>>,
     pub env: BTreeMap<String, String>,
+    pub record: RecordMode,
 }
 
 /// One thing to make in the build directory's `source` folder.
@@ -79,6 +81,8 @@ pub(super) enum Report {
     Ready(Walls),
     /// All steps ended well, or one did not, and nothing runs any more.
     Ended { end: End, duration_ms: u64, largest_process_bytes: u64 },
+    /// What was seen of the build, by the helper after the first process has ended. Comes with a file that has it.
+    Seen,
 }
 
 /// Which walls stand that not every machine has.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use reprove_images::RootFilesystem;
-use reprove_model::{Enforced, Exit, HeldBy, IsolationLevel, Limits, LogRecord, PeakMemory};
+use reprove_model::{Enforced, Exit, HeldBy, IsolationLevel, Limits, LogRecord, PeakMemory, RecordMode};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -26,6 +26,7 @@ use super::ids::OutsideIds;
 use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec, WRITING_SOURCE, Walls};
 use super::{log, views, watchdog};
 use crate::HELPER_ARGUMENT;
+use crate::trace::{Seen, read_seen};
 
 /// Starts sandboxes.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct SandboxRequest<'a> {
     pub env: BTreeMap<String, String>,
     /// Where the log is written, in place of what is there.
     pub log: PathBuf,
+    /// How closely the run is watched.
+    pub record: RecordMode,
 }
 
 impl<'a> SandboxRequest<'a> {
@@ -77,6 +80,7 @@ impl<'a> SandboxRequest<'a> {
             commands,
             env: BTreeMap::new(),
             log,
+            record: RecordMode::Declared,
         }
     }
 }
@@ -97,6 +101,8 @@ pub struct SandboxOutcome {
     /// The build directory's `source` folder, where the run ended by itself. Nothing runs in it any more; its memory is
     /// given back when the descriptor is closed.
     pub source: Option<OwnedFd>,
+    /// What was seen of it, where it was watched.
+    pub(crate) seen: Option<Seen>,
 }
 
 /// Why there was no run.
@@ -183,6 +189,7 @@ impl Sandbox {
             async { log::keep(output, &request.log, log_bytes).await.map_err(io_error("keeping the build's log")) };
         // A log that can't be written ends the run, since nobody could say afterwards what the run had done.
         let (ended, log) = tokio::try_join!(supervise, keep)?;
+        let seen = running.seen(request.record, &control);
         let out_of_memory = running.past_memory || running.cgroup.ran_out_of_memory();
         let none = |exit, duration_ms| (exit, duration_ms, 0, None);
         let (exit, duration_ms, largest_process, source) = match ended {
@@ -210,6 +217,7 @@ impl Sandbox {
             enforced: running.enforced(),
             log,
             source,
+            seen,
         })
     }
 
@@ -280,6 +288,7 @@ fn write_spec(
         processor_lists: views::processor_lists(processors),
         commands: request.commands.clone(),
         env: request.env.clone(),
+        record: request.record,
     };
     let mut writer = io::BufWriter::new(&mut file);
     serde_json::to_writer(&mut writer, &spec)?;
@@ -387,9 +396,23 @@ impl Running {
                 (Report::Ended { end, duration_ms, largest_process_bytes }, _) => {
                     return Ok(Ended { end, duration_ms, largest_process_bytes });
                 }
+                (Report::Seen, _) => {}
                 (Report::Started { .. } | Report::Ready(_), None) => return Err(SandboxError::Lost),
             }
         }
+    }
+
+    /// What the helper saw of a run that has ended, and has reported last.
+    fn seen(&self, mode: RecordMode, control: &UnixStream) -> Option<Seen> {
+        if mode == RecordMode::Declared {
+            return None;
+        }
+        while let Ok(Some((report, descriptor))) = receive(control) {
+            if let (Report::Seen, Some(file)) = (report, descriptor) {
+                return Some(read_seen(file).unwrap_or_else(|_| Seen::interrupted()));
+            }
+        }
+        Some(Seen::interrupted())
     }
 
     /// Ends everything inside, and returns when it has ended. The first process ends all others inside with it, and the

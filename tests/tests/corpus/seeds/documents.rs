@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use reprove_model::{
     Between, BuildRecord, Cause, Clock, Conditions, Content, Detail, DigestSet, Enforced, Environment, EpochAttempt,
     EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, HeldBy, Input, Isolation, Limits, LinkTarget, Lock,
-    LockedEnvironment, LogRecord, Node, Outcome, PeakMemory, Published, Recipe, Role, Tree, TreePath, Variation,
-    Verdict, canonical,
+    LockedEnvironment, LogRecord, Loss, Node, Observed, Origin, Outcome, PeakMemory, Published, Recipe, RecordMode,
+    Role, Tree, TreePath, Variation, Verdict, canonical,
 };
 use serde::Serialize;
 
@@ -89,6 +89,12 @@ pub(super) fn record(lock: &Lock, number: u32, output: &[u8]) -> BuildRecord {
         exit: Exit::Success,
         outputs: tree_of(&[(WHEEL_NAME, output)]),
         log: LogRecord { digest: DigestSet::of(b"log"), size: 3, truncated: false },
+        observed: Observed {
+            mode: RecordMode::Files,
+            lost: [Loss::TooMany].into(),
+            listing: Some(DigestSet::of(b"listing")),
+            paths: [(Origin::Absent, 2), (Origin::Source, 1)].into(),
+        },
     }
 }
 

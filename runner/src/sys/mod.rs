@@ -2,6 +2,8 @@
 //! The system calls that have no safe wrapper in `nix` or `rustix`. All of this crate's unsafe code is here.
 #![allow(unsafe_code, reason = "each block is one system call, with its reason")]
 
+pub(crate) mod seccomp;
+
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
@@ -99,18 +101,6 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: nothing is closed now; the call takes integers alone.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Puts this process, which has one thread, under a filter of system calls, and with it all that it starts.
-///
-/// # Errors
-/// What `seccomp(2)` says: without `no_new_privs` that it's not allowed.
-pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
-    let length = u16::try_from(program.len()).map_err(io::Error::other)?;
-    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    // SAFETY: the program lives across the call, which only reads it, and its length is given.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0_u32, &raw const program) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How the first process inside gets its filter, and the helper what it needs to watch.
+
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::sys::prctl;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use reprove_model::{Loss, RecordMode};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, memfd_create, openat};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+
+use super::filter::program;
+use super::seen::Seen;
+use super::watch::{Plan, Watch};
+use crate::sys::seccomp;
+
+/// What the first process hands the helper its descriptors through. One end each.
+pub(crate) struct Channel(UnixStream);
+
+impl Channel {
+    /// Both ends, the helper's first; none where nothing is to be watched.
+    ///
+    /// # Errors
+    /// What `socketpair(2)` says.
+    pub(crate) fn pair(mode: RecordMode) -> io::Result<(Option<Self>, Option<Self>)> {
+        if mode == RecordMode::Declared {
+            return Ok((None, None));
+        }
+        let (ours, theirs) = UnixStream::pair()?;
+        Ok((Some(Self(ours)), Some(Self(theirs))))
+    }
+
+    /// Puts the filter before all system calls of this process, and of all that it starts, and hands the helper the
+    /// descriptor that notifications come to and one of the root. For the first process, in its new root.
+    ///
+    /// # Errors
+    /// What `seccomp(2)` and the others say.
+    pub(crate) fn hand_over(self, mode: RecordMode) -> io::Result<()> {
+        let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        // Without this, or power, no filter can be put.
+        prctl::set_no_new_privs()?;
+        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+        let listener = seccomp::install(&program(mode), flags)?.ok_or(io::ErrorKind::NotFound)?;
+        let descriptors = [listener.as_raw_fd(), root.as_raw_fd()];
+        let message = [ControlMessage::ScmRights(&descriptors)];
+        sendmsg::<()>(self.0.as_raw_fd(), &[io::IoSlice::new(b"!")], &message, MsgFlags::MSG_NOSIGNAL, None)?;
+        Ok(())
+    }
+
+    /// The listener and the root; none where the first process ended before it handed them over.
+    fn take(&self) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [io::IoSliceMut::new(&mut byte)];
+        let received = rustix::net::recvmsg(&self.0, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+        if received.bytes == 0 {
+            return Ok(None);
+        }
+        let mut descriptors = ancillary.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+            _ => Vec::new(),
+        });
+        match (descriptors.next(), descriptors.next()) {
+            (Some(listener), Some(root)) => Ok(Some((listener, root))),
+            _ => Err(io::Error::other("a descriptor is missing")),
+        }
+    }
+
+    /// Watches until the first process, `pid`, has ended, which `ended` is a descriptor of. Gives a file in memory with
+    /// [`Seen`] in it. For the helper.
+    ///
+    /// # Errors
+    /// What the system says. The calls of the build are not answered any more, and it has to be ended.
+    pub(crate) fn watch(self, plan: Plan, ended: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+        let mut seen = Seen::default();
+        match self.take()? {
+            Some((listener, root)) => {
+                drop(self);
+                Watch::new(listener, root, plan, &mut seen).run(ended)?;
+            }
+            None => drop(seen.lost.insert(Loss::Interrupted)),
+        }
+        let file = memfd_create("reprove-seen", MemfdFlags::CLOEXEC)?;
+        let mut writer = io::BufWriter::new(File::from(file.try_clone()?));
+        serde_json::to_writer(&mut writer, &seen)?;
+        writer.flush()?;
+        Ok(file)
+    }
+}
+
+/// What [`Channel::watch`] has written.
+///
+/// # Errors
+/// What the system says, or where it is something else.
+pub(crate) fn read_seen(file: OwnedFd) -> io::Result<Seen> {
+    let mut file = File::from(file);
+    file.rewind()?;
+    Ok(serde_json::from_reader(io::BufReader::new(file))?)
+}

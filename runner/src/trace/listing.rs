@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What each path that was seen was, and its digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use reprove_images::RootFilesystem;
+use reprove_model::{
+    Content, Digest, InputName, InsidePath, ListingFormat, Lock, Loss, Node, ObservedListing, ObservedPath, Origin,
+    RecordMode, Role, Use,
+};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, ResolveFlags, accessat, fstat, open, openat2};
+use thiserror::Error;
+
+use super::paths::{Kind, is_made_up};
+use super::seen::{Seen, SeenPath};
+use crate::source::SourceFiles;
+
+/// Why there is no list.
+#[derive(Debug, Error)]
+pub enum ListingError {
+    /// The build read what nothing locks.
+    #[error("the build reached {0}, which is no part of the lock: it is neither in the root filesystem nor an input")]
+    Unlocked(InsidePath),
+    /// The build read what only its own user, or a group, may: the digest of the root filesystem leaves that out.
+    #[error(
+        "the build read {0}, which is not open to every user and so is no part of the locked root filesystem; open it to \
+         all, or build as root"
+    )]
+    Closed(InsidePath),
+}
+
+/// What a build could read, by where it is inside.
+pub(crate) struct Sources<'a> {
+    pub(crate) lock: &'a Lock,
+    pub(crate) root: &'a RootFilesystem,
+    pub(crate) source: &'a SourceFiles,
+    pub(crate) build_path: &'a str,
+    /// Whether the build's user is one that can open no more than everybody can.
+    pub(crate) separate_user: bool,
+}
+
+/// The list of what was seen in `mode`, with the digests of the locked files that were read.
+///
+/// # Errors
+/// [`ListingError`].
+pub(crate) fn listing(mode: RecordMode, seen: Seen, sources: &Sources<'_>) -> Result<ObservedListing, ListingError> {
+    let Seen { programs, paths, calls, network, mut lost, .. } = seen;
+    let program = |place: Option<usize>| place.and_then(|place| programs.get(place)).cloned();
+    let made: BTreeSet<&InsidePath> =
+        paths.iter().filter(|(_, seen)| seen.made).map(|(path, seen)| seen.leads_to.as_ref().unwrap_or(path)).collect();
+    let source = format!("{}/source", sources.build_path).into_bytes();
+    let files: BTreeMap<&[u8], &Node> =
+        sources.source.entries().iter().map(|file| (file.path.as_bytes(), &file.node)).collect();
+    let place = Locator { sources, source: &source, files: &files, made: &made };
+    let mut listed = BTreeMap::new();
+    let mut digests = Digests::default();
+    for (path, seen) in &paths {
+        let target = seen.leads_to.as_ref().unwrap_or(path);
+        let (origin, known) = place.origin(target, seen)?;
+        let is_read = seen.uses.contains(&Use::Open) || seen.uses.contains(&Use::Execute);
+        let digest = match known {
+            _ if !is_read || seen.kind != Kind::File => None,
+            Known::Digest(digest) => Some(digest),
+            Known::OnDisk(bind, rest) if !sources.separate_user && digests.is_closed(bind, rest).unwrap_or(true) => {
+                return Err(ListingError::Closed(target.clone()));
+            }
+            Known::OnDisk(bind, rest) => digests.of(bind, rest).unwrap_or_else(|_| {
+                lost.insert(Loss::Undigested);
+                None
+            }),
+            Known::Nothing => None,
+        };
+        let uses = seen.uses.clone();
+        let (leads_to, by) = (seen.leads_to.clone(), program(seen.by));
+        listed.insert(path.clone(), ObservedPath { origin, uses, leads_to, digest, by });
+    }
+    let askers =
+        |asked: BTreeMap<String, Option<usize>>| asked.into_iter().map(|(what, by)| (what, program(by))).collect();
+    Ok(ObservedListing {
+        format: ListingFormat::V0_1,
+        mode,
+        lost,
+        paths: listed,
+        calls: askers(calls),
+        network: askers(network),
+    })
+}
+
+/// The inputs of `lock` that none of the paths in `listing` lead to: those that a build does not need, as far as it was
+/// watched. The source is one input, whichever of its files was asked for.
+#[must_use]
+pub fn unused<'a>(lock: &'a Lock, listing: &ObservedListing) -> Vec<&'a InputName> {
+    let touched = |name: &InputName| {
+        let inside = format!("/inputs/{name}");
+        listing.paths.iter().any(|(path, observed)| {
+            let target = observed.leads_to.as_ref().unwrap_or(path);
+            observed.origin == Origin::Input && target.as_bytes().strip_prefix(inside.as_bytes()).is_some_and(is_end)
+        })
+    };
+    let source = listing.paths.values().any(|observed| observed.origin == Origin::Source);
+    let is_unused = |input: &&reprove_model::Input| match input.role {
+        Role::Source => !source,
+        Role::Tool => !touched(&input.name),
+    };
+    lock.inputs.iter().filter(is_unused).map(|input| &input.name).collect()
+}
+
+fn is_end(rest: &[u8]) -> bool {
+    rest.is_empty() || rest.starts_with(b"/")
+}
+
+/// `path` below `folder`, without the slash between; empty where it is the folder itself.
+fn below<'p>(path: &'p [u8], folder: &[u8]) -> Option<&'p [u8]> {
+    let rest = path.strip_prefix(folder).filter(|rest| is_end(rest))?;
+    Some(rest.strip_prefix(b"/").unwrap_or(rest))
+}
+
+/// What is known of the bytes of a file.
+enum Known<'a> {
+    Digest(Digest),
+    /// It is this file below this directory of the machine.
+    OnDisk(&'a Path, &'a [u8]),
+    Nothing,
+}
+
+struct Locator<'a> {
+    sources: &'a Sources<'a>,
+    /// The folder with the source.
+    source: &'a [u8],
+    /// What the lock has in it.
+    files: &'a BTreeMap<&'a [u8], &'a Node>,
+    /// What the build made.
+    made: &'a BTreeSet<&'a InsidePath>,
+}
+
+impl<'a> Locator<'a> {
+    fn origin<'p: 'a>(&'a self, target: &'p InsidePath, seen: &SeenPath) -> Result<(Origin, Known<'a>), ListingError> {
+        let path = target.as_bytes();
+        if is_made_up(path) {
+            let proc = below(path, b"/proc").is_some();
+            return Ok((if proc { Origin::Proc } else { Origin::Device }, Known::Nothing));
+        }
+        if self.is_writable(path) {
+            return Ok(self.in_writable(target, seen));
+        }
+        if seen.kind == Kind::Absent {
+            return Ok((Origin::Absent, Known::Nothing));
+        }
+        if let Some(name) = below(path, b"/inputs").filter(|name| !name.is_empty()) {
+            let input = self.sources.lock.inputs.iter().find(|input| input.name.as_str().as_bytes() == name);
+            return match input.map(|input| &input.content) {
+                Some(Content::File { digest, .. }) => Ok((Origin::Input, Known::Digest(digest.blake3))),
+                _ => Err(ListingError::Unlocked(target.clone())),
+            };
+        }
+        let root = self.sources.root;
+        if root.hidden.iter().any(|hidden| below(path, hidden.as_bytes()) == Some(b"")) {
+            return Ok((Origin::Environment, Known::Nothing));
+        }
+        let binds = root.binds.iter().filter_map(|(on_disk, inside)| Some((on_disk, below(path, inside.as_bytes())?)));
+        if let Some((on_disk, rest)) = binds.min_by_key(|(_, rest)| rest.len()) {
+            return Ok((Origin::Environment, Known::OnDisk(on_disk, rest)));
+        }
+        if let Some((_, text)) = root.files.iter().find(|(inside, _)| inside.as_bytes() == path) {
+            return Ok((Origin::Environment, Known::Digest(Digest::of(text.as_bytes()))));
+        }
+        // The directories that lead to the parts, and the links beside them.
+        let leads = |inside: &str| below(inside.as_bytes(), if path == b"/" { b"" } else { path }).is_some();
+        let parts = root.binds.iter().map(|(_, inside)| inside.as_str());
+        let parts = parts.chain(root.files.iter().chain(&root.links).map(|(inside, _)| inside.as_str()));
+        if parts.chain(["/inputs", "/dev/shm", "/proc", "/tmp", self.sources.build_path]).any(leads) {
+            return Ok((Origin::Environment, Known::Nothing));
+        }
+        Err(ListingError::Unlocked(target.clone()))
+    }
+
+    fn is_writable(&self, path: &[u8]) -> bool {
+        [self.sources.build_path.as_bytes(), b"/tmp", b"/dev/shm"].iter().any(|folder| below(path, folder).is_some())
+    }
+
+    /// Of a path where a build can write: the source's as long as it was not made anew, else the build's own.
+    fn in_writable(&self, target: &InsidePath, seen: &SeenPath) -> (Origin, Known<'a>) {
+        let locked = below(target.as_bytes(), self.source);
+        let node = locked.and_then(|path| self.files.get(path));
+        let first_made = seen.made && !seen.uses.contains(&Use::Open);
+        match (locked, node) {
+            (Some(b""), _) => (Origin::Source, Known::Nothing),
+            (_, Some(Node::File { digest, .. })) if !first_made => (Origin::Source, Known::Digest(digest.blake3)),
+            (_, Some(_)) if !first_made => (Origin::Source, Known::Nothing),
+            _ if seen.kind == Kind::Absent && !seen.made && !self.made.contains(target) => {
+                (Origin::Absent, Known::Nothing)
+            }
+            _ => (Origin::Written, Known::Nothing),
+        }
+    }
+}
+
+/// Digests of files of the machine, each taken once.
+#[derive(Default)]
+struct Digests {
+    roots: BTreeMap<PathBuf, OwnedFd>,
+    known: BTreeMap<(u64, u64), Digest>,
+}
+
+impl Digests {
+    /// Whether `rest` below `bind`, or a directory that leads to it, is one that not everybody can read or execute, and this
+    /// user can.
+    fn is_closed(&mut self, bind: &Path, rest: &[u8]) -> io::Result<bool> {
+        let ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([rest.len()]);
+        for end in ends.collect::<Vec<_>>() {
+            let file = self.open(bind, rest.get(..end).unwrap_or_default())?;
+            let readable = || accessat(&file, "", Access::READ_OK, AtFlags::EMPTY_PATH | AtFlags::EACCESS).is_ok();
+            let runs = || accessat(&file, "", Access::EXEC_OK, AtFlags::EMPTY_PATH | AtFlags::EACCESS).is_ok();
+            if fstat(&file)?.st_mode & 0o005 == 0 && (readable() || runs()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn open(&mut self, bind: &Path, rest: &[u8]) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        if !self.roots.contains_key(bind) {
+            self.roots.insert(bind.to_owned(), open(bind, flags, Mode::empty())?);
+        }
+        let root = self.roots.get(bind).ok_or(io::ErrorKind::NotFound)?;
+        if rest.is_empty() {
+            return root.try_clone();
+        }
+        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        Ok(openat2(root.as_fd(), Path::new(OsStr::from_bytes(rest)), flags, Mode::empty(), inside)?)
+    }
+
+    /// Of the file `rest` below `bind`, or of `bind` itself; none where it is no regular file or is closed.
+    fn of(&mut self, bind: &Path, rest: &[u8]) -> io::Result<Option<Digest>> {
+        let file = self.open(bind, rest)?;
+        let stat = fstat(&file)?;
+        // What is closed to all is no part of the root filesystem's digest, and no build could open it.
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_mode & 0o005 == 0 {
+            return Ok(None);
+        }
+        if let Some(digest) = self.known.get(&(stat.st_dev, stat.st_ino)) {
+            return Ok(Some(*digest));
+        }
+        let digest = reprove_store::digest_file(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?;
+        self.known.insert((stat.st_dev, stat.st_ino), digest);
+        Ok(Some(digest))
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a path that a build asks for means: where it begins, and where it leads, inside the build's root and nowhere else.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
+
+use nix::unistd::Pid;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
+
+use super::memory::MAX_PATH;
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Kind {
+    Absent,
+    Directory,
+    File,
+    Link,
+    Other,
+}
+
+/// Where a path leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Absolute, without links, `.` or `..` as far as there is anything.
+    pub(super) path: Vec<u8>,
+    pub(super) kind: Kind,
+}
+
+/// `path` with the directory before it that it is relative to: the process's own, or the one of its descriptor `directory`.
+/// None where that can't be told, or the whole is too long.
+pub(super) fn absolute(pid: Pid, directory: Option<i32>, path: &[u8]) -> Option<Vec<u8>> {
+    if path.starts_with(b"/") {
+        return Some(plain(path));
+    }
+    let link = match directory {
+        None | Some(libc::AT_FDCWD) => format!("/proc/{pid}/cwd"),
+        Some(descriptor) => format!("/proc/{pid}/fd/{descriptor}"),
+    };
+    let base = fs::read_link(link).ok()?.into_os_string().into_vec();
+    let whole = if path.is_empty() { base } else { [base.as_slice(), b"/", path].concat() };
+    // A pipe has no path, and is written as `pipe:[1]`.
+    (whole.starts_with(b"/") && whole.len() < MAX_PATH).then(|| plain(&whole))
+}
+
+/// Without empty names and `.`, which lead nowhere else; a `..` may, after a link, and stays. The numbers of processes,
+/// which are others each time, become `PID`.
+fn plain(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(path.len());
+    for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
+        let is_number = name.iter().all(u8::is_ascii_digit);
+        let is_process = is_number && (plain == b"/proc" || plain == b"/proc/PID/task" || plain == b"/proc/self/task");
+        plain.push(b'/');
+        plain.extend_from_slice(if is_process { b"PID" } else { name });
+    }
+    if plain.is_empty() {
+        plain.push(b'/');
+    }
+    plain
+}
+
+/// Whether `path` is below what the kernel makes up: devices, and its account of processes. Nothing is looked for there,
+/// since it would be this process's own.
+pub(super) fn is_made_up(path: &[u8]) -> bool {
+    let below = |folder: &[u8]| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+    below(b"/proc") || (below(b"/dev") && !below(b"/dev/shm"))
+}
+
+/// The root of a build, from outside.
+#[derive(Debug)]
+pub(super) struct Root(pub(super) OwnedFd);
+
+/// Directories above one that is not there are looked for this far up.
+const MAX_STEPS: usize = 64;
+
+impl Root {
+    /// Where `path`, absolute and [`plain`], leads; a link at its end is followed where `follow` says so. Nothing is opened
+    /// but the path itself, and no link leads out of the root.
+    ///
+    /// # Errors
+    /// What the system says, but that there is no such thing.
+    pub(super) fn find(&self, path: &[u8], follow: bool) -> io::Result<Place> {
+        if is_made_up(path) {
+            return Ok(Place { path: path.to_vec(), kind: Kind::Other });
+        }
+        if let Some(found) = self.open(path, follow)? {
+            let kind = match FileType::from_raw_mode(fstat(&found)?.st_mode) {
+                FileType::Directory => Kind::Directory,
+                FileType::RegularFile => Kind::File,
+                FileType::Symlink => Kind::Link,
+                _ => Kind::Other,
+            };
+            return Ok(Place { path: name_of(&found)?, kind });
+        }
+        // What is not there has the name that it would get, if it were made, in the directory that is.
+        let mut known = path;
+        for _ in 0..MAX_STEPS {
+            let Some(slash) = known.iter().rposition(|&byte| byte == b'/') else { break };
+            known = path.get(..slash).unwrap_or_default();
+            let above = if known.is_empty() { &b"/"[..] } else { known };
+            if let Some(found) = self.open(above, true)? {
+                let rest = path.get(slash..).unwrap_or_default();
+                let mut whole = name_of(&found)?;
+                if whole == b"/" {
+                    whole.clear();
+                }
+                whole.extend_from_slice(rest);
+                return Ok(Place { path: whole, kind: Kind::Absent });
+            }
+        }
+        Ok(Place { path: path.to_vec(), kind: Kind::Absent })
+    }
+
+    /// The beginning of the regular file at `path`, up to `most` bytes; none where it is no regular file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn head(&self, path: &[u8], most: usize) -> io::Result<Option<Vec<u8>>> {
+        use std::io::Read as _;
+        let Some(found) = self.open(path, true)?.filter(|_| !is_made_up(path)) else { return Ok(None) };
+        if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        // What is open by its name alone is opened for reading: the same file, whatever has that name by now.
+        let file = fs::File::open(link_to(&found))?;
+        let mut head = Vec::new();
+        file.take(most as u64).read_to_end(&mut head)?;
+        Ok(Some(head))
+    }
+
+    fn open(&self, path: &[u8], follow: bool) -> io::Result<Option<OwnedFd>> {
+        let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+        if !follow {
+            flags |= OFlags::NOFOLLOW;
+        }
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        // It has to be asked again where something was renamed meanwhile.
+        for _ in 0..8 {
+            match openat2(self.0.as_fd(), Path::new(OsStr::from_bytes(path)), flags, Mode::empty(), inside) {
+                Ok(found) => return Ok(Some(found)),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::ACCESS) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn link_to(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// The path of what is open, in the file systems that it is mounted in.
+fn name_of(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    Ok(fs::read_link(link_to(file))?.into_os_string().into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_nowhere_are_left_out() {
+        for (path, clean) in [
+            ("/", "/"),
+            ("//a///b/", "/a/b"),
+            ("/a/./b/.", "/a/b"),
+            ("/a/../b", "/a/../b"),
+            ("/proc/12/task/13/maps", "/proc/PID/task/PID/maps"),
+            ("/proc/self/task/7/comm", "/proc/self/task/PID/comm"),
+            ("/proc/12x/maps", "/proc/12x/maps"),
+            ("/a/12", "/a/12"),
+        ] {
+            assert_eq!(String::from_utf8(plain(path.as_bytes())).unwrap(), clean);
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_makes_up_is_not_looked_for() {
+        for (path, made_up) in
+            [("/proc", true), ("/proc/self", true), ("/procs", false), ("/dev/null", true), ("/dev/shm/x", false)]
+        {
+            assert_eq!(is_made_up(path.as_bytes()), made_up, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_begins_where_its_process_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        let open = fs::File::open(&real).unwrap();
+        let whole = absolute(Pid::this(), Some(open.as_raw_fd()), b"x/./y").unwrap();
+        assert_eq!(whole, real.join("x/y").as_os_str().as_bytes());
+        let (pipe, _other) = io::pipe().unwrap();
+        assert_eq!(absolute(Pid::this(), Some(pipe.as_raw_fd()), b"x"), None);
+        assert_eq!(absolute(Pid::this(), Some(-7), b"x"), None);
+        assert!(absolute(Pid::this(), None, b"x").unwrap().ends_with(b"/x"));
+        assert_eq!(absolute(Pid::this(), None, &[b'x'; MAX_PATH]), None);
+    }
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The helper's part: asks no question back, keeps what it sees, and has every call go on.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+
+use nix::unistd::Pid;
+use reprove_model::{InsidePath, Loss, RecordMode, Use};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::calls::{Call, Doing, Links, Named, Tells, watched};
+use super::filter::{ARCHITECTURE, FOREIGN};
+use super::interpreter::{MAX_HEAD, interpreter};
+use super::memory::{self, Unread};
+use super::paths::{Kind, Root, absolute};
+use super::seen::{Seen, SeenPath};
+use crate::sys::seccomp::{Notification, go_on, is_waiting, receive, take_turns};
+
+/// A build that is watched.
+pub(super) struct Watch<'a> {
+    listener: OwnedFd,
+    root: Root,
+    first: Pid,
+    /// Where a build can write.
+    writable: Vec<Vec<u8>>,
+    /// For each step, the paths that its program is looked for at, in order.
+    programs: Vec<Vec<InsidePath>>,
+    /// By number.
+    calls: Vec<Option<&'static Call>>,
+    /// The program that this process, and the first one inside, run.
+    own: Option<Vec<u8>>,
+    seen: &'a mut Seen,
+}
+
+/// What there is to know of a build before it starts.
+pub(crate) struct Plan {
+    mode: RecordMode,
+    first: Pid,
+    writable: Vec<Vec<u8>>,
+    programs: Vec<Vec<InsidePath>>,
+}
+
+impl Plan {
+    /// Of a build in `build_path` whose first process is `first`, and whose steps begin with `programs`, which are looked
+    /// for in the directories of `path`.
+    pub(crate) fn new<'p>(
+        mode: RecordMode,
+        first: Pid,
+        build_path: &str,
+        path: &str,
+        programs: impl Iterator<Item = &'p str>,
+    ) -> Self {
+        let places = |program: &str| {
+            let folders: Vec<String> = match program {
+                _ if program.starts_with('/') => vec![String::new()],
+                _ if program.contains('/') => vec![format!("{build_path}/source/")],
+                _ => path.split(':').map(|folder| format!("{folder}/")).collect(),
+            };
+            folders.iter().filter_map(|folder| InsidePath::new(format!("{folder}{program}")).ok()).collect()
+        };
+        let writable = [build_path, "/tmp", "/dev/shm"].map(|folder| folder.as_bytes().to_vec()).into();
+        Self { mode, first, writable, programs: programs.map(places).collect() }
+    }
+}
+
+/// Scripts may name scripts as their interpreters this deep; the kernel follows four.
+const MAX_INTERPRETERS: usize = 5;
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(listener: OwnedFd, root: OwnedFd, plan: Plan, seen: &'a mut Seen) -> Self {
+        let mut calls = Vec::new();
+        for call in watched(plan.mode) {
+            let Ok(number) = usize::try_from(call.number) else { continue };
+            if calls.len() <= number {
+                calls.resize(number + 1, None);
+            }
+            if let Some(place) = calls.get_mut(number) {
+                *place = Some(call);
+            }
+        }
+        let own = fs::read_link("/proc/self/exe").ok().map(|path| path.into_os_string().into_vec());
+        let Plan { first, writable, programs, .. } = plan;
+        Self { listener, root: Root(root), first, writable, programs, calls, own, seen }
+    }
+
+    /// Answers until the first process, which `ended` is a descriptor of, has ended.
+    ///
+    /// # Errors
+    /// What the system says. No call goes on any more then: whoever calls this ends the build.
+    pub(super) fn run(&mut self, ended: BorrowedFd<'_>) -> io::Result<()> {
+        match take_turns(self.listener.as_fd()) {
+            // Linux before 6.6 wakes as it always did.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            other => other?,
+        }
+        loop {
+            let listener = self.listener.as_fd();
+            let mut waiting =
+                [PollFd::from_borrowed_fd(listener, PollFlags::IN), PollFd::from_borrowed_fd(ended, PollFlags::IN)];
+            match poll(&mut waiting, None) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other?,
+            };
+            let [asked, over] = waiting.map(|each| each.revents());
+            if asked.contains(PollFlags::IN) {
+                match receive(listener) {
+                    Ok(Some(notification)) => {
+                        self.look(&notification)?;
+                        go_on(self.listener.as_fd(), notification.id)?;
+                    }
+                    Ok(None) => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            } else if !over.is_empty() || !asked.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn look(&mut self, asked: &Notification) -> io::Result<()> {
+        // What it does itself, before the first step and between them, is no part of the build.
+        let pid = Pid::from_raw(i32::try_from(asked.pid).unwrap_or(0));
+        if pid == self.first || self.seen.is_full() {
+            return Ok(());
+        }
+        let number = usize::try_from(asked.number).ok().filter(|_| asked.number.cast_unsigned() < FOREIGN);
+        let call = number.and_then(|number| self.calls.get(number).copied().flatten());
+        let Some(call) = call.filter(|_| asked.arch == ARCHITECTURE) else {
+            self.seen.lost.insert(Loss::OtherArchitecture);
+            return Ok(());
+        };
+        match call.tells {
+            Tells::Paths(names) => {
+                for name in names {
+                    self.path(asked, pid, name)?;
+                }
+            }
+            Tells::Made => self.note(false, call.name, pid),
+            Tells::Socket => self.socket(asked, pid),
+            Tells::Address(address, length) => self.address(asked, pid, call.name, address, length)?,
+            Tells::OtherRoot if has_power(pid) => drop(self.seen.lost.insert(Loss::OtherRoot)),
+            Tells::OtherRoot => {}
+            Tells::IoUring => drop(self.seen.lost.insert(Loss::IoUring)),
+        }
+        Ok(())
+    }
+
+    fn path(&mut self, asked: &Notification, pid: Pid, name: &Named) -> io::Result<()> {
+        let argument = |place: usize| asked.arguments.get(place).copied().unwrap_or(0);
+        let read = memory::path(pid, argument(name.path));
+        let flags = match name.doing {
+            Doing::Open(place) => i64_of_low(argument(place)),
+            Doing::OpenHow(place) => memory::bytes(pid, argument(place)).map_or(0, u64::from_le_bytes),
+            _ => 0,
+        };
+        let path = match read {
+            Ok(path) => path,
+            Err(Unread::NotThere | Unread::Gone) => return Ok(()),
+            Err(Unread::Closed) => {
+                self.closed(pid, name)?;
+                return Ok(());
+            }
+        };
+        let by_descriptor =
+            matches!(name.doing, Doing::Execute(Some(place)) if has(argument(place), libc::AT_EMPTY_PATH));
+        if path.is_empty() && !by_descriptor {
+            return Ok(());
+        }
+        let directory = name.directory.map(|place| descriptor(argument(place)));
+        let Some(whole) = absolute(pid, directory, &path) else { return Ok(()) };
+        // What was read may be of another process by now, if the one that asked is gone.
+        if !is_waiting(self.listener.as_fd(), asked.id)? {
+            return Ok(());
+        }
+        let (uses, follow, makes) = match name.doing {
+            Doing::Open(_) | Doing::OpenHow(_) => opening(flags),
+            Doing::Execute(flags) => (
+                &[Use::Execute][..],
+                !flags.is_some_and(|place| has(argument(place), libc::AT_SYMLINK_NOFOLLOW)),
+                false,
+            ),
+            Doing::Look(links) => {
+                let keep = match links {
+                    Links::Follow => false,
+                    Links::Keep => true,
+                    Links::Flags(place) => has(argument(place), libc::AT_SYMLINK_NOFOLLOW),
+                };
+                (&[Use::Look][..], !keep, false)
+            }
+            Doing::Make => (&[Use::Write][..], false, true),
+            Doing::Change => (&[Use::Write][..], false, false),
+        };
+        let Ok(whole) = InsidePath::new(whole) else { return Ok(()) };
+        let place = self.see(whole, uses, follow, makes, Some(pid))?;
+        if let (Doing::Execute(_), Some(program)) = (name.doing, place) {
+            self.interpreters(program)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps one path. Gives the file that it leads to where that was not known before, or may have changed since.
+    fn see(
+        &mut self,
+        path: InsidePath,
+        uses: &[Use],
+        follow: bool,
+        makes: bool,
+        pid: Option<Pid>,
+    ) -> io::Result<Option<InsidePath>> {
+        let writable = self.is_writable(path.as_bytes());
+        if let Some(known) = self.seen.paths.get_mut(&path) {
+            known.add(uses);
+            known.made |= makes && known.kind == Kind::Absent;
+            let again = (follow && !known.followed) || (writable && known.kind == Kind::Absent && !known.made);
+            if !again {
+                let target = known.leads_to.as_ref().unwrap_or(&path);
+                return Ok(writable.then(|| target.clone()));
+            }
+            let place = self.root.find(path.as_bytes(), follow)?;
+            known.made |= known.kind == Kind::Absent && place.kind != Kind::Absent;
+            known.followed |= follow;
+            known.kind = place.kind;
+            known.leads_to = elsewhere(&path, place.path);
+            return Ok(Some(known.leads_to.clone().unwrap_or(path)));
+        }
+        let place = self.root.find(path.as_bytes(), follow)?;
+        let leads_to = elsewhere(&path, place.path);
+        let target = leads_to.clone().unwrap_or_else(|| path.clone());
+        let by = pid.and_then(|pid| self.program(pid));
+        let mut seen = SeenPath::new(leads_to, place.kind, follow, by);
+        seen.made = makes;
+        seen.add(uses);
+        self.seen.add(path, seen);
+        Ok(Some(target))
+    }
+
+    /// What the kernel opens to run `program`.
+    fn interpreters(&mut self, mut program: InsidePath) -> io::Result<()> {
+        for _ in 0..MAX_INTERPRETERS {
+            let Some(head) = self.root.head(program.as_bytes(), MAX_HEAD)? else { break };
+            // One that is relative is relative to the directory of who runs it; in no file that is meant to work is there one.
+            let Some(name) = interpreter(&head).and_then(|name| InsidePath::new(name).ok()) else { break };
+            let by = self.seen.program(program);
+            let known = self.seen.paths.contains_key(&name);
+            let Some(next) = self.see(name.clone(), &[Use::Execute], true, false, None)? else { break };
+            if let Some(seen) = self.seen.paths.get_mut(&name).filter(|_| !known) {
+                seen.by = by;
+            }
+            program = next;
+        }
+        Ok(())
+    }
+
+    /// A process whose memory is closed. The one that the first process makes to run a step has what that has, until it runs
+    /// the step: what it runs is known. Any other is a loss.
+    fn closed(&mut self, pid: Pid, name: &Named) -> io::Result<()> {
+        if matches!(name.doing, Doing::Execute(None)) && is_copy_of(pid, self.first) {
+            for place in self.programs.clone().into_iter().flat_map(Vec::into_iter) {
+                if let Some(found) = self.see(place, &[Use::Execute], true, false, None)? {
+                    self.interpreters(found)?;
+                }
+            }
+            return Ok(());
+        }
+        self.seen.lost.insert(Loss::Closed);
+        Ok(())
+    }
+
+    fn socket(&mut self, asked: &Notification, pid: Pid) {
+        let [family, kind, ..] = asked.arguments.map(descriptor);
+        let kind = kind & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
+        self.note(true, &format!("socket {} {kind}", family_name(family)), pid);
+    }
+
+    fn address(&mut self, asked: &Notification, pid: Pid, call: &str, at: usize, length: usize) -> io::Result<()> {
+        let argument = |place: usize| asked.arguments.get(place).copied().unwrap_or(0);
+        let mut address = [0; 128];
+        let length = usize::try_from(argument(length) & 0xffff_ffff).unwrap_or(usize::MAX).min(address.len());
+        let Some(part) = address.get_mut(..length).filter(|part| part.len() >= 2 && argument(at) != 0) else {
+            return Ok(());
+        };
+        match memory::read(pid, argument(at), part) {
+            Ok(()) if is_waiting(self.listener.as_fd(), asked.id)? => {
+                self.note(true, &format!("{call} {}", address_text(part)), pid);
+            }
+            Ok(()) | Err(Unread::NotThere | Unread::Gone) => {}
+            Err(Unread::Closed) => drop(self.seen.lost.insert(Loss::Closed)),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, network: bool, what: &str, pid: Pid) {
+        let own = self.own.as_deref();
+        self.seen.note(network, what, |seen| program_of(pid, own).and_then(|path| seen.program(path)));
+    }
+
+    fn program(&mut self, pid: Pid) -> Option<usize> {
+        program_of(pid, self.own.as_deref()).and_then(|path| self.seen.program(path))
+    }
+
+    fn is_writable(&self, path: &[u8]) -> bool {
+        let below = |folder: &Vec<u8>| path.strip_prefix(folder.as_slice()).is_some_and(|rest| rest.starts_with(b"/"));
+        self.writable.iter().any(below)
+    }
+}
+
+/// The program that a process runs; none where that is this one, or can't be told.
+fn program_of(pid: Pid, own: Option<&[u8]>) -> Option<InsidePath> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?.into_os_string().into_vec();
+    if own == Some(path.as_slice()) { None } else { InsidePath::new(path).ok() }
+}
+
+/// Whether `pid` is a child of `first`, and calls itself what that does.
+fn is_copy_of(pid: Pid, first: Pid) -> bool {
+    let status = |pid: Pid| fs::read_to_string(format!("/proc/{pid}/status")).ok();
+    let field = |text: &str, name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name).map(|value| value.trim().to_owned()))
+    };
+    let (Some(its), Some(firsts)) = (status(pid), status(first)) else { return false };
+    field(&its, "PPid:") == Some(first.to_string()) && field(&its, "Name:") == field(&firsts, "Name:")
+}
+
+/// Whether a process has any capability, in whatever namespace.
+fn has_power(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.is_none_or(|digits| digits.trim().bytes().any(|digit| digit != b'0'))
+}
+
+fn elsewhere(path: &InsidePath, place: Vec<u8>) -> Option<InsidePath> {
+    if path.as_bytes() == place { None } else { InsidePath::new(place).ok() }
+}
+
+/// What opening with these flags does, whether it follows a link, and whether it makes what it opens.
+fn opening(flags: u64) -> (&'static [Use], bool, bool) {
+    let has = |flag: libc::c_int| has(flags, flag);
+    let follow = !has(libc::O_NOFOLLOW);
+    let makes = has(libc::O_CREAT) || has(libc::O_TRUNC);
+    let access = flags & 3;
+    let uses = match access {
+        _ if has(libc::O_PATH) => &[Use::Look][..],
+        // Whatever was in it is gone before it can be read.
+        _ if has(libc::O_TRUNC) || access == 1 => &[Use::Write],
+        0 => &[Use::Open],
+        _ => &[Use::Open, Use::Write],
+    };
+    (uses, follow, makes)
+}
+
+fn has(flags: u64, flag: libc::c_int) -> bool {
+    flags & u64::from(flag.cast_unsigned()) == u64::from(flag.cast_unsigned())
+}
+
+/// An argument that is an `int`: its lower half.
+#[expect(clippy::cast_possible_truncation, reason = "the kernel looks at the lower half alone")]
+fn descriptor(argument: u64) -> i32 {
+    (argument as u32).cast_signed()
+}
+
+fn i64_of_low(argument: u64) -> u64 {
+    argument & 0xffff_ffff
+}
+
+fn family_name(family: i32) -> String {
+    match family {
+        libc::AF_UNIX => "unix".into(),
+        libc::AF_INET => "inet".into(),
+        libc::AF_INET6 => "inet6".into(),
+        libc::AF_NETLINK => "netlink".into(),
+        libc::AF_PACKET => "packet".into(),
+        libc::AF_VSOCK => "vsock".into(),
+        other => other.to_string(),
+    }
+}
+
+/// What a `struct sockaddr` says, as text.
+fn address_text(bytes: &[u8]) -> String {
+    let Some((family, rest)) = bytes.split_first_chunk() else { return String::new() };
+    let family = i32::from(u16::from_le_bytes(*family));
+    let name = family_name(family);
+    let port = |rest: &[u8]| rest.first_chunk().map_or(0, |port| u16::from_be_bytes(*port));
+    match family {
+        libc::AF_INET => match rest.get(2..).and_then(<[u8]>::first_chunk::<4>) {
+            Some(address) => format!("{name} {}:{}", std::net::Ipv4Addr::from(*address), port(rest)),
+            None => name,
+        },
+        libc::AF_INET6 => match rest.get(6..).and_then(<[u8]>::first_chunk::<16>) {
+            Some(address) => format!("{name} [{}]:{}", std::net::Ipv6Addr::from(*address), port(rest)),
+            None => name,
+        },
+        libc::AF_UNIX => {
+            let end = rest.iter().skip(1).position(|&byte| byte == 0).map_or(rest.len(), |at| at + 1);
+            format!("{name} {}", rest.get(..end).unwrap_or_default().escape_ascii())
+        }
+        _ => name,
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A source to build, and what was seen of its build.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use reprove_model::{
+    Clock, Conditions, Content, Exit, FileOrder, Input, InsidePath, Lock, ObservedListing, ObservedPath, Recipe,
+    RecordMode, Role, canonical,
+};
+use reprove_runner::{BuildRequest, Built, RunError, Runner, SourceFiles};
+use reprove_store::{IngestLimits, Store};
+use tempfile::TempDir;
+
+use crate::support::{root, sandbox};
+
+/// A build that is watched.
+pub(crate) struct Watched {
+    _dir: TempDir,
+    pub(crate) store: Store,
+    pub(crate) lock: Lock,
+    pub(crate) mode: RecordMode,
+    pub(crate) seconds: u32,
+}
+
+impl Watched {
+    /// Of these files, by `script`.
+    pub(crate) fn new(mode: RecordMode, files: &[(&str, &str)], script: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let source = dir.path().join("source");
+        fs::create_dir(&source).unwrap();
+        for (path, text) in files {
+            let path = source.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let tree = store.add_tree(&source, IngestLimits::default(), &|_| false).unwrap();
+        let recipe = "package.name = 'p'\nsource.directory = '.'\nbuild.steps = ['true']\noutputs.directory = 'out'\n";
+        let mut recipe = Recipe::from_toml(recipe).unwrap();
+        recipe.build.steps = vec![script.to_owned()];
+        let content = Content::Tree { digest: tree.digest() };
+        let source = Input { name: "p".parse().unwrap(), role: Role::Source, purl: None, content };
+        let lock = Lock { recipe, inputs: vec![source], environment: root().locked, published: None };
+        Self { _dir: dir, store, lock, mode, seconds: 60 }
+    }
+
+    /// With a tool at `/inputs/NAME`.
+    pub(crate) fn with_tool(mut self, name: &str, bytes: &[u8]) -> Self {
+        let (digest, size) = self.store.add_bytes(bytes).unwrap();
+        let content = Content::File { digest, size };
+        self.lock.inputs.push(Input { name: name.parse().unwrap(), role: Role::Tool, purl: None, content });
+        self
+    }
+
+    pub(crate) async fn build(&self) -> Result<Built, RunError> {
+        let conditions = Conditions {
+            build_path: "/build".into(),
+            hostname: "reprove".into(),
+            processors: 2,
+            file_order: FileOrder::Sorted,
+            clock: Clock::Host,
+        };
+        let mut lock = self.lock.clone();
+        lock.recipe.limits.seconds = self.seconds;
+        let runner = Runner { store: self.store.clone(), sandbox: sandbox() };
+        let request = BuildRequest {
+            lock: &lock,
+            root: &root(),
+            source: &SourceFiles::of(&lock, &self.store).unwrap(),
+            conditions: &conditions,
+            epoch: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            watched: self.mode,
+            label: "label",
+        };
+        runner.build(request).await
+    }
+
+    /// A build that ends well, what was seen of it, and what it printed.
+    pub(crate) async fn seen(&self) -> (ObservedListing, String) {
+        let built = self.build().await.unwrap();
+        let log = fs::read_to_string(&built.log).unwrap();
+        assert_eq!(built.record.exit, Exit::Success, "{log}");
+        (self.listing(&built), log)
+    }
+
+    /// What was seen of a build.
+    pub(crate) fn listing(&self, built: &Built) -> ObservedListing {
+        let observed = &built.record.observed;
+        let bytes = self.store.read_blob(&observed.listing.unwrap().blake3, 64 << 20).unwrap();
+        let listing: ObservedListing = canonical::from_slice(&bytes).unwrap();
+        assert_eq!((observed.mode, &observed.lost), (listing.mode, &listing.lost));
+        assert_eq!(observed.paths, listing.count());
+        listing
+    }
+}
+
+/// What the listing says of a path.
+pub(crate) fn entry<'l>(listing: &'l ObservedListing, path: &str) -> &'l ObservedPath {
+    listing.paths.get(&InsidePath::new(path).unwrap()).unwrap_or_else(|| panic!("{path} is not listed: {listing:#?}"))
+}
