@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A source to build, and what was seen of its build.
 
+#![allow(dead_code, reason = "each file of tests uses a part")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -8,7 +10,7 @@ use reprove_model::{
     Clock, Conditions, Content, Exit, FileOrder, Input, InsidePath, Lock, ObservedListing, ObservedPath, Recipe,
     RecordMode, Role, canonical,
 };
-use reprove_runner::{BuildRequest, Built, RunError, Runner, SourceFiles};
+use reprove_runner::{BuildRequest, Built, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{IngestLimits, Store};
 use tempfile::TempDir;
 
@@ -21,6 +23,7 @@ pub(crate) struct Watched {
     pub(crate) lock: Lock,
     pub(crate) mode: RecordMode,
     pub(crate) seconds: u32,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Watched {
@@ -43,7 +46,7 @@ impl Watched {
         let content = Content::Tree { digest: tree.digest() };
         let source = Input { name: "p".parse().unwrap(), role: Role::Source, purl: None, content };
         let lock = Lock { recipe, inputs: vec![source], environment: root().locked, published: None };
-        Self { _dir: dir, store, lock, mode, seconds: 60 }
+        Self { _dir: dir, store, lock, mode, seconds: 60, sandbox: sandbox() }
     }
 
     /// With a tool at `/inputs/NAME`.
@@ -64,7 +67,7 @@ impl Watched {
         };
         let mut lock = self.lock.clone();
         lock.recipe.limits.seconds = self.seconds;
-        let runner = Runner { store: self.store.clone(), sandbox: sandbox() };
+        let runner = Runner { store: self.store.clone(), sandbox: self.sandbox.clone() };
         let request = BuildRequest {
             lock: &lock,
             root: &root(),
