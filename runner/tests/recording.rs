@@ -8,10 +8,12 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 
 use project::{Watched, entry};
-use reprove_model::{Digest, Origin, RecordMode, Use};
+use reprove_model::{Digest, Exit, Loss, Observed, ObservedListing, Origin, RecordMode, Use};
 use reprove_runner::trace::unused;
+use support::{AS_ORDINARY_USER, again};
 
 const C_FILES: [(&str, &str); 2] =
     [("main.c", "#include <stdio.h>\n#include \"x.h\"\nint main(){puts(X);}\n"), ("inc/x.h", "#define X \"x\"\n")];
@@ -45,4 +47,160 @@ async fn each_path_is_seen_with_its_origin_digest_and_first_asker() {
     assert_eq!(shell.digest, Some(Digest::of(&fs::read(real).unwrap())));
     assert!(listing.calls.contains_key("getrandom"), "{:?}", listing.calls);
     assert_eq!(unused(&project.lock, &listing), [&"unused".parse().unwrap()]);
+}
+
+/// Python that makes system calls by their numbers.
+const CALLS: &str = "import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\n";
+
+fn python(mode: RecordMode, text: &str) -> Watched {
+    Watched::new(mode, &[("p.py", &format!("{CALLS}{text}"))], "mkdir out; /usr/bin/python3 p.py")
+}
+
+#[tokio::test]
+async fn scripts_and_programs_bring_what_the_kernel_opens_for_them() {
+    let files = [("outer", "#!/build/source/inner\n"), ("inner", "#! /usr/bin/env dash\necho inner\n")];
+    let script = "mkdir out; ./outer; echo '#!/build/source/inner' > made; chmod 755 made; ./made; \
+         echo '#!/usr/bin/python3' > made; ./made";
+    let (listing, log) = Watched::new(RecordMode::Files, &files, script).seen().await;
+    assert_eq!(log, "inner\ninner\n");
+    for (path, by) in [
+        ("/build/source/inner", "/build/source/outer"),
+        ("/usr/bin/env", "/build/source/inner"),
+        // What it names has changed since it was first executed.
+        ("/usr/bin/python3", "/build/source/made"),
+    ] {
+        let seen = entry(&listing, path);
+        assert!(seen.uses.contains(&Use::Execute), "{path}");
+        assert_eq!(seen.by.as_ref().map(ToString::to_string).as_deref(), Some(by), "{path}");
+    }
+    let loader = listing.paths.iter().find(|(path, _)| path.to_string().contains("/ld-linux")).unwrap().1;
+    assert!(loader.uses.contains(&Use::Execute) && loader.digest.is_some());
+}
+
+#[tokio::test]
+async fn what_a_build_makes_is_no_input() {
+    let files = [("read-then-written", "1"), ("written-first", "1"), ("replaced", "1")];
+    let script = "mkdir out; cat read-then-written; echo 2 > read-then-written; echo 2 > written-first; cat written-first; \
+         cat later 2>&- || echo 3 > later; cat later; cat never 2>&- || true; cat linked/x 2>&- || ln -s out linked; echo > out/x; \
+         cat linked/x";
+    let (listing, _) = Watched::new(RecordMode::Files, &files, script).seen().await;
+    let origin = |name: &str| entry(&listing, &format!("/build/source/{name}")).origin;
+    assert_eq!(origin("read-then-written"), Origin::Source);
+    assert_eq!(entry(&listing, "/build/source/read-then-written").digest, Some(Digest::of(b"1")));
+    assert_eq!(
+        (origin("written-first"), origin("later"), origin("out/x")),
+        (Origin::Written, Origin::Written, Origin::Written)
+    );
+    assert_eq!((origin("never"), origin("linked/x")), (Origin::Absent, Origin::Written));
+    assert!(!listing.inputs().any(|(path, _)| path.to_string().contains("written-first")));
+}
+
+#[tokio::test]
+async fn what_is_asked_of_the_network_is_seen() {
+    let text = "import socket\nfor family, address in [(socket.AF_INET, ('192.0.2.1', 80)), (socket.AF_INET6, ('2001:db8::1', 443)), \
+         (socket.AF_UNIX, '/tmp/none')]:\n  try: socket.socket(family).connect(address)\n  except OSError: pass\n";
+    let (listing, _) = python(RecordMode::Files, text).seen().await;
+    for asked in
+        ["socket inet 1", "connect inet 192.0.2.1:80", "connect inet6 [2001:db8::1]:443", "connect unix /tmp/none"]
+    {
+        let by = listing.network.get(asked).unwrap_or_else(|| panic!("{asked}: {:?}", listing.network));
+        assert!(by.as_ref().unwrap().to_string().starts_with("/usr/bin/python3"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_declared_is_not_watched() {
+    let project = Watched::new(RecordMode::Declared, &C_FILES, "mkdir out; grep Seccomp: /proc/self/status");
+    let built = project.build().await.unwrap();
+    assert_eq!(built.record.observed, Observed::declared());
+    let watched = Watched::new(RecordMode::Files, &C_FILES, "mkdir out; grep Seccomp: /proc/self/status");
+    assert!(watched.seen().await.1.contains("Seccomp:\t2"));
+}
+
+#[tokio::test]
+async fn a_build_past_its_time_has_its_listing() {
+    let mut project = Watched::new(RecordMode::Files, &C_FILES, "cat main.c; exec sleep 1000");
+    project.seconds = 2;
+    let built = project.build().await.unwrap();
+    assert_eq!(built.record.exit, Exit::TimeOut);
+    let listing = project.listing(&built);
+    assert!(listing.lost.is_empty() && entry(&listing, "/build/source/main.c").digest.is_some());
+}
+
+#[tokio::test]
+async fn too_many_paths_make_the_record_incomplete_and_the_build_goes_on() {
+    let most = ObservedListing::MAX_PATHS;
+    let text =
+        format!("for n in range({most} + 1000):\n  try: os.open(f'/x{{n}}', os.O_RDONLY)\n  except OSError: pass\n");
+    let flooded = python(RecordMode::Files, &text);
+    let built = flooded.build().await.unwrap();
+    let listing = flooded.listing(&built);
+    assert_eq!((built.record.exit, listing.paths.len()), (Exit::Success, most));
+    assert_eq!(listing.lost, [Loss::TooMany].into());
+    assert!(!built.record.observed.is_complete());
+}
+
+/// Addresses that lead nowhere, paths without an end, descriptors that are none: the call fails as it would have, and the
+/// watch goes on.
+#[tokio::test]
+async fn arguments_that_mean_nothing_do_no_harm() {
+    let text = "page = ctypes.create_string_buffer(b'x' * 9000)\n\
+for number in [2, 4, 6, 21, 59, 82, 89, 257, 262, 263, 264, 267, 322, 332, 437, 42, 44, 41]:\n  \
+for argument in [0, 1, 2**64 - 1, 2**63, ctypes.addressof(page), 0x7fffffffe000]:\n    \
+for first in [0, 2**64 - 1, 2**31, argument]:\n      \
+assert libc.syscall(ctypes.c_long(number), ctypes.c_ulong(first), *[ctypes.c_ulong(argument)] * 5) < 0 or number == 41\n\
+print('done')\nopen('after', 'w')\n";
+    for mode in [RecordMode::Files, RecordMode::Full] {
+        let (listing, log) = python(mode, text).seen().await;
+        assert_eq!(log, "done\n");
+        assert_eq!((entry(&listing, "/build/source/after").origin, listing.lost.len()), (Origin::Written, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_closes_itself_is_still_seen() {
+    let text = "assert libc.prctl(4, 0, 0, 0, 0) == 0\ntry: open('/closed')\nexcept OSError: pass\n";
+    let (listing, _) = python(RecordMode::Files, text).seen().await;
+    assert_eq!(entry(&listing, "/closed").origin, Origin::Absent);
+    assert!(listing.lost.is_empty());
+}
+
+/// What no filter of this kind sees is said, unless something else refuses it.
+#[tokio::test]
+async fn what_cannot_be_seen_makes_the_record_incomplete() {
+    let ring = "print(libc.syscall(425, 8, ctypes.byref(ctypes.create_string_buffer(120))) >= 0)\n";
+    let (listing, log) = python(RecordMode::Files, ring).seen().await;
+    assert!(listing.lost.contains(&Loss::IoUring) || log == "False\n", "{:?} {log}", listing.lost);
+
+    let script = "mkdir out; unshare -Urm sh -c 'mount -t tmpfs none /tmp && echo mounted' 2>&1 || echo refused";
+    let (listing, log) = Watched::new(RecordMode::Files, &C_FILES, script).seen().await;
+    assert!(listing.lost.contains(&Loss::OtherRoot) || !log.contains("mounted"), "{:?} {log}", listing.lost);
+    let (listing, _) =
+        Watched::new(RecordMode::Files, &C_FILES, "mkdir out; mount -t tmpfs none /tmp || true").seen().await;
+    assert!(listing.lost.is_empty(), "a mount that is refused changes nothing");
+
+    let c = "int main(void) { int pid = 20; __asm__(\"int $0x80\" : \"+a\"(pid)); return pid < 0; }\n";
+    let script = "mkdir out; gcc -o out/p p.c; ./out/p && echo called || echo refused";
+    let (listing, log) = Watched::new(RecordMode::Files, &[("p.c", c)], script).seen().await;
+    assert!(listing.lost.contains(&Loss::OtherArchitecture) || log.contains("refused"), "{:?} {log}", listing.lost);
+}
+
+/// Without root nothing is lost: the helper made the namespace that the build is in.
+#[test]
+fn an_ordinary_users_build_is_seen_as_well() {
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        again(AS_ORDINARY_USER, "an_ordinary_users_c_project");
+    }
+}
+
+#[tokio::test]
+#[ignore = "started by the test above"]
+async fn an_ordinary_users_c_project() {
+    let script = "mkdir out; gcc -Inone -Iinc -o out/p main.c; ./out/p; cat /closed || true";
+    let (listing, _) = Watched::new(RecordMode::Full, &C_FILES, script).seen().await;
+    assert!(listing.lost.is_empty(), "{:?}", listing.lost);
+    assert!(entry(&listing, "/bin/sh").uses.contains(&Use::Execute));
+    assert_eq!(entry(&listing, "/build/source/inc/x.h").digest, Some(Digest::of(C_FILES[1].1.as_bytes())));
+    assert_eq!(entry(&listing, "/closed").origin, Origin::Absent);
+    assert!(listing.paths.keys().any(|path| path.to_string().contains("/ld-linux")));
 }

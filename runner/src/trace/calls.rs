@@ -56,9 +56,11 @@ pub(super) enum Doing {
     Execute(Option<usize>),
     /// Looked at.
     Look(Links),
-    /// Made, or taken away.
+    /// Made, where there is nothing.
     Make,
-    /// Changed.
+    /// Made, or put in the place of what there is.
+    Replace,
+    /// Changed, or taken away.
     Change,
 }
 
@@ -109,7 +111,7 @@ const CALLS: &[Call] = &[
     files(libc::SYS_mknodat, "mknodat", Tells::Paths(&[at(0, 1, Doing::Make)])),
     files(libc::SYS_symlinkat, "symlinkat", Tells::Paths(&[at(1, 2, Doing::Make)])),
     files(libc::SYS_linkat, "linkat", Tells::Paths(&[at(0, 1, Doing::Look(Links::Keep)), at(2, 3, Doing::Make)])),
-    files(libc::SYS_renameat2, "renameat2", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Make)])),
+    files(libc::SYS_renameat2, "renameat2", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Replace)])),
     files(libc::SYS_unlinkat, "unlinkat", Tells::Paths(&[at(0, 1, Doing::Change)])),
     files(libc::SYS_truncate, "truncate", Tells::Paths(&[Named { directory: None, path: 0, doing: Doing::Change }])),
     files(libc::SYS_socket, "socket", Tells::Socket),
@@ -154,7 +156,7 @@ const CALLS: &[Call] = &[
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_open, "open", Tells::Paths(&[plain(0, Doing::Open(1))])),
     #[cfg(target_arch = "x86_64")]
-    files(libc::SYS_creat, "creat", Tells::Paths(&[plain(0, Doing::Make)])),
+    files(libc::SYS_creat, "creat", Tells::Paths(&[plain(0, Doing::Replace)])),
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_mkdir, "mkdir", Tells::Paths(&[plain(0, Doing::Make)])),
     #[cfg(target_arch = "x86_64")]
@@ -164,9 +166,9 @@ const CALLS: &[Call] = &[
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_link, "link", Tells::Paths(&[plain(0, Doing::Look(Links::Keep)), plain(1, Doing::Make)])),
     #[cfg(target_arch = "x86_64")]
-    files(libc::SYS_rename, "rename", Tells::Paths(&[plain(0, Doing::Change), plain(1, Doing::Make)])),
+    files(libc::SYS_rename, "rename", Tells::Paths(&[plain(0, Doing::Change), plain(1, Doing::Replace)])),
     #[cfg(target_arch = "x86_64")]
-    files(libc::SYS_renameat, "renameat", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Make)])),
+    files(libc::SYS_renameat, "renameat", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Replace)])),
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_unlink, "unlink", Tells::Paths(&[plain(0, Doing::Change)])),
     #[cfg(target_arch = "x86_64")]

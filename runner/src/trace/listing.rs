@@ -187,11 +187,10 @@ impl<'a> Locator<'a> {
     fn in_writable(&self, target: &InsidePath, seen: &SeenPath) -> (Origin, Known<'a>) {
         let locked = below(target.as_bytes(), self.source);
         let node = locked.and_then(|path| self.files.get(path));
-        let first_made = seen.made && !seen.uses.contains(&Use::Open);
         match (locked, node) {
             (Some(b""), _) => (Origin::Source, Known::Nothing),
-            (_, Some(Node::File { digest, .. })) if !first_made => (Origin::Source, Known::Digest(digest.blake3)),
-            (_, Some(_)) if !first_made => (Origin::Source, Known::Nothing),
+            (_, Some(Node::File { digest, .. })) if !seen.made => (Origin::Source, Known::Digest(digest.blake3)),
+            (_, Some(_)) if !seen.made => (Origin::Source, Known::Nothing),
             _ if seen.kind == Kind::Absent && !seen.made && !self.made.contains(target) => {
                 (Origin::Absent, Known::Nothing)
             }

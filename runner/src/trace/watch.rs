@@ -180,7 +180,7 @@ impl<'a> Watch<'a> {
             Doing::Execute(flags) => (
                 &[Use::Execute][..],
                 !flags.is_some_and(|place| has(argument(place), libc::AT_SYMLINK_NOFOLLOW)),
-                false,
+                Makes::Nothing,
             ),
             Doing::Look(links) => {
                 let keep = match links {
@@ -188,10 +188,11 @@ impl<'a> Watch<'a> {
                     Links::Keep => true,
                     Links::Flags(place) => has(argument(place), libc::AT_SYMLINK_NOFOLLOW),
                 };
-                (&[Use::Look][..], !keep, false)
+                (&[Use::Look][..], !keep, Makes::Nothing)
             }
-            Doing::Make => (&[Use::Write][..], false, true),
-            Doing::Change => (&[Use::Write][..], false, false),
+            Doing::Make => (&[Use::Write][..], false, Makes::New),
+            Doing::Replace => (&[Use::Write][..], false, Makes::Anew),
+            Doing::Change => (&[Use::Write][..], false, Makes::Nothing),
         };
         let Ok(whole) = InsidePath::new(whole) else { return Ok(()) };
         let place = self.see(whole, uses, follow, makes, Some(pid))?;
@@ -207,13 +208,13 @@ impl<'a> Watch<'a> {
         path: InsidePath,
         uses: &[Use],
         follow: bool,
-        makes: bool,
+        makes: Makes,
         pid: Option<Pid>,
     ) -> io::Result<Option<InsidePath>> {
         let writable = self.is_writable(path.as_bytes());
         if let Some(known) = self.seen.paths.get_mut(&path) {
             known.add(uses);
-            known.made |= makes && known.kind == Kind::Absent;
+            known.made |= makes != Makes::Nothing && known.kind == Kind::Absent;
             let again = (follow && !known.followed) || (writable && known.kind == Kind::Absent && !known.made);
             if !again {
                 let target = known.leads_to.as_ref().unwrap_or(&path);
@@ -231,7 +232,7 @@ impl<'a> Watch<'a> {
         let target = leads_to.clone().unwrap_or_else(|| path.clone());
         let by = pid.and_then(|pid| self.program(pid));
         let mut seen = SeenPath::new(leads_to, place.kind, follow, by);
-        seen.made = makes;
+        seen.made = makes == Makes::Anew || (makes == Makes::New && place.kind == Kind::Absent);
         seen.add(uses);
         self.seen.add(path, seen);
         Ok(Some(target))
@@ -245,7 +246,7 @@ impl<'a> Watch<'a> {
             let Some(name) = interpreter(&head).and_then(|name| InsidePath::new(name).ok()) else { break };
             let by = self.seen.program(program);
             let known = self.seen.paths.contains_key(&name);
-            let Some(next) = self.see(name.clone(), &[Use::Execute], true, false, None)? else { break };
+            let Some(next) = self.see(name.clone(), &[Use::Execute], true, Makes::Nothing, None)? else { break };
             if let Some(seen) = self.seen.paths.get_mut(&name).filter(|_| !known) {
                 seen.by = by;
             }
@@ -257,9 +258,12 @@ impl<'a> Watch<'a> {
     /// A process whose memory is closed. The one that the first process makes to run a step has what that has, until it runs
     /// the step: what it runs is known. Any other is a loss.
     fn closed(&mut self, pid: Pid, name: &Named) -> io::Result<()> {
-        if matches!(name.doing, Doing::Execute(None)) && is_copy_of(pid, self.first) {
+        if is_copy_of(pid, self.first) {
+            if !matches!(name.doing, Doing::Execute(_)) {
+                return Ok(());
+            }
             for place in self.programs.clone().into_iter().flat_map(Vec::into_iter) {
-                if let Some(found) = self.see(place, &[Use::Execute], true, false, None)? {
+                if let Some(found) = self.see(place, &[Use::Execute], true, Makes::Nothing, None)? {
                     self.interpreters(found)?;
                 }
             }
@@ -334,11 +338,25 @@ fn elsewhere(path: &InsidePath, place: Vec<u8>) -> Option<InsidePath> {
     if path.as_bytes() == place { None } else { InsidePath::new(place).ok() }
 }
 
+/// What a call makes of what is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Makes {
+    Nothing,
+    /// Something, where there is nothing.
+    New,
+    /// Something, whatever is there.
+    Anew,
+}
+
 /// What opening with these flags does, whether it follows a link, and whether it makes what it opens.
-fn opening(flags: u64) -> (&'static [Use], bool, bool) {
+fn opening(flags: u64) -> (&'static [Use], bool, Makes) {
     let has = |flag: libc::c_int| has(flags, flag);
     let follow = !has(libc::O_NOFOLLOW);
-    let makes = has(libc::O_CREAT) || has(libc::O_TRUNC);
+    let makes = match (has(libc::O_CREAT), has(libc::O_TRUNC)) {
+        (_, true) => Makes::Anew,
+        (true, false) => Makes::New,
+        (false, false) => Makes::Nothing,
+    };
     let access = flags & 3;
     let uses = match access {
         _ if has(libc::O_PATH) => &[Use::Look][..],
