@@ -5,12 +5,17 @@
 //! closed until somebody has looked at them. Arguments are looked at by their low 32 bits, as the kernel does with these:
 //! what is in the high ones hides nothing.
 
-use libc::c_long;
+use libc::{c_long, sock_filter};
 
-use super::program::{Action, Rule};
+use super::program::{self, Action, Rule};
+
+/// The filter as a program. A call of another table than this program's own ends the process.
+pub(super) fn program() -> Vec<sock_filter> {
+    program::program(&rules(), OTHERWISE, Action::Kill)
+}
 
 /// What is done with a call that has no rule: `ENOSYS`.
-pub(super) const OTHERWISE: Action = Action::Errno(38);
+const OTHERWISE: Action = Action::Errno(38);
 /// `EPERM`.
 const REFUSED: Action = Action::Errno(1);
 /// `EAFNOSUPPORT`.

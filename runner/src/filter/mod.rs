@@ -14,22 +14,22 @@ use crate::sys::seccomp;
 /// # Errors
 /// What `seccomp(2)` says, also where the kernel has no filters.
 pub(crate) fn enter() -> io::Result<()> {
-    seccomp::install(&program::program(&calls::rules(), calls::OTHERWISE), 0).map(drop)
+    seccomp::install(&calls::program(), 0).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    use super::program::AUDIT_ARCH;
     use super::program::tests::run;
 
-    const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const NO: u32 = libc::SECCOMP_RET_ERRNO;
 
     fn asked(call: libc::c_long, arguments: [u64; 6]) -> u32 {
-        let code = program::program(&calls::rules(), calls::OTHERWISE);
-        run(&code, ARCHITECTURE, u32::try_from(call).unwrap(), arguments).0
+        let code = calls::program();
+        run(&code, AUDIT_ARCH, u32::try_from(call).unwrap(), arguments).0
     }
 
     #[test]
@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn every_call_of_a_rule_gets_what_the_rule_says() {
-        let code = program::program(&calls::rules(), calls::OTHERWISE);
+        let code = calls::program();
         let mut most = 0;
         for (number, rule) in calls::rules() {
-            let (result, steps) = run(&code, ARCHITECTURE, number, [0; 6]);
+            let (result, steps) = run(&code, AUDIT_ARCH, number, [0; 6]);
             most = most.max(steps);
             if let program::Rule::Always(action) = rule {
                 assert_eq!(result == ALLOW, action == program::Action::Allow, "{number}");

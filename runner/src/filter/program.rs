@@ -16,6 +16,8 @@ pub(crate) enum Action {
     Errno(u16),
     /// Ends the process.
     Kill,
+    /// Asks whoever holds the filter's listener.
+    Ask,
 }
 
 /// What is done with one call, by one of its arguments.
@@ -42,12 +44,12 @@ pub(crate) enum Rule {
 /// Which argument, counted from 0.
 pub(crate) type Argument = u8;
 
-/// The program that does what `rules` say, sorted by number and each number once, and `otherwise` with every other call.
-/// A call of another table than this program's own ends the process.
-pub(crate) fn program(rules: &[(u32, Rule)], otherwise: Action) -> Vec<sock_filter> {
-    let mut code = vec![load(ARCHITECTURE), jump(EQUAL, AUDIT_ARCH, 1, 0), ret(Action::Kill), load(NUMBER)];
+/// The program that does what `rules` say, sorted by number and each number once, and `otherwise` with every other call; and
+/// `foreign` with every call of another table than this program's own.
+pub(crate) fn program(rules: &[(u32, Rule)], otherwise: Action, foreign: Action) -> Vec<sock_filter> {
+    let mut code = vec![load(ARCHITECTURE), jump(EQUAL, AUDIT_ARCH, 1, 0), ret(foreign), load(NUMBER)];
     // The numbers of the third table, x32, which has the architecture of the first.
-    code.extend([jump(AT_LEAST, X32, 0, 1), ret(Action::Kill)]);
+    code.extend([jump(AT_LEAST, X32, 0, 1), ret(foreign)]);
     code.extend(search(&ranges(rules, otherwise)));
     code
 }
@@ -123,13 +125,11 @@ fn low_word(argument: Argument) -> u32 {
     16 + 8 * u32::from(argument)
 }
 
-#[cfg(target_arch = "x86_64")]
-const AUDIT_ARCH: u32 = 0xc000_003e;
-#[cfg(target_arch = "aarch64")]
-const AUDIT_ARCH: u32 = 0xc000_00b7;
+/// The architecture by whose table this program's own calls are read.
+pub(crate) const AUDIT_ARCH: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
 
-/// `__X32_SYSCALL_BIT`.
-const X32: u32 = 0x4000_0000;
+/// `__X32_SYSCALL_BIT`: from here on numbers are of another table; other architectures have none as large.
+pub(crate) const X32: u32 = 0x4000_0000;
 
 const EQUAL: u32 = libc::BPF_JEQ;
 const AT_LEAST: u32 = libc::BPF_JGE;
@@ -152,6 +152,7 @@ fn ret(action: Action) -> sock_filter {
         Action::Allow => libc::SECCOMP_RET_ALLOW,
         Action::Errno(number) => libc::SECCOMP_RET_ERRNO | u32::from(number),
         Action::Kill => libc::SECCOMP_RET_KILL_PROCESS,
+        Action::Ask => libc::SECCOMP_RET_USER_NOTIF,
     };
     instruction(libc::BPF_RET | libc::BPF_K, 0, 0, k)
 }
@@ -194,7 +195,7 @@ pub(crate) mod tests {
     }
 
     fn action(rules: &[(u32, Rule)], number: u32, arguments: [u64; 6]) -> u32 {
-        run(&program(rules, Action::Errno(38)), AUDIT_ARCH, number, arguments).0
+        run(&program(rules, Action::Errno(38), Action::Kill), AUDIT_ARCH, number, arguments).0
     }
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
@@ -215,7 +216,7 @@ pub(crate) mod tests {
     #[test]
     fn neighbours_that_are_alike_are_one_case() {
         let rules: Vec<(u32, Rule)> = (0..400).map(|n| (n, Rule::Always(Action::Allow))).collect();
-        let code = program(&rules, Action::Errno(38));
+        let code = program(&rules, Action::Errno(38), Action::Kill);
         assert_eq!(code.len(), 6 + 3);
         assert_eq!(ranges(&[(0, Rule::Always(Action::Errno(38)))], Action::Errno(38)).len(), 1);
     }
@@ -246,7 +247,7 @@ pub(crate) mod tests {
     #[test]
     fn another_table_ends_the_process() {
         let rules = [(0, Rule::Always(Action::Allow))];
-        let code = program(&rules, Action::Errno(38));
+        let code = program(&rules, Action::Errno(38), Action::Kill);
         for (architecture, number) in [(0x4000_0003, 0), (AUDIT_ARCH, X32), (AUDIT_ARCH, u32::MAX)] {
             assert_eq!(run(&code, architecture, number, [0; 6]).0, libc::SECCOMP_RET_KILL_PROCESS);
         }

@@ -11,11 +11,11 @@ use reprove_model::{InsidePath, Loss, RecordMode, Use};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::calls::{Call, Doing, Links, Named, Tells, watched};
-use super::filter::{ARCHITECTURE, FOREIGN};
 use super::interpreter::{MAX_HEAD, interpreter};
 use super::memory::{self, Unread};
 use super::paths::{Kind, Root, absolute};
 use super::seen::{Seen, SeenPath};
+use crate::filter::program::{AUDIT_ARCH, X32};
 use crate::sys::seccomp::{Notification, go_on, is_waiting, receive, take_turns};
 
 /// A build that is watched.
@@ -126,9 +126,9 @@ impl<'a> Watch<'a> {
         if pid == self.first || self.seen.is_full() {
             return Ok(());
         }
-        let number = usize::try_from(asked.number).ok().filter(|_| asked.number.cast_unsigned() < FOREIGN);
+        let number = usize::try_from(asked.number).ok().filter(|_| asked.number.cast_unsigned() < X32);
         let call = number.and_then(|number| self.calls.get(number).copied().flatten());
-        let Some(call) = call.filter(|_| asked.arch == ARCHITECTURE) else {
+        let Some(call) = call.filter(|_| asked.arch == AUDIT_ARCH) else {
             self.seen.lost.insert(Loss::OtherArchitecture);
             return Ok(());
         };
