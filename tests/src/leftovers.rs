@@ -68,8 +68,9 @@ fn mounts() -> BTreeSet<String> {
     fs::read_to_string("/proc/self/mountinfo").unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The groups that a `reprove` with the process id `id` makes, wherever they are.
-fn control_groups(id: u32) -> Vec<PathBuf> {
+/// The control groups that a runner with the process id `id` makes, wherever they are.
+#[must_use]
+pub fn control_groups(id: u32) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/self/mounts").unwrap();
     let is_group = |kind: &str| kind == "cgroup" || kind == "cgroup2";
     let roots = table.lines().filter_map(|line| {

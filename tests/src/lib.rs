@@ -10,6 +10,6 @@ pub mod properties;
 mod running;
 
 pub use bench::Bench;
-pub use leftovers::{Leftovers, is_root, processes};
+pub use leftovers::{Leftovers, control_groups, is_root, processes};
 pub use program::{once, program, workspace};
 pub use running::{Ran, Running, wait_until};

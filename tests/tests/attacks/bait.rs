@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One attack, the whole way: the bait is laid, the builds run amid it, and what is outside is looked at again.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use reprove_tests::{Running, control_groups, is_root, processes};
+
+use crate::header::{Attack, Builds, Outcome, Way};
+use crate::inside::{ARGUMENT, Report};
+use crate::program;
+
+/// The id that stands for an ordinary user.
+const ORDINARY: &str = "65534";
+
+/// What came of an attack, and why, in its own words or those of what was found outside.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) outcome: Outcome,
+    pub(crate) why: String,
+    /// Whether the limit that stops it was there.
+    pub(crate) is_enforced: bool,
+}
+
+/// Runs an attack.
+///
+/// # Errors
+/// What went wrong with the attack itself: it did not end as it should, or said nothing.
+pub(crate) fn run(attack: &Attack, way: Way) -> Result<Measured, String> {
+    let folder = tempfile::Builder::new().prefix("reprove-attack-").tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(folder.path().join("source")).unwrap();
+    fs::copy(program::of(attack), folder.path().join("source/attack")).unwrap();
+    fs::set_permissions(folder.path().join("source/attack"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = as_user(way);
+    command.env("RUST_BACKTRACE", "0");
+    if way == Way::Ordinary && is_root() {
+        std::os::unix::fs::chown(folder.path(), ORDINARY.parse().ok(), ORDINARY.parse().ok()).unwrap();
+    }
+    let terminal = if attack.wants_terminal() { "terminal" } else { "no-terminal" };
+    command.arg(folder.path()).arg(terminal).arg(fs::read_link("/proc/self/exe").unwrap());
+    command.arg(ARGUMENT).arg(folder.path()).arg(&attack.name).arg(way.name());
+    command.env("REPROVE_HELPER", reprove_tests::program()).current_dir(folder.path());
+    let builds = if attack.builds == Builds::One { 1 } else { 2 };
+    let most = Duration::from_secs(u64::from(builds * attack.seconds()) + 60);
+    let ran = Running::start(command).wait(most);
+    let read = |name| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let report: Report = serde_json::from_str(&read("report.json")).map_err(|error| format!("{error}: {ran:?}"))?;
+    let mut outside: Vec<String> = read("outside").lines().map(str::to_owned).collect();
+    if outside.pop().as_deref() != Some("done") {
+        return Err(format!("what is outside was not looked at: {ran:?}"));
+    }
+    outside.extend(left(folder.path(), &report));
+    judge(attack, way, &report, &outside)
+}
+
+/// The bait's program, as the user that `way` asks for.
+fn as_user(way: Way) -> Command {
+    if way != Way::Ordinary || !is_root() {
+        return Command::new(program::bait());
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups"]).arg(program::bait());
+    command
+}
+
+/// What a run has left on this machine.
+fn left(folder: &Path, report: &Report) -> Vec<String> {
+    let mut left = processes(folder.to_str().unwrap());
+    left.extend(control_groups(report.runner).iter().map(|group| format!("control group {}", group.display())));
+    left.iter().map(|what| format!("left behind: {what}")).collect()
+}
+
+fn judge(attack: &Attack, way: Way, report: &Report, outside: &[String]) -> Result<Measured, String> {
+    let log = &report.log;
+    let is_enforced = match attack.enforced_by.as_deref() {
+        None => true,
+        Some("memory") => report.memory_is_enforced,
+        Some("processes") => report.processes_are_enforced,
+        Some(other) => return Err(format!("no limit is called {other:?}")),
+    };
+    let measured = |outcome, why: &str| Ok(Measured { outcome, why: why.to_owned(), is_enforced });
+    if let Some(changed) = outside.first() {
+        return measured(Outcome::Escaped, changed);
+    }
+    if report.leaked {
+        return measured(Outcome::Escaped, "a secret of the host's is in the outputs");
+    }
+    let last = log.lines().last().unwrap_or_default();
+    if let Some(what) = last.strip_prefix("escaped: ") {
+        return measured(Outcome::Escaped, what);
+    }
+    // Bubblewrap has none of the limits; what would have run into them only says so.
+    let wanted = if way == Way::Bubblewrap && attack.ends != "time-out" { "well" } else { &attack.ends };
+    if let Some(late) = &report.late {
+        return measured(Outcome::Escaped, late);
+    }
+    if report.ended != wanted && (is_enforced || report.ended != "well") {
+        return Err(format!("it ended {:?} and not {wanted:?}; its log:\n{log}", report.ended));
+    }
+    match last.strip_prefix("held: ") {
+        Some(why) => measured(Outcome::Held, why),
+        None if wanted != "well" => measured(Outcome::Held, &report.ended),
+        None => Err(format!("it did not say what came of it; its log:\n{log}")),
+    }
+}
