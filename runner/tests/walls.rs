@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -30,13 +30,6 @@ async fn as_root_in_groups() {
     assert!(is_root());
     let bench = Bench::new();
     assert_eq!(bench.log("grep ^Groups: /proc/self/status | tr -d ' \\t'").await, "Groups:\n");
-    let input = bench.dir.path().join("input");
-    fs::write(&input, "root's and its group's").unwrap();
-    fs::set_permissions(&input, fs::Permissions::from_mode(0o640)).unwrap();
-    let mut request = bench.request("cat /inputs/i || echo closed");
-    request.inputs = vec![(input, "/inputs/i".into())];
-    let (_, log) = bench.run_request(request).await;
-    assert!(log.ends_with("closed\n"), "{log}");
 }
 
 /// Looks for a key by its name, in the keyrings that a process possesses; `add` adds it to the session's.

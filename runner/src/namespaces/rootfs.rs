@@ -3,8 +3,10 @@
 //!
 //! Paths outside are resolved as the runner's user, before the user changes; from then on there are only descriptors.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -23,7 +25,7 @@ use crate::sys::{MountAttributes, mount_setattr};
 /// Detached copies of everything that comes from outside.
 pub(super) struct Sources {
     binds: Vec<(OwnedFd, String)>,
-    inputs: Vec<(OwnedFd, String)>,
+    inputs: Vec<(File, String)>,
     devices: Vec<(OwnedFd, &'static str)>,
     blobs: OwnedFd,
 }
@@ -44,17 +46,16 @@ impl Sources {
             Ok(tree)
         };
         let read_only = MountAttributes::READ_ONLY_NO_SUID_NO_DEV;
-        let all = |paths: &[(std::path::PathBuf, String)]| {
-            paths
-                .iter()
-                .map(|(path, inside)| Ok((clone(path, read_only)?, inside.clone())))
-                .collect::<Result<Vec<_>, _>>()
-        };
+        let binds = spec.binds.iter().map(|(path, inside)| Ok((clone(path, read_only)?, inside.clone())));
+        let inputs = spec.inputs.iter().map(|(path, inside)| {
+            let doing = format!("opening {}", path.display());
+            Ok((File::open(path).map_err(Failure::at(doing))?, inside.clone()))
+        });
         let device =
             |name: &&'static str| Ok((clone(&Path::new("/dev").join(name), MountAttributes::READ_ONLY)?, *name));
         Ok(Self {
-            binds: all(&spec.binds)?,
-            inputs: all(&spec.inputs)?,
+            binds: binds.collect::<Result<_, _>>()?,
+            inputs: inputs.collect::<Result<_, _>>()?,
             devices: DEVICES.iter().map(device).collect::<Result<_, _>>()?,
             blobs: clone(&spec.blob_root, read_only)?,
         })
@@ -63,7 +64,8 @@ impl Sources {
 
 /// Makes the root filesystem, and makes it the only one. Gives the store's blobs, which have no path inside.
 pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
-    let root = tmpfs(16 << 20, "0755")?;
+    let inputs = sources.inputs.iter().map(|(file, _)| file.metadata().map_or(0, |metadata| metadata.len()));
+    let root = tmpfs(inputs.fold(16 << 20, u64::saturating_add), "0755")?;
     // Any directory does: what it hides is not used any more, and the place is gone with the old root.
     attach(&root, CWD, "/usr")?;
     fchdir(&root).map_err(Failure::at("entering the new root"))?;
@@ -85,10 +87,9 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
         directories(root, parent(inside))?;
         fs::write(relative(inside), text).map_err(Failure::at(format!("writing {inside}")))?;
     }
-    for (tree, inside) in &sources.inputs {
+    for (input, inside) in &sources.inputs {
         directories(root, parent(inside))?;
-        file(root, relative(inside))?;
-        attach(tree, root, relative(inside))?;
+        copy(root, input, relative(inside)).map_err(Failure::at(format!("copying {inside}")))?;
     }
     devices(root, &sources.devices)?;
     proc_and_sys(root, spec)?;
@@ -99,6 +100,14 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
     umount2(".", MntFlags::MNT_DETACH).map_err(Failure::at("letting go of the old root"))?;
     nix::unistd::chdir("/").map_err(Failure::at("entering the new root"))?;
     Ok(sources.blobs)
+}
+
+/// A copy, not a mount: that would tell where on the machine it comes from.
+fn copy(root: BorrowedFd<'_>, mut input: &File, path: &str) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(input.metadata()?.permissions().mode() & 0o777);
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut to = File::from(openat(root, path, flags, mode)?);
+    io::copy(&mut input, &mut to).map(drop)
 }
 
 fn devices(root: BorrowedFd<'_>, nodes: &[(OwnedFd, &str)]) -> Result<(), Failure> {

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use reprove_images::{RootFilesystem, host_parts};
 use reprove_model::{
-    Clock, Conditions, Content, Digest, DigestSet, Exit, FileOrder, Input, Lock, Node, Recipe, Role, Tree,
+    Clock, Conditions, Content, Digest, DigestSet, Exit, FileOrder, HeldBy, Input, Lock, Node, Recipe, RecordMode,
+    Role, Tree,
 };
 use reprove_runner::{BuildRequest, Built, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{IngestLimits, Store};
@@ -37,6 +38,7 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
         conditions: &conditions,
         epoch: None,
         started: jiff::Timestamp::UNIX_EPOCH,
+        watched: RecordMode::Full,
         label: &label,
     };
     let log = store.root().join("logs").join(format!("{label}.log"));
@@ -86,8 +88,8 @@ fn ended(store: &Store, built: &Built) -> Ended {
     };
     Ended {
         how: how.into(),
-        memory_is_enforced: built.record.enforced.memory,
-        processes_are_enforced: built.record.enforced.processes,
+        memory_is_enforced: built.record.enforced.memory == HeldBy::ControlGroup,
+        processes_are_enforced: built.record.enforced.processes == HeldBy::ControlGroup,
         leaked: leaked(store, &built.record.outputs),
         log: built.log.clone(),
     }
