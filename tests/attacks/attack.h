@@ -10,6 +10,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -23,12 +24,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-static void last_line(const char *word, const char *format, va_list list) {
+__attribute__((unused)) static void last_line(const char *word, const char *format, va_list list) {
     char text[1024];
     int length = snprintf(text, 200, "%s: ", word);
     length += vsnprintf(text + length, sizeof text - length - 1, format, list);
@@ -40,7 +42,7 @@ static void last_line(const char *word, const char *format, va_list list) {
 }
 
 // The wall stood: why, as far as one can tell from inside.
-__attribute__((noreturn, format(printf, 1, 2))) static void held(const char *format, ...) {
+__attribute__((noreturn, format(printf, 1, 2), unused)) static void held(const char *format, ...) {
     va_list list;
     va_start(list, format);
     last_line("held", format, list);

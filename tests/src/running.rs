@@ -86,13 +86,20 @@ impl Running {
     #[must_use]
     #[track_caller]
     pub fn wait(mut self, limit: Duration) -> Ran {
+        match self.ended(limit) {
+            Some(ran) => ran,
+            None => panic!("still running after {limit:?}:\n{}", self.stderr()),
+        }
+    }
+
+    /// Waits for its end, at most for `limit`; nothing where it goes on.
+    pub fn ended(&mut self, limit: Duration) -> Option<Ran> {
         let mut status = None;
         wait_until(limit, || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
-        let Some(status) = status else { panic!("still running after {limit:?}:\n{}", self.stderr()) };
-        Ran { code: status.code(), stdout: self.read("stdout"), stderr: self.read("stderr") }
+        status.map(|status| Ran { code: status.code(), stdout: self.read("stdout"), stderr: self.read("stderr") })
     }
 
     fn read(&self, name: &str) -> String {

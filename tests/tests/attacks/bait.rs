@@ -45,8 +45,13 @@ pub(crate) fn run(attack: &Attack, way: Way) -> Result<Measured, String> {
     command.arg(ARGUMENT).arg(folder.path()).arg(&attack.name).arg(way.name());
     command.env("REPROVE_HELPER", reprove_tests::program()).current_dir(folder.path());
     let builds = if attack.builds == Builds::One { 1 } else { 2 };
-    let most = Duration::from_secs(u64::from(builds * attack.seconds()) + 60);
-    let ran = Running::start(command).wait(most);
+    let most = Duration::from_secs(u64::from(builds * attack.seconds()) + 20);
+    let mut running = Running::start(command);
+    let Some(ran) = running.ended(most) else {
+        // Ended with all that it has started, when the value goes.
+        let why = format!("it has not ended after {most:?}");
+        return Ok(Measured { outcome: Outcome::Escaped, why, is_enforced: true });
+    };
     let read = |name| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
     let report: Report = serde_json::from_str(&read("report.json")).map_err(|error| format!("{error}: {ran:?}"))?;
     let mut outside: Vec<String> = read("outside").lines().map(str::to_owned).collect();
@@ -71,8 +76,14 @@ fn as_user(way: Way) -> Command {
 fn left(folder: &Path, report: &Report) -> Vec<String> {
     let mut left = processes(folder.to_str().unwrap());
     left.extend(control_groups(report.runner).iter().map(|group| format!("control group {}", group.display())));
+    if folder.join("planted").exists() {
+        left.push("a file was planted".to_owned());
+    }
     left.iter().map(|what| format!("left behind: {what}")).collect()
 }
+
+/// What the log of an attack that sets no limit may have.
+const MOST_LOG_MIB: u32 = 64;
 
 fn judge(attack: &Attack, way: Way, report: &Report, outside: &[String]) -> Result<Measured, String> {
     let log = &report.log;
@@ -89,21 +100,27 @@ fn judge(attack: &Attack, way: Way, report: &Report, outside: &[String]) -> Resu
     if report.leaked {
         return measured(Outcome::Escaped, "a secret of the host's is in the outputs");
     }
+    let log_mib = attack.limits.get("log-mib").copied().unwrap_or(MOST_LOG_MIB);
+    let most_log = (u64::from(log_mib) << 20) + (64 << 10);
+    if report.log_bytes > most_log {
+        return measured(Outcome::Escaped, &format!("its log has {} bytes", report.log_bytes));
+    }
     let last = log.lines().last().unwrap_or_default();
     if let Some(what) = last.strip_prefix("escaped: ") {
         return measured(Outcome::Escaped, what);
     }
-    // Bubblewrap has none of the limits; what would have run into them only says so.
-    let wanted = if way == Way::Bubblewrap && attack.ends != "time-out" { "well" } else { &attack.ends };
     if let Some(late) = &report.late {
         return measured(Outcome::Escaped, late);
     }
-    if report.ended != wanted && (is_enforced || report.ended != "well") {
-        return Err(format!("it ended {:?} and not {wanted:?}; its log:\n{log}", report.ended));
+    // Bubblewrap has none of the limits; what would have run into them only says so.
+    let is_unlimited = way == Way::Bubblewrap || !is_enforced;
+    let ends = if is_unlimited && attack.ends == "out-of-memory" { "well" } else { &attack.ends };
+    if !ends.split('|').any(|end| end == report.ended || (end == "cut" && report.ended == "well")) {
+        return Err(format!("it ended {:?} and not {ends:?}; its log:\n{log}", report.ended));
     }
     match last.strip_prefix("held: ") {
         Some(why) => measured(Outcome::Held, why),
-        None if wanted != "well" => measured(Outcome::Held, &report.ended),
+        None if report.ended != "well" || ends.contains("cut") => measured(Outcome::Held, &report.ended),
         None => Err(format!("it did not say what came of it; its log:\n{log}")),
     }
 }

@@ -88,6 +88,8 @@ pub(crate) struct Attack {
     pub(crate) ends: String,
     /// What it needs.
     pub(crate) builds: Builds,
+    /// Whether its program makes a source archive, and is no part of a build.
+    pub(crate) is_archive: bool,
     /// Limits of its builds, as a recipe's `[limits]` has them.
     pub(crate) limits: BTreeMap<String, u32>,
     /// The limit that stops it, `memory` or `processes`, where that is one that not every machine enforces.
@@ -139,6 +141,7 @@ impl Attack {
             topic: fields["topic"].clone(),
             ends: or("ends", "well"),
             builds,
+            is_archive: fields.get("through").is_some_and(|through| through == "archive"),
             limits: or("limits", "").split_whitespace().map(limit).collect(),
             enforced_by: fields.get("enforced").cloned(),
             note: fields.get("note").cloned(),

@@ -16,7 +16,7 @@ pub(crate) const ARGUMENT: &str = "__inside";
 /// How one build ended.
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
-    /// `well`, `failed`, `killed`, `out-of-memory`, `time-out`, or `refused`: it ended well, but its outputs can't be taken.
+    /// `well`, which is also what `cut` in a header stands for where the log has lost its last line, `failed`, `killed`, `out-of-memory`, `time-out`, or `refused`: it ended well, but its outputs can't be taken.
     pub(crate) how: String,
     /// Whether the limits were there.
     pub(crate) memory_is_enforced: bool,
@@ -31,7 +31,9 @@ pub(crate) struct Ended {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) ended: String,
+    /// The end of the log.
     pub(crate) log: String,
+    pub(crate) log_bytes: u64,
     pub(crate) memory_is_enforced: bool,
     pub(crate) processes_are_enforced: bool,
     pub(crate) leaked: bool,
@@ -63,7 +65,8 @@ async fn report(attack: &Attack, way: Way, folder: &Path) -> Report {
         Builds::AtOnce => at_once(attack, way, folder).await,
     };
     Report {
-        log: text(&ended.log),
+        log: tail(&text(&ended.log)),
+        log_bytes: fs::metadata(&ended.log).map_or(0, |metadata| metadata.len()),
         ended: ended.how,
         memory_is_enforced: ended.memory_is_enforced,
         processes_are_enforced: ended.processes_are_enforced,
@@ -120,6 +123,11 @@ fn log_of(attack: &Attack, way: Way, folder: &Path, role: &str) -> PathBuf {
         Way::Root | Way::Ordinary => folder.join(format!("store/logs/{}{role}.log", attack.name)),
         Way::Bubblewrap => bubblewrap::log(folder, role),
     }
+}
+
+/// The last 2,000 characters.
+fn tail(text: &str) -> String {
+    text.chars().skip(text.chars().count().saturating_sub(2000)).collect()
 }
 
 fn text(log: &Path) -> String {

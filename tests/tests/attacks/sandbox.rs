@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use reprove_images::{RootFilesystem, host_parts};
 use reprove_model::{
@@ -23,6 +24,12 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
     let runner = Runner { store: store.clone(), sandbox: Sandbox::with_helper(helper.into()) };
     let root = root();
     let lock = lock(attack, role, folder, &store, &root);
+    let log = store.root().join("logs").join(format!("{}{role}.log", attack.name));
+    let source = match SourceFiles::of(&lock, &store) {
+        Ok(source) => source,
+        Err(error) if attack.is_archive => return refused(folder, &error, log),
+        Err(error) => panic!("{}: there is no source: {error}", attack.name),
+    };
     let conditions = Conditions {
         build_path: "/build".into(),
         hostname: "reprove".into(),
@@ -34,23 +41,38 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
     let request = BuildRequest {
         lock: &lock,
         root: &root,
-        source: &SourceFiles::of(&lock, &store).unwrap(),
+        source: &source,
         conditions: &conditions,
         epoch: None,
         started: jiff::Timestamp::UNIX_EPOCH,
         watched: RecordMode::Full,
         label: &label,
     };
-    let log = store.root().join("logs").join(format!("{label}.log"));
     match runner.build(request).await {
         Ok(built) => Ended { log, ..ended(&store, &built) },
         // There is no record that says so, but a build that ended well had its limits.
         Err(error @ (RunError::Output { .. } | RunError::OutputLink(_) | RunError::TooManyOutputs { .. })) => {
-            fs::write(folder.join("refused"), error.to_string()).unwrap();
-            Ended { how: "refused".into(), log, ..Ended::default() }
+            refused(folder, &error, log)
         }
         Err(error) => panic!("{}: there was no build: {error}", attack.name),
     }
+}
+
+fn refused(folder: &Path, error: &dyn std::error::Error, log: PathBuf) -> Ended {
+    fs::write(folder.join("refused"), error.to_string()).unwrap();
+    Ended { how: "refused".into(), log, ..Ended::default() }
+}
+
+/// What is built: the archive that the program makes, or a folder with the program in it.
+fn source(attack: &Attack, folder: &Path, store: &Store) -> Content {
+    let source = folder.join("source");
+    if attack.is_archive {
+        let made = Command::new(source.join("attack")).arg(folder).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let (digest, size) = store.add_bytes(&made.stdout).unwrap();
+        return Content::Archive { digest, size };
+    }
+    Content::Tree { digest: store.add_tree(&source, IngestLimits::default(), &|_| false).unwrap().digest() }
 }
 
 /// This machine's `/usr`, without a digest.
@@ -59,7 +81,6 @@ fn root() -> RootFilesystem {
 }
 
 fn lock(attack: &Attack, role: &str, folder: &Path, store: &Store, root: &RootFilesystem) -> Lock {
-    let tree = store.add_tree(&folder.join("source"), IngestLimits::default(), &|_| false).unwrap();
     let (digest, size) = store.add_bytes(&fs::read(folder.join("bait")).unwrap()).unwrap();
     let step = format!("mkdir out && exec ./attack {role}");
     let marker = folder.to_str().unwrap();
@@ -72,7 +93,7 @@ fn lock(attack: &Attack, role: &str, folder: &Path, store: &Store, root: &RootFi
         recipe += &format!("limits.{name} = {value}\n");
     }
     let input = |name: &str, role, content| Input { name: name.parse().unwrap(), role, purl: None, content };
-    let source = input("attack", Role::Source, Content::Tree { digest: tree.digest() });
+    let source = input("attack", Role::Source, source(attack, folder, store));
     let bait = input("bait", Role::Tool, Content::File { digest, size });
     let recipe = Recipe::from_toml(&recipe).unwrap();
     Lock { recipe, inputs: vec![source, bait], environment: root.locked.clone(), published: None }
