@@ -167,6 +167,12 @@ impl ObservedListing {
     /// The most bytes in paths, together: those asked for and those that they lead to.
     pub const MAX_PATH_BYTES: usize = 16 << 20;
 
+    /// What a record says of this list, whose canonical JSON has this digest.
+    #[must_use]
+    pub fn summary(&self, digest: DigestSet) -> Observed {
+        Observed { mode: self.mode, lost: self.lost.clone(), listing: Some(digest), paths: self.count() }
+    }
+
     /// How many paths of each kind there are.
     #[must_use]
     pub fn count(&self) -> BTreeMap<Origin, u32> {

@@ -194,8 +194,7 @@ impl Runner {
             let sources = Sources { lock: &lock, root: &root, source: &source, build_path: &build_path, separate_user };
             let listing = listing(mode, seen, &sources)?;
             let (digest, _) = store.add_bytes(&canonical::to_vec(&listing)?)?;
-            let paths = listing.count();
-            Ok(Observed { mode, lost: listing.lost, listing: Some(digest), paths })
+            Ok(listing.summary(digest))
         });
         kept.await.map_err(|e| SandboxError::Io { doing: "listing what was asked for", source: e.into() })?
     }

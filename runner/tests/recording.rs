@@ -2,17 +2,15 @@
 //! What a build asks for is seen.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
-#[path = "support/project.rs"]
-mod project;
 mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use project::{Watched, entry};
 use reprove_model::{Digest, Exit, Loss, Observed, ObservedListing, Origin, RecordMode, Use};
 use reprove_runner::trace::unused;
+use support::project::{Watched, entry};
 use support::{AS_ORDINARY_USER, again};
 
 const C_FILES: [(&str, &str); 2] =

@@ -3,10 +3,6 @@
 //! both see the same calls of the same processes.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
-#[path = "support/programs.rs"]
-mod programs;
-#[path = "support/project.rs"]
-mod project;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +10,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use programs::{FILES, SCRIPT};
-use project::Watched;
 use reprove_model::{InsidePath, ObservedListing, RecordMode};
 use reprove_runner::Sandbox;
+use support::programs::{FILES, SCRIPT};
+use support::project::Watched;
 
 #[tokio::test]
 async fn nothing_is_missing_that_strace_sees() {

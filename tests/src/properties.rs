@@ -10,6 +10,7 @@ mod attest;
 mod compare;
 mod inputs;
 mod model;
+mod runner;
 
 /// What has to hold for one parser.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +22,12 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 25] = [
+pub const ALL: [Property; 27] = [
     Property { name: "audit", check: attest::audit },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "git_files", check: inputs::git_files },
+    Property { name: "inputs_listing", check: model::inputs_listing },
+    Property { name: "interpreter", check: runner::interpreter },
     Property { name: "lock", check: model::lock },
     Property { name: "names", check: model::names },
     Property { name: "path", check: model::path },

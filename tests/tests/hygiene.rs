@@ -78,7 +78,8 @@ fn is_lock(path: &str) -> bool {
 /// Whether a file is one that people write: code, scripts, manifests. Documents and data are none.
 fn is_source(path: &str, text: &str) -> bool {
     let ending = Path::new(path).extension().unwrap_or_default();
-    text.starts_with("#!") || ["rs", "sh", "py", "toml"].iter().any(|source| ending == *source)
+    let is_data = path.starts_with("tests/corpora/");
+    !is_data && (text.starts_with("#!") || ["rs", "sh", "py", "toml"].iter().any(|source| ending == *source))
 }
 
 /// Files with the ending `.rs`.

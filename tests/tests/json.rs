@@ -122,6 +122,26 @@ fn every_error() {
     assert_eq!(value["code"], 130);
 }
 
+#[test]
+fn what_a_build_asked_for() {
+    let bench = Bench::new();
+    let _ = bench.example("hello-c");
+    let _ = bench.run(["check", "hello-c", "--artifacts", "made"]).with_code(0);
+    let record = fs::read(bench.path("work/made/first.record.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let digest = record["observed"]["listing"]["blake3"].as_str().unwrap();
+    let blob = fs::read(bench.path("store/blobs").join(&digest[..2]).join(&digest[2..])).unwrap();
+    let listing: Value = serde_json::from_slice(&blob).unwrap();
+    assert_eq!(faults(&listing, "inputs-listing"), "");
+    assert!(listing["paths"].as_object().unwrap().len() > 10);
+    let mut other = listing.clone();
+    other["paths"]["relative"] = json!({ "origin": "source", "uses": ["open"] });
+    assert_ne!(faults(&other, "inputs-listing"), "");
+    other = listing;
+    other["mode"] = json!("declared");
+    assert_ne!(faults(&other, "inputs-listing"), "");
+}
+
 /// A schema that takes anything would pass all of the above.
 #[test]
 fn what_is_not_so_is_refused() {

@@ -9,10 +9,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use reprove_images::RootFilesystem;
+use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    Content, Digest, InputName, InsidePath, ListingFormat, Lock, Loss, Node, ObservedListing, ObservedPath, Origin,
-    RecordMode, Role, Use,
+    Content, Digest, InputName, InsidePath, ListingFormat, Lock, Loss, Node, Observed, ObservedListing, ObservedPath,
+    Origin, RecordMode, Role, Use,
 };
+use reprove_store::{Store, StoreError};
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, ResolveFlags, accessat, fstat, open, openat2};
 use thiserror::Error;
 
@@ -32,6 +34,26 @@ pub enum ListingError {
          all, or build as root"
     )]
     Closed(InsidePath),
+    /// The list is not in the store, or not whole.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is no list.
+    #[error("the list of what the build asked for can't be read: {0}")]
+    Canonical(#[from] CanonicalError),
+    /// The record says something else of it.
+    #[error("the list of what the build asked for is not as the build record says")]
+    OtherThanRecord,
+}
+
+/// The list that a record names, out of the store; none where nothing was watched.
+///
+/// # Errors
+/// [`ListingError::Store`], [`ListingError::Canonical`], and [`ListingError::OtherThanRecord`].
+pub fn read(store: &Store, observed: &Observed) -> Result<Option<ObservedListing>, ListingError> {
+    let Some(digest) = observed.listing else { return Ok(None) };
+    let bytes = store.read_blob(&digest.blake3, canonical::MAX_DOCUMENT as u64)?;
+    let listing: ObservedListing = canonical::from_slice(&bytes)?;
+    if listing.summary(digest) == *observed { Ok(Some(listing)) } else { Err(ListingError::OtherThanRecord) }
 }
 
 /// What a build could read, by where it is inside.

@@ -22,7 +22,7 @@ mod watch;
 
 pub(crate) use hand_over::{Channel, read_seen};
 pub use interpreter::{MAX_HEAD, interpreter};
-pub use listing::{ListingError, unused};
+pub use listing::{ListingError, read, unused};
 pub(crate) use listing::{Sources, listing};
 pub(crate) use seen::Seen;
 pub(crate) use watch::Plan;

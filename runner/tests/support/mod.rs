@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each file of tests uses a part")]
 #![allow(clippy::print_stdout, reason = "to say what was skipped")]
 
+pub(crate) mod programs;
+pub(crate) mod project;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

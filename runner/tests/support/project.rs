@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A source to build, and what was seen of its build.
 
-#![allow(dead_code, reason = "each file of tests uses a part")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use reprove_model::{
     Clock, Conditions, Content, Exit, FileOrder, Input, InsidePath, Lock, ObservedListing, ObservedPath, Recipe,
-    RecordMode, Role, canonical,
+    RecordMode, Role,
 };
+use reprove_runner::trace::read;
 use reprove_runner::{BuildRequest, Built, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{IngestLimits, Store};
 use tempfile::TempDir;
 
-use crate::support::{root, sandbox};
+use super::{root, sandbox};
 
 /// A build that is watched.
 pub(crate) struct Watched {
@@ -91,12 +90,7 @@ impl Watched {
 
     /// What was seen of a build.
     pub(crate) fn listing(&self, built: &Built) -> ObservedListing {
-        let observed = &built.record.observed;
-        let bytes = self.store.read_blob(&observed.listing.unwrap().blake3, 64 << 20).unwrap();
-        let listing: ObservedListing = canonical::from_slice(&bytes).unwrap();
-        assert_eq!((observed.mode, &observed.lost), (listing.mode, &listing.lost));
-        assert_eq!(observed.paths, listing.count());
-        listing
+        read(&self.store, &built.record.observed).unwrap().unwrap()
     }
 }
 

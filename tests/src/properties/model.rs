@@ -7,7 +7,8 @@ use std::str::FromStr;
 use reprove_attest::KeyId;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Digest, InputName, LinkTarget, Lock, PackageUrl, Recipe, Sha256, Tree, TreePath, Verdict,
+    BuildRecord, Digest, DigestSet, InputName, InsidePath, LinkTarget, Lock, ObservedListing, PackageUrl, Recipe,
+    RecordMode, Sha256, Tree, TreePath, Verdict,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +32,16 @@ pub(super) fn record(bytes: &[u8]) {
     if let Some(record) = document::<BuildRecord>(bytes) {
         assert_eq!(Tree::new(record.outputs.entries().clone()).as_ref(), Ok(&record.outputs));
     }
+}
+
+/// As every document; and what a record says of a list can be so, and counts all of its paths.
+pub(super) fn inputs_listing(bytes: &[u8]) {
+    let Some(listing) = document::<ObservedListing>(bytes) else { return };
+    let summary = listing.summary(DigestSet::of(bytes));
+    assert_eq!(summary.paths.values().sum::<u32>() as usize, listing.paths.len());
+    assert_eq!(summary.is_possible(), listing.mode != RecordMode::Declared);
+    assert!(listing.inputs().count() <= listing.paths.len());
+    assert!(listing.paths.keys().all(|path| one_text::<InsidePath>(&path.to_string()).as_ref() == Some(path)));
 }
 
 pub(super) fn verdict(bytes: &[u8]) {

@@ -122,7 +122,7 @@ fn tree_of(files: &[(&str, &[u8])]) -> Tree {
 }
 
 /// Forms of a document that are not the canonical one.
-fn other_forms(canonical: &File) -> Vec<File> {
+pub(super) fn other_forms(canonical: &File) -> Vec<File> {
     let value: serde_json::Value = serde_json::from_slice(&canonical.1).unwrap();
     let text_of = String::from_utf8(canonical.1.clone()).unwrap();
     vec![
