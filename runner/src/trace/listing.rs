@@ -2,11 +2,7 @@
 //! What each path that was seen was, and its digest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reprove_images::RootFilesystem;
 use reprove_model::canonical::{self, CanonicalError};
@@ -15,9 +11,9 @@ use reprove_model::{
     Origin, RecordMode, Role, Use,
 };
 use reprove_store::{Store, StoreError};
-use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, ResolveFlags, accessat, fstat, open, openat2};
 use thiserror::Error;
 
+use super::digests::Digests;
 use super::paths::{Kind, is_made_up};
 use super::seen::{Seen, SeenPath};
 use crate::source::SourceFiles;
@@ -218,58 +214,5 @@ impl<'a> Locator<'a> {
             }
             _ => (Origin::Written, Known::Nothing),
         }
-    }
-}
-
-/// Digests of files of the machine, each taken once.
-#[derive(Default)]
-struct Digests {
-    roots: BTreeMap<PathBuf, OwnedFd>,
-    known: BTreeMap<(u64, u64), Digest>,
-}
-
-impl Digests {
-    /// Whether `rest` below `bind`, or a directory that leads to it, is one that not everybody can read or execute, and this
-    /// user can.
-    fn is_closed(&mut self, bind: &Path, rest: &[u8]) -> io::Result<bool> {
-        let ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([rest.len()]);
-        for end in ends.collect::<Vec<_>>() {
-            let file = self.open(bind, rest.get(..end).unwrap_or_default())?;
-            let readable = || accessat(&file, "", Access::READ_OK, AtFlags::EMPTY_PATH | AtFlags::EACCESS).is_ok();
-            let runs = || accessat(&file, "", Access::EXEC_OK, AtFlags::EMPTY_PATH | AtFlags::EACCESS).is_ok();
-            if fstat(&file)?.st_mode & 0o005 == 0 && (readable() || runs()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn open(&mut self, bind: &Path, rest: &[u8]) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        if !self.roots.contains_key(bind) {
-            self.roots.insert(bind.to_owned(), open(bind, flags, Mode::empty())?);
-        }
-        let root = self.roots.get(bind).ok_or(io::ErrorKind::NotFound)?;
-        if rest.is_empty() {
-            return root.try_clone();
-        }
-        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        Ok(openat2(root.as_fd(), Path::new(OsStr::from_bytes(rest)), flags, Mode::empty(), inside)?)
-    }
-
-    /// Of the file `rest` below `bind`, or of `bind` itself; none where it is no regular file or is closed.
-    fn of(&mut self, bind: &Path, rest: &[u8]) -> io::Result<Option<Digest>> {
-        let file = self.open(bind, rest)?;
-        let stat = fstat(&file)?;
-        // What is closed to all is no part of the root filesystem's digest, and no build could open it.
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_mode & 0o005 == 0 {
-            return Ok(None);
-        }
-        if let Some(digest) = self.known.get(&(stat.st_dev, stat.st_ino)) {
-            return Ok(Some(*digest));
-        }
-        let digest = reprove_store::digest_file(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?;
-        self.known.insert((stat.st_dev, stat.st_ino), digest);
-        Ok(Some(digest))
     }
 }

@@ -11,6 +11,7 @@
 //! is mounted is what a build could read, whatever it does.
 
 mod calls;
+mod digests;
 mod filter;
 mod hand_over;
 mod interpreter;

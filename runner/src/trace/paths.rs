@@ -193,6 +193,43 @@ mod tests {
     }
 
     #[test]
+    fn nothing_leads_out_of_the_root_and_only_files_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+        fs::write(dir.path().join("file"), "12345").unwrap();
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        link("/etc/passwd", "out");
+        link("../../../../../../etc/passwd", "up");
+        link("/file", "inside");
+        link("loop", "loop");
+        nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let root = Root(rustix::fs::open(dir.path(), flags, Mode::empty()).unwrap());
+        let kind = |path: &str, follow| root.find(path.as_bytes(), follow).unwrap().kind;
+        for (path, followed, kept) in [
+            ("/file", Kind::File, Kind::File),
+            ("/folder", Kind::Directory, Kind::Directory),
+            ("/pipe", Kind::Other, Kind::Other),
+            ("/out", Kind::Absent, Kind::Link),
+            ("/up", Kind::Absent, Kind::Link),
+            ("/inside", Kind::File, Kind::Link),
+            ("/loop", Kind::Absent, Kind::Link),
+            ("/../../file", Kind::File, Kind::File),
+            ("/file/below", Kind::Absent, Kind::Absent),
+        ] {
+            assert_eq!((kind(path, true), kind(path, false)), (followed, kept), "{path}");
+        }
+        let deep = "/a".repeat(2000);
+        assert_eq!(root.find(deep.as_bytes(), true).unwrap(), Place { path: deep.into_bytes(), kind: Kind::Absent });
+        let absent = root.find(b"/folder/x/y", true).unwrap().path;
+        assert!(absent.ends_with(b"/folder/x/y"));
+        assert_eq!(root.head(b"/inside", 3).unwrap().as_deref(), Some(&b"123"[..]));
+        for path in ["/pipe", "/folder", "/out", "/none"] {
+            assert_eq!(root.head(path.as_bytes(), 3).unwrap(), None, "{path}");
+        }
+    }
+
+    #[test]
     fn a_relative_path_begins_where_its_process_is() {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().canonicalize().unwrap();
