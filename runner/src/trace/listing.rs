@@ -216,3 +216,132 @@ impl<'a> Locator<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use reprove_model::{DigestSet, Environment, Input, LockedEnvironment, Recipe};
+    use reprove_store::IngestLimits;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Bench {
+        dir: TempDir,
+        lock: Lock,
+        root: RootFilesystem,
+        source: SourceFiles,
+    }
+
+    impl Bench {
+        /// A source with one file, one tool, and a root filesystem whose `/usr` has the file `x`.
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(&dir.path().join("store")).unwrap();
+            for folder in ["source", "usr"] {
+                fs::create_dir(dir.path().join(folder)).unwrap();
+                fs::write(dir.path().join(folder).join("x"), folder).unwrap();
+            }
+            let tree = store.add_tree(&dir.path().join("source"), IngestLimits::default(), &|_| false).unwrap();
+            let recipe = "package.name='p'\nsource.directory='.'\nbuild.steps=['true']\noutputs.directory='out'\n";
+            let locked = LockedEnvironment {
+                kind: Environment::HostUsr,
+                description: "this".into(),
+                digest: DigestSet::of(b"usr"),
+            };
+            let input = |name: &str, role, content| Input { name: name.parse().unwrap(), role, purl: None, content };
+            let tool = Content::File { digest: DigestSet::of(b"tool"), size: 4 };
+            let inputs = vec![
+                input("p", Role::Source, Content::Tree { digest: tree.digest() }),
+                input("tool", Role::Tool, tool),
+            ];
+            let lock = Lock {
+                recipe: Recipe::from_toml(recipe).unwrap(),
+                inputs,
+                environment: locked.clone(),
+                published: None,
+            };
+            let source = SourceFiles::of(&lock, &store).unwrap();
+            let root = RootFilesystem {
+                locked,
+                fingerprint: Digest::of(b""),
+                binds: vec![(dir.path().join("usr"), "/usr".into())],
+                hidden: vec!["/usr/local".into()],
+                links: vec![("/bin".into(), "usr/bin".into())],
+                files: vec![("/etc/passwd".into(), "root\n".into())],
+                clock_library: None,
+            };
+            Self { dir, lock, root, source }
+        }
+
+        /// What one path, at which there is `kind`, is listed as after it was opened.
+        fn list(&self, path: &str, kind: Kind, separate_user: bool) -> Result<ObservedPath, ListingError> {
+            let path = InsidePath::new(path).unwrap();
+            let mut one = SeenPath::new(None, kind, true, None);
+            one.add(&[Use::Open]);
+            let mut seen = Seen::default();
+            seen.paths.insert(path.clone(), one);
+            let Self { lock, root, source, .. } = self;
+            let sources = Sources { lock, root, source, build_path: "/build", separate_user };
+            Ok(listing(RecordMode::Files, seen, &sources)?.paths[&path].clone())
+        }
+    }
+
+    #[test]
+    fn each_place_has_its_origin() {
+        let bench = Bench::new();
+        for (path, kind, origin, digest) in [
+            ("/build/source/x", Kind::File, Origin::Source, Some("source")),
+            ("/build/source/y", Kind::File, Origin::Written, None),
+            ("/build/source/y", Kind::Absent, Origin::Absent, None),
+            ("/tmp/y", Kind::File, Origin::Written, None),
+            ("/inputs/tool", Kind::File, Origin::Input, Some("tool")),
+            ("/inputs/none", Kind::Absent, Origin::Absent, None),
+            ("/usr/x", Kind::File, Origin::Environment, Some("usr")),
+            ("/usr/local", Kind::Directory, Origin::Environment, None),
+            ("/etc/passwd", Kind::File, Origin::Environment, Some("root\n")),
+            ("/etc", Kind::Directory, Origin::Environment, None),
+            ("/", Kind::Directory, Origin::Environment, None),
+            ("/bin", Kind::Link, Origin::Environment, None),
+            ("/dev/null", Kind::Other, Origin::Device, None),
+            ("/proc/self/maps", Kind::Other, Origin::Proc, None),
+        ] {
+            let listed = bench.list(path, kind, true).unwrap();
+            let digest = digest.map(|text| Digest::of(text.as_bytes()));
+            assert_eq!((listed.origin, listed.digest), (origin, digest), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_locked_is_an_error() {
+        let bench = Bench::new();
+        for path in ["/srv/x", "/inputs/other", "/inputs/tool/x", "/etc/shadow", "/usrx", "/builds"] {
+            let found = bench.list(path, Kind::File, true);
+            assert!(matches!(found, Err(ListingError::Unlocked(_))), "{path}: {found:?}");
+            assert!(bench.list(path, Kind::Absent, true).is_ok(), "{path}");
+        }
+        fs::set_permissions(bench.dir.path().join("usr/x"), fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(bench.list("/usr/x", Kind::File, false), Err(ListingError::Closed(_))));
+        assert_eq!(bench.list("/usr/x", Kind::File, true).unwrap().digest, None);
+    }
+
+    #[test]
+    fn a_list_is_read_as_its_record_says_or_not_at_all() {
+        let bench = Bench::new();
+        let store = Store::open(&bench.dir.path().join("store")).unwrap();
+        let Bench { lock, root, source, .. } = &bench;
+        let sources = Sources { lock, root, source, build_path: "/build", separate_user: true };
+        let list = listing(RecordMode::Files, Seen::interrupted(), &sources).unwrap();
+        let (digest, _) = store.add_bytes(&canonical::to_vec(&list).unwrap()).unwrap();
+        let observed = list.summary(digest);
+        assert_eq!(read(&store, &observed).unwrap(), Some(list.clone()));
+        assert_eq!(read(&store, &Observed::declared()).unwrap(), None);
+        let other = Observed { lost: BTreeSet::new(), ..observed.clone() };
+        assert!(matches!(read(&store, &other), Err(ListingError::OtherThanRecord)));
+        let gone = list.summary(DigestSet::of(b"gone"));
+        assert!(matches!(read(&store, &gone), Err(ListingError::Store(_))));
+        assert_eq!(unused(lock, &list).len(), 2);
+    }
+}
