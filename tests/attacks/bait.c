@@ -173,8 +173,8 @@ static double clock_difference(void) {
 // A terminal, and the process that has it as its controlling one; that lives until `over` is closed.
 static int terminal = -1;
 static pid_t start(char **command, int has_terminal, int status_to, int over, int not_mine) {
-    pid_t leader = fork();
-    if (leader != 0) return leader;
+    pid_t child_ = fork();
+    if (child_ != 0) return child_;
     close(not_mine);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
@@ -197,6 +197,13 @@ static pid_t start(char **command, int has_terminal, int status_to, int over, in
     char byte;
     while (read(over, &byte, 1) < 0 && errno == EINTR) {}
     _exit(0);
+}
+
+// Told to give up, it ends what it has started, and goes on to look at what is outside.
+static pid_t leader;
+static void give_up(int number) {
+    (void)number;
+    kill(leader, SIGKILL);
 }
 
 static int open_terminal(void) {
@@ -332,7 +339,8 @@ int main(int count_, char **arguments) {
 
     int status_pipe[2], over_pipe[2], status = -1;
     if (pipe2(status_pipe, O_CLOEXEC) != 0 || pipe2(over_pipe, O_CLOEXEC) != 0) stop("pipes");
-    pid_t leader = start(arguments + 3, has_terminal, status_pipe[1], over_pipe[0], over_pipe[1]);
+    leader = start(arguments + 3, has_terminal, status_pipe[1], over_pipe[0], over_pipe[1]);
+    signal(SIGTERM, give_up);
     close(status_pipe[1]);
     close(over_pipe[0]);
     ssize_t got;

@@ -3,7 +3,7 @@
 // topic: channels
 // stops: nothing: builds at once read the same files of /usr, and a read lock wants no more
 // reprove: escaped
-// bwrap: held
+// bwrap: escaped
 // builds: at-once
 // note: can't be closed while builds that run at once share files and lock their own; run none at once that must not talk
 #include "attack.h"

@@ -3,7 +3,7 @@
 // topic: channels
 // stops: system call filter, or nothing: both open the same inodes
 // reprove: escaped
-// bwrap: held
+// bwrap: escaped
 // builds: at-once
 // note: open while builds may watch files, as many build tools do; run none at once that must not talk
 #include "attack.h"

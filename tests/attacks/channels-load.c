@@ -3,7 +3,7 @@
 // topic: channels
 // stops: masked in /proc
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // note: the files alone; that work takes longer while others work can't be hidden
 #include "attack.h"
 

@@ -3,7 +3,7 @@
 // topic: channels
 // stops: masked in /proc; none is passed on
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(int count, char **arguments) {

@@ -3,7 +3,7 @@
 // topic: channels
 // stops: nothing: the cache is the machine's
 // reprove: escaped
-// bwrap: held
+// bwrap: escaped
 // note: can't be closed but by a file system of the build's own; reveals reading, not content
 #include "attack.h"
 

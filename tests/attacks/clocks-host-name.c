@@ -3,7 +3,7 @@
 // topic: clocks
 // stops: a namespace of its own for names; no capability
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

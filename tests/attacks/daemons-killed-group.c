@@ -3,7 +3,7 @@
 // topic: daemons
 // stops: a process group of its own
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // limits: seconds=5
 // ends: killed
 #include "attack.h"

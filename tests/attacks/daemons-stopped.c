@@ -3,7 +3,7 @@
 // topic: daemons
 // stops: limit of time
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // limits: seconds=2
 // ends: time-out
 #include "attack.h"

@@ -3,7 +3,7 @@
 // topic: descriptors
 // stops: all descriptors from 3 on are closed
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

@@ -3,7 +3,7 @@
 // topic: devices
 // stops: a /dev of its own
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <dirent.h>
 

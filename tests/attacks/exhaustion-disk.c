@@ -3,7 +3,7 @@
 // topic: exhaustion
 // stops: each place in memory has a size
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // limits: disk-mib=16
 #include "attack.h"
 

@@ -3,7 +3,7 @@
 // topic: exhaustion
 // stops: control group for processes
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // limits: processes=64 seconds=20
 // enforced: processes
 #include "attack.h"

@@ -3,7 +3,7 @@
 // topic: exhaustion
 // stops: each place in memory has a number of files
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // limits: disk-mib=16 seconds=20
 #include "attack.h"
 

@@ -3,7 +3,7 @@
 // topic: exhaustion
 // stops: control group for memory
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // limits: memory-mib=64 seconds=20
 // enforced: memory
 // ends: out-of-memory

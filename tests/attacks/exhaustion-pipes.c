@@ -3,7 +3,7 @@
 // topic: exhaustion
 // stops: control group for memory; the kernel's limit of a user's pipes
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // limits: memory-mib=64 seconds=20
 // ends: well|out-of-memory
 // enforced: memory

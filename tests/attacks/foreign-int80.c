@@ -3,7 +3,7 @@
 // topic: foreign calls
 // stops: system call filter that looks at the architecture
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 // `unshare(CLONE_NEWUSER)` is 310 there, which is another call in the 64-bit table; `getpid` is 20.

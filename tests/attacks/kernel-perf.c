@@ -3,7 +3,7 @@
 // topic: kernel
 // stops: the kernel's own rule, where it has one; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/perf_event.h>
 

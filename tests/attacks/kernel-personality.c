@@ -3,7 +3,7 @@
 // topic: kernel
 // stops: system call filter by value
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <sys/personality.h>
 

@@ -3,7 +3,7 @@
 // topic: kernel
 // stops: no capability outside; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/reboot.h>
 

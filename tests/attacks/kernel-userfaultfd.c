@@ -3,7 +3,7 @@
 // topic: kernel
 // stops: system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

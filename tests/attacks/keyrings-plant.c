@@ -3,7 +3,7 @@
 // topic: keyrings
 // stops: a user of its own, where that is; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // note: `escaped` is what is found outside afterwards
 #include "attack.h"
 

@@ -3,7 +3,7 @@
 // topic: keyrings
 // stops: session keyring of its own; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

@@ -3,7 +3,7 @@
 // topic: log
 // stops: standard output is a pipe; nothing of the log's file is inside
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

@@ -3,7 +3,7 @@
 // topic: mounts
 // stops: no capability; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/mount.h>
 

@@ -3,7 +3,7 @@
 // topic: mounts
 // stops: masked in /proc
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

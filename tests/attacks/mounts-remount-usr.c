@@ -3,7 +3,7 @@
 // topic: mounts
 // stops: read-only mounts from outside are locked; no capability; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <sys/mount.h>
 

@@ -3,7 +3,7 @@
 // topic: namespaces
 // stops: system call filter that reads the flags
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <sched.h>
 

@@ -3,7 +3,7 @@
 // topic: namespaces
 // stops: clone3 is refused as unknown
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/sched.h>
 

@@ -3,7 +3,7 @@
 // topic: namespaces
 // stops: no new user namespace
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <sched.h>
 #include <sys/mount.h>

@@ -3,7 +3,7 @@
 // topic: network
 // stops: system call filter by family
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

@@ -3,7 +3,7 @@
 // topic: network
 // stops: no capability; system call filter by protocol
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>

@@ -3,7 +3,7 @@
 // topic: network
 // stops: no capability in the network namespace; system call filter by family
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/if_ether.h>
 #include <netinet/in.h>

@@ -3,7 +3,7 @@
 // topic: network
 // stops: system call filter by family
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 // note: `held` also where the kernel has no such sockets
 #include "attack.h"
 #include <linux/vm_sockets.h>

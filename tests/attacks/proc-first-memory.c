@@ -3,7 +3,7 @@
 // topic: proc
 // stops: the first process can't be looked into; no other is seen
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 static int is_inside(int pid) {

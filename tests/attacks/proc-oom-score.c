@@ -3,7 +3,7 @@
 // topic: proc
 // stops: the kernel's own rule: lowering takes a capability outside
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

@@ -3,7 +3,7 @@
 // topic: proc
 // stops: an unprivileged user; /proc read-only
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

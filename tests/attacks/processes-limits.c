@@ -4,7 +4,7 @@
 // stops: a user of its own, where that is; no other process has a number
 // reprove: held
 // ordinary: escaped
-// bwrap: held
+// bwrap: escaped
 // note: an ordinary user's first process is the build's own user's; its run then fails, and is reported as failed
 #include "attack.h"
 #include <sched.h>

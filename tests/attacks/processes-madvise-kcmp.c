@@ -3,7 +3,7 @@
 // topic: processes
 // stops: the first process can't be looked into; no other has a number; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/kcmp.h>
 #include <sys/uio.h>

@@ -3,7 +3,7 @@
 // topic: set-id
 // stops: no capability outside; no new privileges
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <linux/capability.h>
 #include <sys/xattr.h>

@@ -3,7 +3,7 @@
 // topic: set-id
 // stops: an empty bounding set; no new privileges
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <grp.h>
 #include <linux/capability.h>

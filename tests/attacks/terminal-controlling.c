@@ -3,7 +3,7 @@
 // topic: terminal
 // stops: session of its own, no terminal among its descriptors
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 #include <termios.h>
 

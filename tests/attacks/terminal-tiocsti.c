@@ -3,7 +3,7 @@
 // topic: terminal
 // stops: session of its own, no terminal among its descriptors; system call filter
 // reprove: held
-// bwrap: held
+// bwrap: escaped
 #include "attack.h"
 
 int main(void) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use reprove_tests::{Running, control_groups, is_root, processes};
 
 use crate::header::{Attack, Builds, Outcome, Way};
@@ -45,19 +46,30 @@ pub(crate) fn run(attack: &Attack, way: Way) -> Result<Measured, String> {
     command.arg(ARGUMENT).arg(folder.path()).arg(&attack.name).arg(way.name());
     command.env("REPROVE_HELPER", reprove_tests::program()).current_dir(folder.path());
     let builds = if attack.builds == Builds::One { 1 } else { 2 };
-    let most = Duration::from_secs(u64::from(builds * attack.seconds()) + 20);
+    let most = Duration::from_secs(u64::from(builds * attack.seconds()) + 10);
     let mut running = Running::start(command);
-    let Some(ran) = running.ended(most) else {
-        // Ended with all that it has started, when the value goes.
-        let why = format!("it has not ended after {most:?}");
-        return Ok(Measured { outcome: Outcome::Escaped, why, is_enforced: true });
-    };
+    let mut ran = running.ended(most);
+    let too_long = ran.is_none().then(|| format!("it had not ended after {most:?}"));
+    if too_long.is_some() {
+        // The bait ends what it has started, and takes itself away.
+        running.signal(Signal::SIGTERM);
+        ran = running.ended(Duration::from_secs(20));
+    }
+    let ran = ran.ok_or("the bait does not end")?;
     let read = |name| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
-    let report: Report = serde_json::from_str(&read("report.json")).map_err(|error| format!("{error}: {ran:?}"))?;
     let mut outside: Vec<String> = read("outside").lines().map(str::to_owned).collect();
     if outside.pop().as_deref() != Some("done") {
         return Err(format!("what is outside was not looked at: {ran:?}"));
     }
+    let escaped = |why| Ok(Measured { outcome: Outcome::Escaped, why, is_enforced: true });
+    if let Some(why) = too_long {
+        return escaped(why);
+    }
+    // The bait's own word for a program that a signal has ended.
+    if ran.code == Some(9) && read("report.json").is_empty() {
+        return escaped("what had started the build was ended by it".into());
+    }
+    let report: Report = serde_json::from_str(&read("report.json")).map_err(|error| format!("{error}: {ran:?}"))?;
     outside.extend(left(folder.path(), &report));
     judge(attack, way, &report, &outside)
 }
@@ -105,7 +117,8 @@ fn judge(attack: &Attack, way: Way, report: &Report, outside: &[String]) -> Resu
     if report.log_bytes > most_log {
         return measured(Outcome::Escaped, &format!("its log has {} bytes", report.log_bytes));
     }
-    let last = log.lines().last().unwrap_or_default();
+    // Where a log was cut, what came before is a hole.
+    let last = log.lines().last().unwrap_or_default().trim_start_matches('\0');
     if let Some(what) = last.strip_prefix("escaped: ") {
         return measured(Outcome::Escaped, what);
     }
