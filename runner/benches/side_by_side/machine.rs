@@ -14,8 +14,16 @@ pub(crate) struct Machine {
 }
 
 /// The other programs, and what they are called here.
-const PROGRAMS: [(&str, &str); 4] =
-    [("bubblewrap", "bwrap"), ("unshare", "unshare"), ("b3sum", "b3sum"), ("sha256sum", "sha256sum")];
+const PROGRAMS: [(&str, &str); 8] = [
+    ("bubblewrap", "bwrap"),
+    ("crun", "crun"),
+    ("unshare", "unshare"),
+    ("strace", "strace"),
+    ("cc", "cc"),
+    ("make", "make"),
+    ("b3sum", "b3sum"),
+    ("sha256sum", "sha256sum"),
+];
 
 impl Machine {
     /// The one that this runs on; the files lie in `directory`.

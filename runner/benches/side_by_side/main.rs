@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reprove beside other programs that do the same work, on the machine at hand. `scripts/bench` runs it.
 
+mod building;
 mod contestant;
 mod files;
 mod hashing;
 mod machine;
+mod memory;
+mod oci;
 mod report;
 mod rounds;
 mod startup;
@@ -19,17 +22,27 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::machine::Machine;
 use self::report::Report;
 
-const USAGE: &str = "usage: scripts/bench [--quick] [--json] [--in DIR] [startup] [file] [tree]
+const USAGE: &str = "usage: scripts/bench [--quick] [--json] [--in DIR] [--source DIR] [NAME…]
 
-Measures reprove beside other programs, in rounds, and prints the medians. Without a name, measures all three:
-  startup   a sandbox for /bin/true: beside bubblewrap, unshare, and no sandbox
+Measures reprove beside other programs, in rounds, and prints the medians. Without a NAME, measures all:
+  startup   a sandbox for /bin/true: beside bubblewrap, crun, unshare, and no sandbox
+  many      a hundred of these at once
+  memory    what stands beside a program in a sandbox: beside bubblewrap's, crun's and unshare's
+  build     a C build with one job and with two: beside no sandbox, bubblewrap, and strace -f
+  runner    these four
   file      hashing one large file: beside b3sum and sha256sum
   tree      hashing many small files: beside b3sum and sha256sum
 
-  --quick   fewer rounds and smaller files: less than a minute instead of less than five
+  --quick   fewer rounds, smaller files and no optimisation in the C build
   --json    one JSON object instead of a table
   --in DIR  make the files below DIR instead of in the temporary directory; they are removed at the end
+  --source DIR  build the Lua sources in DIR instead of those that scripts/bench fetches
 ";
+
+/// What can be measured.
+const NAMES: [&str; 6] = ["startup", "many", "memory", "build", "file", "tree"];
+/// Those of them that are about the runner.
+const RUNNER: [&str; 4] = ["startup", "many", "memory", "build"];
 
 /// What is measured, and how.
 #[derive(Debug, Default)]
@@ -40,6 +53,8 @@ pub(crate) struct Options {
     directory: Option<PathBuf>,
     /// The `reprove` program, as users run it.
     pub(crate) reprove: Option<PathBuf>,
+    /// Lua's C files.
+    pub(crate) source: Option<PathBuf>,
     chosen: Vec<String>,
 }
 
@@ -57,7 +72,9 @@ impl Options {
                 "--help" | "-h" => return Ok(None),
                 // Cargo's own.
                 "--bench" => {}
-                "startup" | "file" | "tree" => options.chosen.push(argument),
+                "--source" => options.source = Some(path()?),
+                "runner" => options.chosen.extend(RUNNER.map(str::to_owned)),
+                name if NAMES.contains(&name) => options.chosen.push(argument),
                 _ => return Err(format!("{argument}: no such option")),
             }
         }
@@ -128,6 +145,13 @@ async fn measure(options: &Options) -> io::Result<Report> {
     if options.wants("startup") {
         tables.push(startup::measure(options, directory.path()).await?);
     }
+    if options.wants("many") {
+        tables.push(startup::many(options, directory.path()).await?);
+    }
+    if options.wants("build") {
+        tables.extend(building::measure(options, directory.path()).await?);
+    }
+    let memory = if options.wants("memory") { Some(memory::measure(options, directory.path()).await?) } else { None };
     if options.wants("file") {
         tables.push(hashing::file(options, directory.path()).await?);
     }
@@ -136,5 +160,5 @@ async fn measure(options: &Options) -> io::Result<Report> {
     }
     let machine = Machine::of(directory.path())?;
     directory.close()?;
-    Ok(Report { machine, tables })
+    Ok(Report { machine, tables, memory })
 }

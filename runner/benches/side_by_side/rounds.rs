@@ -4,7 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::contestant::Contestant;
+use crate::contestant::{Contestant, Work};
 use crate::note;
 use crate::report::{Row, Table};
 
@@ -18,16 +18,24 @@ pub(crate) struct Bound {
 
 const FEWEST_ROUNDS: usize = 3;
 
-/// Measures all contestants that are installed; the one called `reference` is what the others are held against.
+/// Measures all contestants that can take part; the one called `reference` is what the others are held against.
 pub(crate) async fn race(
     title: &str,
     reference: &str,
     contestants: Vec<Contestant>,
     bound: Bound,
 ) -> io::Result<Table> {
-    let (here, missing): (Vec<_>, Vec<_>) = contestants.into_iter().partition(Contestant::is_installed);
-    for Contestant { name, .. } in missing {
-        note(&format!("{name}: not installed, left out"));
+    let (mut here, mut left_out) = (Vec::new(), Vec::new());
+    for contestant in contestants {
+        // The first round, which warms up, is this one for programs.
+        match contestant.why_not() {
+            None => here.push(contestant),
+            Some(why) => {
+                note(&format!("{}: left out: {why}", contestant.name));
+                left_out.push((contestant.name, why));
+            }
+        }
+        tokio::task::yield_now().await;
     }
     note(&format!("{title}: {} contestants, at most {} rounds", here.len(), bound.rounds));
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); here.len()];
@@ -40,8 +48,10 @@ pub(crate) async fn race(
         for turn in 0..here.len() {
             let who = (round + turn) % here.len();
             let (Some(contestant), Some(times)) = (here.get(who), times.get_mut(who)) else { continue };
+            if round == 0 && matches!(contestant.work, Work::Program(_)) {
+                continue;
+            }
             let took = contestant.once().await?;
-            // The first round warms up.
             if round > 0 {
                 times.push(took);
             }
@@ -50,5 +60,5 @@ pub(crate) async fn race(
         }
     }
     let rows = here.iter().zip(times).map(|(contestant, times)| Row::of(&contestant.name, times)).collect();
-    Ok(Table { title: title.to_owned(), reference: reference.to_owned(), rows })
+    Ok(Table { title: title.to_owned(), reference: reference.to_owned(), rows, left_out, each: None })
 }
