@@ -37,6 +37,7 @@ Measures reprove beside other programs, in rounds, and prints the medians. Witho
   --json    one JSON object instead of a table
   --in DIR  make the files below DIR instead of in the temporary directory; they are removed at the end
   --source DIR  build the Lua sources in DIR instead of those that scripts/bench fetches
+  --also PROGRAM  hold another build of reprove against this one at its start; may be given more than once
 ";
 
 /// What can be measured.
@@ -53,6 +54,8 @@ pub(crate) struct Options {
     directory: Option<PathBuf>,
     /// The `reprove` program, as users run it.
     pub(crate) reprove: Option<PathBuf>,
+    /// Other builds of it.
+    pub(crate) also: Vec<PathBuf>,
     /// Lua's C files.
     pub(crate) source: Option<PathBuf>,
     chosen: Vec<String>,
@@ -68,6 +71,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--json" => options.json = true,
                 "--in" => options.directory = Some(path()?),
+                "--also" => options.also.push(path()?),
                 "--reprove" => options.reprove = Some(path()?),
                 "--help" | "-h" => return Ok(None),
                 // Cargo's own.

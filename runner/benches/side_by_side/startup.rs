@@ -91,6 +91,10 @@ pub(crate) fn sandboxes(options: &Options, directory: &Path, command: &[&str]) -
     if let Some(reprove) = &options.reprove {
         contestants.push(Contestant::sandbox("reprove", SandboxRun::new(reprove.clone(), directory, command)));
     }
+    for program in &options.also {
+        let name = format!("reprove, {}", program.file_name().unwrap_or_default().to_string_lossy());
+        contestants.push(Contestant::sandbox(&name, SandboxRun::new(program.clone(), directory, command)));
+    }
     Ok(contestants)
 }
 
