@@ -39,10 +39,14 @@ async fn of(contestant: Contestant) -> io::Result<MemoryRow> {
     let this = std::process::id();
     match &contestant.work {
         Work::Program(command) => {
-            let child = Ended(start_program(command)?);
+            let mut child = Ended(start_program(command)?);
             let row = watch(&contestant.name, child.0.id(), true).await;
-            // The one that waits for the payload takes it with it, and so does the end of its namespace.
-            processes(child.0.id()).iter().rev().for_each(|process| end(process.id));
+            // The payload alone, so that the program cleans up after it: crun has control groups to remove.
+            processes(child.0.id()).iter().filter(|process| process.name == PAYLOAD_NAME).for_each(|p| end(p.id));
+            let start = Instant::now();
+            while child.0.try_wait()?.is_none() && start.elapsed() < LONGEST_START {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             row
         }
         Work::Sandbox(run) => {
