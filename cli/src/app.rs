@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_inputs::Pip;
 use reprove_job::{Context, Event};
-use reprove_store::Store;
+use reprove_store::{Store, StoreOptions, Tell};
 
 use crate::commands::{BuildOptions, Global};
 use crate::env_vars;
@@ -36,9 +36,19 @@ impl App {
             CommandError::bad_usage("there is no place for the store: HOME is not set")
                 .next(format!("give --store DIR, or set {}", env_vars::STORE))
         })?;
-        let store = Store::open(&absolute(&path)?)?;
+        let store = Store::open_with(&absolute(&path)?, self.store_options()?)?;
         let _ = self.opened.set(store.clone());
         Ok(store)
+    }
+
+    fn store_options(&self) -> Result<StoreOptions, CommandError> {
+        let verify = env_vars::parsed(env_vars::STORE_VERIFY).map_err(CommandError::bad_usage)?.unwrap_or_default();
+        let quota = env_vars::parsed(env_vars::STORE_QUOTA).map_err(CommandError::bad_usage)?;
+        // Other files each time.
+        let seed = u64::from(Timestamp::now().subsec_nanosecond().unsigned_abs()) << 32 | u64::from(std::process::id());
+        let progress = self.progress.clone();
+        let tell = Tell::new(move |text| progress.note(text));
+        Ok(StoreOptions { verify, seed, quota, tell, ..StoreOptions::default() })
     }
 
     /// Where the store is; `None` where nothing says so.

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every environment variable that `reprove` reads. Nothing else in the workspace reads any.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Where the store is. Default: `reprove` in [`data_home`].
 pub(crate) const STORE: &str = "REPROVE_STORE";
+/// How often what is read from the store is checked: `always`, `never`, or as in `1/20`. Default: `always`. What a build
+/// reads is always checked.
+pub(crate) const STORE_VERIFY: &str = "REPROVE_STORE_VERIFY";
+/// The most that the store may hold, as in `20GiB`. Default: what the disk holds.
+pub(crate) const STORE_QUOTA: &str = "REPROVE_STORE_QUOTA";
 /// The private key that signs. Default: `reprove/key.pem` in [`config_home`].
 pub(crate) const KEY: &str = "REPROVE_KEY";
 /// The Python that has the pip to fetch with. Default: `python3`.
@@ -18,6 +25,16 @@ const TMPDIR: &str = "TMPDIR";
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The variable's value as what it says, where it is set and not empty.
+///
+/// # Errors
+/// The name, and what is wrong with the value.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn parsed<T: FromStr<Err: Display>>(name: &str) -> Result<Option<T>, String> {
+    let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.to_string_lossy().parse().map(Some).map_err(|e| format!("{name}: {e}"))
 }
 
 /// `XDG_DATA_HOME`, or `~/.local/share` (XDG Base Directory Specification).

@@ -15,7 +15,7 @@ use reprove_verifier::JudgeError;
 use reprove_verifier::compare::CompareError;
 use serde_json::json;
 
-use crate::plain;
+use crate::{env_vars, plain};
 
 /// Yes.
 pub(crate) const YES: u8 = 0;
@@ -171,14 +171,21 @@ fn with_mend(this: CommandError, error: Option<&StoreError>) -> CommandError {
         Some(StoreError::Damaged(path)) => {
             this.next(format!("rm {}", path.display())).next("run the command again: it is fetched or built anew")
         }
-        Some(StoreError::Io { .. } | StoreError::TooLarge(..)) | None => this,
+        Some(StoreError::Busy { .. }) => this.next("run the command again when the other one has ended"),
+        Some(StoreError::Quota { .. }) => this.next(format!("set {} to more, or unset it", env_vars::STORE_QUOTA)),
+        Some(StoreError::BadRoot { path, .. }) => this
+            .next(format!("rm {}", path.display()))
+            .next("what that root alone kept goes with the next `reprove store gc`"),
+        Some(StoreError::Io { .. } | StoreError::TooLarge(..) | StoreError::RootName(_)) | None => this,
     }
 }
 
 fn from_run(error: &RunError) -> CommandError {
     match error {
         RunError::Sandbox(sandbox) => from_sandbox(sandbox),
-        RunError::Output { error: IngestError::Store(_), .. } => from_error(CANNOT, error),
+        RunError::Output { error: IngestError::Store(_) | IngestError::NoOpenat2, .. } => from_error(CANNOT, error),
+        RunError::Output { error: IngestError::SetId(..), .. } => from_error(BUILD_FAILED, error)
+            .next("if it is meant, write `set-id = true` below `[outputs]` in the recipe"),
         RunError::Output { .. } => from_error(BUILD_FAILED, error)
             .next("check `outputs` in the recipe: every path there must exist after the last step"),
         RunError::OutputLink(_) => from_error(BUILD_FAILED, error),
@@ -316,7 +323,7 @@ mod tests {
     use std::path::PathBuf;
 
     use clap::Parser as _;
-    use reprove_model::Digest;
+    use reprove_model::{Digest, TreePath};
 
     use super::*;
 
@@ -372,6 +379,10 @@ mod tests {
     fn what_the_recipe_limits_is_no_fault_of_the_machine() {
         let too_large = CommandError::from(JobError::Run(SandboxError::SourceTooLarge { disk_mib: 1 }.into()));
         assert_eq!((too_large.code, too_large.next), (BAD_USAGE, vec!["raise `limits.disk-mib` in the recipe".into()]));
+        let error = IngestError::SetId(TreePath::new("bin/su").unwrap(), 0o4755);
+        let set_id = CommandError::from(JobError::Run(RunError::Output { error, log: "/log".into() }));
+        assert_eq!((set_id.code, set_id.next.len()), (BUILD_FAILED, 1));
+        assert!(set_id.message.contains("bin/su has the mode 4755") && set_id.next[0].contains("set-id = true"));
         let too_many = CommandError::from(JobError::Run(RunError::TooManyOutputs { most: 9 }));
         assert_eq!((too_many.code, too_many.next.len()), (BUILD_FAILED, 1));
     }

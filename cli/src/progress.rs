@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::plain;
 
-/// The display. Without a terminal each step is one line.
+/// The display. Without a terminal each step is one line. A clone is the same display.
+#[derive(Clone)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,

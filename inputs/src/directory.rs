@@ -43,7 +43,7 @@ pub async fn lock(
         let skip = |path: &TreePath| {
             path.file_name() == b".git" || is_ours(&from, path) || files.as_ref().is_some_and(|files| !files.has(path))
         };
-        to.add_tree(&from, IngestLimits::default(), &skip)
+        to.add_tree(&from, IngestLimits::of_own_files(), &skip)
     })
     .await?;
     if let Some(output) = recipe.outputs.already_in(&tree) {

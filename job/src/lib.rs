@@ -9,6 +9,7 @@ mod build;
 mod builds;
 mod epoch;
 mod error;
+mod keep;
 mod prove;
 
 pub use build::{BuiltOnce, build};

@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 use reprove_attest::{Proof, SigningKey};
 use reprove_images::RootFilesystem;
-use reprove_model::{BuildRecord, Lock, Variation, Verdict, canonical};
+use reprove_model::{BuildRecord, Lock, Variation, Verdict};
 use reprove_runner::Built;
 use reprove_verifier::{Differing, attribute, conditions, judge};
 
 use crate::builds::{Builds, Label, in_seconds};
 use crate::epoch::candidates;
+use crate::keep::keep;
 use crate::{Context, Finished, JobError, blocking, still_the_same};
 
 /// Builds `lock` under two sets of conditions, judges, looks for causes, and signs with `key`.
@@ -52,10 +53,8 @@ fn finish(
     let started = records.iter().map(|record| record.started).max().unwrap_or(Timestamp::MIN);
     let compared_on = in_seconds((context.now)()).max(started);
     let proof = Proof::sign(key, &lock, &[&records[0], &records[1]], &verdict, compared_on)?.to_bytes()?;
-    for record in &records {
-        context.store.add_bytes(&canonical::to_vec(record)?)?;
-    }
-    context.store.add_bytes(&canonical::to_vec(&lock)?)?;
+    let built = [(&records[0], first.log.as_path()), (&records[1], second.log.as_path())];
+    keep(&context.store, &lock, &built, (context.now)())?;
     Ok(Finished { lock, verdict, records, logs: [first.log, second.log], proof })
 }
 
@@ -73,9 +72,9 @@ async fn with_causes(
             None => "looking for causes: building again with nothing changed".to_owned(),
             Some(variation) => format!("looking for causes: building with another {}", variation.name()),
         });
-        let record = builds.run_any(conditions, epoch, Label::Cause(variation)).await?.record;
-        context.store.add_bytes(&canonical::to_vec(&record)?)?;
-        Ok(record)
+        let built = builds.run_any(conditions, epoch, Label::Cause(variation)).await?;
+        keep(&context.store, builds.lock, &[(&built.record, &built.log)], (context.now)())?;
+        Ok(built.record)
     };
     let differs = async |other: &BuildRecord| {
         let (one, other, store) = (first.clone(), other.clone(), context.store.clone());

@@ -123,6 +123,12 @@ macro_rules! digest_type {
             }
         }
 
+        impl From<[u8; 32]> for $type {
+            fn from(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+        }
+
         impl FromStr for $type {
             type Err = ParseDigestError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -105,6 +105,10 @@ pub struct Outputs {
     /// files and directories below `source`, by path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// Whether set-user-id, set-group-id and sticky bits are kept, as part of a mode. Without it, an output that has one
+    /// is an error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_id: bool,
 }
 
 impl Outputs {
@@ -328,6 +332,11 @@ mod tests {
         assert_eq!(recipe.build.source_date_epoch, EpochRule::Unset);
         let json = crate::canonical::to_vec(&recipe).unwrap();
         assert_eq!(crate::canonical::from_slice::<Recipe>(&json).unwrap(), recipe);
+        assert!(!recipe.outputs.set_id && !json.windows(6).any(|found| found == b"set-id"));
+        let recipe = Recipe::from_toml(&HELLO.replace("[\"hello\"]", "[\"hello\"]\nset-id = true")).unwrap();
+        assert!(recipe.outputs.set_id);
+        let json = crate::canonical::to_vec(&recipe).unwrap();
+        assert_eq!(crate::canonical::from_slice::<Recipe>(&json).unwrap(), recipe);
     }
 
     #[test]
@@ -407,12 +416,13 @@ mod tests {
             ("hello2", false),
             ("new/hello", false),
         ] {
-            let paths = Outputs { directory: None, paths: vec!["other".into(), text.into()] };
+            let paths = Outputs { directory: None, paths: vec!["other".into(), text.into()], set_id: false };
             assert_eq!(paths.already_in(&source), found.then_some(text));
-            let directory = Outputs { directory: Some(text.into()), paths: vec![] };
+            let directory = Outputs { directory: Some(text.into()), paths: vec![], set_id: false };
             assert_eq!(directory.already_in(&source), found.then_some(text));
         }
-        assert_eq!(Outputs { directory: None, paths: vec!["../x".into()] }.already_in(&source), None);
+        let outside = Outputs { directory: None, paths: vec!["../x".into()], set_id: false };
+        assert_eq!(outside.already_in(&source), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use reprove_model::{
     BuildRecord, Clock, Conditions, Content, DigestSet, Exit, InputName, Isolation, Lock, Node, Observed, Recipe,
     RecordMode, Role, Tree, TreeError, TreePath,
 };
-use reprove_store::{IngestError, IngestLimits, Store, StoreError};
+use reprove_store::{IngestError, IngestLimits, SetId, Store, StoreError};
 use thiserror::Error;
 
 use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
@@ -214,7 +214,9 @@ impl Runner {
 
     /// Takes the outputs that the recipe names out of the `source` folder, by descriptor.
     fn outputs(&self, recipe: &Recipe, folder: &OwnedFd, log: &std::path::Path) -> Result<Tree, RunError> {
-        let limits = IngestLimits { bytes: u64::from(recipe.limits.disk_mib) << 20, ..IngestLimits::default() };
+        let set_id = if recipe.outputs.set_id { SetId::Keep } else { SetId::Refuse };
+        let bytes = u64::from(recipe.limits.disk_mib) << 20;
+        let limits = IngestLimits { bytes, set_id, ..IngestLimits::default() };
         let fail = |error| RunError::Output { error, log: log.to_owned() };
         let mut entries = BTreeMap::new();
         let outputs = &recipe.outputs;

@@ -2,16 +2,18 @@
 //! Files and trees by digest.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reprove_model::{Digest, DigestSet, HashBoth, Tree, canonical};
+use reprove_model::{Digest, DigestSet, Tree, canonical};
 use tempfile::{NamedTempFile, TempDir};
 use thiserror::Error;
 
-use crate::lock::TempRoot;
+use crate::lock::{Held, Kind, TempRoot, open_lock};
+use crate::options::{ByteSize, StoreOptions};
+use crate::quota::Usage;
 
 /// Why the store could not do something.
 #[derive(Debug, Error)]
@@ -33,16 +35,61 @@ pub enum StoreError {
     /// A stored file is larger than the reader allows.
     #[error("{0} has {1} bytes; at most {2} are read here")]
     TooLarge(Digest, u64, u64),
+    /// Another process has it locked.
+    #[error("{}: another process has it locked, and still had after {seconds} seconds", path.display())]
+    Busy {
+        /// What is locked.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// It would hold more than its user allows, and what nothing needs is gone already.
+    #[error("the store may hold {quota}, has {used} that is in use, and would need {needed} more")]
+    Quota {
+        /// The most.
+        quota: ByteSize,
+        /// What is there.
+        used: ByteSize,
+        /// What there is to be added.
+        needed: ByteSize,
+    },
+    /// A root is not what this program writes, so that nobody knows what it keeps.
+    #[error("{}: not a root that can be read ({why}), so that nobody knows what it keeps", path.display())]
+    BadRoot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A root can't have this name.
+    #[error("{0:?} names no root: that takes 1 to 128 letters, digits, `.`, `_`, `+` or `-`, and no `.` before them")]
+    RootName(String),
 }
 
 /// A content-addressed store in a directory. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-    temp: Arc<TempRoot>,
+    inner: Arc<Inner>,
+}
+
+/// What all clones of one store share.
+#[derive(Debug)]
+struct Inner {
+    temp: TempRoot,
+    options: StoreOptions,
+    usage: Usage,
 }
 
 impl Store {
+    /// Opens the store at `root` as [`Store::open_with`] does, with the options that are the default.
+    ///
+    /// # Errors
+    /// See [`Store::open_with`].
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_with(root, StoreOptions::default())
+    }
+
     /// Opens the store at `root`, an absolute path, and makes it where there is none. Removes what processes that are gone
     /// left unfinished.
     ///
@@ -51,17 +98,38 @@ impl Store {
     /// keeps its mode, and is as open as that says.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where the directory can't be made or written.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
+    /// [`StoreError::Io`] where the directory can't be made or written; [`StoreError::Busy`] where another process is
+    /// opening it for longer than `options` wait.
+    pub fn open_with(root: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         if let Some(parent) = root.parent() {
             DirBuilder::new().recursive(true).mode(CLOSED).create(parent).map_err(|e| io_error(parent, e))?;
         }
         make_directory(root, CLOSED)?;
-        for (folder, mode) in [("blobs", OPEN), ("trees", CLOSED), ("logs", CLOSED), ("tmp", CLOSED)] {
+        for (folder, mode) in [("blobs", OPEN), ("trees", CLOSED), ("roots", CLOSED), ("logs", CLOSED), ("tmp", CLOSED)]
+        {
             make_directory(&root.join(folder), mode)?;
         }
-        let temp = TempRoot::new(&root.join("tmp"))?;
-        Ok(Self { root: root.to_owned(), temp: Arc::new(temp) })
+        let temp = TempRoot::new(&root.join("tmp"), &options)?;
+        let inner = Inner { temp, options, usage: Usage::default() };
+        Ok(Self { root: root.to_owned(), inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn options(&self) -> &StoreOptions {
+        &self.inner.options
+    }
+
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.inner.usage
+    }
+
+    pub(crate) fn temp(&self) -> &TempRoot {
+        &self.inner.temp
+    }
+
+    /// Takes the store's lock: with others to give names, alone to take them away.
+    pub(crate) fn hold(&self, kind: Kind) -> Result<Held, StoreError> {
+        let path = self.root.join("lock");
+        Held::take(open_lock(&path)?, &path, kind, self.options())
     }
 
     /// The store's directory.
@@ -87,7 +155,7 @@ impl Store {
     /// Removes this process's temporary files now, whoever still holds the store: for a process that ends while a thread
     /// still works.
     pub fn remove_temporary(&self) {
-        self.temp.remove();
+        self.temp().remove();
     }
 
     /// A directory of the caller's own, on the store's file system, removed when the value goes.
@@ -95,7 +163,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn temp_dir(&self) -> Result<TempDir, StoreError> {
-        let root = self.temp.path();
+        let root = self.temp().path();
         let closed = Permissions::from_mode(CLOSED);
         tempfile::Builder::new().permissions(closed).tempdir_in(root).map_err(|e| io_error(root, e))
     }
@@ -105,88 +173,74 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn temp_file(&self) -> Result<NamedTempFile, StoreError> {
-        let root = self.temp.path();
+        let root = self.temp().path();
         NamedTempFile::new_in(root).map_err(|e| io_error(root, e))
     }
 
-    /// Stores the bytes of `reader`; gives their digests and how many there were.
+    /// Opens the blob of `digest`, after checking its bytes as often as [`StoreOptions::verify`] says.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
-    pub fn add_reader(&self, reader: &mut dyn Read) -> Result<(DigestSet, u64), StoreError> {
-        let mut temp = self.temp_file()?;
-        let mut both = HashBoth::default();
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            let n = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(io_error(temp.path(), e)),
-            };
-            let bytes = buffer.get(..n).unwrap_or_default();
-            both.write_all(bytes).and_then(|()| temp.write_all(bytes)).map_err(|e| io_error(temp.path(), e))?;
-        }
-        let (digests, size) = both.finish();
-        self.keep(temp, &digests.blake3, size)?;
-        Ok((digests, size))
-    }
-
-    /// Stores `bytes`.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn add_bytes(&self, mut bytes: &[u8]) -> Result<(DigestSet, u64), StoreError> {
-        self.add_reader(&mut bytes)
-    }
-
-    /// Stores the bytes of the file at `path`.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn add_file(&self, path: &Path) -> Result<(DigestSet, u64), StoreError> {
-        let mut file = File::open(path).map_err(|e| io_error(path, e))?;
-        self.add_reader(&mut file)
-    }
-
-    /// Opens the blob of `digest` without looking at its bytes; [`Store::verify_blob`] does that.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`], [`StoreError::Io`].
+    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`].
     pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
-        let path = self.blob_root().join(Self::blob_name(digest));
-        match File::open(&path) {
-            Ok(file) => Ok(file),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing(*digest)),
-            Err(e) => Err(io_error(&path, e)),
+        let file = self.open_unchecked(digest)?;
+        if self.is_to_be_checked(digest) {
+            self.check(digest)?;
         }
+        Ok(file)
     }
 
-    /// Reads the blob of `digest`, at most `max` bytes, and checks that they are the ones.
+    /// Reads the blob of `digest`, at most `max` bytes, and checks them as often as [`StoreOptions::verify`] says.
     ///
     /// # Errors
     /// [`StoreError::Missing`], [`StoreError::TooLarge`], [`StoreError::Damaged`], [`StoreError::Io`].
     pub fn read_blob(&self, digest: &Digest, max: u64) -> Result<Vec<u8>, StoreError> {
-        let path = self.blob_root().join(Self::blob_name(digest));
-        let file = self.open_blob(digest)?;
+        let path = self.blob_path(digest);
+        let file = self.open_unchecked(digest)?;
         let size = file.metadata().map_err(|e| io_error(&path, e))?.len();
         if size > max {
             return Err(StoreError::TooLarge(*digest, size, max));
         }
         let mut bytes = Vec::new();
         file.take(max).read_to_end(&mut bytes).map_err(|e| io_error(&path, e))?;
-        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(StoreError::Damaged(path)) }
+        if self.is_to_be_checked(digest) && Digest::of(&bytes) != *digest {
+            return Err(StoreError::Damaged(path));
+        }
+        Ok(bytes)
     }
 
-    /// Reads the whole of the blob of `digest` and checks that its bytes have that digest.
+    /// Reads the whole of the blob of `digest` and checks that its bytes have that digest, however often other reads are
+    /// checked. A collection keeps it from here on, as long as this process lives.
     ///
     /// # Errors
-    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`].
+    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`], [`StoreError::Busy`].
     pub fn verify_blob(&self, digest: &Digest) -> Result<(), StoreError> {
-        let path = self.blob_root().join(Self::blob_name(digest));
-        drop(self.open_blob(digest)?);
-        let found = crate::digest_file(&path).map_err(|e| io_error(&path, e))?;
-        if found == *digest { Ok(()) } else { Err(StoreError::Damaged(path)) }
+        self.use_what_is_there(digest)?;
+        self.check(digest)
+    }
+
+    /// Pins what `digest` names, so that no collection takes it while it is used.
+    fn use_what_is_there(&self, digest: &Digest) -> Result<(), StoreError> {
+        let held = self.hold(Kind::WithOthers)?;
+        self.temp().pin(&[*digest], &held)
+    }
+
+    fn is_to_be_checked(&self, digest: &Digest) -> bool {
+        let options = self.options();
+        options.verify.checks(digest, options.seed)
+    }
+
+    fn check(&self, digest: &Digest) -> Result<(), StoreError> {
+        let path = self.blob_path(digest);
+        match crate::digest_file(&path) {
+            Ok(found) if found == *digest => Ok(()),
+            Ok(_) => Err(StoreError::Damaged(path)),
+            Err(e) => Err(missing_or(*digest, &path, e)),
+        }
+    }
+
+    fn open_unchecked(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.blob_path(digest);
+        File::open(&path).map_err(|e| missing_or(*digest, &path, e))
     }
 
     /// Stores the list of `tree` under its digest; its files are stored apart.
@@ -197,49 +251,40 @@ impl Store {
         let digest = tree.digest();
         let path = self.tree_path(&digest.blake3);
         let bytes = canonical::to_vec(tree).map_err(|e| io_error(&path, io::Error::other(e)))?;
+        self.make_room(bytes.len() as u64)?;
+        let draft = self.draft_of(&bytes)?;
+        let held = self.hold(Kind::WithOthers)?;
+        self.temp().pin(&[digest.blake3], &held)?;
         if fs::read(&path).is_ok_and(|found| found == bytes) {
             return Ok(digest);
         }
-        let mut temp = self.temp_file()?;
-        temp.write_all(&bytes).map_err(|e| io_error(temp.path(), e))?;
-        temp.persist(&path).map_err(|e| io_error(&path, e.error))?;
+        draft.name(&path)?;
         Ok(digest)
     }
 
-    /// Loads the tree of `digest`, and checks that it is the one.
+    /// Loads the tree of `digest`, and checks that it is the one. A collection keeps it from here on, with its files, as
+    /// long as this process lives.
     ///
     /// # Errors
-    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`].
+    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`], [`StoreError::Busy`].
     pub fn load_tree(&self, digest: &Digest) -> Result<Tree, StoreError> {
+        self.use_what_is_there(digest)?;
+        self.read_tree(digest)
+    }
+
+    pub(crate) fn read_tree(&self, digest: &Digest) -> Result<Tree, StoreError> {
         let path = self.tree_path(digest);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing(*digest)),
-            Err(e) => return Err(io_error(&path, e)),
-        };
+        let bytes = fs::read(&path).map_err(|e| missing_or(*digest, &path, e))?;
         let tree: Tree = canonical::from_slice(&bytes).map_err(|_| StoreError::Damaged(path.clone()))?;
         if tree.digest().blake3 == *digest { Ok(tree) } else { Err(StoreError::Damaged(path)) }
     }
 
-    fn tree_path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("trees").join(format!("{digest}.json"))
+    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blob_root().join(Self::blob_name(digest))
     }
 
-    /// Gives a finished temporary file its name. What is there under that name is only trusted once its bytes have that
-    /// digest; what a crash of the machine or anything else has made of it is replaced.
-    fn keep(&self, temp: NamedTempFile, digest: &Digest, size: u64) -> Result<(), StoreError> {
-        let path = self.blob_root().join(Self::blob_name(digest));
-        let may_be = fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() == size);
-        if may_be && crate::digest_file(&path).is_ok_and(|found| found == *digest) {
-            return Ok(());
-        }
-        if let Some(folder) = path.parent() {
-            make_directory(folder, OPEN)?;
-        }
-        let readable = Permissions::from_mode(0o444);
-        temp.as_file().set_permissions(readable).map_err(|e| io_error(temp.path(), e))?;
-        temp.persist(&path).map_err(|e| io_error(&path, e.error))?;
-        Ok(())
+    pub(crate) fn tree_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("trees").join(format!("{digest}.json"))
     }
 }
 
@@ -247,10 +292,10 @@ impl Store {
 pub(crate) const CLOSED: u32 = 0o700;
 
 /// A directory's mode: anyone may read it who can reach it.
-const OPEN: u32 = 0o755;
+pub(crate) const OPEN: u32 = 0o755;
 
 /// Makes a directory that has the mode `mode` whatever the umask. One that is there keeps its own.
-fn make_directory(path: &Path, mode: u32) -> Result<(), StoreError> {
+pub(crate) fn make_directory(path: &Path, mode: u32) -> Result<(), StoreError> {
     let fail = |e| io_error(path, e);
     match DirBuilder::new().mode(mode).create(path) {
         // The umask may have taken some of it away.
@@ -258,6 +303,10 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), StoreError> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(e) => Err(fail(e)),
     }
+}
+
+fn missing_or(digest: Digest, path: &Path, source: io::Error) -> StoreError {
+    if source.kind() == io::ErrorKind::NotFound { StoreError::Missing(digest) } else { io_error(path, source) }
 }
 
 pub(crate) fn io_error(path: &Path, source: io::Error) -> StoreError {

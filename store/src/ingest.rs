@@ -2,20 +2,21 @@
 //! Taking a directory into the store: by directory descriptors, following no link, within bounds.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-use nix::dir::Dir;
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use reprove_model::{InvalidTreePath, LinkTarget, Node, Tree, TreeError, TreePath};
 use thiserror::Error;
 
+use crate::workers::{Content, Feed, Stored, Ticket, take_in};
 use crate::{Store, StoreError};
 
 /// What one directory may hold to be taken in.
@@ -27,11 +28,44 @@ pub struct IngestLimits {
     pub bytes: u64,
     /// Directories inside directories.
     pub depth: usize,
+    /// What becomes of set-id and sticky bits.
+    pub set_id: SetId,
+    /// What becomes of what is mounted inside.
+    pub mounts: Mounts,
+}
+
+/// Whether set-user-id, set-group-id and sticky bits are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetId {
+    /// Whatever has one is refused.
+    #[default]
+    Refuse,
+    /// They are part of the mode, and of the tree's digest, as all permission bits are.
+    Keep,
+}
+
+/// Whether what is mounted inside belongs to a directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mounts {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It does.
+    Cross,
 }
 
 impl Default for IngestLimits {
     fn default() -> Self {
-        Self { entries: Tree::MAX_ENTRIES, bytes: 64 << 30, depth: 256 }
+        let (set_id, mounts) = (SetId::default(), Mounts::default());
+        Self { entries: Tree::MAX_ENTRIES, bytes: 64 << 30, depth: 256, set_id, mounts }
+    }
+}
+
+impl IngestLimits {
+    /// For a directory of the user's own: with the set-id bits that it has, and with what is mounted in it.
+    #[must_use]
+    pub fn of_own_files() -> Self {
+        Self { set_id: SetId::Keep, mounts: Mounts::Cross, ..Self::default() }
     }
 }
 
@@ -58,6 +92,15 @@ pub enum IngestError {
     /// A device, a socket or a pipe.
     #[error("{0} is neither a file, a directory nor a symbolic link; nothing else can be kept")]
     Special(TreePath),
+    /// Set-id or sticky bits, where they are refused.
+    #[error("{0} has the mode {1:o}: set-id and sticky bits are not kept")]
+    SetId(TreePath, u16),
+    /// Another file system, where that is refused.
+    #[error("{0} is on another file system, which is mounted there; it is not kept")]
+    Mounted(TreePath),
+    /// The kernel can't open below a directory and nowhere else.
+    #[error("this kernel has no openat2(2), or it is forbidden here, without which nothing can be taken in safely")]
+    NoOpenat2,
     /// One of [`IngestLimits`].
     #[error("there are more than {most} {what}; nothing is kept")]
     Limit {
@@ -94,19 +137,22 @@ impl Store {
         limits: IngestLimits,
         skip: &dyn Fn(&TreePath) -> bool,
     ) -> Result<Tree, IngestError> {
-        let mut ingest = Ingest { store: self, limits, skip, entries: BTreeMap::new(), bytes: 0 };
-        let root = open_directory(root, c".").map_err(|e| io_error(".", e))?;
-        ingest.directory(root, None, 1)?;
-        let tree = Tree::new(ingest.entries)?;
+        let (found, stored) = take_in(self, |feed| {
+            let mut ingest = Ingest { limits, skip, feed, found: BTreeMap::new(), before: 0, bytes: 0 };
+            let root = ingest.open_directory(root, c".", None)?;
+            ingest.directory(root, None, 1)?;
+            Ok::<_, IngestError>(ingest.found)
+        })?;
+        let tree = Tree::new(self.finish(found, &stored, limits, 0)?)?;
         self.save_tree(&tree)?;
         Ok(tree)
     }
 
     /// Takes in what is at `path` below the open directory `root`, a file or a directory with all below it, into `entries`.
-    /// The directories that lead to it become entries too.
+    /// The directories that lead to it become entries too. The limits are of all `entries` together.
     ///
     /// # Errors
-    /// See [`IngestError`].
+    /// See [`IngestError`]. Then `entries` are as they were.
     pub fn add_path_at(
         &self,
         root: BorrowedFd<'_>,
@@ -114,112 +160,197 @@ impl Store {
         limits: IngestLimits,
         entries: &mut BTreeMap<TreePath, Node>,
     ) -> Result<(), IngestError> {
-        let mut ingest = Ingest { store: self, limits, skip: &|_| false, entries: std::mem::take(entries), bytes: 0 };
-        let mut parent = open_directory(root, c".").map_err(|e| io_error(".", e))?;
-        let mut above = Vec::new();
-        let mut next = path.parent();
-        while let Some(directory) = next {
-            next = directory.parent();
-            above.push(directory);
-        }
-        for directory in above.iter().rev() {
-            let name = c_name(directory.file_name())?;
-            let opened = open_directory(parent.as_fd(), &name).map_err(|e| io_error(&directory.to_string(), e))?;
-            let stat = fstat(&opened).map_err(|e| io_error(&directory.to_string(), e))?;
-            ingest.entries.insert(directory.clone(), Node::Directory { mode: permission_bits(&stat) });
-            parent = opened;
-        }
-        let depth = above.len() + 1;
-        ingest.entry(&parent, path.clone(), depth)?;
-        *entries = ingest.entries;
+        let sizes = entries.values().map(|node| if let Node::File { size, .. } = node { *size } else { 0 });
+        let bytes = sizes.sum();
+        let (found, stored) = take_in(self, |feed| {
+            let before = entries.len();
+            let mut ingest = Ingest { limits, skip: &|_| false, feed, found: BTreeMap::new(), before, bytes };
+            ingest.path(root, path)?;
+            Ok::<_, IngestError>(ingest.found)
+        })?;
+        entries.extend(self.finish(found, &stored, limits, bytes)?);
         Ok(())
+    }
+
+    /// The entries with their digests. What was found may have grown while it was read.
+    fn finish(
+        &self,
+        found: BTreeMap<TreePath, Found>,
+        stored: &Stored,
+        limits: IngestLimits,
+        mut bytes: u64,
+    ) -> Result<BTreeMap<TreePath, Node>, IngestError> {
+        let mut entries = BTreeMap::new();
+        for (path, found) in found {
+            let node = match found {
+                Found::Other(node) => node,
+                Found::File { mode, ticket } => {
+                    let (digest, size) = stored.of(ticket, self)?;
+                    bytes = limits.with(bytes, size)?;
+                    Node::File { mode, size, digest }
+                }
+            };
+            entries.insert(path, node);
+        }
+        Ok(entries)
     }
 }
 
+impl IngestLimits {
+    /// `size` more bytes.
+    fn with(&self, bytes: u64, size: u64) -> Result<u64, IngestError> {
+        let sum = bytes.checked_add(size).filter(|sum| *sum <= self.bytes);
+        sum.ok_or(IngestError::Limit { what: "bytes in files", most: self.bytes })
+    }
+}
+
+/// An entry; a file's digests are yet to come.
+enum Found {
+    File { mode: u16, ticket: Ticket },
+    Other(Node),
+}
+
 struct Ingest<'a> {
-    store: &'a Store,
     limits: IngestLimits,
     skip: &'a dyn Fn(&TreePath) -> bool,
-    entries: BTreeMap<TreePath, Node>,
+    feed: &'a mut Feed,
+    found: BTreeMap<TreePath, Found>,
+    /// How many entries there were before.
+    before: usize,
+    /// The sizes of all files so far, as they were when they were opened.
     bytes: u64,
 }
 
 impl Ingest<'_> {
+    fn path(&mut self, root: BorrowedFd<'_>, path: &TreePath) -> Result<(), IngestError> {
+        let mut parent = self.open_directory(root, c".", None)?;
+        let mut above: Vec<TreePath> = std::iter::successors(path.parent(), TreePath::parent).collect();
+        above.reverse();
+        for directory in &above {
+            let name = c_name(directory.file_name())?;
+            let opened = self.open_directory(parent.as_fd(), &name, Some(directory))?;
+            let stat = fstat(&opened).map_err(|e| io_error(&directory.to_string(), e))?;
+            let mode = self.mode(directory, &stat)?;
+            self.found.insert(directory.clone(), Found::Other(Node::Directory { mode }));
+            parent = opened;
+        }
+        self.entry(&parent, path.clone(), None, above.len() + 1)
+    }
+
     fn directory(&mut self, directory: OwnedFd, path: Option<&TreePath>, depth: usize) -> Result<(), IngestError> {
         let shown = path.map_or_else(|| ".".into(), ToString::to_string);
         if depth > self.limits.depth {
             return Err(IngestError::Limit { what: "directories inside each other", most: self.limits.depth as u64 });
         }
-        let again = open_directory(directory.as_fd(), c".").map_err(|e| io_error(&shown, e))?;
+        let again = self.open_directory(directory.as_fd(), c".", path)?;
         let mut listing = Dir::from_fd(again).map_err(|e| io_error(&shown, e))?;
         let mut names = Vec::new();
         for entry in listing.iter() {
-            let name = entry.map_err(|e| io_error(&shown, e))?.file_name().to_bytes().to_vec();
+            let entry = entry.map_err(|e| io_error(&shown, e))?;
+            let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(name);
+                names.push((name.to_vec(), entry.file_type()));
             }
-            if self.entries.len() + names.len() > self.limits.entries {
-                return Err(IngestError::Limit { what: "files", most: self.limits.entries as u64 });
-            }
+            self.count(names.len())?;
         }
         drop(listing);
-        names.sort_unstable();
-        for name in names {
+        names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, kind) in names {
             let path = path.map_or_else(|| TreePath::new(name.as_slice()), |path| path.join(&name))?;
             if !(self.skip)(&path) {
-                self.entry(&directory, path, depth)?;
+                self.entry(&directory, path, kind, depth)?;
             }
         }
         Ok(())
     }
 
-    fn entry(&mut self, parent: &OwnedFd, path: TreePath, depth: usize) -> Result<(), IngestError> {
+    /// Whether there may be `more` entries.
+    fn count(&self, more: usize) -> Result<(), IngestError> {
+        if self.before + self.found.len() + more > self.limits.entries {
+            return Err(IngestError::Limit { what: "files", most: self.limits.entries as u64 });
+        }
+        Ok(())
+    }
+
+    /// `kind` is what the directory says it is, where it says that; what is opened is looked at.
+    fn entry(&mut self, parent: &OwnedFd, path: TreePath, kind: Option<Type>, depth: usize) -> Result<(), IngestError> {
         let fail = |e: Errno| io_error(&path.to_string(), e);
         let name = c_name(path.file_name())?;
         let name = name.as_c_str();
-        if self.entries.len() >= self.limits.entries {
-            return Err(IngestError::Limit { what: "files", most: self.limits.entries as u64 });
+        self.count(1)?;
+        if kind == Some(Type::File) {
+            return self.file(parent, name, path);
         }
         let stat = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(fail)?;
         match file_type(&stat) {
             SFlag::S_IFLNK => {
                 let target = LinkTarget::new(readlinkat(parent, name).map_err(fail)?.into_vec())?;
-                self.entries.insert(path, Node::Symlink { target });
+                self.found.insert(path, Found::Other(Node::Symlink { target }));
+                Ok(())
             }
             SFlag::S_IFDIR => {
-                let directory = open_directory(parent.as_fd(), name).map_err(fail)?;
-                self.entries.insert(path.clone(), Node::Directory { mode: permission_bits(&stat) });
-                self.directory(directory, Some(&path), depth + 1)?;
+                let directory = self.open_directory(parent.as_fd(), name, Some(&path))?;
+                let mode = self.mode(&path, &fstat(&directory).map_err(fail)?)?;
+                self.found.insert(path.clone(), Found::Other(Node::Directory { mode }));
+                self.directory(directory, Some(&path), depth + 1)
             }
-            SFlag::S_IFREG => {
-                // Not blocking, in case a pipe took its place since; what was opened is looked at again.
-                let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-                let file = openat(parent, name, flags, Mode::empty()).map_err(fail)?;
-                let stat = fstat(&file).map_err(fail)?;
-                if file_type(&stat) != SFlag::S_IFREG {
-                    return Err(IngestError::Special(path));
-                }
-                let node = self.file(File::from(file), &stat)?;
-                self.entries.insert(path, node);
-            }
-            _ => return Err(IngestError::Special(path)),
+            SFlag::S_IFREG => self.file(parent, name, path),
+            _ => Err(IngestError::Special(path)),
         }
+    }
+
+    fn file(&mut self, parent: &OwnedFd, name: &CStr, path: TreePath) -> Result<(), IngestError> {
+        // Not blocking, in case a pipe took its place since; what was opened is looked at again.
+        let file = self.open(parent.as_fd(), name, OFlag::O_NONBLOCK, Some(&path))?;
+        let stat = fstat(&file).map_err(|e| io_error(&path.to_string(), e))?;
+        if file_type(&stat) != SFlag::S_IFREG {
+            return Err(IngestError::Special(path));
+        }
+        let mode = self.mode(&path, &stat)?;
+        let left = self.limits.bytes.saturating_sub(self.bytes);
+        self.bytes = self.limits.with(self.bytes, u64::try_from(stat.st_size).unwrap_or(u64::MAX))?;
+        let ticket = self.feed.add(Content::File(File::from(file), left.saturating_add(1)));
+        self.found.insert(path, Found::File { mode, ticket });
         Ok(())
     }
 
-    fn file(&mut self, file: File, stat: &FileStat) -> Result<Node, IngestError> {
-        use std::io::Read as _;
-        let left = self.limits.bytes - self.bytes;
-        let limit = IngestError::Limit { what: "bytes in files", most: self.limits.bytes };
-        if u64::try_from(stat.st_size).unwrap_or(u64::MAX) > left {
-            return Err(limit);
+    fn mode(&self, path: &TreePath, stat: &FileStat) -> Result<u16, IngestError> {
+        let mode = u16::try_from(stat.st_mode & 0o7777).unwrap_or(0o7777);
+        if mode & 0o7000 != 0 && self.limits.set_id == SetId::Refuse {
+            return Err(IngestError::SetId(path.clone(), mode));
         }
-        let (digest, size) = self.store.add_reader(&mut file.take(left.saturating_add(1)))?;
-        if size > left {
-            return Err(limit);
+        Ok(mode)
+    }
+
+    fn open_directory(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        path: Option<&TreePath>,
+    ) -> Result<OwnedFd, IngestError> {
+        self.open(parent, name, OFlag::O_DIRECTORY, path)
+    }
+
+    /// Opens what has the name `name` in the directory `parent`, or nothing: no link leads anywhere, nor does a mount, unless
+    /// that is allowed.
+    fn open(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        flags: OFlag,
+        path: Option<&TreePath>,
+    ) -> Result<OwnedFd, IngestError> {
+        let flags = flags | OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mut within =
+            ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        if self.limits.mounts == Mounts::Refuse {
+            within |= ResolveFlag::RESOLVE_NO_XDEV;
         }
-        self.bytes += size;
-        Ok(Node::File { mode: permission_bits(stat), size, digest })
+        openat2(parent, name, OpenHow::new().flags(flags).resolve(within)).map_err(|e| match (e, path) {
+            (Errno::ENOSYS, _) => IngestError::NoOpenat2,
+            (Errno::EXDEV, Some(path)) => IngestError::Mounted(path.clone()),
+            _ => io_error(&path.map_or_else(|| ".".into(), ToString::to_string), e),
+        })
     }
 }
 
@@ -227,17 +358,8 @@ fn c_name(name: &[u8]) -> Result<CString, IngestError> {
     CString::new(name).map_err(|e| IngestError::Io { path: String::from_utf8_lossy(name).into(), source: e.into() })
 }
 
-fn open_directory(parent: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(parent, name, flags, Mode::empty())
-}
-
 fn file_type(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
-}
-
-fn permission_bits(stat: &FileStat) -> u16 {
-    u16::try_from(stat.st_mode & 0o7777).unwrap_or(0o7777)
 }
 
 fn io_error(path: &str, errno: Errno) -> IngestError {
@@ -294,7 +416,7 @@ mod tests {
     fn what_is_no_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let source = source(dir.path());
-        nix::unistd::mkfifo(&source.join("pipe"), Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&source.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let found = store(dir.path()).add_tree(&source, IngestLimits::default(), &|_| false);
         assert!(matches!(found, Err(IngestError::Special(_))));
     }
@@ -305,7 +427,7 @@ mod tests {
         let source = source(dir.path());
         let store = store(dir.path());
         let add = |limits| store.add_tree(&source, limits, &|_| false);
-        let exact = IngestLimits { entries: 4, bytes: 8, depth: 3 };
+        let exact = IngestLimits { entries: 4, bytes: 8, depth: 3, ..IngestLimits::default() };
         assert!(add(exact).is_ok());
         assert!(matches!(add(IngestLimits { entries: 3, ..exact }), Err(IngestError::Limit { what: "files", .. })));
         assert!(matches!(

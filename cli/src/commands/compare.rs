@@ -112,7 +112,7 @@ impl Drop for Scratch {
 fn directories(scratch: &Path, left: &Path, right: &Path) -> Result<Vec<Finding>, CommandError> {
     let store = Store::open(scratch)?;
     let tree = |path: &Path| {
-        store.add_tree(path, IngestLimits::default(), &|_| false).map_err(|e| {
+        store.add_tree(path, IngestLimits::of_own_files(), &|_| false).map_err(|e| {
             let error = from_error(BAD_USAGE, &e);
             if error.code == CANNOT { error.instead("set TMPDIR to a folder with more space") } else { error }
         })

@@ -9,6 +9,7 @@ mod doctor;
 mod key;
 mod options;
 mod rebuild;
+mod store;
 
 use std::path::PathBuf;
 
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Audit(audit::Arguments),
     /// Make or show the key that signs
     Key(key::Arguments),
+    /// Look after what is kept: collect what is not needed any more, check the rest
+    Store(store::Arguments),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
 }
@@ -85,6 +88,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Compare(arguments) => compare::run(app, arguments).await,
         Command::Audit(arguments) => audit::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, &arguments),
+        Command::Store(arguments) => store::run(app, arguments).await,
         Command::Doctor => doctor::run(app).await,
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn recipe(name: &str, version: &str, source: PackageUrl, backend: &Ba
             env: variables(),
             source_date_epoch: EpochRule::Search,
         },
-        outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![] },
+        outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
         limits: Limits::default(),
     }
 }

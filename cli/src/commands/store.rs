@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `reprove store`: what is kept, for how long, and whether it is whole.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use reprove_store::{ByteSize, Collected, Collection, Examined, Wrong};
+use serde_json::{Value, json};
+
+use crate::app::{App, blocking};
+use crate::error::{CommandError, NO, YES};
+use crate::output;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Remove what no kept build record needs, and what is older than some days
+    Gc {
+        /// Keep build records, with all that they name, for so many days
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        keep_days: u32,
+        /// Remove the oldest build records too, until all that is left has at most this size, as in 20GiB
+        #[arg(long, value_name = "SIZE")]
+        max_size: Option<ByteSize>,
+        /// Remove nothing; say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Read all that is kept, and name what is damaged or missing
+    Verify {
+        /// Move what is damaged to `damaged/` in the store
+        #[arg(long)]
+        repair: bool,
+    },
+}
+
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    let store = app.store()?;
+    match arguments.command {
+        Command::Gc { keep_days, max_size, dry_run } => {
+            app.progress.doing("looking at what is kept");
+            let before = Timestamp::now().as_second() - i64::from(keep_days) * 24 * 60 * 60;
+            let what = Collection { before: Some(before), at_most: max_size, dry_run };
+            let collected = blocking(move || store.collect(&what)).await??;
+            app.progress.clear();
+            if app.global.json {
+                output::json(&collected_json(&collected, dry_run))?;
+            } else {
+                output::text(&collected_text(&collected, dry_run))?;
+            }
+            Ok(YES)
+        }
+        Command::Verify { repair } => {
+            app.progress.doing("reading all that is kept");
+            let examined = blocking(move || store.examine(repair)).await??;
+            app.progress.clear();
+            if app.global.json {
+                output::json(&examined_json(&examined))?;
+            } else {
+                output::text(&examined_text(&examined))?;
+            }
+            Ok(if examined.wrong.is_empty() { YES } else { NO })
+        }
+    }
+}
+
+fn collected_json(collected: &Collected, dry_run: bool) -> Value {
+    let Collected { roots, trees, blobs, logs, freed, roots_left, left } = collected;
+    json!({
+        "dryRun": dry_run, "roots": roots, "trees": trees, "blobs": blobs, "logs": logs, "freed": freed,
+        "rootsLeft": roots_left, "left": left,
+    })
+}
+
+fn collected_text(collected: &Collected, dry_run: bool) -> String {
+    let Collected { roots, trees, blobs, logs, freed, roots_left, left } = collected;
+    let removed = if dry_run { "would remove" } else { "removed" };
+    let (freed, left) = (ByteSize(*freed), ByteSize(*left));
+    format!(
+        "{removed} {freed}: {}, {}, {}, {}\nleft: {left}, {}\n",
+        count(roots.len() as u64, "build record"),
+        count(*trees, "tree"),
+        count(*blobs, "file"),
+        count(*logs, "log"),
+        count(*roots_left, "build record"),
+    )
+}
+
+fn examined_json(examined: &Examined) -> Value {
+    let Examined { blobs, bytes, trees, roots, wrong, moved } = examined;
+    let wrong: Vec<Value> = wrong
+        .iter()
+        .map(|wrong| match wrong {
+            Wrong::Damaged(path) => json!({ "type": "damaged", "path": path }),
+            Wrong::TreeLacks { tree, blob } => json!({ "type": "tree-lacks", "tree": tree, "digest": blob }),
+            Wrong::RootLacks { root, digest } => json!({ "type": "root-lacks", "root": root, "digest": digest }),
+        })
+        .collect();
+    json!({
+        "whole": wrong.is_empty(), "blobs": blobs, "bytes": bytes, "trees": trees, "roots": roots, "wrong": wrong,
+        "moved": moved,
+    })
+}
+
+fn examined_text(examined: &Examined) -> String {
+    let Examined { blobs, bytes, trees, roots, wrong, moved } = examined;
+    let mut text = format!(
+        "read {} of {}, {}, {}: {}\n",
+        count(*blobs, "file"),
+        ByteSize(*bytes),
+        count(*trees, "tree"),
+        count(*roots, "build record"),
+        if wrong.is_empty() { "all whole".to_owned() } else { format!("{} wrong", wrong.len()) },
+    );
+    wrong.iter().for_each(|wrong| text.push_str(&format!("  {wrong}\n")));
+    moved.iter().for_each(|path| text.push_str(&format!("  moved to {}\n", path.display())));
+    if !wrong.is_empty() {
+        let next = if moved.is_empty() { "`reprove store verify --repair`, then run" } else { "run" };
+        text.push_str(&format!("next: {next} what needs it again: it is fetched or built anew\n"));
+    }
+    text
+}
+
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A tree out of the store into a directory, sharing its bytes where that can be done safely.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{linkat, symlinkat};
+use reprove_model::{Digest, Node, Tree, TreePath};
+use thiserror::Error;
+
+use crate::ingest::SetId;
+use crate::lock::Kind;
+use crate::{Store, StoreError};
+
+/// Who will write to what is checked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Nobody: a file may be the store's own, by hard link. Root can write to such a file whatever its mode, and would
+    /// write to the store; so can its owner after `chmod`.
+    ReadOnly,
+    /// Anybody: each file has bytes of its own, or shares them in a way that a write ends (a reflink).
+    Writable,
+}
+
+/// What a check-out came to: how many files share their bytes with the store, and in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckedOut {
+    /// Hard links: the store's own files.
+    pub linked: u64,
+    /// Reflinks: bytes shared until one side is written to.
+    pub cloned: u64,
+    /// Copies, where the file system, or a file's mode, allows nothing else.
+    pub copied: u64,
+}
+
+/// Why a tree could not be checked out.
+#[derive(Debug, Error)]
+pub enum CheckOutError {
+    /// The file system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// What was being written, below the directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory has something in it.
+    #[error("the directory that a tree is checked out to must be empty")]
+    NotEmpty,
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Writes `tree` below `directory`, which must be empty. Follows no link inside it, whoever else writes there. Files
+    /// are checked as often as reads are; set-id bits are only set with [`SetId::Keep`].
+    ///
+    /// A file is linked only for [`Use::ReadOnly`] and where it has mode 444, which is that of all files in the store, and
+    /// thus of the link.
+    ///
+    /// # Errors
+    /// See [`CheckOutError`]. What was written before one stays.
+    pub fn check_out(
+        &self,
+        tree: &Tree,
+        directory: &Path,
+        what_for: Use,
+        set_id: SetId,
+    ) -> Result<CheckedOut, CheckOutError> {
+        let fail = |e: io::Error| CheckOutError::Io { path: directory.display().to_string(), source: e };
+        #[expect(clippy::disallowed_methods, reason = "whether there is any has no order")]
+        let mut there = fs::read_dir(directory).map_err(fail)?;
+        if there.next().is_some() {
+            return Err(CheckOutError::NotEmpty);
+        }
+        let folder = File::open(directory).map_err(fail)?.into();
+        let mask = if set_id == SetId::Keep { 0o7777 } else { 0o777 };
+        let mut out = Out { store: self, folder, what_for, mask, done: CheckedOut::default() };
+        for (path, node) in tree.entries() {
+            out.entry(path, node)?;
+        }
+        // Last, so that all can be written into; what is inside before what it is in.
+        for (path, node) in tree.entries().iter().rev() {
+            if let Node::Directory { mode } = node {
+                let fail = |e| io_error(path, e);
+                let folder = out.open(Some(path)).map_err(fail)?;
+                File::from(folder).set_permissions(permissions(mode & mask)).map_err(fail)?;
+            }
+        }
+        Ok(out.done)
+    }
+}
+
+struct Out<'a> {
+    store: &'a Store,
+    folder: OwnedFd,
+    what_for: Use,
+    mask: u16,
+    done: CheckedOut,
+}
+
+impl Out<'_> {
+    fn entry(&mut self, path: &TreePath, node: &Node) -> Result<(), CheckOutError> {
+        let fail = |e| io_error(path, e);
+        let parent = self.open(path.parent().as_ref()).map_err(fail)?;
+        let name = OsStr::from_bytes(path.file_name());
+        match node {
+            Node::Directory { .. } => mkdirat(&parent, name, Mode::S_IRWXU).map_err(|e| fail(e.into())),
+            Node::Symlink { target } => {
+                symlinkat(OsStr::from_bytes(target.as_bytes()), &parent, name).map_err(|e| fail(e.into()))
+            }
+            Node::File { mode, digest, .. } => self.file(path, &parent, mode & self.mask, &digest.blake3),
+        }
+    }
+
+    fn file(&mut self, path: &TreePath, parent: &OwnedFd, mode: u16, digest: &Digest) -> Result<(), CheckOutError> {
+        let fail = |e| io_error(path, e);
+        let name = OsStr::from_bytes(path.file_name());
+        let mut from = self.store.open_blob(digest)?;
+        if self.what_for == Use::ReadOnly && mode == 0o444 {
+            // Nobody takes the name away between the check and the link.
+            let _held = self.store.hold(Kind::WithOthers)?;
+            let blob = self.store.blob_path(digest);
+            match linkat(AT_FDCWD, &blob, parent.as_fd(), name, AtFlags::empty()) {
+                Ok(()) => {
+                    self.done.linked += 1;
+                    return Ok(());
+                }
+                // Another file system; as many links as it can hold; links to others' files not allowed.
+                Err(Errno::EXDEV | Errno::EMLINK | Errno::EPERM) => {}
+                Err(e) => return Err(fail(e.into())),
+            }
+        }
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let to = openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|e| fail(e.into()))?;
+        let mut to = File::from(to);
+        match rustix::fs::ioctl_ficlone(&to, &from) {
+            Ok(()) => self.done.cloned += 1,
+            Err(
+                rustix::io::Errno::OPNOTSUPP
+                | rustix::io::Errno::XDEV
+                | rustix::io::Errno::INVAL
+                | rustix::io::Errno::NOTTY,
+            ) => {
+                io::copy(&mut from, &mut to).map_err(fail)?;
+                self.done.copied += 1;
+            }
+            Err(e) => return Err(fail(e.into())),
+        }
+        to.set_permissions(permissions(mode)).map_err(fail)
+    }
+
+    /// Opens a directory below the one that is written to; links lead nowhere.
+    fn open(&self, path: Option<&TreePath>) -> io::Result<OwnedFd> {
+        let path = path.map_or(Path::new("."), |path| Path::new(OsStr::from_bytes(path.as_bytes())));
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let within = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        Ok(openat2(&self.folder, path, OpenHow::new().flags(flags).resolve(within))?)
+    }
+}
+
+fn permissions(mode: u16) -> Permissions {
+    Permissions::from_mode(mode.into())
+}
+
+fn io_error(path: &TreePath, source: io::Error) -> CheckOutError {
+    CheckOutError::Io { path: path.to_string(), source }
+}
