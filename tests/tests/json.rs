@@ -94,6 +94,30 @@ fn a_key() {
 }
 
 #[test]
+fn what_the_store_keeps_and_removes() {
+    let bench = Bench::new();
+    let _ = bench.example("hello-c");
+    let _ = bench.run(["check", "hello-c", "--quiet"]).with_code(0);
+    let whole = valid(bench.run(["store", "verify", "--json"]), 0, "store-verify");
+    assert_eq!((&whole["whole"], &whole["roots"]), (&json!(true), &json!(2)), "{whole:#}");
+    let kept = valid(bench.run(["store", "gc", "--json"]), 0, "store-gc");
+    assert_eq!((&kept["roots"], &kept["rootsLeft"]), (&json!([]), &json!(2)), "{kept:#}");
+    let whole = valid(bench.run(["store", "verify", "--json"]), 0, "store-verify");
+    assert_eq!(whole["roots"], 2, "a job's records, and all that they name, outlast a collection");
+    let would = valid(bench.run(["store", "gc", "--max-size", "1B", "--dry-run", "--json"]), 0, "store-gc");
+    assert_eq!((&would["dryRun"], &would["left"]), (&json!(true), &json!(0)), "{would:#}");
+    let blob = bench.path("store/blobs/ab").join("c".repeat(62));
+    fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    fs::write(&blob, "damaged").unwrap();
+    let damaged = valid(bench.run(["store", "verify", "--repair", "--json"]), 1, "store-verify");
+    assert_eq!(damaged["wrong"], json!([{ "type": "damaged", "path": blob }]));
+    assert!(!blob.exists() && fs::read_to_string(damaged["moved"][0].as_str().unwrap()).unwrap() == "damaged");
+    assert_eq!(valid(bench.run(["store", "verify", "--json"]), 0, "store-verify")["roots"], 2);
+    let gone = valid(bench.run(["store", "gc", "--max-size", "1B", "--json"]), 0, "store-gc");
+    assert_eq!((gone["roots"].as_array().unwrap().len(), &gone["left"]), (2, &json!(0)));
+}
+
+#[test]
 fn what_the_doctor_finds() {
     assert_eq!(valid(Bench::new().run(["doctor", "--json"]), 0, "doctor")["able"], true);
 }
@@ -158,6 +182,12 @@ fn what_is_not_so_is_refused() {
         (json!({ "file": "f", "keyid": "k", "public": "p" }), "key"),
         (json!({ "able": true, "findings": [{}] }), "doctor"),
         (json!({ "verdict": {} }), "verdict"),
+        (json!({ "dryRun": false }), "store-gc"),
+        (
+            json!({ "whole": true, "blobs": 0, "bytes": 0, "trees": 0, "roots": 0, "moved": [],
+                "wrong": [{ "type": "damaged", "path": "p" }] }),
+            "store-verify",
+        ),
         (json!({ "name": "n", "record": digests, "outputs": digests, "out": "o", "log": "l" }), "build"),
     ] {
         assert_ne!(faults(&value, schema), "", "{schema} takes {value}");

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is refused of a directory unless it is allowed, and trees on their way out again.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use reprove_model::{Node, Tree, TreePath};
+use reprove_store::{CheckOutError, CheckedOut, IngestError, IngestLimits, Mounts, SetId, Store, StoreError, Use};
+
+fn store(dir: &Path) -> Store {
+    Store::open(&dir.join("store")).unwrap()
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+fn path(text: &str) -> TreePath {
+    TreePath::new(text).unwrap()
+}
+
+#[test]
+fn set_id_bits_are_refused_unless_they_are_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    let keep = IngestLimits { set_id: SetId::Keep, ..IngestLimits::default() };
+    fs::create_dir_all(source.join("d")).unwrap();
+    fs::write(source.join("d/f"), "x").unwrap();
+    let store = store(dir.path());
+    let add = |limits| store.add_tree(&source, limits, &|_| false);
+    chmod(&source.join("d/f"), 0o755);
+    assert_eq!(add(IngestLimits::default()).unwrap(), add(keep).unwrap(), "without such bits all is the same");
+    for (name, mode) in [("d/f", 0o4755), ("d/f", 0o2755), ("d/f", 0o1644), ("d", 0o2755), ("d", 0o1777)] {
+        chmod(&source.join(name), mode);
+        let refused = add(IngestLimits::default()).unwrap_err();
+        assert!(matches!(&refused, IngestError::SetId(at, bits) if *at == path(name) && u32::from(*bits) == mode));
+        let root = File::open(&source).unwrap();
+        let found = store.add_path_at(root.as_fd(), &path("d/f"), IngestLimits::default(), &mut BTreeMap::new());
+        assert!(matches!(found, Err(IngestError::SetId(..))), "{name} {mode:o}");
+        let tree = add(keep).unwrap();
+        let kept = match &tree.entries()[&path(name)] {
+            Node::File { mode, .. } | Node::Directory { mode } => u32::from(*mode),
+            Node::Symlink { .. } => 0,
+        };
+        assert_eq!(kept, mode);
+        chmod(&source.join(name), 0o755);
+    }
+}
+
+/// `/proc/sys/fs` has another file system mounted in it on every machine, and `/dev` has several.
+#[test]
+fn what_is_mounted_inside_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = File::open("/").unwrap();
+    let limits = IngestLimits { entries: 10_000, ..IngestLimits::default() };
+    let add = |limits| {
+        store(dir.path()).add_path_at(root.as_fd(), &path("proc/sys/kernel/ostype"), limits, &mut BTreeMap::new())
+    };
+    let refused = add(limits);
+    assert!(matches!(&refused, Err(IngestError::Mounted(at)) if *at == path("proc")), "{refused:?}");
+    add(IngestLimits { mounts: Mounts::Cross, set_id: SetId::Keep, ..limits }).unwrap();
+}
+
+#[test]
+fn the_limits_are_of_all_outputs_together() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::write(dir.path().join(name), "12345").unwrap();
+    }
+    let root = File::open(dir.path()).unwrap();
+    let store = store(dir.path());
+    let add = |limits: IngestLimits| {
+        let mut entries = BTreeMap::new();
+        store.add_path_at(root.as_fd(), &path("a"), limits, &mut entries).unwrap();
+        store.add_path_at(root.as_fd(), &path("b"), limits, &mut entries)
+    };
+    let exact = IngestLimits { entries: 2, bytes: 10, ..IngestLimits::default() };
+    add(exact).unwrap();
+    let more = [IngestLimits { bytes: 9, ..exact }, IngestLimits { entries: 1, ..exact }];
+    assert!(more.into_iter().all(|limits| matches!(add(limits), Err(IngestError::Limit { .. }))));
+}
+
+#[test]
+fn large_and_small_files_have_the_same_digests_however_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    fs::create_dir(&source).unwrap();
+    let store = store(dir.path());
+    let bytes: Vec<u8> = (0..9_000_001_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[2]).collect();
+    for length in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 2 << 20, 9_000_001] {
+        let bytes = &bytes[..length];
+        fs::write(source.join("f"), bytes).unwrap();
+        let tree = store.add_tree(&source, IngestLimits::default(), &|_| false).unwrap();
+        let (_, found, size) = tree.files().next().unwrap();
+        assert_eq!((*found, size), (reprove_model::DigestSet::of(bytes), length as u64), "{length}");
+        assert_eq!(store.add_bytes(bytes).unwrap(), (*found, size));
+        store.verify_blob(&found.blake3).unwrap();
+    }
+}
+
+struct Tried {
+    _dir: tempfile::TempDir,
+    store: Store,
+    tree: Tree,
+    to: PathBuf,
+}
+
+fn tried() -> Tried {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    fs::create_dir_all(source.join("closed")).unwrap();
+    for (name, mode) in [("closed/read-only", 0o444), ("plain", 0o644), ("program", 0o4755)] {
+        fs::write(source.join(name), name).unwrap();
+        chmod(&source.join(name), mode);
+    }
+    symlink("/etc/shadow", source.join("link")).unwrap();
+    chmod(&source.join("closed"), 0o555);
+    let store = store(dir.path());
+    let tree = store.add_tree(&source, IngestLimits::of_own_files(), &|_| false).unwrap();
+    chmod(&source.join("closed"), 0o755);
+    let to = dir.path().join("to");
+    fs::create_dir(&to).unwrap();
+    Tried { _dir: dir, store, tree, to }
+}
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        let _ = fs::set_permissions(self.to.join("closed"), Permissions::from_mode(0o755));
+    }
+}
+
+#[test]
+fn a_check_out_says_how_each_file_shares_its_bytes() {
+    for (what_for, linked) in [(Use::ReadOnly, 1), (Use::Writable, 0)] {
+        let Tried { store, tree, to, .. } = &tried();
+        let CheckedOut { linked: links, cloned, copied } = store.check_out(tree, to, what_for, SetId::Refuse).unwrap();
+        assert_eq!((links, cloned + copied), (linked, 3 - linked));
+        let found = |name: &str| fs::symlink_metadata(to.join(name)).unwrap();
+        let modes = ["closed", "closed/read-only", "plain", "program"].map(|name| found(name).mode() & 0o7777);
+        assert_eq!(modes, [0o555, 0o444, 0o644, 0o755], "set-id bits go");
+        assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("/etc/shadow"));
+        assert_eq!(fs::read_to_string(to.join("closed/read-only")).unwrap(), "closed/read-only");
+        assert_eq!(found("closed/read-only").nlink(), 1 + linked);
+        // What may be written to is nobody else's.
+        fs::write(to.join("plain"), "other").unwrap();
+        fs::write(to.join("program"), "other").unwrap();
+        assert_eq!(store.examine(false).unwrap().wrong, []);
+    }
+}
+
+#[test]
+fn a_check_out_gives_the_tree_back_with_all_its_bits_where_that_is_asked_for() {
+    let Tried { store, tree, to, .. } = &tried();
+    store.check_out(tree, to, Use::Writable, SetId::Keep).unwrap();
+    assert_eq!(&store.add_tree(to, IngestLimits::of_own_files(), &|_| false).unwrap(), tree);
+}
+
+#[test]
+fn a_check_out_needs_an_empty_directory_and_whole_files() {
+    let Tried { store, tree, to, .. } = &tried();
+    fs::write(to.join("there"), "").unwrap();
+    let found = store.check_out(tree, to, Use::ReadOnly, SetId::Refuse);
+    assert!(matches!(found, Err(CheckOutError::NotEmpty)));
+    fs::remove_file(to.join("there")).unwrap();
+    let (_, digests, _) = tree.files().next().unwrap();
+    let blob = store.blob_root().join(Store::blob_name(&digests.blake3));
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, "damaged").unwrap();
+    let found = store.check_out(tree, to, Use::ReadOnly, SetId::Refuse);
+    assert!(matches!(found, Err(CheckOutError::Store(StoreError::Damaged(_)))), "{found:?}");
+}
