@@ -3,7 +3,7 @@
 //!
 //! `every_point_of_forty_is_survived` runs with all tests; `every_point_of_five_hundred_is_survived` is run by
 //! `scripts/crash`. Both print the seed, and take another one from `REPROVE_TEST_SEED`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's way to fail")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test's way to fail, and to say how")]
 #![expect(clippy::disallowed_methods, reason = "a test's parts talk by variables")]
 
 use std::collections::BTreeMap;
