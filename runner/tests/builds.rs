@@ -8,9 +8,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Recipe, RecordMode, Role};
+use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Node, Recipe, RecordMode, Role};
 use reprove_runner::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner, SandboxError, SourceFiles};
-use reprove_store::{IngestLimits, Store};
+use reprove_store::{IngestError, IngestLimits, Store};
 use support::{AS_ORDINARY_USER, again, root, sandbox};
 use tempfile::TempDir;
 
@@ -125,6 +125,20 @@ async fn an_output_that_is_named_is_no_link() {
     assert!(matches!(&linked, RunError::OutputLink(path) if path.as_bytes() == b"out"), "{linked:?}");
     let inside = Project::new("mkdir out; echo x > out/x; ln -s x out/y", "", 0).build().await.unwrap();
     assert_eq!(inside.record.outputs.entries().len(), 2);
+}
+
+#[tokio::test]
+async fn outputs_have_no_set_id_bits_unless_the_recipe_allows_them_and_never_pipes() {
+    let step = "mkdir out; echo x > out/x; chmod 4755 out/x";
+    let error = Project::new(step, "", 0).build().await.unwrap_err();
+    let RunError::Output { error: IngestError::SetId(path, 0o4755), .. } = &error else { panic!("{error:?}") };
+    assert_eq!(path.as_bytes(), b"out/x");
+    let allowed = Project::new(step, "outputs.set-id = true", 0).built().await;
+    assert!(matches!(allowed.record.outputs.entries().values().next(), Some(Node::File { mode: 0o4755, .. })));
+    for allowed in ["", "outputs.set-id = true"] {
+        let error = Project::new("mkdir out; mkfifo out/x", allowed, 0).build().await.unwrap_err();
+        assert!(matches!(&error, RunError::Output { error: IngestError::Special(_), .. }), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ fn recipes() -> Corpus {
         text("unset", of("{ steps = ['make'], source-date-epoch = 'unset' }")),
         text("many-lines", of("{ steps = ['''\nmkdir a\necho \"$PWD\" > a/b\n'''] }")),
         text("environment", format!("environment = 'host-usr'\n{}", of("{ steps = ['make'] }"))),
+        text("set-id", short("{ directory = 'src' }", "{ steps = ['make'] }", "{ paths = ['su'], set-id = true }")),
         text("refused-no-steps", of("{ steps = [] }")),
         text("refused-empty-step", of("{ steps = [' '] }")),
         text("refused-nul", of("{ steps = [\"\\u0000\"] }")),
