@@ -51,6 +51,11 @@ impl TempRoot {
         &self.path
     }
 
+    /// The folder's name in `tmp/`.
+    pub(crate) fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// Writes down that this process uses what these digests name. The caller holds the store's lock with others.
     pub(crate) fn pin(&self, digests: &[Digest], _held: &Held) -> Result<(), StoreError> {
         let bytes: Vec<u8> = digests.iter().flat_map(|digest| *digest.as_bytes()).collect();

@@ -42,11 +42,12 @@ impl Store {
         let mut drafts = Vec::new();
         for (name, root) in roots {
             let path = self.root_path(name)?;
+            let in_root = format!("roots/{name}.json");
             let bytes = canonical::to_vec(root).map_err(|e| io_error(&path, io::Error::other(e)))?;
             if bytes.len() as u64 > MAX_ROOT {
                 return Err(bad(&path, "it would be too long"));
             }
-            drafts.push((self.draft_of(&bytes)?, path));
+            drafts.push((self.draft_of(&bytes)?, in_root));
         }
         self.sync()?;
         let held = self.hold(Kind::WithOthers)?;

@@ -12,11 +12,12 @@ use reprove_model::DigestSet;
 
 use crate::blobs::io_error;
 use crate::lock::lock;
+use crate::write::Taken;
 use crate::{Store, StoreError};
 
 /// What is to be stored.
 pub(crate) enum Content {
-    /// All of it.
+    /// All of it, no larger than what is held in memory.
     Bytes(Vec<u8>),
     /// An open file, of which so many bytes are read.
     File(File, u64),
@@ -142,12 +143,23 @@ fn work(store: &Store, batches: &Batches) -> Result<Numbered, StoreError> {
     loop {
         let next = lock(batches).recv();
         let Ok(batch) = next else { return Ok(stored) };
+        // All get their names under one lock.
+        let mut prepared = Vec::with_capacity(batch.len());
         for (number, content) in batch {
-            let one = match content {
-                Content::Bytes(bytes) => store.add_bytes(&bytes)?,
-                Content::File(file, most) => store.add_reader(&mut file.take(most))?,
+            let taken = match content {
+                Content::Bytes(bytes) => Taken::Prepared(store.prepare(&bytes)?, bytes.len() as u64),
+                Content::File(file, most) => store.prepare_reader(&mut file.take(most))?,
+            };
+            let one = match taken {
+                Taken::Named(digests, size) => (digests, size),
+                Taken::Prepared(one, size) => {
+                    let digests = one.digests;
+                    prepared.push(one);
+                    (digests, size)
+                }
             };
             stored.push((number, one));
         }
+        store.name_all(prepared)?;
     }
 }

@@ -5,17 +5,20 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
 use reprove_model::{Digest, DigestSet, Sha256};
 use sha2::Digest as _;
 
-use crate::blobs::{OPEN, io_error, make_directory};
+use crate::blobs::{CLOSED, OPEN, io_error, make_directory};
 use crate::lock::Kind;
 use crate::{Store, StoreError};
 
@@ -29,7 +32,15 @@ const WAITING: usize = 4;
 /// A file's mode in the store: nobody writes to it.
 const READ_ONLY: u32 = 0o444;
 
+/// How many folders drafts are made in.
+const FOLDERS: u64 = 16;
+
 thread_local! {
+    /// Where each thread makes its drafts: threads that share a folder wait for each other at every file.
+    static FOLDER: u64 = {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % FOLDERS
+    };
     /// Each thread's own, for one file after the other.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -40,18 +51,31 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Quota`], [`StoreError::Busy`].
     pub fn add_reader(&self, reader: &mut dyn Read) -> Result<(DigestSet, u64), StoreError> {
+        match self.prepare_reader(reader)? {
+            Taken::Prepared(prepared, size) => {
+                let digests = prepared.digests;
+                self.name_all(vec![prepared])?;
+                Ok((digests, size))
+            }
+            Taken::Named(digests, size) => Ok((digests, size)),
+        }
+    }
+
+    /// The same, but for giving a small file its name.
+    pub(crate) fn prepare_reader(&self, reader: &mut dyn Read) -> Result<Taken<'_>, StoreError> {
         // Taken, not borrowed: reading may itself add a file.
         let mut first = SPARE.take();
         first.clear();
         let fail = |e| io_error(self.temp().path(), e);
-        // A little more, so that nearly all files end within.
+        // A little more, so that it is seen whether there is more.
         let read = reader.take(PART as u64 + 1).read_to_end(&mut first).map_err(fail)?;
         if read > PART {
-            return self.add_large(first, reader);
+            let (digests, size) = self.add_large(first, reader)?;
+            return Ok(Taken::Named(digests, size));
         }
-        let added = self.add_small(&first);
+        let prepared = self.prepare(&first);
         SPARE.set(first);
-        Ok((added?, read as u64))
+        Ok(Taken::Prepared(prepared?, read as u64))
     }
 
     /// Stores `bytes`.
@@ -75,23 +99,45 @@ impl Store {
     }
 
     fn add_small(&self, bytes: &[u8]) -> Result<DigestSet, StoreError> {
+        let prepared = self.prepare(bytes)?;
+        let digests = prepared.digests;
+        self.name_all(vec![prepared])?;
+        Ok(digests)
+    }
+
+    /// Hashes `bytes`, and writes them where they may not be there yet.
+    pub(crate) fn prepare(&self, bytes: &[u8]) -> Result<Prepared<'_>, StoreError> {
         let digests = DigestSet::of(bytes);
-        let path = self.blob_path(&digests.blake3);
-        // Looked for before, as it need not be written then; looked into below, when nobody takes it away.
-        let draft = if has_size(&path, bytes.len() as u64) {
-            None
+        let blob = blob_in_root(&digests.blake3);
+        // Looked for here, as it need not be written then; looked into when nobody takes it away.
+        let way = if self.has_size(&blob, bytes.len() as u64) {
+            Way::There(bytes.to_vec())
         } else {
             self.make_room(bytes.len() as u64)?;
-            Some(self.draft_of(bytes)?)
+            Way::Draft(self.draft_of(bytes)?)
         };
+        Ok(Prepared { digests, blob, way })
+    }
+
+    /// Gives what was prepared its names.
+    pub(crate) fn name_all(&self, all: Vec<Prepared<'_>>) -> Result<(), StoreError> {
+        let digests: Vec<Digest> = all.iter().map(|prepared| prepared.digests.blake3).collect();
         let held = self.hold(Kind::WithOthers)?;
-        self.temp().pin(&[digests.blake3], &held)?;
-        match draft {
-            Some(draft) => draft.name(&path)?,
-            None if fs::read(&path).is_ok_and(|found| found == bytes) => {}
-            None => self.draft_of(bytes)?.name(&path)?,
+        self.temp().pin(&digests, &held)?;
+        for Prepared { blob, way, .. } in all {
+            match way {
+                Way::Draft(draft) => draft.name(&blob)?,
+                Way::There(bytes) if fs::read(self.root().join(&blob)).is_ok_and(|found| found == bytes) => {}
+                Way::There(bytes) => self.draft_of(&bytes)?.name(&blob)?,
+            }
         }
-        Ok(digests)
+        Ok(())
+    }
+
+    fn has_size(&self, blob: &str, size: u64) -> bool {
+        let found = fstatat(self.folder(), blob, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let is_file = |mode| SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG;
+        found.is_ok_and(|found| is_file(found.st_mode) && u64::try_from(found.st_size) == Ok(size))
     }
 
     fn add_large(&self, first: Vec<u8>, reader: &mut dyn Read) -> Result<(DigestSet, u64), StoreError> {
@@ -107,13 +153,13 @@ impl Store {
             Ok::<_, StoreError>((DigestSet { blake3, sha256 }, size?))
         })?;
         self.make_room(size)?;
-        let path = self.blob_path(&digests.blake3);
+        let (blob, path) = (blob_in_root(&digests.blake3), self.blob_path(&digests.blake3));
         let held = self.hold(Kind::WithOthers)?;
         self.temp().pin(&[digests.blake3], &held)?;
         // What is there under that name is only trusted once its bytes have that digest; what a crash of the machine or
         // anything else has made of it is replaced.
-        if !(has_size(&path, size) && crate::digest_file(&path).is_ok_and(|found| found == digests.blake3)) {
-            draft.name(&path)?;
+        if !(self.has_size(&blob, size) && crate::digest_file(&path).is_ok_and(|found| found == digests.blake3)) {
+            draft.name(&blob)?;
         }
         Ok((digests, size))
     }
@@ -121,12 +167,13 @@ impl Store {
     /// Writes `first` and all of `reader` to `draft`, and sends it part by part to those who hash. Gives its size.
     fn write_parts(
         &self,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         first: Vec<u8>,
         reader: &mut dyn Read,
         to: &[SyncSender<Arc<Vec<u8>>>],
     ) -> Result<u64, StoreError> {
-        let fail = |e| io_error(&draft.path, e);
+        let at = self.root().join(&draft.path);
+        let fail = |e| io_error(&at, e);
         let mut size = 0;
         let mut sent: VecDeque<Arc<Vec<u8>>> = VecDeque::new();
         let mut part = Arc::new(first);
@@ -150,63 +197,96 @@ impl Store {
     }
 
     /// A file of this process that has no name in the store yet.
-    pub(crate) fn draft(&self) -> Result<Draft, StoreError> {
+    pub(crate) fn draft(&self) -> Result<Draft<'_>, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("draft-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = self.temp().path().join(name);
-        let file = File::options().write(true).create_new(true).mode(READ_ONLY).open(&path);
-        let file = file.map_err(|e| io_error(&path, e))?;
-        Ok(Draft { file, path, named: false })
+        let run = self.temp().name();
+        let folder = format!("tmp/{run}/drafts-{}", FOLDER.with(|folder| *folder));
+        let path = format!("{folder}/{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let open = || openat(self.folder(), path.as_str(), flags, Mode::from_bits_truncate(READ_ONLY));
+        let mut file = open();
+        if matches!(file, Err(Errno::ENOENT)) {
+            make_directory(&self.root().join(folder), CLOSED)?;
+            file = open();
+        }
+        let file = File::from(file.map_err(|e| io_error(&self.root().join(&path), e.into()))?);
+        Ok(Draft { store: self, file, path, named: false })
     }
 
     /// The same, with all of its bytes.
-    pub(crate) fn draft_of(&self, bytes: &[u8]) -> Result<Draft, StoreError> {
+    pub(crate) fn draft_of(&self, bytes: &[u8]) -> Result<Draft<'_>, StoreError> {
         let draft = self.draft()?;
-        (&draft.file).write_all(bytes).map_err(|e| io_error(&draft.path, e))?;
+        (&draft.file).write_all(bytes).map_err(|e| io_error(&self.root().join(&draft.path), e))?;
         Ok(draft)
     }
 }
 
+/// What became of a reader's bytes.
+pub(crate) enum Taken<'a> {
+    /// They only need a name. With their number.
+    Prepared(Prepared<'a>, u64),
+    /// They have one.
+    Named(DigestSet, u64),
+}
+
+/// A file that is about to be in the store.
+pub(crate) struct Prepared<'a> {
+    pub(crate) digests: DigestSet,
+    /// Its path in the store.
+    blob: String,
+    way: Way<'a>,
+}
+
+enum Way<'a> {
+    /// Written, and to be named.
+    Draft(Draft<'a>),
+    /// Something of that name and size is there; these are the bytes that it should have.
+    There(Vec<u8>),
+}
+
 /// A file without a name in the store. Removed with the value unless it got one.
 #[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) file: File,
-    path: PathBuf,
+pub(crate) struct Draft<'a> {
+    store: &'a Store,
+    file: File,
+    /// In the store, as all paths here are.
+    path: String,
     named: bool,
 }
 
-impl Draft {
+impl Draft<'_> {
     /// Gives the file its name, also where there is another one of that name, and makes the folder where there is none.
-    pub(crate) fn name(mut self, path: &Path) -> Result<(), StoreError> {
-        let mode = self.file.metadata().map_err(|e| io_error(&self.path, e))?.permissions().mode();
+    pub(crate) fn name(mut self, path: &str) -> Result<(), StoreError> {
+        let fail = |path: &str, e: io::Error| io_error(&self.store.root().join(path), e);
+        let mode = self.file.metadata().map_err(|e| fail(&self.path, e))?.permissions().mode();
         if mode & 0o7777 != READ_ONLY {
             // The umask has taken some of it away.
             let readable = Permissions::from_mode(READ_ONLY);
-            self.file.set_permissions(readable).map_err(|e| io_error(&self.path, e))?;
+            self.file.set_permissions(readable).map_err(|e| fail(&self.path, e))?;
         }
-        let mut named = fs::rename(&self.path, path);
-        if let (Err(e), Some(folder)) = (&named, path.parent())
-            && e.kind() == io::ErrorKind::NotFound
-        {
-            make_directory(folder, OPEN)?;
-            named = fs::rename(&self.path, path);
+        let folder = self.store.folder();
+        let rename = || renameat(folder, self.path.as_str(), folder, path);
+        let mut named = rename();
+        if let (Err(Errno::ENOENT), Some(parent)) = (named, Path::new(path).parent()) {
+            make_directory(&self.store.root().join(parent), OPEN)?;
+            named = rename();
         }
-        named.map_err(|e| io_error(path, e))?;
+        named.map_err(|e| fail(path, e.into()))?;
         self.named = true;
         Ok(())
     }
 }
 
-impl Drop for Draft {
+impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if !self.named {
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(self.store.root().join(&self.path));
         }
     }
 }
 
-fn has_size(path: &Path, size: u64) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
+fn blob_in_root(digest: &Digest) -> String {
+    format!("blobs/{}", Store::blob_name(digest))
 }
 
 fn blake3_of(parts: &Receiver<Arc<Vec<u8>>>) -> Digest {
