@@ -2,22 +2,24 @@
 //! What stays in the store after a job: build records, and all that they name by digest.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use reprove_model::{BuildRecord, Content, Exit, Lock, canonical};
 use reprove_store::{Root, Store};
 
-use crate::JobError;
+use crate::{Context, JobError, blocking};
 
 /// Stores `lock` and the records of builds of it, and keeps each with its inputs, its outputs and its log: as a root that
-/// is named after the record.
-pub(crate) fn keep(
-    store: &Store,
-    lock: &Lock,
-    built: &[(&BuildRecord, &Path)],
-    now: Timestamp,
-) -> Result<(), JobError> {
+/// is named after the record. Waits until all that is on the disk.
+pub(crate) async fn keep(context: &Context<'_>, lock: &Lock, built: &[(&BuildRecord, &Path)]) -> Result<(), JobError> {
+    let (store, lock, now) = (context.store.clone(), lock.clone(), (context.now)());
+    let built: Vec<(BuildRecord, PathBuf)> =
+        built.iter().map(|(record, log)| ((*record).clone(), log.to_path_buf())).collect();
+    blocking(move || keep_now(&store, &lock, &built, now)).await?
+}
+
+fn keep_now(store: &Store, lock: &Lock, built: &[(BuildRecord, PathBuf)], now: Timestamp) -> Result<(), JobError> {
     let (lock_digest, _) = store.add_bytes(&canonical::to_vec(lock)?)?;
     let mut roots = BTreeMap::new();
     for (record, log) in built {

@@ -35,11 +35,11 @@ pub(crate) async fn prove(
     let verdict = blocking(move || judge(&one, &other, published.as_ref(), epoch, &store)).await??;
     let verdict = with_causes(&builds, verdict, &first.record, &second.record).await?;
     still_the_same(&root).await?;
-    finish(context, key, lock, [first, second], verdict)
+    finish(context, key, lock, [first, second], verdict).await
 }
 
 /// Signs, and keeps what the proof names by digest.
-fn finish(
+async fn finish(
     context: &Context<'_>,
     key: &SigningKey,
     lock: Lock,
@@ -54,7 +54,7 @@ fn finish(
     let compared_on = in_seconds((context.now)()).max(started);
     let proof = Proof::sign(key, &lock, &[&records[0], &records[1]], &verdict, compared_on)?.to_bytes()?;
     let built = [(&records[0], first.log.as_path()), (&records[1], second.log.as_path())];
-    keep(&context.store, &lock, &built, (context.now)())?;
+    keep(context, &lock, &built).await?;
     Ok(Finished { lock, verdict, records, logs: [first.log, second.log], proof })
 }
 
@@ -73,7 +73,7 @@ async fn with_causes(
             Some(variation) => format!("looking for causes: building with another {}", variation.name()),
         });
         let built = builds.run_any(conditions, epoch, Label::Cause(variation)).await?;
-        keep(&context.store, builds.lock, &[(&built.record, &built.log)], (context.now)())?;
+        keep(context, builds.lock, &[(&built.record, &built.log)]).await?;
         Ok(built.record)
     };
     let differs = async |other: &BuildRecord| {

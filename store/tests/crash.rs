@@ -20,7 +20,7 @@ const STORE: &str = "REPROVE_TEST_STORE";
 const SEED: &str = "REPROVE_TEST_SEED";
 
 const ROOTS: u64 = 4;
-const FILES: u64 = 12;
+const FILES: u64 = 40;
 
 /// A pseudo-random sequence (xorshift64*).
 struct Random(u64);
@@ -51,7 +51,7 @@ fn the_one_that_is_killed() {
         // Opened each time, so that what the last round used is not in use any more.
         let store = open(Path::new(&path));
         say("ingest".into());
-        for _ in 0..3 {
+        for _ in 0..6 {
             let mut entries = BTreeMap::new();
             for number in 0..FILES {
                 // Some files are in many trees; one in a while is large enough to go another way.
@@ -116,8 +116,8 @@ fn kill_one(store: &Path, random: &mut Random, said: &mut Said, wanted: &str) {
         said.line(line.trim_end());
         rounds -= u64::from(line.trim_end() == wanted);
     }
-    // An ingest takes some ten milliseconds here, a collection one or two.
-    let longest = if wanted == "collect" { 2_500 } else { 20_000 };
+    // An ingest takes some thirty milliseconds here, a collection ten.
+    let longest = if wanted == "collect" { 12_000 } else { 40_000 };
     std::thread::sleep(Duration::from_micros(random.below(longest)));
     child.kill().unwrap();
     child.wait().unwrap();
