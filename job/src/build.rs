@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use reprove_model::{BuildRecord, EpochRule, Lock, Recipe, canonical};
+use reprove_model::{BuildRecord, EpochRule, Lock, Recipe};
 use reprove_runner::Built;
 use reprove_verifier::conditions;
 
 use crate::builds::{Builds, Label};
+use crate::keep::keep;
 use crate::{Context, JobError, still_the_same};
 
 /// One build that ended well. It says nothing of whether another would give the same.
@@ -39,7 +40,6 @@ pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
     context.doing("building");
     let Built { record, log } = builds.run(&first, epoch, Label::Only).await?;
     still_the_same(&root).await?;
-    context.store.add_bytes(&canonical::to_vec(&record)?)?;
-    context.store.add_bytes(&canonical::to_vec(&lock)?)?;
+    keep(context, &lock, &[(&record, &log)]).await?;
     Ok(BuiltOnce { lock, record, log })
 }

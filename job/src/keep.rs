@@ -32,6 +32,7 @@ fn keep_now(store: &Store, lock: &Lock, built: &[(BuildRecord, PathBuf)], now: T
             logs: log.file_name().and_then(|name| name.to_str()).map(str::to_owned).into_iter().collect(),
             ..Root::default()
         };
+        root.blobs.extend(record.observed.listing.iter().map(|listing| listing.blake3));
         root.blobs.extend(lock.published.iter().map(|published| published.digest.blake3));
         for input in &record.inputs {
             match &input.content {

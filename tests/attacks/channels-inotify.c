@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // attack: sees what a build at the same time opens in /usr (inotify), and takes a word from the order of it
 // topic: channels
-// stops: system call filter, or nothing: both open the same inodes
-// reprove: escaped
+// stops: system call filter
+// reprove: held
 // bwrap: escaped
 // builds: at-once
-// note: open while builds may watch files, as many build tools do; run none at once that must not talk
 #include "attack.h"
 #include <sys/inotify.h>
 

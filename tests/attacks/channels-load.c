@@ -12,7 +12,12 @@ int main(void) {
     for (int at = 0; at < 3; at++) {
         char text[64] = "";
         int file = open(files[at], O_RDONLY);
-        if (file >= 0 && read(file, text, sizeof text - 1) > 0) escaped("%s can be read", files[at]);
+        if (file < 0 || read(file, text, sizeof text - 1) <= 0) continue;
+        // The same in every build: no load, and clocks that begin with the build.
+        if (at == 0 && strcmp(text, "0.00 0.00 0.00 1/1 1\n") == 0) continue;
+        if (at == 1 && strtol(text, NULL, 10) >= 100000 && strtol(text, NULL, 10) < 100300) continue;
+        if (at == 2 && strncmp(text, "cpu  0 0 0 0 0 0 0 0 0 0\n", 25) == 0) continue;
+        escaped("%s says %.32s", files[at], text);
     }
-    held("none can be read: %s", strerror(errno));
+    held("what can be read is the same for all");
 }

@@ -5,7 +5,6 @@
 // reprove: held
 // bwrap: escaped
 // limits: processes=64 seconds=20
-// enforced: processes
 #include "attack.h"
 
 int main(void) {

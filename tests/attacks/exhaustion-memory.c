@@ -5,7 +5,6 @@
 // reprove: held
 // bwrap: escaped
 // limits: memory-mib=64 seconds=20
-// enforced: memory
 // ends: out-of-memory
 #include "attack.h"
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reprove_images::RootFilesystem;
-use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Recipe, Role};
+use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Recipe, RecordMode, Role};
 use reprove_runner::{BuildRequest, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{IngestLimits, Store};
 
@@ -30,10 +30,18 @@ pub(crate) struct RecordedBuild {
     root: RootFilesystem,
     source: SourceFiles,
     conditions: Conditions,
+    watched: RecordMode,
 }
 
 impl RecordedBuild {
-    fn new(helper: &Path, store: &Store, source: &Path, command: &str, jobs: u32) -> io::Result<Self> {
+    fn new(
+        helper: &Path,
+        store: &Store,
+        source: &Path,
+        command: &str,
+        jobs: u32,
+        watched: RecordMode,
+    ) -> io::Result<Self> {
         let recipe = format!(
             "[package]\nname = \"lua\"\n[source]\ndirectory = \".\"\n[build]\nsteps = [{command:?}]\n\
              [outputs]\npaths = [\"liblua.a\"]\n"
@@ -54,14 +62,15 @@ impl RecordedBuild {
             file_order: FileOrder::Sorted,
             clock: Clock::Host,
         };
-        Ok(Self { runner, lock, root, source, conditions })
+        Ok(Self { runner, lock, root, source, conditions, watched })
     }
 
     /// From the lock to the record, with the outputs in the store.
     pub(crate) async fn once(&self) -> Result<Exit, RunError> {
-        let Self { runner, lock, root, source, conditions } = self;
+        let Self { runner, lock, root, source, conditions, watched } = self;
         let started = Timestamp::UNIX_EPOCH;
-        let request = BuildRequest { lock, root, source, conditions, epoch: None, started, label: "lua" };
+        let request =
+            BuildRequest { lock, root, source, conditions, epoch: None, started, watched: *watched, label: "lua" };
         Ok(runner.build(request).await?.record.exit)
     }
 }
@@ -122,10 +131,13 @@ fn contestants(
     let store = Store::open(&directory.join("store")).map_err(io::Error::other)?;
     let small = PathBuf::from(env!("CARGO_BIN_EXE_reprove-sandbox"));
     let helper = options.reprove.as_ref().unwrap_or(&small);
+    let recorded = |watched| RecordedBuild::new(helper, &store, &source, &make, jobs, watched);
     Ok(vec![
         Contestant::program("no sandbox", shell(&[], &memory.join("outside"), &source)),
         Contestant::program("bubblewrap", shell(&bubblewrap, to_build, Path::new("/source"))),
-        Contestant::build("reprove", RecordedBuild::new(helper, &store, &source, &make, jobs)?),
+        Contestant::build("reprove, declared", recorded(RecordMode::Declared)?),
+        Contestant::build("reprove, files", recorded(RecordMode::Files)?),
+        Contestant::build("reprove, full", recorded(RecordMode::Full)?),
         Contestant::program("strace -f", shell(&strace, &memory.join("traced"), &source)),
     ])
 }

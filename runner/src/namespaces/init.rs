@@ -16,7 +16,7 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Gid, Pid, Uid, getgroups, setgroups, sethostname, setresgid, setresuid};
+use nix::unistd::{Gid, Pid, Uid, getgroups, setgroups, sethostname, setresgid, setresuid, setsid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::helper::{Failure, send};
@@ -36,6 +36,8 @@ pub(super) fn release(go: &mut PipeWriter) -> io::Result<()> {
 /// The first process's whole life.
 pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) -> Result<(), Failure> {
     wait.read_exact(&mut [0]).map_err(Failure::at("waiting for the user mapping"))?;
+    // What a build sends to its whole process group must not reach the helper.
+    setsid().map_err(Failure::at("starting a session of its own"))?;
     let sources = Sources::open(spec)?;
     become_build_user()?;
     let time = clocks::enter()?;

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::kill;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
 use reprove_images::RootFilesystem;
 use reprove_model::{Enforced, Exit, HeldBy, IsolationLevel, Limits, LogRecord, PeakMemory, RecordMode};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -421,6 +423,9 @@ impl Running {
         match &self.init {
             Some(init) => {
                 let _ = pidfd_send_signal(init, Signal::KILL);
+                // It may have been stopped by somebody, and has to say what it saw.
+                let _ =
+                    self.child.id().try_into().map(|pid| kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT));
             }
             None => {
                 let _ = self.child.kill();
