@@ -295,7 +295,10 @@ int main(int count_, char **arguments) {
     semctl(sem, 0, SETVAL, 7);
     if (msgsnd(msg, &message, sizeof message.text, 0) != 0) stop("a message");
     char queue_name[64];
-    snprintf(queue_name, sizeof queue_name, "/reprove-bait-%d", getpid());
+    // One that was killed may have left its own, and its number is free again.
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(queue_name, sizeof queue_name, "/reprove-bait-%d-%ld%09ld", getpid(), (long)now.tv_sec, now.tv_nsec);
     umask(0);
     struct mq_attr attributes = {.mq_maxmsg = 4, .mq_msgsize = 64};
     mqd_t queue = mq_open(queue_name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK | O_CLOEXEC, 0666, &attributes);

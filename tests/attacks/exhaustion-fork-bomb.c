@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // attack: starts processes until no more can be started
 // topic: exhaustion
-// stops: control group for processes
+// stops: control group for processes, and a resource limit
 // reprove: held
 // bwrap: escaped
 // limits: processes=64 seconds=20

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // attack: takes more memory than it is given
 // topic: exhaustion
-// stops: control group for memory
+// stops: control group for memory, or a resource limit and the watchdog
 // reprove: held
 // bwrap: escaped
 // limits: memory-mib=64 seconds=20
-// ends: out-of-memory
+// ends: out-of-memory|well
 #include "attack.h"
 
 int main(void) {

@@ -13,7 +13,7 @@ pub(crate) struct BuildOptions {
     /// Build nothing in a weaker sandbox: basic, strong or full; docs/sandbox.md says what is in each
     #[arg(long, value_name = "LEVEL", value_parser = isolation_level, default_value = "basic")]
     require_isolation: IsolationLevel,
-    /// How closely to watch what a build reads: declared (not at all), files or full; docs/recording.md says what each sees
+    /// How closely to watch what a build reads: declared (not at all), files or full; docs/record-format.md says what each sees
     #[arg(long, value_name = "HOW", default_value = "files")]
     record: RecordMode,
 }

@@ -44,7 +44,7 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
     };
     // Folders can be nested deeper there than the standard library's way of removing them goes.
     Command::new("rm").arg("-rf").arg(&build).status().await.expect("rm can be started");
-    Ended { how: how.into(), memory_is_enforced: true, processes_are_enforced: true, leaked: false, log }
+    Ended { how: how.into(), leaked: false, log }
 }
 
 /// Where the log of a build with this role is.

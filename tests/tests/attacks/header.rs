@@ -92,18 +92,14 @@ pub(crate) struct Attack {
     pub(crate) is_archive: bool,
     /// Limits of its builds, as a recipe's `[limits]` has them.
     pub(crate) limits: BTreeMap<String, u32>,
-    /// The limit that stops it, `memory` or `processes`, where that is one that not every machine enforces.
-    pub(crate) enforced_by: Option<String>,
     /// Why it is not stopped, or what the table should say besides.
     pub(crate) note: Option<String>,
     fields: BTreeMap<String, String>,
 }
 
 /// The fields that a header may have; the first five it must.
-const FIELDS: [&str; 13] = [
-    "attack", "topic", "stops", "reprove", "bwrap", "ordinary", "ends", "builds", "limits", "enforced", "note", "mark",
-    "through",
-];
+const FIELDS: [&str; 12] =
+    ["attack", "topic", "stops", "reprove", "bwrap", "ordinary", "ends", "builds", "limits", "note", "mark", "through"];
 
 impl Attack {
     fn read(path: &Path) -> Self {
@@ -143,7 +139,6 @@ impl Attack {
             builds,
             is_archive: fields.get("through").is_some_and(|through| through == "archive"),
             limits: or("limits", "").split_whitespace().map(limit).collect(),
-            enforced_by: fields.get("enforced").cloned(),
             note: fields.get("note").cloned(),
             name,
             fields,

@@ -18,9 +18,6 @@ pub(crate) const ARGUMENT: &str = "__inside";
 pub(crate) struct Ended {
     /// `well`, which is also what `cut` in a header stands for where the log has lost its last line, `failed`, `killed`, `out-of-memory`, `time-out`, or `refused`: it ended well, but its outputs can't be taken.
     pub(crate) how: String,
-    /// Whether the limits were there.
-    pub(crate) memory_is_enforced: bool,
-    pub(crate) processes_are_enforced: bool,
     /// Whether a secret of the host's is in its outputs.
     pub(crate) leaked: bool,
     /// Where its log is.
@@ -34,8 +31,6 @@ pub(crate) struct Report {
     /// The end of the log.
     pub(crate) log: String,
     pub(crate) log_bytes: u64,
-    pub(crate) memory_is_enforced: bool,
-    pub(crate) processes_are_enforced: bool,
     pub(crate) leaked: bool,
     /// Where the end came too late: that.
     pub(crate) late: Option<String>,
@@ -68,8 +63,6 @@ async fn report(attack: &Attack, way: Way, folder: &Path) -> Report {
         log: tail(&text(&ended.log)),
         log_bytes: fs::metadata(&ended.log).map_or(0, |metadata| metadata.len()),
         ended: ended.how,
-        memory_is_enforced: ended.memory_is_enforced,
-        processes_are_enforced: ended.processes_are_enforced,
         leaked: ended.leaked,
         late,
         runner: std::process::id(),

@@ -8,8 +8,7 @@ use std::process::Command;
 
 use reprove_images::{RootFilesystem, host_parts};
 use reprove_model::{
-    Clock, Conditions, Content, Digest, DigestSet, Exit, FileOrder, HeldBy, Input, Lock, Node, Recipe, RecordMode,
-    Role, Tree,
+    Clock, Conditions, Content, Digest, DigestSet, Exit, FileOrder, Input, Lock, Node, Recipe, RecordMode, Role, Tree,
 };
 use reprove_runner::{BuildRequest, Built, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{IngestLimits, Store};
@@ -107,13 +106,7 @@ fn ended(store: &Store, built: &Built) -> Ended {
         Exit::Signal { .. } => "killed",
         Exit::TimeOut => "time-out",
     };
-    Ended {
-        how: how.into(),
-        memory_is_enforced: built.record.enforced.memory == HeldBy::ControlGroup,
-        processes_are_enforced: built.record.enforced.processes == HeldBy::ControlGroup,
-        leaked: leaked(store, &built.record.outputs),
-        log: built.log.clone(),
-    }
+    Ended { how: how.into(), leaked: leaked(store, &built.record.outputs), log: built.log.clone() }
 }
 
 /// Whether a secret, or the machine's table of passwords, is in the outputs.

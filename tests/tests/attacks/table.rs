@@ -105,8 +105,6 @@ fn made(attacks: &[Attack]) -> String {
     for attack in attacks {
         let file = attack.path.file_name().unwrap().to_str().unwrap();
         let [root, ordinary, bubblewrap] = Way::ALL.map(|way| attack.expected(way));
-        let ordinary =
-            if attack.enforced_by.is_some() { "escaped: no control group".to_owned() } else { ordinary.to_string() };
         let note = attack.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
         let (topic, tries, stops) = (&attack.topic, &attack.tries, attack.stops());
         writeln!(table, "| `{file}` | {topic}: {tries} | {stops}{note} | {root} | {ordinary} | {bubblewrap} |")
