@@ -8,6 +8,7 @@ mod commands;
 mod env_vars;
 mod error;
 mod keys;
+mod observed;
 mod open;
 mod output;
 mod plain;

@@ -208,3 +208,20 @@ fn a_link_in_the_place_of_the_outputs_is_not_followed() {
     let _ = build(&bench, 2, &[]);
     assert_eq!(names(&bench.path("outside")), Vec::<String>::new());
 }
+
+#[test]
+fn what_a_build_reads_and_leaves_is_listed() {
+    let bench = Bench::new();
+    let _ = bench.example("hello-c");
+    fs::write(bench.path("work/hello-c/left-alone.txt"), "nobody reads this").unwrap();
+    let ran = bench.run(["build", "hello-c", "--inputs", "--unused"]).with_code(0);
+    let (read, unused) = ran.stdout.split_once("locked, and not touched:").unwrap();
+    let line = |text: &str, end: &str| text.lines().any(|line| line.ends_with(end));
+    for path in ["/source/hello.c", "/source/Makefile", "/usr/bin/make"] {
+        assert!(line(read, path), "{path}: {read}");
+    }
+    assert!(read.lines().any(|line| line.trim_start().starts_with("absent")), "{read}");
+    assert!(unused.contains("  source      left-alone.txt\n") && !line(unused, "hello.c"), "{unused}");
+    let refused = bench.run(["build", "hello-c", "--unused", "--record", "declared", "--out", "other"]).with_code(2);
+    assert!(refused.stderr.contains("nobody sees what the build reads"), "{refused:?}");
+}

@@ -70,6 +70,9 @@ fn a_rebuilds_verdict_and_its_audit() {
 fn a_build() {
     let bench = Bench::new();
     let project = bench.example("hello-c");
+    let all = ["build", project.to_str().unwrap(), "--json", "--inputs", "--unused", "--out", "seen"];
+    let value = valid(bench.run(all), 0, "build");
+    assert!(value["inputs"]["paths"].as_array().is_some_and(|paths| paths.len() > 10), "{value}");
     let value = valid(bench.run(["build", project.to_str().unwrap(), "--json"]), 0, "build");
     assert_eq!((&value["name"], &value["out"]), (&json!("hello-c"), &json!("reprove-out")));
 }
