@@ -303,6 +303,9 @@ fn sandbox_hints_of(error: &SandboxError, message: CommandError, is_root: bool) 
         }
         SandboxError::Setup { doing, errno: 1, .. } if doing == "mounting proc" => message
             .next("a container that masks /proc can't hold a sandbox; run outside of it, or with an unmasked /proc"),
+        SandboxError::Setup { doing, errno: 22, .. } if doing == WATCHING => {
+            message.next("Linux 5.19 is needed to watch what a build reads; `--record declared` does without")
+        }
         SandboxError::Setup { .. } => message.next("`reprove doctor` says what this machine lacks"),
         SandboxError::SourceTooLarge { .. } => {
             from_error(BAD_USAGE, error).next("raise `limits.disk-mib` in the recipe")
@@ -311,6 +314,9 @@ fn sandbox_hints_of(error: &SandboxError, message: CommandError, is_root: bool) 
         SandboxError::Io { .. } | SandboxError::Lost => message,
     }
 }
+
+/// What was being done when the kernel was asked to tell of a build's calls.
+const WATCHING: &str = "having the build watched";
 
 /// Making them, or writing the maps of ids that they need.
 fn is_about_namespaces(doing: &str) -> bool {

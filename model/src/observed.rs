@@ -91,6 +91,8 @@ pub enum Loss {
     /// There were more than [`ObservedListing::MAX_PATHS`] paths, or more bytes in them than
     /// [`ObservedListing::MAX_PATH_BYTES`], or more programs, addresses or calls than are kept.
     TooMany,
+    /// A path was too long with the directory that it was relative to: more than 4,095 bytes.
+    TooLong,
     /// A process could not be looked into: it ran a program that can be executed and not read.
     Closed,
     /// A program made calls by the table of another architecture.

@@ -56,13 +56,15 @@ fn python(mode: RecordMode, text: &str) -> Watched {
 
 #[tokio::test]
 async fn scripts_and_programs_bring_what_the_kernel_opens_for_them() {
-    let files = [("outer", "#!/build/source/inner\n"), ("inner", "#! /usr/bin/env dash\necho inner\n")];
-    let script = "mkdir out; ./outer; echo '#!/build/source/inner' > made; chmod 755 made; ./made; \
+    let files =
+        [("outer", "#!/build/source/inner\n"), ("near", "#!inner\n"), ("inner", "#! /usr/bin/env dash\necho inner\n")];
+    let script = "mkdir out; ./near; ./outer; echo '#!/build/source/inner' > made; chmod 755 made; ./made; \
          echo '#!/usr/bin/python3' > made; ./made";
     let (listing, log) = Watched::new(RecordMode::Files, &files, script).seen().await;
-    assert_eq!(log, "inner\ninner\n");
+    assert_eq!(log, "inner\ninner\ninner\n");
     for (path, by) in [
-        ("/build/source/inner", "/build/source/outer"),
+        // Relative to the directory that it is run in.
+        ("/build/source/inner", "/build/source/near"),
         ("/usr/bin/env", "/build/source/inner"),
         // What it names has changed since it was first executed.
         ("/usr/bin/python3", "/build/source/made"),
@@ -73,6 +75,20 @@ async fn scripts_and_programs_bring_what_the_kernel_opens_for_them() {
     }
     let loader = listing.paths.iter().find(|(path, _)| path.to_string().contains("/ld-linux")).unwrap().1;
     assert!(loader.uses.contains(&Use::Execute) && loader.digest.is_some());
+}
+
+#[tokio::test]
+async fn a_path_that_is_too_long_to_be_told_is_a_loss() {
+    for (deep, lost) in [(15, false), (17, true)] {
+        let text = format!(
+            "os.chdir('/tmp')\nfor n in range({deep}):\n  os.mkdir('d' * 250)\n  os.chdir('d' * 250)\n\
+             os.open('../' * {} + 'usr/bin/true', os.O_RDONLY)\n",
+            deep + 1
+        );
+        let (listing, _) = python(RecordMode::Files, &text).seen().await;
+        assert_eq!(listing.lost.contains(&Loss::TooLong), lost, "{deep}: {:?}", listing.lost);
+        assert_eq!(listing.paths.keys().any(|path| path.to_string().ends_with("/usr/bin/true")), !lost, "{deep}");
+    }
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 //! What a build asks for, seen from outside: seccomp's notifications, which the helper answers.
 //!
 //! The first process inside puts a filter before its system calls that has the kernel ask before each one that names a file
-//! ([`filter`], [`calls`]), and hands the descriptor that the kernel asks on to the helper. The helper reads the path from
-//! the memory of whoever makes the call, keeps it, and always has the call go on ([`watch`]): watching decides nothing.
-//! What it saw ([`Seen`]) goes to the runner when the build has ended, which says what each path was and gives it its digest
-//! ([`listing`]).
+//! (`filter`, `calls`), and hands the descriptor that the kernel asks on to the helper. The helper reads the path from
+//! the memory of whoever makes the call, keeps it, and always has the call go on (`watch`): watching decides nothing.
+//! What it saw (`Seen`) goes to the runner when the build has ended, which says what each path was and gives it its digest
+//! (`listing`).
 //!
 //! A process that has threads can change a path after it was read, so that what is seen of a hostile build is a hint. What
 //! is mounted is what a build could read, whatever it does.

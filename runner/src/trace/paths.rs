@@ -33,20 +33,35 @@ pub(super) struct Place {
 }
 
 /// `path` with the directory before it that it is relative to: the process's own, or the one of its descriptor `directory`.
-/// None where that can't be told, or the whole is too long.
-pub(super) fn absolute(pid: Pid, directory: Option<i32>, path: &[u8]) -> Option<Vec<u8>> {
+/// None where there is no such directory, so that the call can't find anything either.
+///
+/// # Errors
+/// Where the whole is too long to be told, though the call may well find what it names.
+pub(super) fn absolute(pid: Pid, directory: Option<i32>, path: &[u8]) -> Result<Option<Vec<u8>>, TooLong> {
     if path.starts_with(b"/") {
-        return Some(plain(path));
+        return Ok(Some(plain(path)));
     }
     let link = match directory {
         None | Some(libc::AT_FDCWD) => format!("/proc/{pid}/cwd"),
         Some(descriptor) => format!("/proc/{pid}/fd/{descriptor}"),
     };
-    let base = fs::read_link(link).ok()?.into_os_string().into_vec();
+    let base = match fs::read_link(link) {
+        Ok(base) => base.into_os_string().into_vec(),
+        Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) => return Err(TooLong),
+        Err(_) => return Ok(None),
+    };
     let whole = if path.is_empty() { base } else { [base.as_slice(), b"/", path].concat() };
     // A pipe has no path, and is written as `pipe:[1]`.
-    (whole.starts_with(b"/") && whole.len() < MAX_PATH).then(|| plain(&whole))
+    if !whole.starts_with(b"/") {
+        return Ok(None);
+    }
+    let whole = plain(&whole);
+    if whole.len() < MAX_PATH { Ok(Some(whole)) } else { Err(TooLong) }
 }
+
+/// A path has more bytes than can be told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLong;
 
 /// Without empty names and `.`, which lead nowhere else; a `..` may, after a link, and stays. The numbers of processes,
 /// which are others each time, become `PID`.
@@ -234,12 +249,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().canonicalize().unwrap();
         let open = fs::File::open(&real).unwrap();
-        let whole = absolute(Pid::this(), Some(open.as_raw_fd()), b"x/./y").unwrap();
+        let whole = absolute(Pid::this(), Some(open.as_raw_fd()), b"x/./y").unwrap().unwrap();
         assert_eq!(whole, real.join("x/y").as_os_str().as_bytes());
         let (pipe, _other) = io::pipe().unwrap();
-        assert_eq!(absolute(Pid::this(), Some(pipe.as_raw_fd()), b"x"), None);
-        assert_eq!(absolute(Pid::this(), Some(-7), b"x"), None);
-        assert!(absolute(Pid::this(), None, b"x").unwrap().ends_with(b"/x"));
-        assert_eq!(absolute(Pid::this(), None, &[b'x'; MAX_PATH]), None);
+        assert_eq!(absolute(Pid::this(), Some(pipe.as_raw_fd()), b"x"), Ok(None));
+        assert_eq!(absolute(Pid::this(), Some(-7), b"x"), Ok(None));
+        assert!(absolute(Pid::this(), None, b"x").unwrap().unwrap().ends_with(b"/x"));
+        assert_eq!(absolute(Pid::this(), None, &[b'x'; MAX_PATH]), Err(TooLong));
     }
 }

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::calls::{Call, Doing, Links, Named, Tells, watched};
 use super::interpreter::{MAX_HEAD, interpreter};
 use super::memory::{self, Unread};
-use super::paths::{Kind, Root, absolute};
+use super::paths::{Kind, Root, TooLong, absolute};
 use super::seen::{Seen, SeenPath};
 use crate::filter::program::{AUDIT_ARCH, X32};
 use crate::sys::seccomp::{Notification, go_on, is_waiting, receive, take_turns};
@@ -170,7 +170,14 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let directory = name.directory.map(|place| descriptor(argument(place)));
-        let Some(whole) = absolute(pid, directory, &path) else { return Ok(()) };
+        let whole = match absolute(pid, directory, &path) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return Ok(()),
+            Err(TooLong) => {
+                self.seen.lost.insert(Loss::TooLong);
+                return Ok(());
+            }
+        };
         // What was read may be of another process by now, if the one that asked is gone.
         if !is_waiting(self.listener.as_fd(), asked.id)? {
             return Ok(());
@@ -197,7 +204,7 @@ impl<'a> Watch<'a> {
         let Ok(whole) = InsidePath::new(whole) else { return Ok(()) };
         let place = self.see(whole, uses, follow, makes, Some(pid))?;
         if let (Doing::Execute(_), Some(program)) = (name.doing, place) {
-            self.interpreters(program)?;
+            self.interpreters(program, pid)?;
         }
         Ok(())
     }
@@ -238,12 +245,17 @@ impl<'a> Watch<'a> {
         Ok(Some(target))
     }
 
-    /// What the kernel opens to run `program`.
-    fn interpreters(&mut self, mut program: InsidePath) -> io::Result<()> {
+    /// What the kernel opens to have `pid` run `program`.
+    fn interpreters(&mut self, mut program: InsidePath, pid: Pid) -> io::Result<()> {
         for _ in 0..MAX_INTERPRETERS {
             let Some(head) = self.root.head(program.as_bytes(), MAX_HEAD)? else { break };
-            // One that is relative is relative to the directory of who runs it; in no file that is meant to work is there one.
-            let Some(name) = interpreter(&head).and_then(|name| InsidePath::new(name).ok()) else { break };
+            let Some(name) = interpreter(&head) else { break };
+            // One that is relative is so to the directory of who runs it.
+            let whole = absolute(pid, None, name);
+            if whole == Err(TooLong) {
+                self.seen.lost.insert(Loss::TooLong);
+            }
+            let Some(name) = whole.ok().flatten().and_then(|name| InsidePath::new(name).ok()) else { break };
             let by = self.seen.program(program);
             let known = self.seen.paths.contains_key(&name);
             let Some(next) = self.see(name.clone(), &[Use::Execute], true, Makes::Nothing, None)? else { break };
@@ -264,7 +276,7 @@ impl<'a> Watch<'a> {
             }
             for place in self.programs.clone().into_iter().flat_map(Vec::into_iter) {
                 if let Some(found) = self.see(place, &[Use::Execute], true, Makes::Nothing, None)? {
-                    self.interpreters(found)?;
+                    self.interpreters(found, pid)?;
                 }
             }
             return Ok(());
