@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reprove_images::RootFilesystem;
-use reprove_model::{DigestSet, Environment, LockedEnvironment};
+use reprove_model::{DigestSet, Environment, LockedEnvironment, RecordMode};
 use reprove_runner::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest};
 
 use crate::Options;
@@ -25,6 +25,7 @@ pub(crate) struct SandboxRun {
     root: Arc<RootFilesystem>,
     directory: PathBuf,
     command: Vec<String>,
+    record: RecordMode,
 }
 
 impl SandboxRun {
@@ -34,7 +35,13 @@ impl SandboxRun {
             root: Arc::new(root()),
             directory: directory.to_owned(),
             command: command.iter().map(|&argument| argument.to_owned()).collect(),
+            record: RecordMode::Declared,
         }
+    }
+
+    /// The same, watched as builds are.
+    fn watched(self) -> Self {
+        Self { record: RecordMode::Files, ..self }
     }
 
     /// From the request to the outcome; when this returns nothing of the run is left. `number` tells it from those that
@@ -43,6 +50,7 @@ impl SandboxRun {
         let log = self.directory.join(format!("log-{number}"));
         let blobs = self.directory.join("blobs");
         let mut request = SandboxRequest::new(&self.root, blobs, vec![self.command.clone()], log);
+        request.record = self.record;
         request.env = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into();
         self.sandbox.run(request).await
     }
@@ -89,7 +97,9 @@ pub(crate) fn sandboxes(options: &Options, directory: &Path, command: &[&str]) -
         Contestant::sandbox("reprove, small helper", SandboxRun::new(small, directory, command)),
     ];
     if let Some(reprove) = &options.reprove {
-        contestants.push(Contestant::sandbox("reprove", SandboxRun::new(reprove.clone(), directory, command)));
+        let run = SandboxRun::new(reprove.clone(), directory, command);
+        contestants.push(Contestant::sandbox("reprove, watched", run.clone().watched()));
+        contestants.push(Contestant::sandbox("reprove", run));
     }
     for program in &options.also {
         let name = format!("reprove, {}", program.file_name().unwrap_or_default().to_string_lossy());
