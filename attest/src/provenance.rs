@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
     BuildRecord, Conditions, Content, DigestSet, Enforced, Exit, Input, Isolation, Limits, Lock, LockedEnvironment,
-    Observed, Published, Recipe, RecipeError, TreePath, canonical,
+    Loss, Observed, Published, Recipe, RecipeError, TreePath, canonical,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -47,6 +47,7 @@ pub fn provenance(lock: &Lock, record: &BuildRecord, epoch: Option<u64>) -> Resu
                 isolation: record.isolation,
                 enforced: record.enforced.clone(),
                 observed: record.observed.clone(),
+                undetermined: record.undetermined.clone(),
                 limits: record.limits,
                 network: Network::None,
                 env: record.env.clone(),
@@ -127,6 +128,9 @@ pub struct InternalParameters {
     pub enforced: Enforced,
     /// What it was seen to ask for.
     pub observed: Observed,
+    /// Of a deterministic build: where it was told what the machine says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undetermined: Option<BTreeSet<Loss>>,
     /// What the build was allowed to use.
     pub limits: Limits,
     /// What the build could reach.
@@ -273,8 +277,14 @@ impl Provenance {
         if let Some((name, _)) = recipe.build.env.iter().find(unlike) {
             return Err(ProvenanceFault::Variable(name.clone()));
         }
-        if !internal_parameters.conditions.clock.is_in(&internal_parameters.env) {
+        let conditions = &internal_parameters.conditions;
+        if !conditions.clock.is_in(&internal_parameters.env) {
             return Err(ProvenanceFault::Clock);
+        }
+        let is_fixed = *conditions == conditions.deterministic(self.epoch()?);
+        let is_deterministic = recipe.build.deterministic;
+        if is_fixed != is_deterministic || internal_parameters.undetermined.is_some() != is_deterministic {
+            return Err(ProvenanceFault::Deterministic);
         }
         let known: Vec<_> = byproducts.iter().map(|b| byproduct(&b.name, b.digest)).collect();
         let names: Vec<_> = byproducts.iter().map(|b| b.name.as_str()).collect();
@@ -333,6 +343,11 @@ pub enum ProvenanceFault {
     /// Environment variables of another clock than the conditions say.
     #[error("its environment variables are not those of the clock that its conditions state")]
     Clock,
+    /// A deterministic build's recipe without its conditions, or the other way round.
+    #[error(
+        "its recipe asks for a deterministic build and its conditions are not those of one, or the other way round"
+    )]
+    Deterministic,
     /// Other byproducts than there are.
     #[error(
         "its byproducts are not exactly inputs-listing, where there is one, log, outputs and record, in this order"

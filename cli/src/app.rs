@@ -78,7 +78,8 @@ impl App {
     ) -> Context<'a> {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         let record = options.record();
-        Context { store, sandbox: options.sandbox(), processors, record, now: &Timestamp::now, events }
+        let (sandbox, deterministic) = (options.sandbox(), options.deterministic());
+        Context { store, sandbox, processors, record, deterministic, now: &Timestamp::now, events }
     }
 
     pub(crate) fn tell(&self, event: Event) {

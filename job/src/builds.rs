@@ -101,6 +101,12 @@ impl Builds<'_> {
         label: Label,
     ) -> Result<Built, JobError> {
         let started = in_seconds((self.context.now)());
+        let fixed;
+        let mut conditions = conditions;
+        if self.lock.recipe.build.deterministic {
+            fixed = conditions.deterministic(epoch);
+            conditions = &fixed;
+        }
         let name = &self.lock.recipe.package.name;
         let stamp = started.to_string().replace([':', '-'], "");
         let label = match label {

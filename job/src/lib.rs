@@ -35,6 +35,8 @@ pub struct Context<'a> {
     pub processors: u32,
     /// How closely builds are watched.
     pub record: RecordMode,
+    /// Whether builds are deterministic ones, as if their recipes said so.
+    pub deterministic: bool,
     /// The time.
     pub now: &'a (dyn Fn() -> Timestamp + Sync),
     /// Told what happens.
@@ -77,7 +79,8 @@ pub async fn rebuild(
 ) -> Result<Finished, JobError> {
     let root = context.root_filesystem().await?;
     let notes = |note| (context.events)(note_event(note));
-    let lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
+    let mut lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
+    lock.recipe.build.deterministic = context.deterministic;
     prove::prove(context, key, lock, root, false).await
 }
 
@@ -92,8 +95,8 @@ pub async fn check(
     key: &SigningKey,
 ) -> Result<Finished, JobError> {
     let (lock, root) = context.lock_directory(recipe, directory).await?;
-    let move_clock = root.clock_library.is_some();
-    if !move_clock {
+    let move_clock = root.clock_library.is_some() && !lock.recipe.build.deterministic;
+    if root.clock_library.is_none() && !lock.recipe.build.deterministic {
         let text =
             "the clock is the same in both builds: there is no libfaketime to move it (Debian: install `libfaketime`)";
         (context.events)(Event::Noticed(text.into()));
@@ -111,10 +114,11 @@ impl Context<'_> {
     }
 
     /// The lock of a project directory, and the root filesystem that it is built in.
-    async fn lock_directory(&self, recipe: Recipe, directory: &Path) -> Result<(Lock, RootFilesystem), JobError> {
+    async fn lock_directory(&self, mut recipe: Recipe, directory: &Path) -> Result<(Lock, RootFilesystem), JobError> {
         if recipe.build.source_date_epoch == EpochRule::Search {
             return Err(JobError::NothingToSearch);
         }
+        recipe.build.deterministic |= self.deterministic;
         let root = self.root_filesystem().await?;
         self.doing("reading the source");
         let lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;

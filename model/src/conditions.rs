@@ -41,9 +41,15 @@ pub enum Clock {
     /// Programs that are linked statically, or that a build starts without the library, see the machine's clock; and files
     /// have the times that the machine gives them.
     StartsAt(u64),
+    /// The runner answers in place of the kernel: every program sees this second, since 1970, and what the build writes is
+    /// of this second too. Of a deterministic build; `docs/determinism.md` says what it reaches.
+    Fixed(u64),
 }
 
 impl Clock {
+    /// What the clock of a deterministic build says where there is no `SOURCE_DATE_EPOCH`: 2001-09-09T01:46:40Z.
+    pub const DETERMINISTIC: u64 = 1_000_000_000;
+
     /// The name of the variable that holds the preloaded library's path.
     pub const PRELOAD: &str = "LD_PRELOAD";
 
@@ -76,7 +82,9 @@ impl Clock {
         let owned = |(name, _): &(&String, &String)| Self::owns(name) && *name != Self::PRELOAD;
         let set: BTreeMap<_, _> = env.iter().filter(owned).map(|(name, value)| (name.clone(), value.clone())).collect();
         let preloaded = env.get(Self::PRELOAD).is_some_and(|library| !library.is_empty());
-        set == self.variables() && preloaded == (self != Self::Host) && env.contains_key(Self::PRELOAD) == preloaded
+        set == self.variables()
+            && preloaded == matches!(self, Self::StartsAt(_))
+            && env.contains_key(Self::PRELOAD) == preloaded
     }
 }
 
@@ -114,6 +122,19 @@ impl Variation {
 }
 
 impl Conditions {
+    /// These conditions as they are for a deterministic build: all the same for every build but the build's directory.
+    /// `epoch` is `SOURCE_DATE_EPOCH`, which its clock says where it is set.
+    #[must_use]
+    pub fn deterministic(&self, epoch: Option<u64>) -> Self {
+        Self {
+            build_path: self.build_path.clone(),
+            hostname: "reprove".into(),
+            processors: 1,
+            file_order: FileOrder::Sorted,
+            clock: Clock::Fixed(epoch.unwrap_or(Clock::DETERMINISTIC)),
+        }
+    }
+
     /// What is not the same in `other`, sorted.
     #[must_use]
     pub fn differing(&self, other: &Self) -> Vec<Variation> {
@@ -163,11 +184,27 @@ mod tests {
     }
 
     #[test]
+    fn all_deterministic_builds_differ_in_their_directory_alone() {
+        let conditions = |build_path: &str, processors, clock| Conditions {
+            build_path: build_path.into(),
+            hostname: build_path.into(),
+            processors,
+            file_order: FileOrder::Reversed,
+            clock,
+        };
+        let a = conditions("/a", 2, Clock::Host).deterministic(None);
+        let b = conditions("/b", 3, Clock::StartsAt(9)).deterministic(None);
+        assert_eq!(a.differing(&b), [Variation::BuildPath]);
+        assert_eq!(a.deterministic(None), a);
+        assert_eq!(a.deterministic(Some(7)).clock, Clock::Fixed(7));
+    }
+
+    #[test]
     fn a_clock_is_told_by_its_variables() {
         let with = |clock: Clock| {
             let mut env = clock.variables();
             env.insert("PATH".into(), "/usr/bin".into());
-            if clock != Clock::Host {
+            if matches!(clock, Clock::StartsAt(_)) {
                 env.insert(Clock::PRELOAD.into(), "/usr/lib/faketime.so".into());
             }
             env
@@ -178,6 +215,7 @@ mod tests {
                 assert_eq!(clock.is_in(&with(other)), clock == other, "{clock:?} {other:?}");
             }
         }
+        assert!(Clock::Fixed(1).is_in(&with(Clock::Host)) && !Clock::Fixed(1).is_in(&with(Clock::StartsAt(1))));
         let mut env = with(Clock::StartsAt(1));
         env.insert(Clock::PRELOAD.into(), String::new());
         assert!(!Clock::StartsAt(1).is_in(&env) && !Clock::Host.is_in(&env));

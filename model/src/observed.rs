@@ -119,7 +119,7 @@ pub enum Origin {
     Environment,
     /// A locked input below `/inputs`.
     Input,
-    /// The kernel's account of processes and of itself.
+    /// The account of processes and of the machine, below `/proc` and `/sys`.
     Proc,
     /// The locked source.
     Source,

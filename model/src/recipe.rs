@@ -71,6 +71,9 @@ pub struct Build {
     /// What `SOURCE_DATE_EPOCH` is.
     #[serde(default)]
     pub source_date_epoch: EpochRule,
+    /// Whether the runner answers for the clock, entropy and the machine, the same for every build of the recipe.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deterministic: bool,
 }
 
 impl Build {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Build records: what one build read, ran and wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditions, DigestSet, Input, Limits, LockedEnvironment, Observed, Tree};
+use crate::{Conditions, DigestSet, Input, Limits, LockedEnvironment, Loss, Observed, Tree};
 
 /// What one build read, ran and wrote. Its identity is the digest of its canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,10 @@ pub struct BuildRecord {
     pub log: LogRecord,
     /// What it was seen to ask for.
     pub observed: Observed,
+    /// Of a deterministic build: where it was told what the machine says, and not what its recipe does. Sorted; none where
+    /// the build was not a deterministic one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undetermined: Option<BTreeSet<Loss>>,
 }
 
 /// In what a build ran.

@@ -13,6 +13,7 @@
 //!
 //! [`BuildRecord`]: reprove_model::BuildRecord
 
+mod determine;
 mod filter;
 mod namespaces;
 mod record;

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Clock, Conditions, Content, DigestSet, Exit, InputName, Isolation, Lock, Node, Observed, Recipe,
-    RecordMode, Role, Tree, TreeError, TreePath,
+    BuildRecord, Clock, Conditions, Content, Digest, DigestSet, Exit, InputName, Isolation, Lock, Node, Observed,
+    Recipe, RecordMode, Role, Tree, TreeError, TreePath,
 };
 use reprove_store::{IngestError, IngestLimits, SetId, Store, StoreError};
 use thiserror::Error;
 
+use crate::determine::Fixed;
 use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
 use crate::source::SourceFiles;
 use crate::trace::{ListingError, Seen, Sources, listing};
@@ -145,6 +146,7 @@ impl Runner {
             limits: lock.recipe.limits,
             env: env.clone(),
             record: watched,
+            fixed: Fixed::of(conditions.clock, Digest::of(&canonical::to_vec(&lock.recipe)?)),
             ..SandboxRequest::new(root, self.store.blob_root(), commands.clone(), log.clone())
         };
         let outcome = self.sandbox.run(sandboxed).await?;
@@ -156,6 +158,10 @@ impl Runner {
                 taken.await.map_err(|e| SandboxError::Io { doing: "keeping the outputs", source: e.into() })??
             }
             _ => Tree::default(),
+        };
+        let undetermined = match &outcome.seen {
+            Some(seen) if matches!(conditions.clock, Clock::Fixed(_)) => Some(seen.undetermined.clone()),
+            _ => None,
         };
         let observed = self.observed(&request, outcome.seen, outcome.enforced.separate_user).await?;
         let record = BuildRecord {
@@ -175,6 +181,7 @@ impl Runner {
             outputs,
             log: outcome.log,
             observed,
+            undetermined,
         };
         Ok(Built { record, log })
     }
@@ -186,7 +193,9 @@ impl Runner {
         seen: Option<Seen>,
         separate_user: bool,
     ) -> Result<Observed, RunError> {
-        let Some(seen) = seen else { return Ok(Observed::declared()) };
+        let Some(seen) = seen.filter(|_| request.watched != RecordMode::Declared) else {
+            return Ok(Observed::declared());
+        };
         let (lock, root, source) = (request.lock.clone(), request.root.clone(), request.source.clone());
         let (mode, build_path, store) = (request.watched, request.conditions.build_path.clone(), self.store.clone());
         // It reads every file that the build has read.
@@ -274,7 +283,7 @@ fn environment_variables(
     .into();
     env.extend(lock.recipe.build.env.clone());
     // After the recipe's, which can't set any of these.
-    if conditions.clock != Clock::Host {
+    if matches!(conditions.clock, Clock::StartsAt(_)) {
         let library = root.clock_library.clone().ok_or(RunError::NoClockLibrary)?;
         env.insert(Clock::PRELOAD.into(), library);
         env.extend(conditions.clock.variables());

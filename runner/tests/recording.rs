@@ -47,6 +47,17 @@ async fn each_path_is_seen_with_its_origin_digest_and_first_asker() {
     assert_eq!(unused(&project.lock, &listing), [&"unused".parse().unwrap()]);
 }
 
+#[tokio::test]
+async fn what_is_shown_of_the_machine_is_listed() {
+    let script =
+        "mkdir out; nproc --all; getconf _NPROCESSORS_CONF; ls /sys /sys/devices/system/cpu; ls /sys/class || true";
+    for mode in [RecordMode::Files, RecordMode::Full] {
+        let (listing, _) = Watched::new(mode, &C_FILES, script).seen().await;
+        assert_eq!(entry(&listing, "/sys/devices/system/cpu").origin, Origin::Proc);
+        assert_eq!(listing.lost, BTreeSet::new());
+    }
+}
+
 /// Python that makes system calls by their numbers.
 const CALLS: &str = "import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\n";
 

@@ -45,6 +45,20 @@ fn causes_of(steps: &[&str]) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_clock_that_is_fixed_makes_no_difference() {
+    let bench = Bench::new();
+    let steps = ["date +%s%N > out", "stat -c %Y source.txt out >> out; mktemp >> out; uname -a >> out"];
+    let project = bench.project("project", &steps, "");
+    bench.write("project/source.txt", "x");
+    let path = project.to_str().unwrap();
+    assert_eq!(verdict(&bench, &project)["outcome"], "different");
+    let verdict = bench.run(["check", path, "--json", "--deterministic"]).with_code(0).json()["verdict"].clone();
+    assert_eq!((&verdict["outcome"], &verdict["varied"]), (&json!("reproducible"), &json!(["build-path"])));
+    let text = bench.run(["check", path, "--deterministic"]).with_code(0).stdout;
+    assert!(text.contains("not varied: clock"), "{text}");
+}
+
+#[test]
 fn a_reproducible_project_is_called_so() {
     let bench = Bench::new();
     let project = bench.example("hello-c");

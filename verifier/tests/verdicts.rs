@@ -59,6 +59,7 @@ impl Bench {
             outputs: Tree::new(entries).unwrap(),
             log: LogRecord { digest, size: 0, truncated: false },
             observed: Observed::declared(),
+            undetermined: None,
         }
     }
 

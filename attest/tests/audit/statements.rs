@@ -4,7 +4,7 @@
 use reprove_attest::{
     Annotations, AuditError, Claim, Envelope, Inconsistency, ProvenanceFault, Shared, Statement, StatementError,
 };
-use reprove_model::{Clock, DigestSet, Exit, Node, RecordMode, canonical};
+use reprove_model::{Clock, DigestSet, Exit, Loss, Node, RecordMode, canonical};
 
 use crate::support::*;
 
@@ -242,6 +242,19 @@ fn a_provenance_does_not_contradict_itself() {
         c.provenance(1).build_definition.internal_parameters.env.insert("LD_PRELOAD".into(), "/x".into());
     };
     assert!(matches!(fault(preload), F::Clock));
+    let wished = |c: &mut Case| {
+        c.provenance(1).build_definition.external_parameters.recipe.build.deterministic = true;
+    };
+    assert!(matches!(fault(wished), F::Deterministic));
+    let fixed = |c: &mut Case| {
+        let parameters = &mut c.provenance(1).build_definition.internal_parameters;
+        parameters.conditions = parameters.conditions.deterministic(Some(315_532_800));
+    };
+    assert!(matches!(fault(fixed), F::Deterministic));
+    let undetermined = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.undetermined = Some([Loss::Closed].into());
+    };
+    assert!(matches!(fault(undetermined), F::Deterministic));
     assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.pop())), F::Byproducts));
     assert!(matches!(fault(|c| c.provenance(1).run_details.byproducts.swap(0, 1)), F::Byproducts));
     assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.remove(0))), F::Observed));

@@ -109,6 +109,7 @@ pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
         exit: Exit::Success,
         outputs,
         log: LogRecord { digest: DigestSet::of(b"log"), size: 3, truncated: false },
+        undetermined: None,
         observed: Observed {
             mode: RecordMode::Files,
             lost: [Loss::TooMany].into(),

@@ -16,12 +16,20 @@ pub(crate) struct BuildOptions {
     /// How closely to watch what a build reads: declared (not at all), files or full; docs/record-format.md says what each sees
     #[arg(long, value_name = "HOW", default_value = "files")]
     record: RecordMode,
+    /// Have builds see a clock, entropy and a machine that depend on the recipe alone, as far as docs/determinism.md says
+    #[arg(long)]
+    deterministic: bool,
 }
 
 impl BuildOptions {
     /// In what they run.
     pub(crate) fn sandbox(&self) -> Sandbox {
         Sandbox::default().demanding(self.require_isolation)
+    }
+
+    /// Whether they see what depends on the recipe alone.
+    pub(crate) fn deterministic(&self) -> bool {
+        self.deterministic
     }
 
     /// How closely they are watched.

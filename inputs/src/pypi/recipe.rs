@@ -31,6 +31,7 @@ pub(crate) fn recipe(name: &str, version: &str, source: PackageUrl, backend: &Ba
             steps: steps.into_iter().flatten().collect(),
             env: variables(),
             source_date_epoch: EpochRule::Search,
+            deterministic: false,
         },
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
         limits: Limits::default(),

@@ -2,13 +2,13 @@
 //! The helper: a process with one thread that forks into the namespaces and waits.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, PipeWriter, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::errno::Errno;
-use nix::sched::CloneFlags;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
@@ -19,6 +19,7 @@ use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use super::ids::OutsideIds;
 use super::init;
 use super::protocol::{INSIDE_ID, MAX_REPORT, Report, Spec};
+use crate::determine::{Fixed, Settings};
 use crate::sys::{Fork, fork_into, leave_session_keyring};
 use crate::trace::{Channel, Plan};
 
@@ -114,7 +115,8 @@ fn run() -> Result<(), Failure> {
     leave_groups()?;
     let (wait, mut go) = io::pipe().map_err(Failure::at("making a pipe"))?;
     let flags = NAMESPACES.into_iter().collect();
-    let (watcher, watched) = Channel::pair(spec.record).map_err(Failure::at("making a socket"))?;
+    let (watcher, watched) =
+        Channel::pair(spec.record, spec.fixed.is_some()).map_err(Failure::at("making a socket"))?;
     let mut group = None;
     for each in &spec.groups {
         group = each.join().map_err(Failure::at("joining the control group"))?.or(group);
@@ -130,10 +132,12 @@ fn run() -> Result<(), Failure> {
         }
         Fork::Parent(pid) => {
             drop((wait, watched));
-            let going = map_ids(pid, spec.outside).and_then(|lent| announce(pid, lent, &mut go));
+            let mapped = map_ids(pid, spec.outside);
+            let lent = matches!(mapped, Ok(true));
+            let going = mapped.and_then(|lent| announce(pid, lent, &mut go));
             // Closed without a word, the pipe ends the first process; else it stays open as long as this one lives.
             let go = going.is_ok().then_some(go);
-            let seen = watcher.filter(|_| go.is_some()).map(|watcher| watch_calls(watcher, &spec, pid));
+            let seen = watcher.filter(|_| go.is_some()).map(|watcher| watch_calls(watcher, &spec, pid, lent));
             let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
             drop(go);
             going.and(ended.map(drop))?;
@@ -150,16 +154,31 @@ fn announce(pid: Pid, lent: bool, go: &mut PipeWriter) -> Result<(), Failure> {
 }
 
 /// Watches the build's calls until the first process has ended; where that fails, ends it.
-fn watch_calls(watcher: Channel, spec: &Spec, pid: Pid) -> Result<OwnedFd, Failure> {
+fn watch_calls(watcher: Channel, spec: &Spec, pid: Pid, lent: bool) -> Result<OwnedFd, Failure> {
     let doing = "watching the build";
     let first = watch(pid).map_err(Failure::at(doing))?;
     let programs = spec.commands.iter().filter_map(|command| command.first()).map(String::as_str);
     let path = spec.env.get("PATH").map_or("", String::as_str);
-    let plan = Plan::new(spec.record, pid, &spec.build_path, path, programs);
+    let deterministic = spec.fixed.map(|fixed| settings(fixed, spec, pid, lent)).transpose()?;
+    let plan = Plan::new(spec.record, pid, &spec.build_path, path, programs).deterministic(deterministic);
     watcher.watch(plan, first.as_fd()).map_err(|error| {
         let _ = pidfd_send_signal(&first, rustix::process::Signal::KILL);
         Failure::at(doing)(error)
     })
+}
+
+/// How a deterministic build is answered. Where its user is one that was lent, this process can look at that user's files
+/// from inside the user namespace alone, and so enters it.
+fn settings(fixed: Fixed, spec: &Spec, pid: Pid, lent: bool) -> Result<Settings, Failure> {
+    let mut outside = (spec.outside.user, spec.outside.group);
+    if lent {
+        let doing = "entering the build's user namespace";
+        let namespace = File::open(format!("/proc/{pid}/ns/user")).map_err(Failure::at(doing))?;
+        setns(namespace, CloneFlags::CLONE_NEWUSER).map_err(Failure::at(doing))?;
+        outside = (INSIDE_ID, INSIDE_ID);
+    }
+    let (hostname, memory_bytes) = (spec.hostname.clone(), spec.memory_bytes);
+    Ok(Settings { fixed, memory_bytes, hostname, limit_seconds: spec.seconds, outside })
 }
 
 /// A descriptor of a child that nobody has waited for yet.

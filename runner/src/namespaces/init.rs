@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -51,9 +52,12 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) 
     close_on_exec_from(3).map_err(Failure::at("closing descriptors"))?;
     let folder = File::open(&source).map_err(Failure::at("opening the source folder"))?;
     let no_groups = getgroups().map_err(Failure::at("reading the groups"))?.is_empty();
+    if spec.fixed.is_some() {
+        personality::set(Persona::ADDR_NO_RANDOMIZE).map_err(Failure::at("having addresses not chosen at random"))?;
+    }
     let landlock = give_up_power(&spec.build_path)?;
     if let Some(channel) = watched {
-        channel.hand_over(spec.record).map_err(Failure::at("having the build watched"))?;
+        channel.hand_over(spec.record, spec.fixed.is_some()).map_err(Failure::at("having the build watched"))?;
     }
     let walls = Walls { filter: true, landlock, time, no_groups };
     send(&Report::Ready(walls), Some(folder.as_fd())).map_err(Failure::at("reporting"))?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::Group;
 use super::ids::OutsideIds;
+use crate::determine::Fixed;
 
 /// Everything that the helper needs to know.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,6 +48,12 @@ pub(super) struct Spec {
     pub commands: Vec<Vec<String>>,
     pub env: BTreeMap<String, String>,
     pub record: RecordMode,
+    /// What a deterministic build is told.
+    pub fixed: Option<Fixed>,
+    /// How long the steps may take together, in seconds.
+    pub seconds: u32,
+    /// What is called the machine's memory, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// One thing to make in the build directory's `source` folder.
@@ -110,7 +117,7 @@ pub(super) enum End {
 pub(super) const WRITING_SOURCE: &str = "writing the source into the build directory";
 
 /// The user and group id inside.
-pub(super) const INSIDE_ID: u32 = 1000;
+pub(crate) const INSIDE_ID: u32 = 1000;
 
 /// The largest report, in bytes.
 pub(super) const MAX_REPORT: usize = 16 << 10;

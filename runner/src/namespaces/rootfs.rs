@@ -20,6 +20,7 @@ use rustix::mount::{
 use super::helper::Failure;
 use super::protocol::{INSIDE_ID, Spec};
 use super::views::MASKED;
+use crate::determine::{Fixed, device};
 use crate::sys::{MountAttributes, mount_setattr};
 
 /// Detached copies of everything that comes from outside.
@@ -91,7 +92,7 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
         directories(root, parent(inside))?;
         copy(root, input, relative(inside)).map_err(Failure::at(format!("copying {inside}")))?;
     }
-    devices(root, &sources.devices)?;
+    devices(root, &sources.devices, spec.fixed)?;
     proc_and_sys(root, spec)?;
     writable(root, spec)?;
     root_read_only(root)?;
@@ -110,10 +111,14 @@ fn copy(root: BorrowedFd<'_>, mut input: &File, path: &str) -> io::Result<()> {
     io::copy(&mut input, &mut to).map(drop)
 }
 
-fn devices(root: BorrowedFd<'_>, nodes: &[(OwnedFd, &str)]) -> Result<(), Failure> {
+fn devices(root: BorrowedFd<'_>, nodes: &[(OwnedFd, &str)], fixed: Option<Fixed>) -> Result<(), Failure> {
     directories(root, "/dev")?;
     for (tree, name) in nodes {
         let inside = format!("dev/{name}");
+        if let Some(fixed) = fixed.filter(|_| matches!(*name, "random" | "urandom")) {
+            fs::write(&inside, device(&fixed.seed)).map_err(Failure::at(format!("writing /{inside}")))?;
+            continue;
+        }
         file(root, &inside)?;
         attach(tree, root, &inside)?;
     }

@@ -28,6 +28,7 @@ use super::ids::OutsideIds;
 use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec, WRITING_SOURCE, Walls};
 use super::{log, views, watchdog};
 use crate::HELPER_ARGUMENT;
+use crate::determine::Fixed;
 use crate::trace::{Seen, read_seen};
 
 /// Starts sandboxes.
@@ -64,6 +65,8 @@ pub struct SandboxRequest<'a> {
     pub log: PathBuf,
     /// How closely the run is watched.
     pub record: RecordMode,
+    /// What the run is told of the clock, entropy and the machine, where it is a deterministic one.
+    pub(crate) fixed: Option<Fixed>,
 }
 
 impl<'a> SandboxRequest<'a> {
@@ -83,6 +86,7 @@ impl<'a> SandboxRequest<'a> {
             env: BTreeMap::new(),
             log,
             record: RecordMode::Declared,
+            fixed: None,
         }
     }
 }
@@ -191,7 +195,8 @@ impl Sandbox {
             async { log::keep(output, &request.log, log_bytes).await.map_err(io_error("keeping the build's log")) };
         // A log that can't be written ends the run, since nobody could say afterwards what the run had done.
         let (ended, log) = tokio::try_join!(supervise, keep)?;
-        let seen = running.seen(request.record, &control);
+        let is_watched = request.record != RecordMode::Declared || request.fixed.is_some();
+        let seen = is_watched.then(|| running.seen(&control));
         let out_of_memory = running.past_memory || running.cgroup.ran_out_of_memory();
         let none = |exit, duration_ms| (exit, duration_ms, 0, None);
         let (exit, duration_ms, largest_process, source) = match ended {
@@ -286,11 +291,14 @@ fn write_spec(
         processors,
         processes: request.limits.processes,
         process_bytes: (!cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20),
-        proc_files: views::proc_files(processors, &request.limits),
+        proc_files: views::proc_files(processors, &request.limits, request.fixed.is_some()),
         processor_lists: views::processor_lists(processors),
         commands: request.commands.clone(),
         env: request.env.clone(),
         record: request.record,
+        fixed: request.fixed,
+        seconds: request.limits.seconds,
+        memory_bytes: u64::from(request.limits.memory_mib) << 20,
     };
     let mut writer = io::BufWriter::new(&mut file);
     serde_json::to_writer(&mut writer, &spec)?;
@@ -405,16 +413,13 @@ impl Running {
     }
 
     /// What the helper saw of a run that has ended, and has reported last.
-    fn seen(&self, mode: RecordMode, control: &UnixStream) -> Option<Seen> {
-        if mode == RecordMode::Declared {
-            return None;
-        }
+    fn seen(&self, control: &UnixStream) -> Seen {
         while let Ok(Some((report, descriptor))) = receive(control) {
             if let (Report::Seen, Some(file)) = (report, descriptor) {
-                return Some(read_seen(file).unwrap_or_else(|_| Seen::interrupted()));
+                return read_seen(file).unwrap_or_else(|_| Seen::interrupted());
             }
         }
-        Some(Seen::interrupted())
+        Seen::interrupted()
     }
 
     /// Ends everything inside, and returns when it has ended. The first process ends all others inside with it, and the

@@ -8,8 +8,11 @@ use std::sync::OnceLock;
 
 use reprove_model::Limits;
 
-/// Files that a build sees in place of the kernel's, by their path below `/proc`, and what is in them.
-pub(super) fn proc_files(processors: u32, limits: &Limits) -> Vec<(String, String)> {
+use crate::determine::{self, RELEASE, VERSION};
+
+/// Files that a build sees in place of the kernel's, by their path below `/proc`, and what is in them. A deterministic one
+/// sees nothing of the processor and the kernel.
+pub(super) fn proc_files(processors: u32, limits: &Limits, deterministic: bool) -> Vec<(String, String)> {
     let kib = u64::from(limits.memory_mib) << 10;
     let mut memory = String::new();
     for (name, kib) in [("MemTotal", kib), ("MemFree", kib), ("MemAvailable", kib), ("Buffers", 0), ("Cached", 0)] {
@@ -21,16 +24,24 @@ pub(super) fn proc_files(processors: u32, limits: &Limits) -> Vec<(String, Strin
         let _ = writeln!(stat, "cpu{number} 0 0 0 0 0 0 0 0 0 0");
     }
     stat.push_str("intr 0\nctxt 0\nbtime 0\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n");
-    [
+    let cpuinfo = if deterministic { determine::cpuinfo() } else { cpuinfo(machine(), processors) };
+    let fixed = [
+        ("sys/kernel/osrelease", format!("{RELEASE}\n")),
+        ("sys/kernel/random/uuid", "00000000-0000-4000-8000-000000000001\n".to_owned()),
+        ("sys/kernel/version", format!("{VERSION}\n")),
+        ("uptime", "100000.00 100000.00\n".to_owned()),
+        ("version", format!("Linux version {RELEASE} {VERSION}\n")),
+    ];
+    let always = [
         ("cmdline", "\n".to_owned()),
-        ("cpuinfo", cpuinfo(machine(), processors)),
+        ("cpuinfo", cpuinfo),
         ("loadavg", "0.00 0.00 0.00 1/1 1\n".to_owned()),
         ("meminfo", memory),
         ("stat", stat),
         ("sys/kernel/random/boot_id", "00000000-0000-4000-8000-000000000000\n".to_owned()),
-    ]
-    .map(|(name, text)| (name.to_owned(), text))
-    .into()
+    ];
+    let fixed = fixed.into_iter().filter(|_| deterministic);
+    always.into_iter().chain(fixed).map(|(name, text)| (name.to_owned(), text)).collect()
 }
 
 /// Files below `/sys/devices/system/cpu` that say how many processors there are.
@@ -109,7 +120,7 @@ mod tests {
     #[test]
     fn memory_is_what_is_given() {
         let limits = Limits { memory_mib: 512, ..Limits::default() };
-        let files = proc_files(2, &limits);
+        let files = proc_files(2, &limits, false);
         let text = |wanted: &str| files.iter().find(|(name, _)| name == wanted).unwrap().1.as_str();
         assert!(text("meminfo").starts_with("MemTotal:         524288 kB\n"), "{}", text("meminfo"));
         assert_eq!(text("stat").lines().filter(|line| line.starts_with("cpu")).count(), 3);

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "each block is one system call, with its reason")]
 
 pub(crate) mod seccomp;
+pub(crate) mod stat;
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};

@@ -65,7 +65,19 @@ pub(crate) fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notificatio
 /// # Errors
 /// What `ioctl(2)` says.
 pub(crate) fn go_on(listener: BorrowedFd<'_>, id: u64) -> io::Result<Option<()>> {
-    let mut answer = Answer { id, value: 0, error: 0, flags: CONTINUE };
+    send(listener, Answer { id, value: 0, error: 0, flags: CONTINUE })
+}
+
+/// Gives the call a value, or an error's number, without its being run. `None` where it is gone.
+///
+/// # Errors
+/// What `ioctl(2)` says.
+pub(crate) fn answer(listener: BorrowedFd<'_>, id: u64, result: Result<i64, i32>) -> io::Result<Option<()>> {
+    let (value, error) = (result.unwrap_or(0), result.err().unwrap_or(0));
+    send(listener, Answer { id, value, error: -error, flags: 0 })
+}
+
+fn send(listener: BorrowedFd<'_>, mut answer: Answer) -> io::Result<Option<()>> {
     // SAFETY: the structure is as large as the request says, and lives across the call.
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw mut answer) };
     if result == 0 { Ok(Some(())) } else { gone(io::Error::last_os_error()) }

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The filter that has the kernel ask.
 
+use std::collections::BTreeMap;
+
 use libc::sock_filter;
 use reprove_model::RecordMode;
 
 use super::calls::watched;
+use crate::determine;
 use crate::filter::program::{self, Action, Rule};
 
-/// A program that asks for every call that is watched in `mode`, and for every call by the table of another architecture;
-/// all others go on. Empty where nothing is watched.
-pub(super) fn program(mode: RecordMode) -> Vec<sock_filter> {
-    let number = |number| u32::try_from(number).ok();
-    let asked = watched(mode).filter_map(|call| Some((number(call.number)?, Rule::Always(Action::Ask))));
-    let mut rules: Vec<(u32, Rule)> = asked.collect();
+/// A program that asks for every call that is watched in `mode`, for those that are answered where a build is a
+/// `deterministic` one, and for every call by the table of another architecture; all others go on. Empty where there are none.
+pub(super) fn program(mode: RecordMode, deterministic: bool) -> Vec<sock_filter> {
+    let answered = if deterministic { determine::rules() } else { Vec::new() };
+    // What is watched is asked for whatever the arguments are.
+    let all = answered.into_iter().chain(watched(mode).map(|call| (call.number, Rule::Always(Action::Ask))));
+    let rules: BTreeMap<u32, Rule> = all.filter_map(|(number, rule)| Some((number.try_into().ok()?, rule))).collect();
     if rules.is_empty() {
         return Vec::new();
     }
-    rules.sort_unstable_by_key(|(number, _)| *number);
-    program::program(&rules, Action::Allow, Action::Ask)
+    program::program(&rules.into_iter().collect::<Vec<_>>(), Action::Allow, Action::Ask)
 }
 
 #[cfg(test)]
@@ -32,9 +35,9 @@ mod tests {
 
     #[test]
     fn exactly_the_watched_calls_are_asked_for() {
-        assert!(program(RecordMode::Declared).is_empty());
+        assert!(program(RecordMode::Declared, false).is_empty());
         for mode in [RecordMode::Files, RecordMode::Full] {
-            let program = program(mode);
+            let program = program(mode, false);
             let wanted: BTreeSet<u32> = watched(mode).map(|call| call.number.try_into().unwrap()).collect();
             let mut most = 0;
             for number in (0..4096).chain(X32 - 2..X32).chain([u32::MAX >> 2]) {
@@ -48,8 +51,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_answered_is_asked_for_in_every_mode() {
+        let asked = |mode, call: libc::c_long, first| {
+            run(&program(mode, true), AUDIT_ARCH, call.try_into().unwrap(), [first, 0, 0, 0, 0, 0]).0 == ASK
+        };
+        for mode in [RecordMode::Declared, RecordMode::Files, RecordMode::Full] {
+            for call in [libc::SYS_getrandom, libc::SYS_uname, libc::SYS_fstat, libc::SYS_statx] {
+                assert!(asked(mode, call, 0), "{mode:?} {call}");
+            }
+            assert!(asked(mode, libc::SYS_clock_gettime, 0));
+        }
+        // A process's own clock is nobody's to answer, unless it is to be recorded that it was asked for.
+        assert!(!asked(RecordMode::Files, libc::SYS_clock_gettime, 2));
+        assert!(asked(RecordMode::Full, libc::SYS_clock_gettime, 2));
+        assert!(!asked(RecordMode::Declared, libc::SYS_openat, 0));
+    }
+
+    #[test]
     fn every_call_of_another_architecture_is_asked_for() {
-        let program = program(RecordMode::Files);
+        let program = program(RecordMode::Files, false);
         for number in (0..1024).chain([X32, X32 + 1, u32::MAX]) {
             for other in [0x4000_0003, 0, u32::MAX, AUDIT_ARCH ^ 1] {
                 assert_eq!(run(&program, other, number, [0; 6]).0, ASK, "{other:#x} {number}");

@@ -22,12 +22,12 @@ use crate::sys::seccomp;
 pub(crate) struct Channel(UnixStream);
 
 impl Channel {
-    /// Both ends, the helper's first; none where nothing is to be watched.
+    /// Both ends, the helper's first; none where nothing is to be watched, and nothing to be answered.
     ///
     /// # Errors
     /// What `socketpair(2)` says.
-    pub(crate) fn pair(mode: RecordMode) -> io::Result<(Option<Self>, Option<Self>)> {
-        if mode == RecordMode::Declared {
+    pub(crate) fn pair(mode: RecordMode, deterministic: bool) -> io::Result<(Option<Self>, Option<Self>)> {
+        if mode == RecordMode::Declared && !deterministic {
             return Ok((None, None));
         }
         let (ours, theirs) = UnixStream::pair()?;
@@ -39,12 +39,12 @@ impl Channel {
     ///
     /// # Errors
     /// What `seccomp(2)` and the others say.
-    pub(crate) fn hand_over(self, mode: RecordMode) -> io::Result<()> {
+    pub(crate) fn hand_over(self, mode: RecordMode, deterministic: bool) -> io::Result<()> {
         let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         // Without this, or power, no filter can be put.
         prctl::set_no_new_privs()?;
         let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-        let listener = seccomp::install(&program(mode), flags)?.ok_or(io::ErrorKind::NotFound)?;
+        let listener = seccomp::install(&program(mode, deterministic), flags)?.ok_or(io::ErrorKind::NotFound)?;
         let descriptors = [listener.as_raw_fd(), root.as_raw_fd()];
         let message = [ControlMessage::ScmRights(&descriptors)];
         sendmsg::<()>(self.0.as_raw_fd(), &[io::IoSlice::new(b"!")], &message, MsgFlags::MSG_NOSIGNAL, None)?;
@@ -81,7 +81,7 @@ impl Channel {
         match self.take()? {
             Some((listener, root)) => {
                 drop(self);
-                Watch::new(listener, root, plan, &mut seen).run(ended)?;
+                Watch::new(listener, root, plan, &mut seen)?.run(ended)?;
             }
             None => drop(seen.lost.insert(Loss::Interrupted)),
         }

@@ -160,8 +160,8 @@ impl<'a> Locator<'a> {
     fn origin<'p: 'a>(&'a self, target: &'p InsidePath, seen: &SeenPath) -> Result<(Origin, Known<'a>), ListingError> {
         let path = target.as_bytes();
         if is_made_up(path) {
-            let proc = below(path, b"/proc").is_some();
-            return Ok((if proc { Origin::Proc } else { Origin::Device }, Known::Nothing));
+            let device = below(path, b"/dev").is_some();
+            return Ok((if device { Origin::Device } else { Origin::Proc }, Known::Nothing));
         }
         if self.is_writable(path) {
             return Ok(self.in_writable(target, seen));

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reading what a system call's arguments point at, from the memory of whoever makes it.
+//! Reading what a system call's arguments point at, from the memory of whoever makes it, and writing there.
 
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
 
 use nix::errno::Errno;
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 
 /// Why nothing was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// There is nothing at the address, or no end of a path within its longest: the call will fail.
     NotThere,
     /// The process may not be looked into.
@@ -26,7 +26,7 @@ const PAGE: u64 = 4096;
 const SHORT: usize = 256;
 
 /// The path at `address`, without its NUL.
-pub(super) fn path(pid: Pid, address: u64) -> Result<Vec<u8>, Unread> {
+pub(crate) fn path(pid: Pid, address: u64) -> Result<Vec<u8>, Unread> {
     let mut path = Vec::new();
     while path.len() < MAX_PATH {
         let from = address.checked_add(path.len() as u64).ok_or(Unread::NotThere)?;
@@ -57,6 +57,18 @@ pub(super) fn read(pid: Pid, address: u64, buffer: &mut [u8]) -> Result<(), Unre
     let len = buffer.len();
     match process_vm_readv(pid, &mut [IoSliceMut::new(buffer)], &[RemoteIoVec { base, len }]) {
         Ok(read) if read == len => Ok(()),
+        Ok(_) | Err(Errno::EFAULT) => Err(Unread::NotThere),
+        Err(Errno::ESRCH) => Err(Unread::Gone),
+        Err(_) => Err(Unread::Closed),
+    }
+}
+
+/// Writes `bytes` to `address`, or fails, perhaps after a part of them.
+pub(crate) fn write(pid: Pid, address: u64, bytes: &[u8]) -> Result<(), Unread> {
+    let base = usize::try_from(address).map_err(|_| Unread::NotThere)?;
+    let len = bytes.len();
+    match process_vm_writev(pid, &[IoSlice::new(bytes)], &[RemoteIoVec { base, len }]) {
+        Ok(written) if written == len => Ok(()),
         Ok(_) | Err(Errno::EFAULT) => Err(Unread::NotThere),
         Err(Errno::ESRCH) => Err(Unread::Gone),
         Err(_) => Err(Unread::Closed),

@@ -3,7 +3,8 @@
 //!
 //! The first process inside puts a filter before its system calls that has the kernel ask before each one that names a file
 //! (`filter`, `calls`), and hands the descriptor that the kernel asks on to the helper. The helper reads the path from
-//! the memory of whoever makes the call, keeps it, and always has the call go on (`watch`): watching decides nothing.
+//! the memory of whoever makes the call, keeps it, and has the call go on (`watch`): watching decides nothing. In a deterministic build, some calls are answered in
+//! place of the kernel (`crate::determine`).
 //! What it saw (`Seen`) goes to the runner when the build has ended, which says what each path was and gives it its digest
 //! (`listing`).
 //!
@@ -16,8 +17,8 @@ mod filter;
 mod hand_over;
 mod interpreter;
 mod listing;
-mod memory;
-mod paths;
+pub(crate) mod memory;
+pub(crate) mod paths;
 mod seen;
 mod watch;
 

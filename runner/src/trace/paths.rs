@@ -37,7 +37,7 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// Where the whole is too long to be told, though the call may well find what it names.
-pub(super) fn absolute(pid: Pid, directory: Option<i32>, path: &[u8]) -> Result<Option<Vec<u8>>, TooLong> {
+pub(crate) fn absolute(pid: Pid, directory: Option<i32>, path: &[u8]) -> Result<Option<Vec<u8>>, TooLong> {
     if path.starts_with(b"/") {
         return Ok(Some(plain(path)));
     }
@@ -61,7 +61,7 @@ pub(super) fn absolute(pid: Pid, directory: Option<i32>, path: &[u8]) -> Result<
 
 /// A path has more bytes than can be told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 /// Without empty names and `.`, which lead nowhere else; a `..` may, after a link, and stays. The numbers of processes,
 /// which are others each time, become `PID`.
@@ -79,16 +79,16 @@ fn plain(path: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Whether `path` is below what the kernel makes up: devices, and its account of processes. Nothing is looked for there,
-/// since it would be this process's own.
+/// Whether `path` is below what is made up for a build: devices, and the account of processes and of the machine. Nothing is
+/// looked for there, since it would be this process's own.
 pub(super) fn is_made_up(path: &[u8]) -> bool {
     let below = |folder: &[u8]| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-    below(b"/proc") || (below(b"/dev") && !below(b"/dev/shm"))
+    below(b"/proc") || below(b"/sys") || (below(b"/dev") && !below(b"/dev/shm"))
 }
 
 /// The root of a build, from outside.
 #[derive(Debug)]
-pub(super) struct Root(pub(super) OwnedFd);
+pub(crate) struct Root(pub(super) OwnedFd);
 
 /// Directories above one that is not there are looked for this far up.
 const MAX_STEPS: usize = 64;
@@ -148,7 +148,11 @@ impl Root {
         Ok(Some(head))
     }
 
-    fn open(&self, path: &[u8], follow: bool) -> io::Result<Option<OwnedFd>> {
+    /// What is at `path`, open by its name alone; none where there is no such thing. No link leads out of the root.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn open(&self, path: &[u8], follow: bool) -> io::Result<Option<OwnedFd>> {
         let mut flags = OFlags::PATH | OFlags::CLOEXEC;
         if !follow {
             flags |= OFlags::NOFOLLOW;
@@ -200,9 +204,15 @@ mod tests {
 
     #[test]
     fn what_the_kernel_makes_up_is_not_looked_for() {
-        for (path, made_up) in
-            [("/proc", true), ("/proc/self", true), ("/procs", false), ("/dev/null", true), ("/dev/shm/x", false)]
-        {
+        for (path, made_up) in [
+            ("/proc", true),
+            ("/proc/self", true),
+            ("/procs", false),
+            ("/sys/devices", true),
+            ("/system", false),
+            ("/dev/null", true),
+            ("/dev/shm/x", false),
+        ] {
             assert_eq!(is_made_up(path.as_bytes()), made_up, "{path}");
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) network: BTreeMap<String, Option<usize>>,
     /// Why this is not all.
     pub(crate) lost: BTreeSet<Loss>,
+    /// Where a deterministic build was told what the machine says.
+    pub(crate) undetermined: BTreeSet<Loss>,
     /// Bytes in paths.
     bytes: usize,
     /// Where each program is in `programs`.
@@ -64,7 +66,8 @@ const MAX_OTHERS: usize = 10_000;
 impl Seen {
     /// What is left of a watch that was cut short.
     pub(crate) fn interrupted() -> Self {
-        Self { lost: [Loss::Interrupted].into(), ..Self::default() }
+        let lost = BTreeSet::from([Loss::Interrupted]);
+        Self { undetermined: lost.clone(), lost, ..Self::default() }
     }
 
     /// Whether nothing more is kept.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The helper's part: asks no question back, keeps what it sees, and has every call go on.
+//! The helper's part: asks no question back, keeps what it sees, and has every call go on that is not answered.
 
 use std::fs;
 use std::io;
@@ -15,8 +15,9 @@ use super::interpreter::{MAX_HEAD, interpreter};
 use super::memory::{self, Unread};
 use super::paths::{Kind, Root, TooLong, absolute};
 use super::seen::{Seen, SeenPath};
+use crate::determine::{Answer, Answers, Settings};
 use crate::filter::program::{AUDIT_ARCH, X32};
-use crate::sys::seccomp::{Notification, go_on, is_waiting, receive, take_turns};
+use crate::sys::seccomp::{self, Notification, go_on, is_waiting, receive, take_turns};
 
 /// A build that is watched.
 pub(super) struct Watch<'a> {
@@ -31,6 +32,8 @@ pub(super) struct Watch<'a> {
     calls: Vec<Option<&'static Call>>,
     /// The program that this process, and the first one inside, run.
     own: Option<Vec<u8>>,
+    /// Where the build is a deterministic one.
+    answers: Option<Answers>,
     seen: &'a mut Seen,
 }
 
@@ -40,6 +43,7 @@ pub(crate) struct Plan {
     first: Pid,
     writable: Vec<Vec<u8>>,
     programs: Vec<Vec<InsidePath>>,
+    deterministic: Option<Settings>,
 }
 
 impl Plan {
@@ -61,7 +65,12 @@ impl Plan {
             folders.iter().filter_map(|folder| InsidePath::new(format!("{folder}{program}")).ok()).collect()
         };
         let writable = [build_path, "/tmp", "/dev/shm"].map(|folder| folder.as_bytes().to_vec()).into();
-        Self { mode, first, writable, programs: programs.map(places).collect() }
+        Self { mode, first, writable, programs: programs.map(places).collect(), deterministic: None }
+    }
+
+    /// The same, of a build that is told what its recipe says.
+    pub(crate) fn deterministic(self, settings: Option<Settings>) -> Self {
+        Self { deterministic: settings, ..self }
     }
 }
 
@@ -69,7 +78,7 @@ impl Plan {
 const MAX_INTERPRETERS: usize = 5;
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(listener: OwnedFd, root: OwnedFd, plan: Plan, seen: &'a mut Seen) -> Self {
+    pub(super) fn new(listener: OwnedFd, root: OwnedFd, plan: Plan, seen: &'a mut Seen) -> io::Result<Self> {
         let mut calls = Vec::new();
         for call in watched(plan.mode) {
             let Ok(number) = usize::try_from(call.number) else { continue };
@@ -81,8 +90,9 @@ impl<'a> Watch<'a> {
             }
         }
         let own = fs::read_link("/proc/self/exe").ok().map(|path| path.into_os_string().into_vec());
-        let Plan { first, writable, programs, .. } = plan;
-        Self { listener, root: Root(root), first, writable, programs, calls, own, seen }
+        let Plan { first, writable, programs, deterministic, .. } = plan;
+        let answers = deterministic.as_ref().map(Answers::new).transpose()?;
+        Ok(Self { listener, root: Root(root), first, writable, programs, calls, own, answers, seen })
     }
 
     /// Answers until the first process, which `ended` is a descriptor of, has ended.
@@ -108,7 +118,7 @@ impl<'a> Watch<'a> {
                 match receive(listener) {
                     Ok(Some(notification)) => {
                         self.look(&notification)?;
-                        go_on(self.listener.as_fd(), notification.id)?;
+                        self.reply(&notification)?;
                     }
                     Ok(None) => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -120,6 +130,33 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Answers a call, or has it go on.
+    fn reply(&mut self, asked: &Notification) -> io::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(asked.pid).unwrap_or(0));
+        let is_own_table = asked.arch == AUDIT_ARCH && asked.number.cast_unsigned() < X32;
+        let answer = match &mut self.answers {
+            Some(answers) if pid != self.first && is_own_table => answers.answer(asked, pid, &self.root)?,
+            Some(_) if !is_own_table => {
+                self.seen.undetermined.insert(Loss::OtherArchitecture);
+                Answer::GoOn
+            }
+            _ => Answer::GoOn,
+        };
+        let listener = self.listener.as_fd();
+        match answer {
+            Answer::Value(value) => seccomp::answer(listener, asked.id, Ok(value))?,
+            Answer::Fails(error) => seccomp::answer(listener, asked.id, Err(error))?,
+            Answer::GoOn => go_on(listener, asked.id)?,
+            Answer::Unreached => {
+                if !is_copy_of(pid, self.first) {
+                    self.seen.undetermined.insert(Loss::Closed);
+                }
+                go_on(listener, asked.id)?
+            }
+        };
+        Ok(())
+    }
+
     fn look(&mut self, asked: &Notification) -> io::Result<()> {
         // What it does itself, before the first step and between them, is no part of the build.
         let pid = Pid::from_raw(i32::try_from(asked.pid).unwrap_or(0));
@@ -127,11 +164,14 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let number = usize::try_from(asked.number).ok().filter(|_| asked.number.cast_unsigned() < X32);
-        let call = number.and_then(|number| self.calls.get(number).copied().flatten());
-        let Some(call) = call.filter(|_| asked.arch == AUDIT_ARCH) else {
-            self.seen.lost.insert(Loss::OtherArchitecture);
+        let Some(number) = number.filter(|_| asked.arch == AUDIT_ARCH) else {
+            if self.calls.iter().any(Option::is_some) {
+                self.seen.lost.insert(Loss::OtherArchitecture);
+            }
             return Ok(());
         };
+        // What is only answered is not watched.
+        let Some(call) = self.calls.get(number).copied().flatten() else { return Ok(()) };
         match call.tells {
             Tells::Paths(names) => {
                 for name in names {

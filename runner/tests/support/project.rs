@@ -48,6 +48,12 @@ impl Watched {
         Self { _dir: dir, store, lock, mode, seconds: 60, sandbox: sandbox() }
     }
 
+    /// As a deterministic build.
+    pub(crate) fn deterministic(mut self) -> Self {
+        self.lock.recipe.build.deterministic = true;
+        self
+    }
+
     /// With a tool at `/inputs/NAME`.
     pub(crate) fn with_tool(mut self, name: &str, bytes: &[u8]) -> Self {
         let (digest, size) = self.store.add_bytes(bytes).unwrap();
@@ -64,6 +70,8 @@ impl Watched {
             file_order: FileOrder::Sorted,
             clock: Clock::Host,
         };
+        let deterministic = self.lock.recipe.build.deterministic;
+        let conditions = if deterministic { conditions.deterministic(None) } else { conditions };
         let mut lock = self.lock.clone();
         lock.recipe.limits.seconds = self.seconds;
         let runner = Runner { store: self.store.clone(), sandbox: self.sandbox.clone() };

@@ -89,6 +89,7 @@ pub(super) fn record(lock: &Lock, number: u32, output: &[u8]) -> BuildRecord {
         exit: Exit::Success,
         outputs: tree_of(&[(WHEEL_NAME, output)]),
         log: LogRecord { digest: DigestSet::of(b"log"), size: 3, truncated: false },
+        undetermined: None,
         observed: Observed {
             mode: RecordMode::Files,
             lost: [Loss::TooMany].into(),
@@ -156,6 +157,9 @@ fn records() -> Corpus {
         },
         ..sample.clone()
     };
+    let conditions = sample.conditions.deterministic(Some(7));
+    let undetermined = Some([Loss::Closed].into());
+    let deterministic = BuildRecord { conditions, undetermined, ..sample.clone() };
     let peak = PeakMemory::LargestProcess { bytes: 1 << 30 };
     let mut files = vec![
         json("success", &sample),
@@ -163,6 +167,7 @@ fn records() -> Corpus {
         json("signal", &with(Exit::Signal { step: 1, signal: 9, out_of_memory: true }, peak)),
         json("time-out", &with(Exit::TimeOut, peak)),
         json("conditions", &other),
+        json("deterministic", &deterministic),
     ];
     let as_text = String::from_utf8(files[0].1.clone()).unwrap();
     files.push(text("refused-offset", as_text.replace("12:00:00Z", "12:00:00+01:00")));

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a deterministic build is told: the clock, entropy, the machine and file times, the same for every build of a recipe.
+//!
+//! The kernel asks the helper before these calls (`crate::trace`), and here is what it answers in place of the kernel. A
+//! program asks for the time without a call, by code that the kernel maps into it (vDSO); so that code is replaced, in each
+//! program when it begins, by the calls themselves (`vdso`). What is not reached by that is in `docs/determinism.md`.
+
+mod clocks;
+mod counts;
+mod entropy;
+mod machine;
+mod times;
+mod vdso;
+
+use std::io;
+
+use libc::c_long;
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use reprove_model::{Clock, Digest};
+use serde::{Deserialize, Serialize};
+
+use crate::filter::program::{Action, Rule};
+use crate::sys::seccomp::Notification;
+use crate::trace::memory::{self, Unread};
+use crate::trace::paths::Root;
+use clocks::Clocks;
+use entropy::Entropy;
+use times::Times;
+use vdso::Vdso;
+
+pub(crate) use entropy::device;
+pub(crate) use machine::{RELEASE, VERSION, cpuinfo};
+
+/// What the answers depend on, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fixed {
+    /// All entropy comes from it.
+    pub(crate) seed: [u8; 32],
+    /// The second in which everything happens, since 1970.
+    pub(crate) second: u64,
+}
+
+impl Fixed {
+    /// For a build under `clock` of the recipe with this digest; none where the clock is not a fixed one.
+    pub(crate) fn of(clock: Clock, recipe: Digest) -> Option<Self> {
+        let Clock::Fixed(second) = clock else { return None };
+        Some(Self { seed: blake3::derive_key("reprove deterministic build v1", recipe.as_bytes()), second })
+    }
+}
+
+/// What is asked before, beside what is watched.
+pub(crate) fn rules() -> Vec<(c_long, Rule)> {
+    let mut rules = vec![(libc::SYS_clock_gettime, Rule::OneOf(0, clocks::ANSWERED, Action::Ask, Action::Allow))];
+    rules.extend(ANSWERED.iter().map(|&number| (number, Rule::Always(Action::Ask))));
+    #[cfg(target_arch = "x86_64")]
+    rules.push((libc::SYS_arch_prctl, Rule::OneOf(0, &[ARCH_SET_FS], Action::Ask, Action::Allow)));
+    rules
+}
+
+/// Sets the register by which a thread finds what is its own: what every program does first, once.
+#[cfg(target_arch = "x86_64")]
+const ARCH_SET_FS: u32 = 0x1002;
+
+const ANSWERED: &[c_long] = &[
+    libc::SYS_fstat,
+    libc::SYS_getcpu,
+    libc::SYS_getrandom,
+    libc::SYS_gettimeofday,
+    libc::SYS_newfstatat,
+    libc::SYS_set_tid_address,
+    libc::SYS_statx,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lstat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_time,
+];
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The kernel runs it.
+    GoOn,
+    /// It gives this value, and was not run.
+    Value(i64),
+    /// It fails with this error, and was not run.
+    Fails(i32),
+    /// The kernel runs it, since whoever makes it can't be reached.
+    Unreached,
+}
+
+/// Answers the calls of one build.
+pub(crate) struct Answers {
+    memory_bytes: u64,
+    hostname: String,
+    clocks: Clocks,
+    vdso: Vdso,
+    entropy: Entropy,
+    times: Times,
+}
+
+/// What there is to know of a build before it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// What the answers depend on.
+    pub(crate) fixed: Fixed,
+    /// What is called the machine's memory, in bytes.
+    pub(crate) memory_bytes: u64,
+    /// The host name, inside.
+    pub(crate) hostname: String,
+    /// How long the build may take, in seconds.
+    pub(crate) limit_seconds: u32,
+    /// The user and the group of the build, outside.
+    pub(crate) outside: (u32, u32),
+}
+
+impl Answers {
+    /// For a build that starts now.
+    ///
+    /// # Errors
+    /// What the system says of this process's own vDSO.
+    pub(crate) fn new(settings: &Settings) -> io::Result<Self> {
+        let Settings { fixed, memory_bytes, ref hostname, limit_seconds, outside } = *settings;
+        let hostname = hostname.clone();
+        let times = Times::new(fixed.second, limit_seconds, outside)?;
+        let (clocks, entropy) = (Clocks::new(fixed.second), Entropy::new(fixed.seed));
+        Ok(Self { memory_bytes, hostname, clocks, vdso: Vdso::own()?, entropy, times })
+    }
+
+    /// Answers a call that is none of the first process's, of the table of this program's own architecture.
+    ///
+    /// # Errors
+    /// What the system says, but of a process that is gone or can't be reached.
+    pub(crate) fn answer(&mut self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
+        let [first, second, third, ..] = asked.arguments;
+        let number = c_long::from(asked.number);
+        let answer = match number {
+            libc::SYS_clock_gettime => self.clock(pid, first, second),
+            libc::SYS_gettimeofday => self.time_of_day(pid, first, second),
+            libc::SYS_getrandom => self.random(pid, first, second, third),
+            libc::SYS_getcpu => write_all(pid, &[(first, &[0; 4]), (second, &[0; 4])]).map(|()| 0),
+            libc::SYS_uname => write_all(pid, &[(first, &machine::uname(&self.hostname))]).map(|()| 0),
+            libc::SYS_sysinfo => write_all(pid, &[(first, &machine::sysinfo(self.memory_bytes))]).map(|()| 0),
+            libc::SYS_set_tid_address => return Ok(self.begin(pid)),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_arch_prctl => return Ok(self.begin(pid)),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_time => self.seconds(pid, first),
+            _ => return self.times.answer(asked, pid, root),
+        };
+        Ok(match answer {
+            Ok(value) => Answer::Value(value),
+            Err(Refusal::Error(error)) => Answer::Fails(error as i32),
+            Err(Refusal::GoOn) => Answer::GoOn,
+            Err(Refusal::Unreached) => Answer::Unreached,
+        })
+    }
+
+    /// A program begins: from here on it asks the kernel for the time, and has the random bytes that it was given to begin
+    /// with from the recipe.
+    fn begin(&mut self, pid: Pid) -> Answer {
+        let Self { vdso, entropy, .. } = self;
+        let random = || {
+            let mut bytes = [0; 16];
+            // Without a number inside it is gone.
+            let _ = entropy.fill(pid, &mut bytes);
+            bytes
+        };
+        match vdso.replace(pid, random) {
+            Ok(()) | Err(Unread::Gone) => Answer::GoOn,
+            Err(Unread::Closed | Unread::NotThere) => Answer::Unreached,
+        }
+    }
+
+    fn clock(&mut self, pid: Pid, clock: u64, to: u64) -> Result<i64, Refusal> {
+        let now = self.clocks.say(pid, low(clock))?;
+        write_all(pid, &[(to, &pair(now / 1_000_000_000, now % 1_000_000_000))])?;
+        Ok(0)
+    }
+
+    fn time_of_day(&mut self, pid: Pid, to: u64, zone: u64) -> Result<i64, Refusal> {
+        let now = self.clocks.say(pid, 0)?;
+        let text = pair(now / 1_000_000_000, now / 1000 % 1_000_000);
+        let places = [(to, &text[..]), (zone, &[0; 8])];
+        write_all(pid, &places.into_iter().filter(|(to, _)| *to != 0).collect::<Vec<_>>())?;
+        Ok(0)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn seconds(&mut self, pid: Pid, to: u64) -> Result<i64, Refusal> {
+        let seconds = self.clocks.say(pid, 0)? / 1_000_000_000;
+        if to != 0 {
+            write_all(pid, &[(to, &seconds.to_ne_bytes())])?;
+        }
+        i64::try_from(seconds).map_err(|_| Refusal::GoOn)
+    }
+
+    fn random(&mut self, pid: Pid, to: u64, length: u64, flags: u64) -> Result<i64, Refusal> {
+        // What the kernel would refuse, it refuses.
+        if low(flags) & !7 != 0 || low(flags) & 6 == 6 {
+            return Err(Refusal::GoOn);
+        }
+        // As with the kernel, it may be fewer than are asked for, where that is more than 256.
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(entropy::MAX_AT_ONCE);
+        let mut bytes = vec![0; length];
+        self.entropy.fill(pid, &mut bytes)?;
+        write_all(pid, &[(to, &bytes)])?;
+        i64::try_from(length).map_err(|_| Refusal::GoOn)
+    }
+}
+
+/// Why a call gets no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// It fails.
+    Error(Errno),
+    /// It is the kernel's to answer.
+    GoOn,
+    /// Who makes it can't be reached.
+    Unreached,
+}
+
+impl From<Unread> for Refusal {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::NotThere => Self::Error(Errno::EFAULT),
+            Unread::Gone => Self::GoOn,
+            Unread::Closed => Self::Unreached,
+        }
+    }
+}
+
+fn write_all(pid: Pid, places: &[(u64, &[u8])]) -> Result<(), Refusal> {
+    for (to, bytes) in places.iter().filter(|(_, bytes)| !bytes.is_empty()) {
+        memory::write(pid, *to, bytes)?;
+    }
+    Ok(())
+}
+
+/// Two numbers of 64 bits: `struct timespec`, `struct timeval`.
+fn pair(first: u64, second: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let (low, high) = bytes.split_at_mut(8);
+    low.copy_from_slice(&first.to_ne_bytes());
+    high.copy_from_slice(&second.to_ne_bytes());
+    bytes
+}
+
+/// An argument of 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "the kernel looks at the lower half alone")]
+fn low(argument: u64) -> u32 {
+    argument as u32
+}

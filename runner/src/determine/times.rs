@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The times of files that a deterministic build writes, as its own programs see them.
+//!
+//! All of them are of one second. Within it they keep their order, by their nanoseconds, since `make` and its like decide by
+//! that what is to be made again; so nanoseconds do depend on how long things took. Files that the build did not write have
+//! the times that they have.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use libc::c_long;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
+use rustix::fs::{Mode, OFlags};
+
+use super::{Answer, Refusal, low, write_all};
+use crate::namespaces::INSIDE_ID;
+use crate::sys::seccomp::Notification;
+use crate::sys::stat::{STAT, STATX, Shape, stat, statx};
+use crate::trace::memory;
+use crate::trace::paths::{Root, absolute};
+
+/// The latest nanosecond of a file; the clock is after it.
+pub(super) const LATEST_FILE: u64 = 998_999_999;
+
+pub(super) struct Times {
+    second: u64,
+    /// When the build started, and when it will have ended, in nanoseconds since 1970 by the machine's clock.
+    start: u64,
+    end: u64,
+    outside: (Uid, Gid),
+}
+
+impl Times {
+    pub(super) fn new(second: u64, limit_seconds: u32, (user, group): (u32, u32)) -> io::Result<Self> {
+        let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
+        let start = nanoseconds(now.tv_sec(), now.tv_nsec());
+        // Kernels stamp files with a clock that may be behind by a tick.
+        let start = start.saturating_sub(TICK);
+        let end = start.saturating_add((u64::from(limit_seconds) + SLACK_SECONDS) * 1_000_000_000);
+        Ok(Self { second, start, end, outside: (Uid::from_raw(user), Gid::from_raw(group)) })
+    }
+
+    /// What is said in place of a time of the machine's; none where it is not one of while the build runs.
+    fn told(&self, time: u64) -> Option<(u64, u64)> {
+        if !(self.start..=self.end).contains(&time) {
+            return None;
+        }
+        let span = (self.end - self.start) / LATEST_FILE + 1;
+        Some((self.second, (time - self.start) / span))
+    }
+
+    /// Answers a call of `stat`'s kin where a file has times that the build gave it. All else is the kernel's to answer.
+    pub(super) fn answer(&self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
+        let Some(look) = Look::of(asked) else { return Ok(Answer::GoOn) };
+        let found = match self.find(&look, pid, root) {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(Refusal::GoOn | Refusal::Error(_)) => return Ok(Answer::GoOn),
+            Err(Refusal::Unreached) => return Ok(Answer::Unreached),
+        };
+        let (shape, mut bytes) = match look.statx {
+            Some((flags, mask)) => (&STATX, statx(&found, flags & SYNC, mask)?),
+            None => (&STAT, stat(&found)?),
+        };
+        drop(found);
+        if !self.retell(shape, &mut bytes) {
+            return Ok(Answer::GoOn);
+        }
+        self.rename_owners(shape, &mut bytes);
+        let bytes = bytes.get(..shape.size).unwrap_or_default();
+        Ok(match write_all(pid, &[(look.to, bytes)]) {
+            Ok(()) => Answer::Value(0),
+            Err(Refusal::Error(error)) => Answer::Fails(error as i32),
+            Err(Refusal::GoOn) => Answer::GoOn,
+            Err(Refusal::Unreached) => Answer::Unreached,
+        })
+    }
+
+    /// Changes the times in `bytes`; `false` where there is nothing to change.
+    fn retell(&self, shape: &Shape, bytes: &mut [u8]) -> bool {
+        let mut changed = false;
+        for &at in shape.times {
+            let Some(seconds) = bytes.get(at..at + 8).and_then(|b| b.first_chunk().copied()) else { continue };
+            let Some(fraction) = bytes.get(at + 8..at + 12).and_then(|b| b.first_chunk().copied()) else { continue };
+            let time = nanoseconds(i64::from_ne_bytes(seconds), i64::from(u32::from_ne_bytes(fraction)));
+            let Some((second, nanosecond)) = self.told(time) else { continue };
+            changed = true;
+            if let Some(to) = bytes.get_mut(at..at + 8) {
+                to.copy_from_slice(&second.to_ne_bytes());
+            }
+            if let Some(to) = bytes.get_mut(at + 8..at + 12) {
+                to.copy_from_slice(&low(nanosecond).to_ne_bytes());
+            }
+        }
+        changed
+    }
+
+    /// Has the owners be those that they are inside: the build's own, or what the kernel says for all that have no number there.
+    fn rename_owners(&self, shape: &Shape, bytes: &mut [u8]) {
+        for (at, own) in shape.owners.into_iter().zip([self.outside.0.as_raw(), self.outside.1.as_raw()]) {
+            if let Some(owner) = bytes.get_mut(at..at + 4) {
+                let id = if *owner == own.to_ne_bytes() { INSIDE_ID } else { NOBODY };
+                owner.copy_from_slice(&id.to_ne_bytes());
+            }
+        }
+    }
+
+    /// What is looked at, open by its name alone; none where the kernel has to say what there is.
+    fn find(&self, look: &Look, pid: Pid, root: &Root) -> Result<Option<OwnedFd>, Refusal> {
+        let path = match look.path {
+            Some(at) => memory::path(pid, at)?,
+            None => Vec::new(),
+        };
+        if path.is_empty() {
+            let Some(descriptor) = look.directory.filter(|descriptor| *descriptor >= 0 && look.empty) else {
+                return Ok(None);
+            };
+            let link = format!("/proc/{pid}/fd/{descriptor}");
+            return match rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(found) => Ok(Some(found)),
+                Err(rustix::io::Errno::NOENT) => Ok(None),
+                Err(_) => Err(Refusal::Unreached),
+            };
+        }
+        let Ok(Some(whole)) = absolute(pid, look.directory, &path) else { return Ok(None) };
+        // What the build may not see, it is not told of.
+        let (group, user) = (setfsgid(self.outside.1), setfsuid(self.outside.0));
+        let found = root.open(&whole, look.follow);
+        setfsuid(user);
+        setfsgid(group);
+        Ok(found.ok().flatten())
+    }
+}
+
+/// One call of `stat`'s kin.
+struct Look {
+    directory: Option<i32>,
+    path: Option<u64>,
+    follow: bool,
+    /// Whether an empty path means the descriptor itself.
+    empty: bool,
+    to: u64,
+    /// For `statx`: flags and mask.
+    statx: Option<(u32, u32)>,
+}
+
+impl Look {
+    fn of(asked: &Notification) -> Option<Self> {
+        let [first, second, third, fourth, fifth, _] = asked.arguments;
+        let descriptor = Some(low(first).cast_signed());
+        let flag = |flags: u64, flag: libc::c_int| low(flags) & flag.cast_unsigned() != 0;
+        let plain = |follow| Self { directory: None, path: Some(first), follow, empty: false, to: second, statx: None };
+        match c_long::from(asked.number) {
+            libc::SYS_fstat => {
+                Some(Self { directory: descriptor, path: None, follow: true, empty: true, to: second, statx: None })
+            }
+            libc::SYS_newfstatat => Some(Self {
+                directory: descriptor,
+                path: Some(second).filter(|path| *path != 0 || !flag(fourth, libc::AT_EMPTY_PATH)),
+                follow: !flag(fourth, libc::AT_SYMLINK_NOFOLLOW),
+                empty: flag(fourth, libc::AT_EMPTY_PATH),
+                to: third,
+                statx: None,
+            }),
+            libc::SYS_statx => Some(Self {
+                directory: descriptor,
+                path: Some(second).filter(|path| *path != 0 || !flag(third, libc::AT_EMPTY_PATH)),
+                follow: !flag(third, libc::AT_SYMLINK_NOFOLLOW),
+                empty: flag(third, libc::AT_EMPTY_PATH),
+                to: fifth,
+                statx: Some((low(third), low(fourth))),
+            }),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_stat => Some(plain(true)),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_lstat => Some(plain(false)),
+            _ => None,
+        }
+    }
+}
+
+/// `AT_STATX_SYNC_TYPE`.
+const SYNC: u32 = 0x6000;
+/// What the kernel calls an owner that has no number in a user namespace.
+const NOBODY: u32 = 65_534;
+/// Ten milliseconds: the longest tick.
+const TICK: u64 = 10_000_000;
+/// How long after its limit a build may still be there.
+const SLACK_SECONDS: u64 = 60;
+
+/// Both together.
+pub(super) fn nanoseconds(seconds: i64, fraction: i64) -> u64 {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(fraction).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(limit_seconds: u32) -> Times {
+        let outside = (Uid::from_raw(0), Gid::from_raw(0));
+        let start = 1_700_000_000_000_000_000;
+        let end = start + (u64::from(limit_seconds) + SLACK_SECONDS) * 1_000_000_000;
+        Times { second: 7, start, end, outside }
+    }
+
+    #[test]
+    fn times_of_the_build_are_of_one_second_in_order_and_no_others_change() {
+        for limit in [1, 1800, 604_800] {
+            let times = times(limit);
+            assert_eq!(times.told(times.start - 1), None);
+            assert_eq!(times.told(times.end + 1), None);
+            assert_eq!(times.told(times.start), Some((7, 0)));
+            let (second, last) = times.told(times.end).unwrap();
+            assert!(second == 7 && last <= LATEST_FILE, "{last}");
+            let steps: Vec<_> =
+                (0..1000).map(|n| times.told(times.start + n * (times.end - times.start) / 1000)).collect();
+            assert!(steps.is_sorted() && steps.iter().all(Option::is_some));
+        }
+    }
+
+    #[test]
+    fn only_times_are_retold() {
+        let times = times(60);
+        for shape in [&STAT, &STATX] {
+            let mut bytes = vec![0x11; 256];
+            for &at in shape.times {
+                bytes[at..at + 8].copy_from_slice(&5_i64.to_ne_bytes());
+                bytes[at + 8..at + 12].copy_from_slice(&6_u32.to_ne_bytes());
+            }
+            let before = bytes.clone();
+            assert!(!times.retell(shape, &mut bytes) && bytes == before);
+            let at = shape.times[1];
+            bytes[at..at + 8].copy_from_slice(&1_700_000_001_i64.to_ne_bytes());
+            let mut expected = bytes.clone();
+            assert!(times.retell(shape, &mut bytes));
+            expected[at..at + 8].copy_from_slice(&7_i64.to_ne_bytes());
+            let (_, nanosecond) = times.told(1_700_000_001_000_000_006).unwrap();
+            expected[at + 8..at + 12].copy_from_slice(&u32::try_from(nanosecond).unwrap().to_ne_bytes());
+            assert_eq!(bytes, expected);
+        }
+    }
+
+    #[test]
+    fn owners_are_those_inside() {
+        let times = times(60);
+        for shape in [&STAT, &STATX] {
+            let mut bytes = vec![0; 256];
+            bytes[shape.owners[1]] = 9;
+            times.rename_owners(shape, &mut bytes);
+            let owner = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+            assert_eq!(shape.owners.map(owner), [INSIDE_ID, NOBODY]);
+        }
+    }
+
+    #[test]
+    fn each_call_says_where_to_look() {
+        let of = |number: c_long, arguments| {
+            Look::of(&Notification { number: number.try_into().unwrap(), arguments, ..Notification::default() })
+        };
+        assert!(of(libc::SYS_openat, [0; 6]).is_none());
+        let look = of(libc::SYS_fstat, [3, 9, 0, 0, 0, 0]).unwrap();
+        assert!(look.directory == Some(3) && look.path.is_none() && look.empty && look.to == 9);
+        let look = of(libc::SYS_newfstatat, [u64::MAX - 99, 8, 9, 0x100, 0, 0]).unwrap();
+        assert!(look.directory == Some(-100) && look.path == Some(8) && !look.follow && !look.empty && look.to == 9);
+        let look = of(libc::SYS_statx, [3, 0, 0x1000, 0xfff, 9, 0]).unwrap();
+        assert!(look.path.is_none() && look.empty && look.to == 9 && look.statx == Some((0x1000, 0xfff)));
+    }
+}
