@@ -28,6 +28,9 @@ pub(super) enum Tells {
     Socket,
     /// The address that the arguments of these numbers point at and say the length of.
     Address(usize, usize),
+    /// The addresses in the `struct msghdr` that the argument of this number points at; or, where the second says how many,
+    /// in that many `struct mmsghdr`.
+    Messages(usize, Option<usize>),
     /// That paths may mean something else from now on, where the process has the power to do that.
     OtherRoot,
     /// That files may be opened unseen.
@@ -143,6 +146,8 @@ const CALLS: &[Call] = &[
     full(libc::SYS_removexattr, "removexattr", Tells::Paths(&[CHANGE])),
     full(libc::SYS_lremovexattr, "lremovexattr", Tells::Paths(&[CHANGE])),
     full(libc::SYS_sendto, "sendto", Tells::Address(4, 5)),
+    full(libc::SYS_sendmsg, "sendmsg", Tells::Messages(1, None)),
+    full(libc::SYS_sendmmsg, "sendmmsg", Tells::Messages(1, Some(2))),
     full(libc::SYS_bind, "bind", Tells::Address(1, 2)),
     made(libc::SYS_uname, "uname"),
     made(libc::SYS_sysinfo, "sysinfo"),
