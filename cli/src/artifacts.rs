@@ -12,8 +12,9 @@ use nix::dir::Dir;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::symlinkat;
-use reprove_job::{BuiltOnce, Finished};
-use reprove_model::{Cause, Digest, LinkTarget, Node, Tree, canonical};
+use reprove_inputs::directory::would_take;
+use reprove_job::{BuiltOnce, Finished, JobError};
+use reprove_model::{Cause, Digest, LinkTarget, Node, Recipe, Tree, canonical};
 use reprove_store::Store;
 
 use crate::error::{BAD_USAGE, CommandError, from_error};
@@ -56,6 +57,24 @@ impl Artifacts {
                 .next("name one that is not there yet, or empty it"));
         }
         Ok(Self { path, folder: folder.into(), made, begun: Vec::new() })
+    }
+
+    /// Refuses a directory that is in the source of `recipe`, which lies in `project`: what this run writes must not change
+    /// what the next one reads. `shown` is the directory as `option` gave it.
+    pub(crate) async fn keep_out_of_source(
+        &self,
+        recipe: &Recipe,
+        project: &Path,
+        shown: &Path,
+        option: &str,
+    ) -> Result<(), CommandError> {
+        if !would_take(recipe, project, &self.path).await.map_err(JobError::from)? {
+            return Ok(());
+        }
+        let text = format!("{} is in the source, and would be a part of it the next time", shown.display());
+        Err(CommandError::bad_usage(text).next(format!(
+            "name a directory outside of the source with {option}; in a Git work tree, one that Git ignores does as well"
+        )))
     }
 
     /// Writes what was published to `published/`, the rebuilds' outputs to `first/` and `second/`, and beside them the lock,

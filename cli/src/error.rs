@@ -243,6 +243,9 @@ fn from_failure(failure: &BuildFailure) -> CommandError {
     let mut error = CommandError::new(BUILD_FAILED, failure.to_string());
     error.details.clone_from(&failure.last_lines);
     error.next.extend(missing_hints(&failure.last_lines).map(str::to_owned));
+    if failure.exit.is_out_of_memory() {
+        error.next.push("raise `limits.memory-mib` in the recipe, or run fewer things at once".into());
+    }
     error.next(format!("the whole log is {}", failure.log.display()))
 }
 

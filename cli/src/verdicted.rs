@@ -2,11 +2,11 @@
 //! What `rebuild` and `check` share: all that a job needs and all places that it writes to before it, the proof and the
 //! verdict after it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reprove_attest::SigningKey;
 use reprove_job::Finished;
-use reprove_model::Outcome;
+use reprove_model::{Outcome, Recipe};
 use reprove_store::Store;
 use serde_json::json;
 
@@ -29,17 +29,22 @@ pub(crate) struct Verdicted {
 
 impl Verdicted {
     /// Looks whether what the job ends with can be written, opens the store, and loads the key or makes it. The proof's
-    /// default name is that of package `name`.
-    pub(crate) fn prepare(
+    /// default name is that of package `name`. `project` is whose source is built, and where it lies, where it is on this
+    /// machine.
+    pub(crate) async fn prepare(
         app: &App,
         arguments: VerdictArguments,
         name: &str,
         version: Option<&str>,
+        project: Option<(&Recipe, &Path)>,
     ) -> Result<Self, CommandError> {
         let shown = arguments.output.unwrap_or_else(|| proof_name(name, version).into());
         // First, as the proof may go into this directory too.
-        let artifacts =
-            arguments.artifacts.map(|path| Artifacts::prepare(&absolute(&path)?, "artifacts")).transpose()?;
+        let given = arguments.artifacts.as_deref();
+        let artifacts = given.map(|path| Artifacts::prepare(&absolute(path)?, "artifacts")).transpose()?;
+        if let (Some(artifacts), Some(shown), Some((recipe, folder))) = (&artifacts, given, project) {
+            artifacts.keep_out_of_source(recipe, folder, shown, "--artifacts").await?;
+        }
         let proof = Target::new(&absolute(&shown)?)?;
         let store = app.store()?;
         let path = keys::path(arguments.key.as_deref())?;

@@ -107,7 +107,11 @@ fn which(again: bool) -> &'static str {
 fn describe(exit: &Exit, seconds: &u32, memory_mib: &u32) -> String {
     match exit {
         Exit::Success => "it ended well".into(),
-        Exit::Status { step, status } => format!("step {} ended with status {status}", step + 1),
+        Exit::Status { step, status, out_of_memory: true } => format!(
+            "step {} ended with status {status}, after the build went over its limit of {memory_mib} MiB of memory",
+            step + 1
+        ),
+        Exit::Status { step, status, .. } => format!("step {} ended with status {status}", step + 1),
         Exit::Signal { step, out_of_memory: true, .. } => {
             format!("step {} was ended because the build went over its limit of {memory_mib} MiB of memory", step + 1)
         }

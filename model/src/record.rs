@@ -180,6 +180,8 @@ pub enum Exit {
         step: u32,
         /// Its exit status, 1 to 255.
         status: u8,
+        /// Whether the control group ended something for want of memory: a shell that has run it gives 137.
+        out_of_memory: bool,
     },
     /// A step, counted from 0, was ended by a signal.
     Signal {
@@ -192,6 +194,14 @@ pub enum Exit {
     },
     /// The wall-clock limit passed.
     TimeOut,
+}
+
+impl Exit {
+    /// Whether it did not end well, and something in it was ended for want of memory.
+    #[must_use]
+    pub fn is_out_of_memory(self) -> bool {
+        matches!(self, Self::Status { out_of_memory: true, .. } | Self::Signal { out_of_memory: true, .. })
+    }
 }
 
 /// What a build printed, on standard output and standard error together.

@@ -133,6 +133,41 @@ async fn what_is_asked_of_the_network_is_seen() {
     }
 }
 
+/// Python that makes the headers of `MANY` datagrams, each to an address of its own.
+const SEND_MANY: &str = "import socket, struct\nto = [b'\\2\\0\\0\\x35' + bytes([198, 18, n >> 8, n & 255]) + bytes(8) for n in range(MANY)]\n\
+     names = b''.join(to)\nnames = ctypes.create_string_buffer(names, len(names))\nat = ctypes.addressof(names)\n\
+     headers = b''.join(struct.pack('QI44xI4x', at + 16 * n, 16, 0) for n in range(MANY))\n\
+     headers = ctypes.create_string_buffer(headers, len(headers))\nfd = socket.socket(socket.AF_INET, socket.SOCK_DGRAM).fileno()\n";
+
+#[tokio::test]
+async fn the_addresses_of_datagrams_are_seen() {
+    let text = "import socket\nfor family, address in [(socket.AF_INET, ('192.0.2.1', 53)), \
+         (socket.AF_INET6, ('2001:db8::1', 123)), (socket.AF_UNIX, '/tmp/none')]:\n  \
+         try: socket.socket(family, socket.SOCK_DGRAM).sendmsg([b'x'], [], 0, address)\n  except OSError: pass\n\
+         a, b = socket.socketpair()\na.sendmsg([b'connected'])\nprint(b.recv(99).decode())\n";
+    let (listing, log) = python(RecordMode::Full, text).seen().await;
+    assert_eq!((log.as_str(), &listing.lost), ("connected\n", &BTreeSet::new()));
+    let mut sent: Vec<&str> = listing.network.keys().filter_map(|asked| asked.strip_prefix("sendmsg ")).collect();
+    sent.sort_unstable();
+    assert_eq!(sent, ["inet 192.0.2.1:53", "inet6 [2001:db8::1]:123", "unix /tmp/none"]);
+    let (listing, _) = python(RecordMode::Files, text).seen().await;
+    assert!(!listing.network.keys().any(|asked| asked.starts_with("send")), "{:?}", listing.network);
+}
+
+/// The kernel sends 1,024 at once at most, whatever number it is told.
+#[tokio::test]
+async fn the_addresses_of_many_datagrams_are_seen_as_far_as_the_kernel_goes() {
+    for (many, told, seen) in [(1024, 1024, 1024), (1025, 1025, 1024), (3, u32::MAX, 3), (3, 0, 0)] {
+        // What comes after the headers has no address, or is not there.
+        let call = format!("libc.syscall(ctypes.c_long(number), fd, headers, ctypes.c_uint({told}), 0)\n");
+        let text = format!("MANY = {many}\nnumber = {}\n{SEND_MANY}{call}", libc::SYS_sendmmsg);
+        let (listing, _) = python(RecordMode::Full, &text).seen().await;
+        let sent = listing.network.keys().filter(|asked| asked.starts_with("sendmmsg inet 198.18.")).count();
+        assert_eq!((sent, listing.lost.len()), (seen, 0), "{many} {told}");
+        assert_eq!(listing.network.contains_key("sendmmsg inet 198.18.0.2:53"), seen > 0);
+    }
+}
+
 #[tokio::test]
 async fn what_is_declared_is_not_watched() {
     // One filter is every build's; the watch is another.
@@ -175,7 +210,7 @@ async fn too_many_paths_make_the_record_incomplete_and_the_build_goes_on() {
 #[tokio::test]
 async fn arguments_that_mean_nothing_do_no_harm() {
     let text = "page = ctypes.create_string_buffer(b'x' * 9000)\n\
-for number in [2, 4, 6, 21, 59, 82, 89, 257, 262, 263, 264, 267, 322, 332, 437, 42, 44, 41]:\n  \
+for number in [2, 4, 6, 21, 59, 82, 89, 257, 262, 263, 264, 267, 322, 332, 437, 42, 44, 46, 307, 41]:\n  \
 for argument in [0, 1, 2**64 - 1, 2**63, ctypes.addressof(page), 0x7fffffffe000]:\n    \
 for first in [0, 2**64 - 1, 2**31, argument]:\n      \
 assert libc.syscall(ctypes.c_long(number), ctypes.c_ulong(first), *[ctypes.c_ulong(argument)] * 5) < 0 or number == 41\n\

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use reprove_model::{Exit, PeakMemory};
+use reprove_model::{Exit, HeldBy, PeakMemory};
 use support::{AS_ORDINARY_USER, Bench, all_again, sandbox};
 
 /// How many processes on this machine have `marker` in their command line.
@@ -90,12 +90,14 @@ async fn there_is_no_power_to_gain() {
 #[tokio::test]
 async fn a_failing_step_is_told_from_a_killed_one() {
     let bench = Bench::new();
-    assert_eq!(bench.run("exit 7").await.0.exit, Exit::Status { step: 0, status: 7 });
+    let failed = |step, status| Exit::Status { step, status, out_of_memory: false };
+    assert_eq!(bench.run("exit 7").await.0.exit, failed(0, 7));
+    assert_eq!(bench.run("sh -c 'kill -KILL $$'; exit $?").await.0.exit, failed(0, 137));
     let killed = Exit::Signal { step: 0, signal: 15, out_of_memory: false };
     assert_eq!(bench.run("kill -TERM $$").await.0.exit, killed);
     let mut request = bench.request("true");
     request.commands.push(vec!["/bin/false".into()]);
-    assert_eq!(bench.run_request(request).await.0.exit, Exit::Status { step: 1, status: 1 });
+    assert_eq!(bench.run_request(request).await.0.exit, failed(1, 1));
 }
 
 #[tokio::test]
@@ -161,6 +163,24 @@ async fn the_memory_limit_holds_on_both_sides() {
     let (outcome, _) = bench.run_request(with(512)).await;
     let ended = matches!(outcome.exit, Exit::Status { .. } | Exit::Signal { signal: 9, .. });
     assert!(ended, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_ends_since_memory_ran_out_inside_it_is_told() {
+    let bench = Bench::new();
+    let with = |status: &str| {
+        let mut request = bench.request(&format!("python3 -I -c 'x = bytearray(512 << 20)' || exit {status}"));
+        request.limits.memory_mib = 256;
+        request
+    };
+    for (given, status) in [("$?", 137), ("3", 3)] {
+        let (outcome, log) = bench.run_request(with(given)).await;
+        if outcome.enforced.memory == HeldBy::ControlGroup {
+            assert_eq!(outcome.exit, Exit::Status { step: 0, status, out_of_memory: true }, "{log}");
+        }
+    }
+    let (outcome, log) = bench.run_request(with("0")).await;
+    assert!(outcome.exit == Exit::Success && !outcome.exit.is_out_of_memory(), "{log}");
 }
 
 #[tokio::test]

@@ -105,6 +105,17 @@ fn a_build_that_fails_says_why_and_writes_nothing() {
 }
 
 #[test]
+fn a_build_that_runs_out_of_memory_is_told_so() {
+    let bench = Bench::new();
+    bench.project("project", &["cat /dev/zero > /dev/shm/file; exit $?"], "[limits]\nmemory-mib = 32\n");
+    let ran = build(&bench, 3, &[]);
+    for words in ["went over its limit of 32 MiB of memory\n", "  next: raise `limits.memory-mib` in the recipe"] {
+        assert!(ran.stderr.contains(words), "{words:?} is not in:\n{}", ran.stderr);
+    }
+    nothing_was_written(&bench);
+}
+
+#[test]
 fn a_build_that_wants_a_network_is_told_that_there_is_none() {
     let bench = Bench::new();
     let step = "exec /usr/bin/python3 -Ic 'import socket; socket.getaddrinfo(\"reprove.invalid\", 80)'";

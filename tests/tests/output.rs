@@ -75,6 +75,31 @@ fn artifacts_are_all_that_the_proof_names() {
     assert_eq!(names(&made), all);
 }
 
+/// As `reprove build` does with its outputs.
+#[test]
+fn artifacts_are_no_part_of_the_next_source() {
+    let bench = Bench::new();
+    let project = bench.project("project", &["touch out"], "");
+    let in_project = |artifacts: &str| {
+        let mut command = bench.command(["check", "--artifacts", artifacts]);
+        command.current_dir(&project);
+        Running::start(command).wait(Duration::from_secs(120))
+    };
+    for inside in ["made", "deep/reprove-out"] {
+        let ran = in_project(inside).with_code(2);
+        assert!(ran.stderr.contains(&format!("error: {inside} is in the source, and would be")), "{}", ran.stderr);
+        let next = "  next: name a directory outside of the source with --artifacts;";
+        assert!(ran.stderr.contains(next) && !ran.stderr.contains("building"), "{}", ran.stderr);
+        assert!(!project.join(inside).exists() && !bench.path("key.pem").exists());
+    }
+    for outside in ["../made", "reprove-out"] {
+        let _ = in_project(outside).with_code(0);
+        assert!(project.join(outside).join("lock.json").is_file());
+    }
+    let lock = |folder: &str| fs::read(project.join(folder).join("lock.json")).unwrap();
+    assert_eq!(lock("../made"), lock("reprove-out"));
+}
+
 #[test]
 fn an_interrupt_leaves_no_artifacts_directory() {
     let bench = Bench::new();

@@ -41,7 +41,10 @@ fn a_provenance_is_of_a_successful_build_of_this_lock() {
         AttestError::Provenance(fault) => fault,
         other => panic!("{other}"),
     };
-    assert!(matches!(fault(|r| r.exit = Exit::Status { step: 0, status: 1 }), ProvenanceFault::NotSuccess(_)));
+    assert!(matches!(
+        fault(|r| r.exit = Exit::Status { step: 0, status: 1, out_of_memory: false }),
+        ProvenanceFault::NotSuccess(_)
+    ));
     assert!(matches!(fault(|r| r.outputs = tree(&[])), ProvenanceFault::NoSubjects));
     for (given, built_with) in [(None, EPOCH), (Some(1), EPOCH)] {
         let error = provenance(&lock, &good, given).unwrap_err();

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use reprove_inputs::directory::{OUTPUT_DIRECTORY, would_take};
+use reprove_inputs::directory::OUTPUT_DIRECTORY;
 use reprove_job::{BuiltOnce, JobError};
-use reprove_model::{DigestSet, Node, Recipe, RecordMode, canonical};
+use reprove_model::{DigestSet, Node, RecordMode, canonical};
 use serde_json::json;
 
 use super::check::read_recipe;
@@ -44,9 +44,8 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let directory = absolute(&directory)?;
     let recipe = read_recipe(&directory.join("reprove.toml"))?;
     let name = recipe.package.name.clone();
-    let path = absolute(&shown)?;
-    let out = Artifacts::prepare(&path, "outputs")?;
-    keep_out_of_source(&recipe, &directory, &path, &shown).await?;
+    let out = Artifacts::prepare(&absolute(&shown)?, "outputs")?;
+    out.keep_out_of_source(&recipe, &directory, &shown, "--out").await?;
     let store = app.store()?;
     let events = |event| app.tell(event);
     let context = app.context(store.clone(), &options, &events);
@@ -57,17 +56,6 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     app.progress.clear();
     print(app, &name, &shown, &built, wanted(inputs), wanted(unused))?;
     Ok(YES)
-}
-
-/// What this build writes must not change what the next one reads.
-async fn keep_out_of_source(recipe: &Recipe, directory: &Path, out: &Path, shown: &Path) -> Result<(), CommandError> {
-    if !would_take(recipe, directory, out).await.map_err(JobError::from)? {
-        return Ok(());
-    }
-    let text = format!("{} is in the source, and would be a part of it the next time", shown.display());
-    Err(CommandError::bad_usage(text).next(
-        "name a directory outside of the source with --out; in a Git work tree, one that Git ignores does as well",
-    ))
 }
 
 fn print(

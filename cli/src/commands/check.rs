@@ -27,7 +27,8 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let directory = absolute(&arguments.directory)?;
     let recipe = read_recipe(&directory.join("reprove.toml"))?;
     let Package { name, version } = recipe.package.clone();
-    let prepared = Verdicted::prepare(app, arguments.verdict, &name, version.as_deref())?;
+    let project = Some((&recipe, directory.as_path()));
+    let prepared = Verdicted::prepare(app, arguments.verdict, &name, version.as_deref(), project).await?;
     let events = |event| app.tell(event);
     let context = app.context(prepared.store.clone(), &arguments.options, &events);
     let finished = reprove_job::check(&context, recipe, &directory, &prepared.key).await?;

@@ -38,7 +38,7 @@ pub(crate) struct VerdictArguments {
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let purl = &arguments.purl;
-    let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version())?;
+    let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
     let context = app.context(prepared.store.clone(), &arguments.options, &events);
     let finished = reprove_job::rebuild(&context, purl, &app.pip(), &prepared.key).await?;

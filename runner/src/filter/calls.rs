@@ -144,7 +144,7 @@ const LINKS_AND_NAMES: &[c_long] = &[
     libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_fchmodat,
-    libc::SYS_fchmodat2,
+    SYS_FCHMODAT2,
     libc::SYS_fchownat,
     libc::SYS_utimensat,
     libc::SYS_truncate,
@@ -426,8 +426,10 @@ const POWERS: &[c_long] = &[
     libc::SYS_modify_ldt,
 ];
 
-// Numbers that the crate `libc` does not have yet.
+// Numbers that the crate `libc` does not have yet, or not for each of both machines.
 const SYS_CACHESTAT: c_long = 451;
+/// `fchmodat2(2)`.
+pub(crate) const SYS_FCHMODAT2: c_long = 452;
 #[cfg(target_arch = "x86_64")]
 const SYS_IO_PGETEVENTS: c_long = 333;
 #[cfg(target_arch = "aarch64")]

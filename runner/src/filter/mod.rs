@@ -4,6 +4,8 @@
 mod calls;
 pub(crate) mod program;
 
+pub(crate) use self::calls::SYS_FCHMODAT2;
+
 use std::io;
 
 use crate::sys::seccomp;

@@ -330,7 +330,7 @@ impl End {
     fn exit(self, out_of_memory: bool) -> Exit {
         match self {
             Self::Success => Exit::Success,
-            Self::Status { step, status } => Exit::Status { step, status },
+            Self::Status { step, status } => Exit::Status { step, status, out_of_memory },
             Self::Signal { step, signal } => Exit::Signal { step, signal, out_of_memory },
         }
     }

@@ -44,6 +44,13 @@ pub(crate) struct Notification {
     pub(crate) arguments: [u64; 6],
 }
 
+impl Notification {
+    /// The argument of this number; there are six, from 0 on.
+    pub(crate) fn argument(&self, place: usize) -> u64 {
+        self.arguments.get(place).copied().unwrap_or(0)
+    }
+}
+
 /// Waits for the next notification. `None` where the one that there was is gone: its thread was interrupted or killed.
 ///
 /// # Errors

@@ -4,6 +4,8 @@
 use libc::c_long;
 use reprove_model::RecordMode;
 
+use crate::filter::SYS_FCHMODAT2;
+
 /// A system call that is watched.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
@@ -28,6 +30,9 @@ pub(super) enum Tells {
     Socket,
     /// The address that the arguments of these numbers point at and say the length of.
     Address(usize, usize),
+    /// The addresses in the `struct msghdr` that the argument of this number points at; or, where the second says how many,
+    /// in that many `struct mmsghdr`.
+    Messages(usize, Option<usize>),
     /// That paths may mean something else from now on, where the process has the power to do that.
     OtherRoot,
     /// That files may be opened unseen.
@@ -111,6 +116,7 @@ const CALLS: &[Call] = &[
     files(libc::SYS_mknodat, "mknodat", Tells::Paths(&[at(0, 1, Doing::Make)])),
     files(libc::SYS_symlinkat, "symlinkat", Tells::Paths(&[at(1, 2, Doing::Make)])),
     files(libc::SYS_linkat, "linkat", Tells::Paths(&[at(0, 1, Doing::Look(Links::Keep)), at(2, 3, Doing::Make)])),
+    files(libc::SYS_renameat, "renameat", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Replace)])),
     files(libc::SYS_renameat2, "renameat2", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Replace)])),
     files(libc::SYS_unlinkat, "unlinkat", Tells::Paths(&[at(0, 1, Doing::Change)])),
     files(libc::SYS_truncate, "truncate", Tells::Paths(&[Named { directory: None, path: 0, doing: Doing::Change }])),
@@ -135,7 +141,7 @@ const CALLS: &[Call] = &[
     full(libc::SYS_inotify_add_watch, "inotify_add_watch", Tells::Paths(&[WATCHED])),
     full(libc::SYS_name_to_handle_at, "name_to_handle_at", Tells::Paths(&[at(0, 1, Doing::Look(Links::Keep))])),
     full(libc::SYS_fchmodat, "fchmodat", Tells::Paths(&[at(0, 1, Doing::Change)])),
-    full(FCHMODAT2, "fchmodat2", Tells::Paths(&[at(0, 1, Doing::Change)])),
+    full(SYS_FCHMODAT2, "fchmodat2", Tells::Paths(&[at(0, 1, Doing::Change)])),
     full(libc::SYS_fchownat, "fchownat", Tells::Paths(&[at(0, 1, Doing::Change)])),
     full(libc::SYS_utimensat, "utimensat", Tells::Paths(&[at(0, 1, Doing::Change)])),
     full(libc::SYS_setxattr, "setxattr", Tells::Paths(&[CHANGE])),
@@ -143,6 +149,8 @@ const CALLS: &[Call] = &[
     full(libc::SYS_removexattr, "removexattr", Tells::Paths(&[CHANGE])),
     full(libc::SYS_lremovexattr, "lremovexattr", Tells::Paths(&[CHANGE])),
     full(libc::SYS_sendto, "sendto", Tells::Address(4, 5)),
+    full(libc::SYS_sendmsg, "sendmsg", Tells::Messages(1, None)),
+    full(libc::SYS_sendmmsg, "sendmmsg", Tells::Messages(1, Some(2))),
     full(libc::SYS_bind, "bind", Tells::Address(1, 2)),
     made(libc::SYS_uname, "uname"),
     made(libc::SYS_sysinfo, "sysinfo"),
@@ -167,8 +175,6 @@ const CALLS: &[Call] = &[
     files(libc::SYS_link, "link", Tells::Paths(&[plain(0, Doing::Look(Links::Keep)), plain(1, Doing::Make)])),
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_rename, "rename", Tells::Paths(&[plain(0, Doing::Change), plain(1, Doing::Replace)])),
-    #[cfg(target_arch = "x86_64")]
-    files(libc::SYS_renameat, "renameat", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Replace)])),
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_unlink, "unlink", Tells::Paths(&[plain(0, Doing::Change)])),
     #[cfg(target_arch = "x86_64")]
@@ -201,9 +207,6 @@ const LOOK: Named = Named { directory: None, path: 0, doing: Doing::Look(Links::
 const LOOK_AT_LINK: Named = Named { directory: None, path: 0, doing: Doing::Look(Links::Keep) };
 const CHANGE: Named = Named { directory: None, path: 0, doing: Doing::Change };
 const WATCHED: Named = Named { directory: None, path: 1, doing: Doing::Look(Links::Follow) };
-
-/// `fchmodat2(2)`, which has one number on all architectures, and none in `libc`.
-const FCHMODAT2: c_long = 452;
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,12 @@ use std::io::{self, Seek as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::thread;
 
 use nix::sys::prctl;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use reprove_model::{Loss, RecordMode};
+use reprove_model::RecordMode;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, memfd_create, openat};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
@@ -20,6 +22,9 @@ use crate::sys::seccomp;
 
 /// What the first process hands the helper its descriptors through. One end each.
 pub(crate) struct Channel(UnixStream);
+
+/// What the stack of a thread has that does next to nothing, in bytes: what it takes is the build's memory.
+const STACK: usize = 64 << 10;
 
 impl Channel {
     /// Both ends, the helper's first; none where nothing is to be watched, and nothing to be answered.
@@ -44,11 +49,22 @@ impl Channel {
         // Without this, or power, no filter can be put.
         prctl::set_no_new_privs()?;
         let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-        let listener = seccomp::install(&program(mode, deterministic), flags)?.ok_or(io::ErrorKind::NotFound)?;
-        let descriptors = [listener.as_raw_fd(), root.as_raw_fd()];
-        let message = [ControlMessage::ScmRights(&descriptors)];
-        sendmsg::<()>(self.0.as_raw_fd(), &[io::IoSlice::new(b"!")], &message, MsgFlags::MSG_NOSIGNAL, None)?;
-        Ok(())
+        let (socket, root) = (self.0.as_raw_fd(), root.as_raw_fd());
+        // To hand a descriptor over is a call that may be watched, and nobody would answer yet. The filter is of the thread
+        // that puts it, and of what that starts from then on: not of one that is there already.
+        thread::scope(|scope| {
+            let (tell, told) = mpsc::channel::<OwnedFd>();
+            let hand = move || {
+                let Ok(listener) = told.recv() else { return Ok(()) };
+                let descriptors = [listener.as_raw_fd(), root];
+                let message = [ControlMessage::ScmRights(&descriptors)];
+                sendmsg::<()>(socket, &[io::IoSlice::new(b"!")], &message, MsgFlags::MSG_NOSIGNAL, None).map(drop)
+            };
+            let other = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, hand)?;
+            let listener = seccomp::install(&program(mode, deterministic), flags)?.ok_or(io::ErrorKind::NotFound)?;
+            tell.send(listener).map_err(io::Error::other)?;
+            Ok(other.join().map_err(|_| io::Error::other("the thread that hands descriptors over has failed"))??)
+        })
     }
 
     /// The listener and the root; none where the first process ended before it handed them over.
@@ -83,7 +99,7 @@ impl Channel {
                 drop(self);
                 Watch::new(listener, root, plan, &mut seen)?.run(ended)?;
             }
-            None => drop(seen.lost.insert(Loss::Interrupted)),
+            None => seen = Seen::interrupted(),
         }
         let file = memfd_create("reprove-seen", MemfdFlags::CLOEXEC)?;
         let mut writer = io::BufWriter::new(File::from(file.try_clone()?));

@@ -74,6 +74,11 @@ impl Plan {
     }
 }
 
+/// So many messages at once are sent at most (`UIO_MAXIOV`).
+const MAX_MESSAGES: u64 = 1024;
+/// From one `struct mmsghdr` to the next.
+const MESSAGE_BYTES: u64 = size_of::<libc::mmsghdr>() as u64;
+
 /// Scripts may name scripts as their interpreters this deep; the kernel follows four.
 const MAX_INTERPRETERS: usize = 5;
 
@@ -180,7 +185,14 @@ impl<'a> Watch<'a> {
             }
             Tells::Made => self.note(false, call.name, pid),
             Tells::Socket => self.socket(asked, pid),
-            Tells::Address(address, length) => self.address(asked, pid, call.name, address, length)?,
+            Tells::Address(at, length) => {
+                let [at, length] = [at, length].map(|place| asked.argument(place));
+                self.address(asked, pid, call.name, at, length)?;
+            }
+            Tells::Messages(at, count) => {
+                let count = count.map_or(1, |place| low(asked.argument(place)));
+                self.messages(asked, pid, call.name, asked.argument(at), count)?;
+            }
             Tells::OtherRoot if has_power(pid) => drop(self.seen.lost.insert(Loss::OtherRoot)),
             Tells::OtherRoot => {}
             Tells::IoUring => drop(self.seen.lost.insert(Loss::IoUring)),
@@ -189,10 +201,10 @@ impl<'a> Watch<'a> {
     }
 
     fn path(&mut self, asked: &Notification, pid: Pid, name: &Named) -> io::Result<()> {
-        let argument = |place: usize| asked.arguments.get(place).copied().unwrap_or(0);
+        let argument = |place| asked.argument(place);
         let read = memory::path(pid, argument(name.path));
         let flags = match name.doing {
-            Doing::Open(place) => i64_of_low(argument(place)),
+            Doing::Open(place) => low(argument(place)),
             Doing::OpenHow(place) => memory::bytes(pid, argument(place)).map_or(0, u64::from_le_bytes),
             _ => 0,
         };
@@ -331,19 +343,39 @@ impl<'a> Watch<'a> {
         self.note(true, &format!("socket {} {kind}", family_name(family)), pid);
     }
 
-    fn address(&mut self, asked: &Notification, pid: Pid, call: &str, at: usize, length: usize) -> io::Result<()> {
-        let argument = |place: usize| asked.arguments.get(place).copied().unwrap_or(0);
+    /// The address at `at`, which has `length` bytes.
+    fn address(&mut self, asked: &Notification, pid: Pid, call: &str, at: u64, length: u64) -> io::Result<()> {
         let mut address = [0; 128];
-        let length = usize::try_from(argument(length) & 0xffff_ffff).unwrap_or(usize::MAX).min(address.len());
-        let Some(part) = address.get_mut(..length).filter(|part| part.len() >= 2 && argument(at) != 0) else {
+        let length = usize::try_from(low(length)).unwrap_or(usize::MAX).min(address.len());
+        let Some(part) = address.get_mut(..length).filter(|part| part.len() >= 2 && at != 0) else {
             return Ok(());
         };
-        match memory::read(pid, argument(at), part) {
+        match memory::read(pid, at, part) {
             Ok(()) if is_waiting(self.listener.as_fd(), asked.id)? => {
                 self.note(true, &format!("{call} {}", address_text(part)), pid);
             }
             Ok(()) | Err(Unread::NotThere | Unread::Gone) => {}
             Err(Unread::Closed) => drop(self.seen.lost.insert(Loss::Closed)),
+        }
+        Ok(())
+    }
+
+    /// The addresses of `count` messages whose headers begin at `first`.
+    fn messages(&mut self, asked: &Notification, pid: Pid, call: &str, first: u64, count: u64) -> io::Result<()> {
+        for number in 0..count.min(MAX_MESSAGES) {
+            let header = first.checked_add(number * MESSAGE_BYTES).ok_or(Unread::NotThere);
+            match header.and_then(|header| memory::bytes(pid, header)) {
+                Ok(start) => {
+                    let [at, length] = two_numbers(start);
+                    self.address(asked, pid, call, at, length)?;
+                }
+                // The kernel gets no further either.
+                Err(Unread::NotThere | Unread::Gone) => break,
+                Err(Unread::Closed) => {
+                    self.seen.lost.insert(Loss::Closed);
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -430,8 +462,16 @@ fn descriptor(argument: u64) -> i32 {
     (argument as u32).cast_signed()
 }
 
-fn i64_of_low(argument: u64) -> u64 {
+/// The same of an `unsigned int`.
+fn low(argument: u64) -> u64 {
     argument & 0xffff_ffff
+}
+
+/// Where the address of a message is and how long it is, by the start of its `struct msghdr`.
+fn two_numbers(start: [u8; 16]) -> [u64; 2] {
+    let number = |bytes: &[u8]| bytes.first_chunk().copied().map_or(0, u64::from_ne_bytes);
+    let (at, length) = start.split_at(8);
+    [number(at), number(length)]
 }
 
 fn family_name(family: i32) -> String {

@@ -101,8 +101,8 @@ fn lock(attack: &Attack, role: &str, folder: &Path, store: &Store, root: &RootFi
 fn ended(store: &Store, built: &Built) -> Ended {
     let how = match built.record.exit {
         Exit::Success => "well",
+        exit if exit.is_out_of_memory() => "out-of-memory",
         Exit::Status { .. } => "failed",
-        Exit::Signal { out_of_memory: true, .. } => "out-of-memory",
         Exit::Signal { .. } => "killed",
         Exit::TimeOut => "time-out",
     };

@@ -163,7 +163,8 @@ fn records() -> Corpus {
     let peak = PeakMemory::LargestProcess { bytes: 1 << 30 };
     let mut files = vec![
         json("success", &sample),
-        json("status", &with(Exit::Status { step: 0, status: 2 }, peak)),
+        json("status", &with(Exit::Status { step: 0, status: 2, out_of_memory: false }, peak)),
+        json("status-out-of-memory", &with(Exit::Status { step: 1, status: 137, out_of_memory: true }, peak)),
         json("signal", &with(Exit::Signal { step: 1, signal: 9, out_of_memory: true }, peak)),
         json("time-out", &with(Exit::TimeOut, peak)),
         json("conditions", &other),
