@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use reprove_model::{Exit, HeldBy, PeakMemory};
-use support::{AS_ORDINARY_USER, Bench, all_again, sandbox};
+use support::{AS_ORDINARY_USER, Bench, again, all_again, sandbox};
 
 /// How many processes on this machine have `marker` in their command line.
 #[expect(clippy::disallowed_methods, reason = "counting needs no order")]
@@ -224,4 +224,38 @@ fn all_of_it_holds_for_an_ordinary_user() {
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
         all_again(AS_ORDINARY_USER, "for_an_ordinary_user");
     }
+}
+
+#[tokio::test]
+async fn a_step_or_an_orphan_that_dies_of_a_real_time_signal_is_no_fault_of_the_machine() {
+    let bench = Bench::new();
+    let (outcome, log) = bench.run("kill -40 $$").await;
+    assert_eq!(outcome.exit, Exit::Signal { step: 0, signal: 40, out_of_memory: false }, "{log}");
+    bench.log("sh -c 'sh -c \"sleep 0.05; kill -40 \\$\\$\" &'; sleep 0.2").await;
+}
+
+#[tokio::test]
+async fn a_crash_is_nothing_to_the_machine() {
+    let log = Bench::new().log("ulimit -c; ulimit -Hc; sh -c 'kill -SEGV $$' || echo crashed").await;
+    // In blocks of 512 bytes: one byte, below which the kernel writes nothing, and with which it starts nothing either.
+    assert!(log.starts_with("0\n0\n"), "{log}");
+    let limits = Bench::new().log("grep core /proc/self/limits").await;
+    assert_eq!(limits.split_whitespace().collect::<Vec<_>>(), ["Max", "core", "file", "size", "1", "1", "bytes"]);
+}
+
+/// In a user namespace that has a format of its own, with a program that is open already.
+const WITH_A_FORMAT: &str = "exec unshare -rm sh -ec 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc; \
+     echo :reprovetest:M::RPTEST01::/bin/echo:F > /proc/sys/fs/binfmt_misc/register; printf RPTEST01 > f; chmod 755 f; \
+     test \"$(./f)\" = ./f; touch reached; exec \"$@\"' sh \"$@\"";
+
+#[test]
+fn the_machines_formats_of_programs_are_not_a_builds() {
+    again(WITH_A_FORMAT, "started_with_a_format");
+}
+
+#[tokio::test]
+#[ignore = "started by the test above"]
+async fn started_with_a_format() {
+    let log = Bench::new().log("printf RPTEST01 > f; chmod 755 f; ./f || echo none").await;
+    assert!(!log.contains("./f\n") && log.ends_with("none\n"), "{log}");
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The first process inside: makes the root filesystem, gives up every power, runs the steps, ends what they left.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -15,16 +15,17 @@ use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::stat::{Mode, umask};
-use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, getgroups, setgroups, sethostname, setresgid, setresuid, setsid};
+use rustix::process::{WaitOptions, wait};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::helper::{Failure, send};
 use super::populate::populate;
 use super::protocol::{End, INSIDE_ID, Report, Spec, WRITING_SOURCE, Walls};
 use super::rootfs::{Sources, enter};
-use super::{clocks, landlock};
+use super::{clocks, formats, landlock};
 use crate::filter;
 use crate::sys::close_on_exec_from;
 use crate::trace::Channel;
@@ -41,6 +42,7 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) 
     setsid().map_err(Failure::at("starting a session of its own"))?;
     let sources = Sources::open(spec)?;
     become_build_user()?;
+    formats::own()?;
     let time = clocks::enter()?;
     tie_to_helper(wait)?;
     umask(Mode::from_bits_truncate(0o022));
@@ -62,6 +64,12 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) 
     let walls = Walls { filter: true, landlock, time, no_groups };
     send(&Report::Ready(walls), Some(folder.as_fd())).map_err(Failure::at("reporting"))?;
     drop(folder);
+    if spec.wait {
+        let go = recv(io::stdout().as_fd().as_raw_fd(), &mut [0], MsgFlags::empty());
+        if go.map_err(Failure::at("waiting for the runner"))? == 0 {
+            return Err(Failure::at("waiting for the runner")(io::Error::other("it is gone")));
+        }
+    }
 
     let started = Instant::now();
     let end = run_steps(spec, &source)?;
@@ -122,7 +130,8 @@ fn limit(spec: &Spec) -> Result<(), Failure> {
     sched_setaffinity(this, &given).map_err(Failure::at("choosing processors"))?;
     let (processes, bytes) = (u64::from(spec.processes) + 1, spec.process_bytes.unwrap_or(u64::MAX));
     for (resource, soft, most) in [
-        (Resource::RLIMIT_CORE, 0, 0),
+        // Not 0, which does not keep a kernel whose pattern is a pipe from running that program, outside, as root.
+        (Resource::RLIMIT_CORE, 1, 1),
         (Resource::RLIMIT_NOFILE, 4096, 65_536),
         (Resource::RLIMIT_STACK, 8 << 20, u64::MAX),
         // Of this user in this user namespace; this process is one of them.
@@ -132,6 +141,13 @@ fn limit(spec: &Spec) -> Result<(), Failure> {
         let (_, hard) = getrlimit(resource).map_err(Failure::at("reading resource limits"))?;
         let hard = hard.min(most);
         setrlimit(resource, hard.min(soft), hard).map_err(Failure::at("setting resource limits"))?;
+    }
+    let (_, core) = getrlimit(Resource::RLIMIT_CORE).map_err(Failure::at("reading resource limits"))?;
+    let pipe = || fs::read_to_string("/proc/sys/kernel/core_pattern").is_ok_and(|pattern| pattern.starts_with('|'));
+    if core == 0 && pipe() {
+        let why = "this machine runs a program for each process that crashes, and a hard limit of 0 on core files does not \
+                   keep it from that; start with `ulimit -Hc unlimited`";
+        return Err(Failure::at("keeping crashes inside")(io::Error::other(why)));
     }
     Ok(())
 }
@@ -203,12 +219,11 @@ fn start(command: &[String], spec: &Spec, directory: &Path) -> Result<i32, Failu
 fn wait_for(child: i32) -> Result<ExitStatus, Failure> {
     loop {
         // Whatever a step leaves behind becomes this process's child, and is waited for here as well.
-        match waitpid(None, None) {
-            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == child => return Ok(ExitStatus::from_raw(code << 8)),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => {
-                return Ok(ExitStatus::from_raw(signal as i32));
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
+                return Ok(ExitStatus::from_raw(status.as_raw()));
             }
-            Ok(_) | Err(Errno::EINTR) => {}
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(Failure::at("waiting for a step")(e)),
         }
     }
@@ -218,9 +233,9 @@ fn wait_for(child: i32) -> Result<ExitStatus, Failure> {
 fn end_everything() {
     loop {
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-        match waitpid(None, None) {
+        match wait(WaitOptions::empty()) {
             Ok(_) => {}
-            Err(Errno::ECHILD) => return,
+            Err(rustix::io::Errno::CHILD) => return,
             Err(_) => std::thread::sleep(Duration::from_millis(1)),
         }
     }

@@ -4,6 +4,7 @@
 mod cgroup;
 mod clocks;
 mod forbidden;
+mod formats;
 mod helper;
 mod ids;
 mod init;

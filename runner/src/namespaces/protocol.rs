@@ -50,6 +50,8 @@ pub(super) struct Spec {
     pub record: RecordMode,
     /// What a deterministic build is told.
     pub fixed: Option<Fixed>,
+    /// Whether the first process waits, when the walls stand, for a word that they are those that are demanded.
+    pub wait: bool,
     /// How long the steps may take together, in seconds.
     pub seconds: u32,
     /// What is called the machine's memory, in bytes.

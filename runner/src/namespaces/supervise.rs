@@ -260,7 +260,7 @@ impl Sandbox {
             past_memory: false,
             cgroup: Cgroup::new(&request.limits),
         };
-        write_spec(request, outside.0, &running.cgroup, spec.into()).map_err(io_error(writing))?;
+        write_spec(request, (outside.0, self.demanded), &running.cgroup, spec.into()).map_err(io_error(writing))?;
         rustix::net::send(&ours, b"!", SendFlags::NOSIGNAL).map_err(|e| io_error("starting the sandbox")(e.into()))?;
         let control = UnixStream::from_std(ours).map_err(io_error("watching the control socket"))?;
         Ok((running, control, output))
@@ -270,7 +270,7 @@ impl Sandbox {
 /// Writes everything that the helper needs to know.
 fn write_spec(
     request: &mut SandboxRequest<'_>,
-    outside: OutsideIds,
+    (outside, demanded): (OutsideIds, IsolationLevel),
     cgroup: &Cgroup,
     mut file: File,
 ) -> io::Result<()> {
@@ -297,6 +297,7 @@ fn write_spec(
         env: request.env.clone(),
         record: request.record,
         fixed: request.fixed,
+        wait: demanded > IsolationLevel::Basic,
         seconds: request.limits.seconds,
         memory_bytes: u64::from(request.limits.memory_mib) << 20,
     };
@@ -401,6 +402,10 @@ impl Running {
                 (Report::Failed { doing, errno, why }, _) => return Err(SandboxError::Setup { doing, errno, why }),
                 (Report::Ready(walls), Some(source)) => {
                     self.stand(walls, demanded)?;
+                    if demanded > IsolationLevel::Basic {
+                        let begin = rustix::net::send(control.as_fd(), b"!", SendFlags::NOSIGNAL);
+                        begin.map_err(|e| io_error("beginning the run")(e.into()))?;
+                    }
                     self.source = Some(source);
                 }
                 (Report::Ended { end, duration_ms, largest_process_bytes }, _) => {

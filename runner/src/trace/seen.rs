@@ -77,7 +77,8 @@ impl Seen {
 
     /// Keeps a path; without room for it, says that it was lost.
     pub(super) fn add(&mut self, path: InsidePath, seen: SeenPath) {
-        let bytes = path.as_bytes().len() + seen.leads_to.as_ref().map_or(0, |path| path.as_bytes().len());
+        let program = seen.by.and_then(|place| self.programs.get(place));
+        let bytes = [Some(&path), seen.leads_to.as_ref(), program].into_iter().flatten().map(written).sum::<usize>();
         if self.paths.len() >= ObservedListing::MAX_PATHS || self.bytes + bytes > ObservedListing::MAX_PATH_BYTES {
             self.lost.insert(Loss::TooMany);
             return;
@@ -115,6 +116,11 @@ impl Seen {
         let known = if network { &mut self.network } else { &mut self.calls };
         known.insert(what.to_owned(), by);
     }
+}
+
+/// How many bytes a path has where it is written in the list: those that are no printable text have five.
+fn written(path: &InsidePath) -> usize {
+    path.as_bytes().iter().map(|byte| if byte.is_ascii_graphic() { 1 } else { 5 }).sum()
 }
 
 #[cfg(test)]

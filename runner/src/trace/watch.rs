@@ -122,7 +122,11 @@ impl<'a> Watch<'a> {
             if asked.contains(PollFlags::IN) {
                 match receive(listener) {
                     Ok(Some(notification)) => {
-                        self.look(&notification)?;
+                        // What can't be told of a call is a loss, and no reason to end the build.
+                        if let Err(error) = self.look(&notification) {
+                            let too_long = error.raw_os_error() == Some(libc::ENAMETOOLONG);
+                            self.seen.lost.insert(if too_long { Loss::TooLong } else { Loss::Closed });
+                        }
                         self.reply(&notification)?;
                     }
                     Ok(None) => {}
@@ -253,7 +257,10 @@ impl<'a> Watch<'a> {
             Doing::Replace => (&[Use::Write][..], false, Makes::Anew),
             Doing::Change => (&[Use::Write][..], false, Makes::Nothing),
         };
-        let Ok(whole) = InsidePath::new(whole) else { return Ok(()) };
+        let Ok(whole) = InsidePath::new(whole) else {
+            self.seen.lost.insert(Loss::TooLong);
+            return Ok(());
+        };
         let place = self.see(whole, uses, follow, makes, Some(pid))?;
         if let (Doing::Execute(_), Some(program)) = (name.doing, place) {
             self.interpreters(program, pid)?;
