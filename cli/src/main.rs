@@ -7,6 +7,7 @@ mod artifacts;
 mod commands;
 mod env_vars;
 mod error;
+mod failure;
 mod keys;
 mod observed;
 mod open;

@@ -100,8 +100,10 @@ fn time(record: &BuildRecord) -> String {
     format!("{}.{:02} s", hundredths / 100, hundredths % 100)
 }
 
-fn listed(names: &[&str]) -> String {
-    match names {
+/// Names as one says them.
+pub(crate) fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match names.as_slice() {
         [] => "nothing".into(),
         [one] => (*one).into(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
