@@ -21,7 +21,8 @@ pub(crate) fn verdict(name: &str, verdict: &Verdict) -> String {
     text
 }
 
-fn word(outcome: Outcome) -> &'static str {
+/// The outcome, as people say it.
+pub(crate) fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Reproducible => "reproducible",
         Outcome::Different => "different",
