@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What every subcommand shares: the store, the key, the clock, the progress display.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -11,7 +12,7 @@ use reprove_store::{Store, StoreOptions, Tell};
 
 use crate::commands::{BuildOptions, Global};
 use crate::env_vars;
-use crate::error::CommandError;
+use crate::error::{CommandError, from_opening};
 use crate::progress::Progress;
 
 /// The Python that builds run with: the root filesystem's.
@@ -32,11 +33,39 @@ impl App {
 
     /// Opens the store, and makes it at first use.
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
+        self.open(&self.store_folder()?)
+    }
+
+    /// Opens the store that is there, and makes none.
+    pub(crate) fn existing_store(&self) -> Result<Store, CommandError> {
+        let path = self.store_folder()?;
+        let lacks = |folder: &str| match path.join(folder).metadata() {
+            Ok(there) => !there.is_dir(),
+            Err(e) => matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        };
+        if ["blobs", "trees", "tmp"].into_iter().any(lacks) {
+            let text = format!("there is no store at {}", path.display());
+            return Err(CommandError::bad_usage(text)
+                .next(format!("name one with --store DIR or {}; what builds makes it at first use", env_vars::STORE)));
+        }
+        self.open(&path)
+    }
+
+    fn store_folder(&self) -> Result<PathBuf, CommandError> {
         let path = self.store_path().ok_or_else(|| {
             CommandError::bad_usage("there is no place for the store: HOME is not set")
                 .next(format!("give --store DIR, or set {}", env_vars::STORE))
         })?;
-        let store = Store::open_with(&absolute(&path)?, self.store_options()?)?;
+        if path.metadata().is_ok_and(|there| !there.is_dir()) {
+            let text = format!("the store can't be {}: that is no directory", path.display());
+            let next = format!("name a directory with --store DIR or {}", env_vars::STORE);
+            return Err(CommandError::bad_usage(text).next(next));
+        }
+        absolute(&path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Store, CommandError> {
+        let store = Store::open_with(path, self.store_options()?).map_err(from_opening)?;
         let _ = self.opened.set(store.clone());
         Ok(store)
     }

@@ -8,13 +8,15 @@ use std::io::{self, Write as _};
 use clap::error::ErrorKind;
 use reprove_images::EnvironmentError;
 use reprove_inputs::{InputsError, Kind};
-use reprove_job::{BuildFailure, JobError};
+use reprove_job::JobError;
+use reprove_runner::trace::ListingError;
 use reprove_runner::{Forbidden, RunError, SandboxError, SourceError};
 use reprove_store::{IngestError, StoreError, UnpackError};
 use reprove_verifier::JudgeError;
 use reprove_verifier::compare::CompareError;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use crate::failure::from_failure;
 use crate::{env_vars, plain};
 
 /// Yes.
@@ -38,17 +40,23 @@ pub(crate) struct CommandError {
     details: Vec<String>,
     /// What to do next.
     next: Vec<String>,
+    /// What else the JSON object has.
+    facts: Map<String, Value>,
     /// All of it as text for people, where the arguments make no sense.
-    usage: Option<String>,
+    usage: Option<Box<str>>,
 }
 
 impl CommandError {
     fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), next: Vec::new(), usage: None }
+        Self { code, message: message.into(), details: Vec::new(), next: Vec::new(), facts: Map::new(), usage: None }
     }
 
     pub(crate) fn bad_usage(message: impl Into<String>) -> Self {
         Self::new(BAD_USAGE, message)
+    }
+
+    pub(crate) fn build_failed(message: impl Into<String>) -> Self {
+        Self::new(BUILD_FAILED, message)
     }
 
     pub(crate) fn cannot(message: impl Into<String>) -> Self {
@@ -66,6 +74,27 @@ impl CommandError {
         self
     }
 
+    /// Says more of why, in the same line.
+    #[must_use]
+    fn since(mut self, why: impl std::fmt::Display) -> Self {
+        self.message.push_str(&format!("; that is since {why}"));
+        self
+    }
+
+    /// Lines that are shown below the message.
+    #[must_use]
+    pub(crate) fn details(mut self, lines: &[String]) -> Self {
+        self.details.extend_from_slice(lines);
+        self
+    }
+
+    /// One more member of the JSON object; `docs/schema/error.json` has all.
+    #[must_use]
+    pub(crate) fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// Takes this for what to do next, and nothing else.
     #[must_use]
     pub(crate) fn instead(mut self, line: impl Into<String>) -> Self {
@@ -80,7 +109,7 @@ impl CommandError {
 
     /// Prints the error on standard error, and with `--json` as an object on standard output.
     pub(crate) fn print(&self, json: bool) {
-        let text = self.usage.clone().unwrap_or_else(|| {
+        let text = self.usage.as_deref().map(str::to_owned).unwrap_or_else(|| {
             let mut text = format!("error: {}\n", self.message);
             self.details.iter().for_each(|line| text.push_str(&format!("  | {}\n", plain::line(line))));
             self.next.iter().for_each(|line| text.push_str(&format!("  next: {line}\n")));
@@ -89,8 +118,11 @@ impl CommandError {
         // Where standard error is closed, the exit code still says it.
         let _ = io::stderr().write_all(plain::text(&text).as_bytes());
         if json {
-            let object =
+            let mut object =
                 json!({ "error": self.message, "details": self.details, "next": self.next, "code": self.code });
+            if let Some(object) = object.as_object_mut() {
+                object.extend(self.facts.clone());
+            }
             let _ = writeln!(io::stdout(), "{object}");
         }
     }
@@ -112,7 +144,7 @@ impl From<clap::Error> for CommandError {
                 this
             }
         };
-        this.usage = Some(text);
+        this.usage = Some(text.into());
         this
     }
 }
@@ -122,6 +154,13 @@ impl From<StoreError> for CommandError {
         let this = from_error(CANNOT, &error);
         with_mend(this, Some(&error))
     }
+}
+
+/// The store can't be opened or made.
+pub(crate) fn from_opening(error: StoreError) -> CommandError {
+    let mut this = CommandError::from(error);
+    this.message.insert_str(0, "the store can't be opened: ");
+    if this.next.is_empty() { this.next(format!("name another with --store DIR or {}", env_vars::STORE)) } else { this }
 }
 
 impl From<JobError> for CommandError {
@@ -172,6 +211,7 @@ fn with_mend(this: CommandError, error: Option<&StoreError>) -> CommandError {
             this.next(format!("rm {}", path.display())).next("run the command again: it is fetched or built anew")
         }
         Some(StoreError::Busy { .. }) => this.next("run the command again when the other one has ended"),
+        Some(StoreError::NotOurs { .. }) => this.next(format!("name another with --store DIR or {}", env_vars::STORE)),
         Some(StoreError::Quota { .. }) => this.next(format!("set {} to more, or unset it", env_vars::STORE_QUOTA)),
         Some(StoreError::BadRoot { path, .. }) => this
             .next(format!("rm {}", path.display()))
@@ -181,6 +221,14 @@ fn with_mend(this: CommandError, error: Option<&StoreError>) -> CommandError {
 }
 
 fn from_run(error: &RunError) -> CommandError {
+    let this = from_run_alone(error);
+    match error {
+        RunError::Output { log, .. } => this.fact("log", log.display().to_string()),
+        _ => this,
+    }
+}
+
+fn from_run_alone(error: &RunError) -> CommandError {
     match error {
         RunError::Sandbox(sandbox) => from_sandbox(sandbox),
         RunError::Output { error: IngestError::Store(_) | IngestError::NoOpenat2, .. } => from_error(CANNOT, error),
@@ -189,6 +237,14 @@ fn from_run(error: &RunError) -> CommandError {
         RunError::Output { .. } => from_error(BUILD_FAILED, error)
             .next("check `outputs` in the recipe: every path there must exist after the last step"),
         RunError::OutputLink(_) => from_error(BUILD_FAILED, error),
+        RunError::OutputFile(path) => from_error(BUILD_FAILED, error)
+            .next(format!("write `paths = [\"{path}\"]` below `[outputs]` in the recipe")),
+        RunError::Listing(ListingError::Unlocked(path)) => from_error(BUILD_FAILED, error)
+            .next(format!("have the build do without {path}, or make it part of the source"))
+            .next("`--record declared` builds without looking at what is read"),
+        RunError::Listing(ListingError::Closed(path)) => {
+            from_error(BUILD_FAILED, error).next(format!("chmod a+rX {path}, or run it as root"))
+        }
         RunError::TooManyOutputs { .. } => {
             from_error(BUILD_FAILED, error).next("name fewer files in `outputs` in the recipe")
         }
@@ -239,40 +295,6 @@ fn from_inputs(error: &InputsError) -> CommandError {
     from_error(code, error)
 }
 
-fn from_failure(failure: &BuildFailure) -> CommandError {
-    let mut error = CommandError::new(BUILD_FAILED, failure.to_string());
-    error.details.clone_from(&failure.last_lines);
-    error.next.extend(missing_hints(&failure.last_lines).map(str::to_owned));
-    if failure.exit.is_out_of_memory() {
-        error.next.push("raise `limits.memory-mib` in the recipe, or run fewer things at once".into());
-    }
-    error.next(format!("the whole log is {}", failure.log.display()))
-}
-
-/// What a build's last lines say when a program is not there, or when there is no network; in lower case.
-const NO_PROGRAM: [&str; 2] = ["not found", "no such file or directory"];
-const NO_NETWORK: [&str; 6] = [
-    "could not resolve",
-    "couldn't resolve",
-    "name resolution",
-    "name or service not known",
-    "network is unreachable",
-    "getaddrinfo",
-];
-
-/// What a build lacks that it would have outside, as far as its last lines show that it missed it.
-fn missing_hints(last_lines: &[String]) -> impl Iterator<Item = &'static str> {
-    let says = |words: &[&str]| {
-        let mut lines = last_lines.iter().map(|line| line.to_lowercase());
-        lines.any(|line| words.iter().any(|word| line.contains(word)))
-    };
-    let no_program = "where something was not found: a build sees this machine's /usr without /usr/local, and its own \
-                      source; install it there (`apt install …`), or make it part of the source";
-    let no_network = "a build has no network: fetch what it needs before, and make it part of the source";
-    let hints = [(says(&NO_PROGRAM), no_program), (says(&NO_NETWORK), no_network)];
-    hints.into_iter().filter_map(|(holds, hint)| holds.then_some(hint))
-}
-
 /// Where namespaces are refused, says which settings do that.
 pub(crate) fn from_sandbox(error: &SandboxError) -> CommandError {
     sandbox_hints(error, nix::unistd::geteuid().is_root(), Forbidden::here())
@@ -281,12 +303,10 @@ pub(crate) fn from_sandbox(error: &SandboxError) -> CommandError {
 fn sandbox_hints(error: &SandboxError, is_root: bool, forbidden: Option<Forbidden>) -> CommandError {
     let message = from_error(CANNOT, error);
     match (error, forbidden) {
-        // Where AppArmor does it, the namespaces are made, and nothing can be done in them.
-        (SandboxError::Setup { errno: 1 | 13 | 28, .. }, Some(setting))
-            if !is_root || setting == Forbidden::NoNamespaces =>
+        (SandboxError::Setup { doing, errno: 1 | 13 | 28, .. }, Some(setting))
+            if (!is_root || setting == Forbidden::NoNamespaces) && may_forbid(setting, doing) =>
         {
-            let why = message.next(format!("that is since {setting}"));
-            why.next(if is_root {
+            message.since(setting).next(if is_root {
                 setting.mend().to_owned()
             } else {
                 format!("run it as root, or as root: {}", setting.mend())
@@ -321,10 +341,25 @@ fn sandbox_hints_of(error: &SandboxError, message: CommandError, is_root: bool) 
 /// What was being done when the kernel was asked to tell of a build's calls.
 const WATCHING: &str = "having the build watched";
 
+/// Whether `setting` can be why a step was refused. AppArmor lets the namespaces be made, and takes every capability away in
+/// them: what fails then is the first step that needs one.
+fn may_forbid(setting: Forbidden, doing: &str) -> bool {
+    const FIRST_IN_THEM: [&str; 6] = [
+        "leaving the caller's groups",
+        "changing the group",
+        "changing the user",
+        "keeping capabilities",
+        "making mounts private",
+        "setting the host name",
+    ];
+    is_about_namespaces(doing) || setting == Forbidden::AppArmor && FIRST_IN_THEM.contains(&doing)
+}
+
 /// Making them, or writing the maps of ids that they need.
 fn is_about_namespaces(doing: &str) -> bool {
     let is_map = |doing: &str| ["uid_map", "gid_map", "setgroups"].iter().any(|file| doing.ends_with(file));
-    doing == "making the namespaces" || doing.starts_with("writing ") && doing.contains("/proc/PID/") && is_map(doing)
+    ["making the namespaces", "making the time namespace"].contains(&doing)
+        || doing.starts_with("writing ") && doing.contains("/proc/PID/") && is_map(doing)
 }
 
 #[cfg(test)]
@@ -332,7 +367,7 @@ mod tests {
     use std::path::PathBuf;
 
     use clap::Parser as _;
-    use reprove_model::{Digest, TreePath};
+    use reprove_model::{Digest, InsidePath, TreePath};
 
     use super::*;
 
@@ -359,29 +394,19 @@ mod tests {
     #[test]
     fn a_setting_that_forbids_namespaces_is_named() {
         let hints = |doing, is_root, setting| sandbox_hints(&setup(doing, 13), is_root, Some(setting)).into_parts().1;
-        let next = hints("making mounts private", false, Forbidden::AppArmor);
-        assert!(
-            next[0].contains("AppArmor forbids") && next[1].contains("or as root: sysctl -w kernel.apparmor"),
-            "{next:?}"
-        );
+        let error = sandbox_hints(&setup("making mounts private", 13), false, Some(Forbidden::AppArmor));
+        assert!(error.message.contains("; that is since AppArmor forbids"), "{error:?}");
+        assert!(error.next[0].starts_with("run it as root, or as root: sysctl -w kernel.apparmor"), "{error:?}");
+        for (doing, setting) in [
+            ("writing the source into the build directory", Forbidden::AppArmor),
+            ("taking /srv/maps into the sandbox", Forbidden::AppArmor),
+            ("making mounts private", Forbidden::OnlyForRoot),
+        ] {
+            assert_eq!(hints(doing, false, setting), ["`reprove doctor` says what this machine lacks"], "{doing}");
+        }
         // Root isn't held by it.
         assert!(!hints("making mounts private", true, Forbidden::AppArmor).concat().contains("AppArmor"));
-        assert!(hints("making the namespaces", true, Forbidden::NoNamespaces)[1].starts_with("sysctl -w user.max"));
-    }
-
-    #[test]
-    fn what_a_build_misses_is_hinted_at_only_where_it_says_so() {
-        let hints = |line: &str| missing_hints(&["make: entering".to_owned(), line.to_owned()]).collect::<Vec<_>>();
-        for line in
-            ["/bin/sh: 1: cmake: not found", "bash: line 1: cmake: command not found", "x.c: No such file or directory"]
-        {
-            assert!(hints(line).concat().starts_with("where something was not found"), "{line}");
-        }
-        for line in ["curl: (6) Could not resolve host: example", "Temporary failure in name resolution"] {
-            assert!(hints(line).concat().starts_with("a build has no network"), "{line}");
-        }
-        assert_eq!(hints("git: not found; getaddrinfo failed").len(), 2);
-        assert_eq!(hints("hello.c:3: error: expected ';'"), Vec::<&str>::new());
+        assert!(hints("making the namespaces", true, Forbidden::NoNamespaces)[0].starts_with("sysctl -w user.max"));
     }
 
     #[test]
@@ -394,6 +419,18 @@ mod tests {
         assert!(set_id.message.contains("bin/su has the mode 4755") && set_id.next[0].contains("set-id = true"));
         let too_many = CommandError::from(JobError::Run(RunError::TooManyOutputs { most: 9 }));
         assert_eq!((too_many.code, too_many.next.len()), (BUILD_FAILED, 1));
+    }
+
+    #[test]
+    fn what_a_build_may_not_read_comes_with_what_to_do() {
+        let path = || InsidePath::new("/usr/share/closed").unwrap();
+        for (listing, word) in
+            [(ListingError::Unlocked(path()), "source"), (ListingError::Closed(path()), "chmod a+rX")]
+        {
+            let error = CommandError::from(JobError::Run(RunError::Listing(listing)));
+            assert_eq!(error.code, BUILD_FAILED);
+            assert!(error.next[0].contains(word) && error.next[0].contains("/usr/share/closed"), "{error:?}");
+        }
     }
 
     #[test]

@@ -86,6 +86,11 @@ fn try_make(path: &Path) -> Result<Option<SigningKey>, CommandError> {
 pub(crate) fn load_public(path: &Path) -> Result<PublicKey, CommandError> {
     let text = open::read_text("key", path, Links::Followed, MAX_PEM)
         .map_err(|e| e.next("ask the rebuilder for its public key; `reprove key show` prints it there"))?;
+    if text.contains("PRIVATE KEY-----") {
+        let shown = path.display();
+        return Err(CommandError::bad_usage(format!("{shown}: this is a private key"))
+            .next(format!("give the output of `reprove key show {shown}`")));
+    }
     PublicKey::from_spki_pem(&text).map_err(|e| {
         CommandError::bad_usage(format!("{}: {e}", path.display()))
             .next("`reprove key show` prints a public key as this takes it")

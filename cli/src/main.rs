@@ -7,6 +7,7 @@ mod artifacts;
 mod commands;
 mod env_vars;
 mod error;
+mod failure;
 mod keys;
 mod observed;
 mod open;
@@ -14,16 +15,17 @@ mod output;
 mod plain;
 mod progress;
 mod render;
+mod signals;
 mod verdicted;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::commands::Cli;
 use crate::error::CommandError;
+use crate::signals::Interrupts;
 
 fn main() -> ExitCode {
     // Before anything else, while there is one thread.
@@ -72,14 +74,10 @@ fn asks_for_json() -> bool {
 /// has not finished.
 async fn until_interrupted(work: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
     let fail = |e| CommandError::cannot(format!("signals can't be watched: {e}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(fail)?;
+    let mut interrupts = Interrupts::watch().map_err(fail)?;
     tokio::select! {
         biased;
-        _ = interrupt.recv() => Err(CommandError::interrupted(2)),
-        _ = terminate.recv() => Err(CommandError::interrupted(15)),
-        _ = hang_up.recv() => Err(CommandError::interrupted(1)),
+        signal = interrupts.first() => Err(CommandError::interrupted(signal)),
         result = work => result,
     }
 }

@@ -14,6 +14,7 @@ use tempfile::NamedTempFile;
 
 use crate::app::blocking;
 use crate::error::{BAD_USAGE, CANNOT, CommandError, from_error};
+use crate::open::{self, Links};
 use crate::plain;
 
 /// Prints a result.
@@ -73,6 +74,17 @@ impl Target {
             Ok(_) | Err(_) => beside(path).map_err(fail)?,
         };
         Ok(Self { path: path.to_owned(), way })
+    }
+
+    /// The file that will be replaced, where there is one and something is in it: its first bytes, one more than `most`.
+    pub(crate) fn replaced(&self, most: usize) -> Option<Vec<u8>> {
+        if matches!(self.way, Way::Direct(_)) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let file = open::regular("proof", &self.path, Links::Followed).ok()?;
+        file.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
+        (!bytes.is_empty()).then_some(bytes)
     }
 
     /// Writes all of `bytes`. A file has all of them or is as it was.

@@ -16,12 +16,24 @@ pub(crate) fn verdict(name: &str, verdict: &Verdict) -> String {
     let mut text = format!("{}  {}\n\n", word(verdict.outcome), plain::line(name));
     if !verdict.findings.is_empty() {
         text.push_str(&findings(&verdict.findings, Some(verdict)));
+        if has_only_other_times(verdict) {
+            text.push_str("  next: set `build.source-date-epoch = { at = SECONDS }` in the recipe\n");
+        }
         text.push('\n');
     }
     text
 }
 
-fn word(outcome: Outcome) -> &'static str {
+/// Whether a project that is built without `SOURCE_DATE_EPOCH` differs in nothing but the times in archives.
+fn has_only_other_times(verdict: &Verdict) -> bool {
+    let used = &verdict.source_date_epoch;
+    let is_unset = used.origin == EpochOrigin::Recipe && used.seconds.is_none();
+    let are_times = verdict.findings.iter().all(|finding| finding.kind == FindingKind::ZipEntryTimes);
+    is_unset && verdict.matches_published.is_none() && !verdict.findings.is_empty() && are_times
+}
+
+/// The outcome, as people say it.
+pub(crate) fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Reproducible => "reproducible",
         Outcome::Different => "different",
@@ -100,8 +112,10 @@ fn time(record: &BuildRecord) -> String {
     format!("{}.{:02} s", hundredths / 100, hundredths % 100)
 }
 
-fn listed(names: &[&str]) -> String {
-    match names {
+/// Names as one says them.
+pub(crate) fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match names.as_slice() {
         [] => "nothing".into(),
         [one] => (*one).into(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),

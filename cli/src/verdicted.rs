@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use reprove_attest::SigningKey;
+use reprove_attest::{Proof, PublicKey, SigningKey, audit};
 use reprove_job::Finished;
 use reprove_model::{Outcome, Recipe};
 use reprove_store::Store;
@@ -62,8 +62,13 @@ impl Verdicted {
         if let Some(artifacts) = artifacts {
             artifacts.fill(&store, &finished).await?;
         }
+        let old = proof.replaced(Proof::MAX_BYTES);
         proof.write(std::mem::take(&mut finished.proof)).await?;
         app.progress.clear();
+        if let Some(old) = old {
+            let said = said(&old, &key.public_key()).unwrap_or_default();
+            app.progress.note(&format!("replaced {}{said}", shown.display()));
+        }
         let keyid = key.public_key().id().to_string();
         if app.global.json {
             output::json(&json!({
@@ -87,6 +92,12 @@ impl Verdicted {
         }
         Ok(if finished.verdict.outcome == Outcome::Reproducible { YES } else { NO })
     }
+}
+
+/// What a proof of this key said. Of one that does not verify, nothing is repeated.
+fn said(proof: &[u8], key: &PublicKey) -> Option<String> {
+    let verified = audit(proof, &[], std::slice::from_ref(key)).ok()?;
+    Some(format!(", which said `{}` on {}", render::word(verified.verdict().outcome), verified.compared_on()))
 }
 
 /// A name that holds nothing but a file's name, whatever the package's is.

@@ -67,6 +67,14 @@ pub async fn lock(
     Ok(lock)
 }
 
+/// Looks whether [`lock`] could be asked for `purl` at all; nothing is fetched.
+///
+/// # Errors
+/// [`InputsError::PackageType`], [`InputsError::Qualified`], [`InputsError::NoVersion`], [`InputsError::Name`].
+pub fn check(purl: &PackageUrl) -> Result<(), InputsError> {
+    package(purl).map(drop)
+}
+
 fn assemble(
     name: &str,
     version: &str,

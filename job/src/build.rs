@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use reprove_model::{BuildRecord, EpochRule, Lock, Recipe};
 use reprove_runner::Built;
-use reprove_verifier::conditions;
+use reprove_verifier::{JudgeError, conditions};
 
 use crate::builds::{Builds, Label};
 use crate::keep::keep;
@@ -39,6 +39,9 @@ pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
     let (first, _) = conditions(context.processors, None);
     context.doing("building");
     let Built { record, log } = builds.run(&first, epoch, Label::Only).await?;
+    if record.outputs.files().next().is_none() {
+        return Err(JudgeError::Empty.into());
+    }
     still_the_same(&root).await?;
     keep(context, &lock, &[(&record, &log)]).await?;
     Ok(BuiltOnce { lock, record, log })

@@ -88,6 +88,7 @@ impl Builds<'_> {
             exit: record.exit,
             seconds: record.limits.seconds,
             memory_mib: record.limits.memory_mib,
+            log_cut: record.log.truncated.then_some(record.limits.log_mib),
             last_lines: last_lines(&built.log).unwrap_or_default(),
             log: built.log,
         })))

@@ -94,7 +94,9 @@ pub struct BuildFailure {
     pub seconds: u32,
     /// The limit of memory, in MiB.
     pub memory_mib: u32,
-    /// The last lines that it printed.
+    /// Where its log was cut, after how many MiB.
+    pub log_cut: Option<u32>,
+    /// The last lines that it printed, or that the log has of it.
     pub last_lines: Vec<String>,
     /// Where all that it printed is.
     pub log: PathBuf,

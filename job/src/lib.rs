@@ -77,6 +77,7 @@ pub async fn rebuild(
     pip: &Pip,
     key: &SigningKey,
 ) -> Result<Finished, JobError> {
+    reprove_inputs::pypi::check(purl)?;
     let root = context.root_filesystem().await?;
     let notes = |note| (context.events)(note_event(note));
     let mut lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;

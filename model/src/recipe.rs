@@ -140,7 +140,7 @@ pub struct Limits {
     pub seconds: u32,
     /// Memory, in MiB; what the build writes counts too.
     pub memory_mib: u32,
-    /// What the build directory and `/tmp` may hold, each, in MiB.
+    /// What the build directory, `/tmp` and `/dev/shm` may hold together, in MiB: they are one file system.
     pub disk_mib: u32,
     /// Processes and threads at one time.
     pub processes: u32,

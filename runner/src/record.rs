@@ -65,6 +65,9 @@ pub enum RunError {
     /// An output that the recipe names is a symbolic link: two of them are equal whatever they lead to.
     #[error("the output `{0}` is a symbolic link, which says nothing of what it leads to; name that in `outputs`")]
     OutputLink(TreePath),
+    /// What the recipe names as a directory is a file.
+    #[error("`{0}` is a file; `outputs.directory` names a directory")]
+    OutputFile(TreePath),
     /// There was no run.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -234,6 +237,9 @@ impl Runner {
             self.store.add_path_at(folder.as_fd(), &path, limits, &mut entries).map_err(fail)?;
             if matches!(entries.get(&path), Some(Node::Symlink { .. })) {
                 return Err(RunError::OutputLink(path));
+            }
+            if outputs.directory.is_some() && matches!(entries.get(&path), Some(Node::File { .. })) {
+                return Err(RunError::OutputFile(path));
             }
         }
         if let Some(directory) = &outputs.directory {

@@ -4,10 +4,11 @@
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::unistd::geteuid;
 use reprove_model::{Digest, DigestSet, Tree, canonical};
 use tempfile::{NamedTempFile, TempDir};
 use thiserror::Error;
@@ -62,6 +63,14 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A folder of the store that others could put something else in place of.
+    #[error("{} is no safe place for a store: {why}", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// Why it is none.
+        why: String,
+    },
     /// A root can't have this name.
     #[error("{0:?} names no root: that takes 1 to 128 letters, digits, `.`, `_`, `+` or `-`, and no `.` before them")]
     RootName(String),
@@ -101,16 +110,19 @@ impl Store {
     /// keeps its mode, and is as open as that says.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where the directory can't be made or written; [`StoreError::Busy`] where another process is
+    /// [`StoreError::Io`] where the directory can't be made or written; [`StoreError::NotOurs`] where it, or a folder in it,
+    /// is another user's, or one that others can write to, or a link; [`StoreError::Busy`] where another process is
     /// opening it for longer than `options` wait.
     pub fn open_with(root: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         if let Some(parent) = root.parent() {
             DirBuilder::new().recursive(true).mode(CLOSED).create(parent).map_err(|e| io_error(parent, e))?;
         }
         make_directory(root, CLOSED)?;
+        is_ours(root)?;
         for (folder, mode) in [("blobs", OPEN), ("trees", CLOSED), ("roots", CLOSED), ("logs", CLOSED), ("tmp", CLOSED)]
         {
             make_directory(&root.join(folder), mode)?;
+            is_ours(&root.join(folder))?;
         }
         let temp = TempRoot::new(&root.join("tmp"), &options)?;
         let folder = File::open(root).map_err(|e| io_error(root, e))?.into();
@@ -303,6 +315,19 @@ pub(crate) const CLOSED: u32 = 0o700;
 /// A directory's mode: anyone may read it who can reach it.
 pub(crate) const OPEN: u32 = 0o755;
 
+/// Refuses a folder in which others could put links where this process writes.
+fn is_ours(folder: &Path) -> Result<(), StoreError> {
+    let metadata = folder.symlink_metadata().map_err(|e| io_error(folder, e))?;
+    let (owner, own, mode) = (metadata.uid(), geteuid().as_raw(), metadata.mode() & 0o7777);
+    let why = match () {
+        () if !metadata.is_dir() => "it is a link, or no directory".to_owned(),
+        () if owner != own => format!("it belongs to user {owner}, and this is user {own}"),
+        () if mode & 0o022 != 0 => format!("others can write to it (mode {mode:o}); `chmod go-w` it"),
+        () => return Ok(()),
+    };
+    Err(StoreError::NotOurs { path: folder.to_owned(), why })
+}
+
 /// Makes a directory that has the mode `mode` whatever the umask. One that is there keeps its own.
 pub(crate) fn make_directory(path: &Path, mode: u32) -> Result<(), StoreError> {
     let fail = |e| io_error(path, e);
@@ -340,6 +365,25 @@ mod tests {
         assert_eq!(store.read_blob(&digests.blake3, 5).unwrap(), b"hello");
         assert!(matches!(store.read_blob(&digests.blake3, 4), Err(StoreError::TooLarge(_, 5, 4))));
         assert!(matches!(store.open_blob(&Digest::of(b"other")), Err(StoreError::Missing(_))));
+    }
+
+    #[test]
+    fn what_others_could_change_is_no_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("store");
+        drop(Store::open(&root).unwrap());
+        for folder in ["", "blobs", "trees", "roots", "logs", "tmp"] {
+            let folder = root.join(folder);
+            let mode = folder.metadata().unwrap().permissions();
+            for (other, safe) in [(0o700, true), (0o755, true), (0o720, false), (0o702, false), (0o1777, false)] {
+                fs::set_permissions(&folder, Permissions::from_mode(other)).unwrap();
+                assert_eq!(Store::open(&root).is_ok(), safe, "{folder:?} {other:o}");
+            }
+            fs::set_permissions(&folder, mode).unwrap();
+        }
+        fs::rename(root.join("logs"), dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), root.join("logs")).unwrap();
+        assert!(matches!(Store::open(&root), Err(StoreError::NotOurs { .. })));
     }
 
     #[test]

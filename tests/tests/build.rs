@@ -116,6 +116,41 @@ fn a_build_that_runs_out_of_memory_is_told_so() {
 }
 
 #[test]
+fn a_build_that_has_no_room_or_says_too_much_is_told_the_limit() {
+    let bench = Bench::new();
+    bench.project("project", &["cat /dev/zero > file"], "[limits]\ndisk-mib = 1\n");
+    let ran = build(&bench, 3, &[]);
+    assert!(ran.stderr.contains("  next: raise `limits.disk-mib` in the recipe"), "{}", ran.stderr);
+    bench.project("project", &["head -c 2M /dev/zero | tr '\\0' '\\n'; false"], "[limits]\nlog-mib = 1\n");
+    let ran = build(&bench, 3, &[]);
+    assert!(ran.stderr.contains("; it was cut after 1 MiB: raise `limits.log-mib`"), "{}", ran.stderr);
+    nothing_was_written(&bench);
+}
+
+/// As with `check`: nothing to compare is nothing to keep.
+#[test]
+fn a_build_without_an_output_file_fails() {
+    let bench = Bench::new();
+    for (step, words) in [
+        ("mkdir out", "error: a build left no file as output, so there is nothing to compare; check `outputs`"),
+        (
+            "touch out",
+            "error: `out` is a file; `outputs.directory` names a directory\n  next: write `paths = [\"out\"]`",
+        ),
+    ] {
+        let project = bench.project("project", &[step], "");
+        let path = project.join("reprove.toml");
+        let recipe = fs::read_to_string(&path).unwrap();
+        fs::write(&path, recipe.replace("paths = [\"out\"]", "directory = \"out\"")).unwrap();
+        for command in ["build", "check"] {
+            let ran = bench.run([command, "project"]).with_code(3);
+            assert!(ran.stderr.contains(words), "{words:?} is not in:\n{}", ran.stderr);
+        }
+    }
+    nothing_was_written(&bench);
+}
+
+#[test]
 fn a_build_that_wants_a_network_is_told_that_there_is_none() {
     let bench = Bench::new();
     let step = "exec /usr/bin/python3 -Ic 'import socket; socket.getaddrinfo(\"reprove.invalid\", 80)'";
@@ -134,6 +169,7 @@ fn a_build_past_its_time_is_ended_and_writes_nothing() {
     let id = running.id();
     let ran = running.wait(Duration::from_secs(60)).with_code(3);
     assert!(ran.stderr.contains("it was ended after its limit of 1 seconds\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("  next: raise `limits.seconds` in the recipe\n"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(named_log(&ran)).unwrap(), "begun\n");
     assert_eq!(bench.leftovers(id, &before), Vec::<String>::new());
     nothing_was_written(&bench);

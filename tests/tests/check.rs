@@ -144,6 +144,19 @@ fn source_date_epoch_is_what_the_recipe_says() {
 }
 
 #[test]
+fn an_archive_that_differs_in_its_times_alone_is_told_what_sets_them() {
+    let bench = Bench::new();
+    let archive = "exec /usr/bin/python3 -Ic 'import zipfile; zipfile.ZipFile(\"out\", \"w\").writestr(\"a\", \"\")'";
+    bench.project("project", &[archive], "");
+    let next = "  next: set `build.source-date-epoch = { at = SECONDS }` in the recipe\n";
+    let ran = bench.run(["check", "project"]).with_code(1);
+    assert!(ran.stdout.contains("zip entry times") && ran.stdout.contains(next), "{}", ran.stdout);
+    bench.project("other", &["uname -n > out"], "");
+    let ran = bench.run(["check", "other"]).with_code(1);
+    assert!(!ran.stdout.contains(next), "{}", ran.stdout);
+}
+
+#[test]
 fn two_at_a_time_share_a_store() {
     let bench = Bench::new();
     let projects = ["one", "two"].map(|name| bench.project(name, &["cat files > out"], ""));

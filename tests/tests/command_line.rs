@@ -7,6 +7,7 @@ use reprove_tests::Bench;
 #[test]
 fn every_case_in_cmd_comes_out_as_written() {
     let bench = Bench::new();
+    let _ = reprove_store::Store::open(&bench.path("store")).unwrap();
     let cases = trycmd::TestCases::new();
     cases.register_bin("reprove", reprove_tests::program());
     for (name, path) in [("HOME", "home"), ("REPROVE_STORE", "store"), ("REPROVE_KEY", "key.pem")] {

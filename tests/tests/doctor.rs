@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use reprove_tests::{Bench, Running};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The finding on `what`.
 #[track_caller]
@@ -48,6 +48,36 @@ fn no_place_for_the_store_and_the_key_is_told() {
         assert!(finding["found"].as_str().unwrap().contains("HOME is not set"), "{finding}");
         assert!(finding["mend"].as_str().unwrap().contains(name), "{finding}");
     }
+}
+
+/// The rest is told all the same.
+#[test]
+fn a_store_that_can_t_be_written_is_told() {
+    let bench = Bench::new();
+    let file = bench.write("file", "");
+    for store in ["/proc/nowhere", file.to_str().unwrap()] {
+        let command = || bench.command(["doctor", "--json", "--store", store]);
+        let place = finding(command(), 4, "a place for what is built");
+        assert_eq!((&place["works"], &place["neededBy"]), (&Value::Bool(false), &json!(["build", "check", "rebuild"])));
+        assert!(place["found"].as_str().unwrap().contains(store), "{place}");
+        let mend = place["mend"].as_str().unwrap();
+        assert!(mend.contains("--store DIR or REPROVE_STORE"), "{mend}");
+        assert_eq!(finding(command(), 4, "builds in namespaces")["works"], true);
+    }
+    bench.project("project", &["touch out"], "");
+    let ran = bench.run(["build", "project", "--store", "/proc/nowhere"]).with_code(4);
+    assert!(ran.stderr.contains("error: the store can't be opened: /proc/nowhere: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("  next: name another with --store DIR or REPROVE_STORE\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_only_rebuild_needs_is_no_lack_of_the_others() {
+    let bench = Bench::new();
+    let mut command = bench.command(["doctor"]);
+    command.env("REPROVE_PYTHON", "/bin/false");
+    let ran = Running::start(command).wait(Duration::from_secs(30)).with_code(4);
+    let last = "\n`build` and `check` work here; `rebuild` needs fetching Python packages.\n";
+    assert!(ran.stdout.ends_with(last), "{}", ran.stdout);
 }
 
 #[test]

@@ -300,6 +300,15 @@ fn promised_tests(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_full_recipe_in_the_docs_is_one() {
+    let files = files();
+    let (_, rest) = files["docs/recipe.md"].split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let recipe = reprove_model::Recipe::from_toml(example).unwrap();
+    assert_eq!((recipe.outputs.directory.as_deref(), recipe.limits.disk_mib), (Some("out"), 1024));
+}
+
+#[test]
 fn every_promise_in_the_docs_has_its_test() {
     let files = files();
     let mut missing = Vec::new();

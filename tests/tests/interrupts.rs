@@ -168,6 +168,26 @@ fn while_signing_the_proof_is_whole_or_not_there() {
     assert_eq!(bench.leftovers(id, &before), Vec::<String>::new());
 }
 
+/// As with `nohup`, and as with `reprove … &` in a script.
+#[test]
+fn a_signal_that_is_ignored_from_the_start_stays_so() {
+    let bench = Bench::new();
+    let project = bench.project("project", &["sleep 2; touch out"], "");
+    let mut shell = bench.program_in_this_place("/bin/sh");
+    shell.args(["-c", "trap '' HUP INT; exec \"$@\"", "sh"]).arg(reprove_tests::program()).arg("build").arg(&project);
+    let mut running = Running::start(shell);
+    running.wait_for("building");
+    running.signal(Signal::SIGHUP);
+    running.signal(Signal::SIGINT);
+    let _ = running.wait(Duration::from_secs(60)).with_code(0);
+
+    let mut shell = bench.program_in_this_place("/bin/sh");
+    let build = ["-c", "trap '' HUP INT; exec \"$@\"", "sh"];
+    shell.args(build).arg(reprove_tests::program()).args(["build", "--out", "other"]).arg(&project);
+    let (ran, ..) = ended_at(&bench, shell, ("building", None), Signal::SIGTERM);
+    let _ = ran.with_code(143);
+}
+
 /// Nothing can clean up after itself then: the kernel ends the build, and the next run removes the files.
 #[test]
 fn a_kill_leaves_no_process_and_the_next_run_cleans_up() {

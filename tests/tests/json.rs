@@ -136,11 +136,17 @@ fn every_error() {
         (&["key", "show", "nowhere", "--json"], 2),
         (&["check", "fails", "--json"], 3),
         (&["build", "fails", "--json"], 3),
-        (&["doctor", "--json", "--store", "/proc/nowhere"], 4),
+        (&["check", "fails", "--json", "--store", "/proc/nowhere"], 4),
     ] {
         let value = valid(bench.run(arguments), code, "error");
         assert_eq!(value["code"], code, "the object has the exit status");
+        let log = value["log"].as_str().map(|log| fs::read_to_string(log).unwrap());
+        let failed = (code == 3).then(|| "why\n".to_owned());
+        assert_eq!((log, &value["status"]), (failed.clone(), &failed.map_or(Value::Null, |_| json!(1))), "{value}");
     }
+    bench.project("ended", &["true", "kill -9 $$"], "");
+    let value = valid(bench.run(["check", "ended", "--json"]), 3, "error");
+    assert_eq!((&value["step"], &value["signal"], value.get("status")), (&json!(2), &json!(9), None), "{value}");
     bench.project("hangs", &["sleep 86399"], "");
     let mut running = Running::start(bench.command(["check", "hangs", "--json"]));
     running.wait_for("building");
@@ -182,6 +188,7 @@ fn what_is_not_so_is_refused() {
         (json!({ "identical": true, "findings": [digests] }), "compare"),
         (json!({ "identical": false, "findings": [] }), "compare"),
         (json!({ "error": "e", "details": [], "next": [], "code": 0 }), "error"),
+        (json!({ "error": "e", "details": [], "next": [], "code": 3, "step": 1 }), "error"),
         (json!({ "file": "f", "keyid": "k", "public": "p" }), "key"),
         (json!({ "able": true, "findings": [{}] }), "doctor"),
         (json!({ "verdict": {} }), "verdict"),

@@ -113,6 +113,23 @@ fn an_interrupt_leaves_no_artifacts_directory() {
 }
 
 #[test]
+fn a_proof_that_is_replaced_is_said() {
+    let bench = Bench::new();
+    bench.project("project", &["uname -n > out"], "");
+    let ran = bench.run(["check", "project"]).with_code(1);
+    assert!(!ran.stderr.contains("replaced"), "{}", ran.stderr);
+    bench.project("project", &["touch out"], "");
+    let ran = bench.run(["check", "project"]).with_code(0);
+    assert!(ran.stderr.contains("note: replaced project.proof.json, which said `different` on 2"), "{}", ran.stderr);
+    let _ = bench.run(["key", "new", "other.pem"]).with_code(0);
+    let ran = bench.run(["check", "project", "--key", "other.pem"]).with_code(0);
+    assert!(
+        ran.stderr.contains("note: replaced project.proof.json\n"),
+        "what another key signed is not believed: {ran:?}"
+    );
+}
+
+#[test]
 fn a_proof_that_can_t_be_written_is_said_before_anything_is_built() {
     let bench = Bench::new();
     bench.project("project", &["touch out"], "");

@@ -4,23 +4,28 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use reprove_model::{Digest, DigestSet, Enforced, Exit, HeldBy, IsolationLevel};
+use reprove_images::RootFilesystem;
+use reprove_model::{Digest, DigestSet, Enforced, Exit, HeldBy, IsolationLevel, RecordMode};
 use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
 use reprove_store::Store;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::error::{CANNOT, CommandError, YES, from_environment, from_sandbox};
+use crate::render::listed;
 use crate::{env_vars, keys, output};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Finding {
     /// What it is for.
     what: &'static str,
     works: bool,
-    /// Whether `rebuild` and `check` need it.
+    /// Whether a command can't do without it.
     needed: bool,
+    /// The commands that can't.
+    needed_by: &'static [&'static str],
     /// What was found.
     found: String,
     /// The line that mends it.
@@ -28,10 +33,17 @@ struct Finding {
     mend: Option<String>,
 }
 
+/// The commands that build; those of them that sign, and that fetch.
+const BUILDS: [&str; 3] = ["build", "check", "rebuild"];
+const SIGNS: &[&str] = &["check", "rebuild"];
+const FETCHES: &[&str] = &["rebuild"];
+const NOBODY: &[&str] = &[];
+
 pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
     app.progress.doing("looking at this machine");
-    let mut all = sandbox(app).await?;
-    all.push(store(app));
+    let opened = app.store();
+    let mut all = sandbox(opened.as_ref().ok()).await;
+    all.push(store(app, opened));
     all.push(key());
     all.push(pip(app).await);
     all.push(program("/usr/bin/python3", "Python packages are built with", "apt install python3"));
@@ -40,6 +52,7 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
         what: "builds in virtual machines, and evidence of confidential ones",
         works: false,
         needed: false,
+        needed_by: NOBODY,
         found: "this version runs builds in namespaces alone".into(),
         mend: None,
     });
@@ -48,14 +61,14 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
     if app.global.json {
         output::json(&serde_json::json!({ "able": able, "findings": all }))?;
     } else {
-        output::text(&render(&all, able))?;
+        output::text(&render(&all))?;
     }
     Ok(if able { YES } else { CANNOT })
 }
 
-fn render(all: &[Finding], able: bool) -> String {
+fn render(all: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { what, works, needed, found, mend } in all {
+    for Finding { what, works, needed, found, mend, .. } in all {
         let mark = match (works, needed) {
             (true, _) => "yes    ",
             (false, true) => "MISSING",
@@ -66,65 +79,99 @@ fn render(all: &[Finding], able: bool) -> String {
             text.push_str(&format!("         mend: {mend}\n"));
         }
     }
-    text.push_str(if able {
-        "\n`rebuild` and `check` work here.\n"
-    } else {
-        "\n`rebuild` and `check` do not work here yet.\n"
-    });
+    text.push_str(&format!("\n{}.\n", summary(all)));
     text
+}
+
+/// Which commands work, and what the others lack.
+fn summary(all: &[Finding]) -> String {
+    let lacks = |command: &&str| -> Vec<&str> {
+        let lacking = all.iter().filter(|finding| !finding.works && finding.needed_by.contains(command));
+        lacking.map(|finding| finding.what).collect()
+    };
+    let (able, unable): (Vec<&str>, Vec<&str>) = BUILDS.into_iter().partition(|command| lacks(command).is_empty());
+    let quoted = |commands: &[&str]| listed(&commands.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
+    let mut parts = Vec::new();
+    match able.len() {
+        0 => parts.push(format!("{} do not work here yet", quoted(&unable))),
+        1 => parts.push(format!("{} works here", quoted(&able))),
+        _ => parts.push(format!("{} work here", quoted(&able))),
+    }
+    if !able.is_empty() {
+        parts.extend(unable.iter().map(|command| format!("`{command}` needs {}", listed(&lacks(command)))));
+    }
+    parts.join("; ")
 }
 
 const IN_NAMESPACES: &str = "builds in namespaces";
 
-async fn sandbox(app: &App) -> Result<Vec<Finding>, CommandError> {
+async fn sandbox(store: Option<&Store>) -> Vec<Finding> {
     let lacking = |error: CommandError| {
         let (found, next) = error.into_parts();
-        Finding { what: IN_NAMESPACES, works: false, needed: true, found, mend: next.into_iter().next() }
+        Finding::needed(IN_NAMESPACES, &BUILDS, Err((found, next.into_iter().next())))
     };
     // Its digest is not looked at, and takes seconds.
     let root = match reprove_images::host_parts() {
         Ok(parts) => parts.digested(DigestSet::of(b""), Digest::of(b"")),
-        Err(error) => return Ok(vec![lacking(from_environment(&error))]),
+        Err(error) => return vec![lacking(from_environment(&error))],
     };
-    // Without a place for one, there is still something to say about the sandbox.
-    let own = tempfile::tempdir_in(env_vars::temporary_folder()).ok();
-    let store = match (app.store_path(), &own) {
-        (None, Some(own)) => Store::open(own.path())?,
-        _ => app.store()?,
+    let mut all = match try_out(store, &root).await {
+        Ok(outcome) if outcome.exit == Exit::Success => walls(&outcome),
+        Ok(outcome) => {
+            let found = format!("/bin/true ended with {:?}", outcome.exit);
+            vec![Finding::needed(IN_NAMESPACES, &BUILDS, Err((found, None)))]
+        }
+        Err(error) => vec![lacking(error)],
     };
-    let temp = store.temp_dir()?;
-    let commands = vec![vec!["/bin/true".to_owned()]];
-    let request = SandboxRequest::new(&root, store.blob_root(), commands, temp.path().join("log"));
-    let mut all = Vec::new();
-    match Sandbox::default().run(request).await {
-        Ok(outcome) if outcome.exit == Exit::Success => all.extend(walls(&outcome)),
-        Ok(outcome) => all.push(Finding {
-            what: IN_NAMESPACES,
-            works: false,
-            needed: true,
-            found: format!("/bin/true ended with {:?}", outcome.exit),
-            mend: None,
-        }),
-        Err(error) => all.push(lacking(from_sandbox(&error))),
-    }
     let library = root.clock_library.clone();
     all.push(Finding {
         what: "another clock in `check`",
         works: library.is_some(),
         needed: false,
+        needed_by: NOBODY,
         found: library.clone().unwrap_or_else(|| "libfaketime is not installed".into()),
         mend: library.is_none().then(|| "apt install libfaketime".into()),
     });
-    Ok(all)
+    all
 }
 
-/// Whether there is a place for the store.
-fn store(app: &App) -> Finding {
-    let place = app.store_path();
-    let works = place.is_some();
-    let found = place.map_or_else(|| "HOME is not set".into(), |path| path.display().to_string());
-    let mend = (!works).then(|| format!("set HOME or {}, or give --store DIR", env_vars::STORE));
-    Finding { what: "a place for what is built", works, needed: true, found, mend }
+/// Runs something in a sandbox as builds have it, and watches that as closely as builds are by default.
+async fn try_out(store: Option<&Store>, root: &RootFilesystem) -> Result<SandboxOutcome, CommandError> {
+    // Without a place for one, there is still something to say about the sandbox.
+    let folder = env_vars::temporary_folder();
+    let own = tempfile::tempdir_in(&folder).map_err(|e| output::cannot_write(&folder, output::without_name(e)))?;
+    let store = match store {
+        Some(store) => store.clone(),
+        None => Store::open(own.path())?,
+    };
+    let temp = store.temp_dir()?;
+    let commands = vec![vec!["/bin/true".to_owned()]];
+    let mut request = SandboxRequest::new(root, store.blob_root(), commands, temp.path().join("log"));
+    request.record = RecordMode::Files;
+    Sandbox::default().run(request).await.map_err(|e| from_sandbox(&e))
+}
+
+impl Finding {
+    /// One that the commands `by` need; what was found, or what is missing and what mends it.
+    fn needed(
+        what: &'static str,
+        by: &'static [&'static str],
+        found: Result<String, (String, Option<String>)>,
+    ) -> Self {
+        let works = found.is_ok();
+        let (found, mend) = found.map_or_else(|missing| missing, |found| (found, None));
+        Self { what, works, needed: true, needed_by: by, found, mend }
+    }
+}
+
+/// Whether there is a place for the store, and it can be written.
+fn store(app: &App, opened: Result<Store, CommandError>) -> Finding {
+    let shown = || app.store_path().unwrap_or_default().display().to_string();
+    let found = opened.map(|_| shown()).map_err(|error| {
+        let (found, next) = error.into_parts();
+        (found, next.into_iter().next())
+    });
+    Finding::needed("a place for what is built", &BUILDS, found)
 }
 
 /// Whether there is a key, or a place for one.
@@ -137,9 +184,11 @@ fn key() -> Finding {
             Ok(format!("{shown}, made when it is first needed"))
         }
     });
-    let works = found.is_ok();
-    let (found, next) = found.map_or_else(CommandError::into_parts, |found| (found, Vec::new()));
-    Finding { what: "a key to sign with", works, needed: true, found, mend: next.into_iter().next() }
+    let found = found.map_err(|error| {
+        let (found, next) = error.into_parts();
+        (found, next.into_iter().next())
+    });
+    Finding::needed("a key to sign with", SIGNS, found)
 }
 
 fn walls(outcome: &SandboxOutcome) -> Vec<Finding> {
@@ -149,6 +198,7 @@ fn walls(outcome: &SandboxOutcome) -> Vec<Finding> {
         what,
         works,
         needed: false,
+        needed_by: NOBODY,
         found: if works { found } else { lacking }.to_owned(),
         mend: (!works).then(|| mend.to_owned()),
     };
@@ -164,6 +214,7 @@ fn walls(outcome: &SandboxOutcome) -> Vec<Finding> {
             what: IN_NAMESPACES,
             works: level.is_some(),
             needed: true,
+            needed_by: &BUILDS,
             found: format!("{}; filtered system calls", enforced.namespaces.join(", ")),
             mend: None,
         },
@@ -188,6 +239,7 @@ fn walls(outcome: &SandboxOutcome) -> Vec<Finding> {
             what: "how strong the sandbox is",
             works: true,
             needed: true,
+            needed_by: &BUILDS,
             found: level.map_or("below basic", IsolationLevel::name).to_owned(),
             mend: None,
         },
@@ -216,7 +268,7 @@ async fn pip(app: &App) -> Finding {
             (format!("pip {version}; {OLDEST_PIP}.0 or newer is needed"), Some(mend))
         }
     };
-    Finding { what: "fetching Python packages", works: mend.is_none(), needed: true, found, mend }
+    Finding { what: "fetching Python packages", works: mend.is_none(), needed: true, needed_by: FETCHES, found, mend }
 }
 
 /// The first version of pip that can say what it would fetch (`pip install --report`, as it is used here).
@@ -231,18 +283,33 @@ fn version(said: &str) -> Option<(&str, u32)> {
 fn program(path: &'static str, what: &'static str, mend: &str) -> Finding {
     let works = Path::new(path).exists();
     let found = if works { path.to_owned() } else { format!("there is no {path}") };
-    Finding { what, works, needed: true, found, mend: (!works).then(|| mend.to_owned()) }
+    Finding { what, works, needed: true, needed_by: FETCHES, found, mend: (!works).then(|| mend.to_owned()) }
 }
 
 fn optional_program(name: &'static str, what: &'static str, mend: &str) -> Finding {
     let place = env_vars::program_folders().into_iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     let found = place.as_ref().map_or_else(|| format!("there is no {name}"), |path| path.display().to_string());
-    Finding { what, works: place.is_some(), needed: false, found, mend: place.is_none().then(|| mend.to_owned()) }
+    let works = place.is_some();
+    Finding { what, works, needed: false, needed_by: NOBODY, found, mend: (!works).then(|| mend.to_owned()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lacks_something_is_named_with_what_it_lacks() {
+        let all = |missing: &[&'static str]| {
+            let found = |what| if missing.contains(&what) { Err((String::new(), None)) } else { Ok(String::new()) };
+            [("a sandbox", &BUILDS[..]), ("a key", SIGNS), ("pip", FETCHES)]
+                .map(|(what, by)| Finding::needed(what, by, found(what)))
+        };
+        assert_eq!(summary(&all(&[])), "`build`, `check` and `rebuild` work here");
+        assert_eq!(summary(&all(&["pip"])), "`build` and `check` work here; `rebuild` needs pip");
+        let without = summary(&all(&["pip", "a key"]));
+        assert_eq!(without, "`build` works here; `check` needs a key; `rebuild` needs a key and pip");
+        assert_eq!(summary(&all(&["a sandbox", "pip"])), "`build`, `check` and `rebuild` do not work here yet");
+    }
 
     #[test]
     fn a_version_of_pip_is_read() {

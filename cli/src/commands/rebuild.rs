@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use reprove_job::JobError;
 use reprove_model::PackageUrl;
 
 use crate::app::App;
@@ -38,6 +39,8 @@ pub(crate) struct VerdictArguments {
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let purl = &arguments.purl;
+    // Before a key is made, or anything else.
+    reprove_inputs::pypi::check(purl).map_err(JobError::from)?;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
     let context = app.context(prepared.store.clone(), &arguments.options, &events);

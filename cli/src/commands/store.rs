@@ -39,7 +39,7 @@ enum Command {
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
-    let store = app.store()?;
+    let store = app.existing_store()?;
     match arguments.command {
         Command::Gc { keep_days, max_size, dry_run } => {
             app.progress.doing("looking at what is kept");

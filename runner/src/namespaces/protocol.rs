@@ -30,7 +30,7 @@ pub(super) struct Spec {
     /// Files outside, and where they appear inside.
     pub inputs: Vec<(PathBuf, String)>,
     pub build_path: String,
-    /// What the build directory, and `/tmp`, may hold, in bytes.
+    /// What the build directory, `/tmp` and `/dev/shm` may hold together, in bytes.
     pub disk_bytes: u64,
     /// The directory that [`SourceKind::File`]'s names are below.
     pub blob_root: PathBuf,
