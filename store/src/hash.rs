@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! BLAKE3 of large files and of whole trees, on all processors.
 
-use std::cell::Cell;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use reprove_model::{Digest, DigestSet, InvalidTreePath, LinkTarget, Listing, Tree, TreePath};
 use thiserror::Error;
+
+use crate::buffer::{Buffer, Spare};
 
 /// Below this many bytes a file is read; from it on it is mapped and hashed by several threads. Mapping a small file costs
 /// more than it saves.
@@ -20,8 +21,7 @@ const MAPPED: u64 = 1 << 20;
 const BUFFER: usize = 64 << 10;
 
 thread_local! {
-    /// Each thread's own, for one file after the other.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Spare = const { Spare::new() };
 }
 
 /// The BLAKE3 digest of the file at `path`.
@@ -30,43 +30,28 @@ thread_local! {
 /// What the file system says.
 pub fn digest_file(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
-    // Taken, not borrowed: a thread that waits for others to hash parts of one file may meanwhile begin another.
-    let mut buffer = SPARE.take();
-    buffer.resize(BUFFER, 0);
+    // A thread that waits for others to hash parts of one file may meanwhile begin another.
+    let mut buffer = SPARE.with(|spare| spare.take(BUFFER));
     let digest = digest_open(&mut file, path, &mut buffer);
-    SPARE.set(buffer);
+    SPARE.with(|spare| spare.put(buffer));
     digest
 }
 
-fn digest_open(file: &mut File, path: &Path, buffer: &mut [u8]) -> io::Result<Digest> {
-    let mut bytes = fill(file, buffer)?;
-    if bytes.len() < BUFFER {
-        return Ok(Digest::of(bytes));
+fn digest_open(file: &mut File, path: &Path, buffer: &mut Buffer) -> io::Result<Digest> {
+    buffer.fill(file)?;
+    if !buffer.is_full() {
+        return Ok(Digest::of(buffer.bytes()));
     }
     let mut hasher = blake3::Hasher::new();
     if file.metadata()?.len() >= MAPPED {
         hasher.update_mmap_rayon(path)?;
         return Ok(hasher.finalize().into());
     }
-    while !bytes.is_empty() {
-        hasher.update(bytes);
-        bytes = fill(file, buffer)?;
+    while !buffer.bytes().is_empty() {
+        hasher.update(buffer.bytes());
+        buffer.fill(file)?;
     }
     Ok(hasher.finalize().into())
-}
-
-/// The file's next bytes: as many as fit, or all that there are.
-fn fill<'a>(file: &mut File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(buffer.get(..filled).unwrap_or_default())
 }
 
 /// What to leave out: by its path on disk and what the file system says of it.

@@ -7,6 +7,7 @@
 //! [`Store::open`] removes. [`Store::collect`] removes what no root reaches. `docs/store.md` says more.
 
 mod blobs;
+mod buffer;
 mod check_out;
 mod collect;
 mod examine;

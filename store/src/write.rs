@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bytes into blobs: written without their name, hashed on the way, named when they are whole.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write as _};
@@ -19,6 +18,7 @@ use reprove_model::{Digest, DigestSet, Sha256};
 use sha2::Digest as _;
 
 use crate::blobs::{CLOSED, OPEN, io_error, make_directory};
+use crate::buffer::{Buffer, Spare};
 use crate::lock::Kind;
 use crate::{Store, StoreError};
 
@@ -41,8 +41,7 @@ thread_local! {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed) % FOLDERS
     };
-    /// Each thread's own, for one file after the other.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Spare = const { Spare::new() };
 }
 
 impl Store {
@@ -63,19 +62,21 @@ impl Store {
 
     /// The same, but for giving a small file its name.
     pub(crate) fn prepare_reader(&self, reader: &mut dyn Read) -> Result<Taken<'_>, StoreError> {
-        // Taken, not borrowed: reading may itself add a file.
-        let mut first = SPARE.take();
-        first.clear();
+        let mut first = SPARE.with(|spare| spare.take(PART));
         let fail = |e| io_error(self.temp().path(), e);
-        // A little more, so that it is seen whether there is more.
-        let read = reader.take(PART as u64 + 1).read_to_end(&mut first).map_err(fail)?;
-        if read > PART {
-            let (digests, size) = self.add_large(first, reader)?;
-            return Ok(Taken::Named(digests, size));
+        first.fill(reader).map_err(fail)?;
+        if first.is_full() {
+            let mut second = Buffer::new(PART);
+            second.fill(reader).map_err(fail)?;
+            if !second.bytes().is_empty() {
+                let (digests, size) = self.add_large([first, second], reader)?;
+                return Ok(Taken::Named(digests, size));
+            }
         }
-        let prepared = self.prepare(&first);
-        SPARE.set(first);
-        Ok(Taken::Prepared(prepared?, read as u64))
+        let size = first.bytes().len() as u64;
+        let prepared = self.prepare(first.bytes());
+        SPARE.with(|spare| spare.put(first));
+        Ok(Taken::Prepared(prepared?, size))
     }
 
     /// Stores `bytes`.
@@ -140,7 +141,7 @@ impl Store {
         found.is_ok_and(|found| is_file(found.st_mode) && u64::try_from(found.st_size) == Ok(size))
     }
 
-    fn add_large(&self, first: Vec<u8>, reader: &mut dyn Read) -> Result<(DigestSet, u64), StoreError> {
+    fn add_large(&self, first: [Buffer; 2], reader: &mut dyn Read) -> Result<(DigestSet, u64), StoreError> {
         let mut draft = self.draft()?;
         let (digests, size) = thread::scope(|scope| {
             let (to_blake3, parts) = sync_channel(WAITING);
@@ -168,32 +169,39 @@ impl Store {
     fn write_parts(
         &self,
         draft: &mut Draft<'_>,
-        first: Vec<u8>,
+        first: [Buffer; 2],
         reader: &mut dyn Read,
-        to: &[SyncSender<Arc<Vec<u8>>>],
+        to: &[SyncSender<Arc<Buffer>>],
     ) -> Result<u64, StoreError> {
         let at = self.root().join(&draft.path);
         let fail = |e| io_error(&at, e);
         let mut size = 0;
-        let mut sent: VecDeque<Arc<Vec<u8>>> = VecDeque::new();
-        let mut part = Arc::new(first);
-        while !part.is_empty() {
-            (&draft.file).write_all(&part).map_err(fail)?;
-            size += part.len() as u64;
+        let mut sent: VecDeque<Arc<Buffer>> = VecDeque::new();
+        let mut first = first.into_iter();
+        loop {
+            let part = match first.next() {
+                Some(part) => part,
+                None => {
+                    // Memory that nobody reads any more is used again.
+                    let spare = (sent.len() > WAITING + 2).then(|| sent.pop_front().and_then(Arc::into_inner));
+                    let mut part = spare.flatten().unwrap_or_else(|| Buffer::new(PART));
+                    part.fill(reader).map_err(fail)?;
+                    part
+                }
+            };
+            if part.bytes().is_empty() {
+                return Ok(size);
+            }
+            size += part.bytes().len() as u64;
             self.must_fit(size)?;
+            let part = Arc::new(part);
             for hash in to {
                 // One that has ended is noticed when it is waited for.
                 let _ = hash.send(part.clone());
             }
+            (&draft.file).write_all(part.bytes()).map_err(fail)?;
             sent.push_back(part);
-            // Memory that nobody reads any more is used again.
-            let spare = (sent.len() > WAITING + 2).then(|| sent.pop_front().and_then(Arc::into_inner)).flatten();
-            let mut next = spare.unwrap_or_else(|| Vec::with_capacity(PART));
-            next.clear();
-            reader.take(PART as u64).read_to_end(&mut next).map_err(fail)?;
-            part = Arc::new(next);
         }
-        Ok(size)
     }
 
     /// A file of this process that has no name in the store yet.
@@ -289,18 +297,18 @@ fn blob_in_root(digest: &Digest) -> String {
     format!("blobs/{}", Store::blob_name(digest))
 }
 
-fn blake3_of(parts: &Receiver<Arc<Vec<u8>>>) -> Digest {
+fn blake3_of(parts: &Receiver<Arc<Buffer>>) -> Digest {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
-        hasher.update(&part);
+        hasher.update(part.bytes());
     }
     hasher.finalize().into()
 }
 
-fn sha256_of(parts: &Receiver<Arc<Vec<u8>>>) -> Sha256 {
+fn sha256_of(parts: &Receiver<Arc<Buffer>>) -> Sha256 {
     let mut hasher = sha2::Sha256::new();
     for part in parts {
-        hasher.update(part.as_slice());
+        hasher.update(part.bytes());
     }
     Sha256::from(<[u8; 32]>::from(hasher.finalize()))
 }
