@@ -9,7 +9,7 @@
 
 int main(void) {
     int depth = 0;
-    while (depth < 8000 && mkdir("d", 0755) == 0 && chdir("d") == 0) depth++;
+    while (depth < 4000 && mkdir("d", 0755) == 0 && chdir("d") == 0) depth++;
     if (depth < 1000) broken("the folders");
     held("folders are nested %d deep", depth);
 }
