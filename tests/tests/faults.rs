@@ -168,7 +168,7 @@ fn on_a_small_disk(bench: &Bench, place: &str, size: &str, arguments: &[&str]) -
     let place = bench.path(place);
     let mut command = bench.program_in_this_place("unshare");
     // The mount ends with its namespace, and that with the last process in it.
-    let script = "cp \"$1/host-usr.json\" /dev/shm/$$; mount -t tmpfs -o size=$2 tmpfs \"$1\"; \
+    let script = "cp \"$1/host-usr.json\" /dev/shm/$$; mount -t tmpfs -o mode=700,size=$2 tmpfs \"$1\"; \
                   mv /dev/shm/$$ \"$1/host-usr.json\"; shift 2; exec \"$@\"";
     let script =
         if place.ends_with("store") { script } else { "mount -t tmpfs -o size=$2 tmpfs \"$1\"; shift 2; exec \"$@\"" };
