@@ -235,6 +235,13 @@ async fn a_step_or_an_orphan_that_dies_of_a_real_time_signal_is_no_fault_of_the_
 }
 
 #[tokio::test]
+async fn a_build_cannot_have_its_first_process_run_a_handler_of_faults() {
+    let log = Bench::new().log("grep SigCgt /proc/1/status; kill -BUS 1; kill -SEGV 1; sleep 0.05").await;
+    let caught = u64::from_str_radix(log.trim().rsplit('\t').next().unwrap(), 16).unwrap();
+    assert_eq!(caught & (1 << 6 | 1 << 10), 0, "{log}");
+}
+
+#[tokio::test]
 async fn a_crash_is_nothing_to_the_machine() {
     let log = Bench::new().log("ulimit -c; ulimit -Hc; sh -c 'kill -SEGV $$' || echo crashed").await;
     // In blocks of 512 bytes: one byte, below which the kernel writes nothing, and with which it starts nothing either.

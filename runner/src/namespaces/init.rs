@@ -27,7 +27,7 @@ use super::protocol::{End, INSIDE_ID, Report, Spec, WRITING_SOURCE, Walls};
 use super::rootfs::{Sources, enter};
 use super::{clocks, formats, landlock};
 use crate::filter;
-use crate::sys::close_on_exec_from;
+use crate::sys::{close_on_exec_from, handle_by_default};
 use crate::trace::Channel;
 
 /// Lets the first process go on.
@@ -51,6 +51,11 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) 
     let source = Path::new(&spec.build_path).join("source");
     populate(&source, &spec.source, blobs).map_err(Failure::at(WRITING_SOURCE))?;
     limit(spec)?;
+    // The standard library's handlers of these end the process where one comes in while the other runs; without one, a build
+    // can't have its first process get either.
+    for signal in [Signal::SIGBUS, Signal::SIGSEGV] {
+        handle_by_default(signal).map_err(Failure::at("leaving signals to the kernel"))?;
+    }
     close_on_exec_from(3).map_err(Failure::at("closing descriptors"))?;
     let folder = File::open(&source).map_err(Failure::at("opening the source folder"))?;
     let no_groups = getgroups().map_err(Failure::at("reading the groups"))?.is_empty();

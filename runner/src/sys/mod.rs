@@ -105,6 +105,16 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Has `signal` do to this process what it does by default.
+///
+/// # Errors
+/// What `sigaction(2)` says.
+pub(crate) fn handle_by_default(signal: nix::sys::signal::Signal) -> io::Result<()> {
+    // SAFETY: no handler is put that could run; the one that there was is not run any more.
+    let before = unsafe { libc::signal(signal as libc::c_int, libc::SIG_DFL) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Gives this process, and all that it starts, an empty session keyring of its own in place of its caller's.
 ///
 /// Nothing is to be done where there are no keyrings: where the kernel has none, or where a filter refuses every use of
