@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::filter::program::{Action, Rule};
 use crate::sys::seccomp::Notification;
+use crate::trace::arguments::low;
 use crate::trace::memory::{self, Unread};
 use crate::trace::paths::Root;
 use clocks::Clocks;
@@ -248,10 +249,4 @@ fn pair(first: u64, second: u64) -> [u8; 16] {
     low.copy_from_slice(&first.to_ne_bytes());
     high.copy_from_slice(&second.to_ne_bytes());
     bytes
-}
-
-/// An argument of 32 bits.
-#[expect(clippy::cast_possible_truncation, reason = "the kernel looks at the lower half alone")]
-fn low(argument: u64) -> u32 {
-    argument as u32
 }

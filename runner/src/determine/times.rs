@@ -13,10 +13,11 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
 use rustix::fs::{Mode, OFlags};
 
-use super::{Answer, Refusal, low, write_all};
+use super::{Answer, Refusal, write_all};
 use crate::namespaces::INSIDE_ID;
 use crate::sys::seccomp::Notification;
 use crate::sys::stat::{STAT, STATX, Shape, stat, statx};
+use crate::trace::arguments::low;
 use crate::trace::memory;
 use crate::trace::paths::{Root, absolute};
 

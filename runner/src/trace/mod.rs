@@ -11,6 +11,7 @@
 //! A process that has threads can change a path after it was read, so that what is seen of a hostile build is a hint. What
 //! is mounted is what a build could read, whatever it does.
 
+pub(crate) mod arguments;
 mod calls;
 mod digests;
 mod filter;
@@ -18,6 +19,7 @@ mod hand_over;
 mod interpreter;
 mod listing;
 pub(crate) mod memory;
+mod network;
 pub(crate) mod paths;
 mod seen;
 mod watch;

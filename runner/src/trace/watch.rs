@@ -10,9 +10,11 @@ use nix::unistd::Pid;
 use reprove_model::{InsidePath, Loss, RecordMode, Use};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::arguments::{Makes, descriptor, has, low, opening, two_numbers};
 use super::calls::{Call, Doing, Links, Named, Tells, watched};
 use super::interpreter::{MAX_HEAD, interpreter};
 use super::memory::{self, Unread};
+use super::network::{address_text, family_name};
 use super::paths::{Kind, Root, TooLong, absolute};
 use super::seen::{Seen, SeenPath};
 use crate::determine::{Answer, Answers, Settings};
@@ -194,7 +196,7 @@ impl<'a> Watch<'a> {
                 self.address(asked, pid, call.name, at, length)?;
             }
             Tells::Messages(at, count) => {
-                let count = count.map_or(1, |place| low(asked.argument(place)));
+                let count = count.map_or(1, |place| low(asked.argument(place)).into());
                 self.messages(asked, pid, call.name, asked.argument(at), count)?;
             }
             Tells::OtherRoot if has_power(pid) => drop(self.seen.lost.insert(Loss::OtherRoot)),
@@ -208,7 +210,7 @@ impl<'a> Watch<'a> {
         let argument = |place| asked.argument(place);
         let read = memory::path(pid, argument(name.path));
         let flags = match name.doing {
-            Doing::Open(place) => low(argument(place)),
+            Doing::Open(place) => low(argument(place)).into(),
             Doing::OpenHow(place) => memory::bytes(pid, argument(place)).map_or(0, u64::from_le_bytes),
             _ => 0,
         };
@@ -427,91 +429,4 @@ fn has_power(pid: Pid) -> bool {
 
 fn elsewhere(path: &InsidePath, place: Vec<u8>) -> Option<InsidePath> {
     if path.as_bytes() == place { None } else { InsidePath::new(place).ok() }
-}
-
-/// What a call makes of what is at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Makes {
-    Nothing,
-    /// Something, where there is nothing.
-    New,
-    /// Something, whatever is there.
-    Anew,
-}
-
-/// What opening with these flags does, whether it follows a link, and whether it makes what it opens.
-fn opening(flags: u64) -> (&'static [Use], bool, Makes) {
-    let has = |flag: libc::c_int| has(flags, flag);
-    let follow = !has(libc::O_NOFOLLOW);
-    let makes = match (has(libc::O_CREAT), has(libc::O_TRUNC)) {
-        (_, true) => Makes::Anew,
-        (true, false) => Makes::New,
-        (false, false) => Makes::Nothing,
-    };
-    let access = flags & 3;
-    let uses = match access {
-        _ if has(libc::O_PATH) => &[Use::Look][..],
-        // Whatever was in it is gone before it can be read.
-        _ if has(libc::O_TRUNC) || access == 1 => &[Use::Write],
-        0 => &[Use::Open],
-        _ => &[Use::Open, Use::Write],
-    };
-    (uses, follow, makes)
-}
-
-fn has(flags: u64, flag: libc::c_int) -> bool {
-    flags & u64::from(flag.cast_unsigned()) == u64::from(flag.cast_unsigned())
-}
-
-/// An argument that is an `int`: its lower half.
-#[expect(clippy::cast_possible_truncation, reason = "the kernel looks at the lower half alone")]
-fn descriptor(argument: u64) -> i32 {
-    (argument as u32).cast_signed()
-}
-
-/// The same of an `unsigned int`.
-fn low(argument: u64) -> u64 {
-    argument & 0xffff_ffff
-}
-
-/// Where the address of a message is and how long it is, by the start of its `struct msghdr`.
-fn two_numbers(start: [u8; 16]) -> [u64; 2] {
-    let number = |bytes: &[u8]| bytes.first_chunk().copied().map_or(0, u64::from_ne_bytes);
-    let (at, length) = start.split_at(8);
-    [number(at), number(length)]
-}
-
-fn family_name(family: i32) -> String {
-    match family {
-        libc::AF_UNIX => "unix".into(),
-        libc::AF_INET => "inet".into(),
-        libc::AF_INET6 => "inet6".into(),
-        libc::AF_NETLINK => "netlink".into(),
-        libc::AF_PACKET => "packet".into(),
-        libc::AF_VSOCK => "vsock".into(),
-        other => other.to_string(),
-    }
-}
-
-/// What a `struct sockaddr` says, as text.
-fn address_text(bytes: &[u8]) -> String {
-    let Some((family, rest)) = bytes.split_first_chunk() else { return String::new() };
-    let family = i32::from(u16::from_le_bytes(*family));
-    let name = family_name(family);
-    let port = |rest: &[u8]| rest.first_chunk().map_or(0, |port| u16::from_be_bytes(*port));
-    match family {
-        libc::AF_INET => match rest.get(2..).and_then(<[u8]>::first_chunk::<4>) {
-            Some(address) => format!("{name} {}:{}", std::net::Ipv4Addr::from(*address), port(rest)),
-            None => name,
-        },
-        libc::AF_INET6 => match rest.get(6..).and_then(<[u8]>::first_chunk::<16>) {
-            Some(address) => format!("{name} [{}]:{}", std::net::Ipv6Addr::from(*address), port(rest)),
-            None => name,
-        },
-        libc::AF_UNIX => {
-            let end = rest.iter().skip(1).position(|&byte| byte == 0).map_or(rest.len(), |at| at + 1);
-            format!("{name} {}", rest.get(..end).unwrap_or_default().escape_ascii())
-        }
-        _ => name,
-    }
 }
