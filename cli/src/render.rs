@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Verdicts, findings and audited proofs as text. Understandable without colour; words first, digests last.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use reprove_attest::{Trust, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
     Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Finding, FindingKind,
-    HeldBy, Isolation, IsolationLevel, Node, Outcome, TreePath, Variation, Verdict,
+    HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
 };
 
-use crate::plain;
+use crate::{observed, plain};
 
 /// The verdict's word, what it is about, and every finding.
 pub(crate) fn verdict(name: &str, verdict: &Verdict) -> String {
@@ -67,6 +69,7 @@ pub(crate) fn built(name: &str, built: &BuiltOnce, digest: &DigestSet) -> String
     lines
         .push(("built once", format!("in {}; `reprove check` says whether it comes out the same again", time(record))));
     lines.push(("SOURCE_DATE_EPOCH", epoch(&used)));
+    lines.extend(deterministic([record.undetermined.as_ref()].into_iter()).map(|line| ("deterministic", line)));
     lines.push(("isolation", isolation(record.isolation)));
     lines.push(("", enforced(&record.enforced)));
     lines.push(("record", digests(digest)));
@@ -90,6 +93,8 @@ pub(crate) fn facts(finished: &Finished) -> String {
     lines.push(("built twice", built_twice(verdict)));
     lines.push(("", times(&finished.records)));
     lines.push(("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch)));
+    let undetermined = finished.records.iter().map(|record| record.undetermined.as_ref());
+    lines.extend(deterministic(undetermined).map(|line| ("deterministic", line)));
     lines.push(("isolation", isolation(first.isolation)));
     lines.push(("", enforced(&first.enforced)));
     lines.into_iter().map(|(label, line)| format!("  {label:<18} {line}\n")).collect()
@@ -144,6 +149,21 @@ fn epoch(used: &EpochUsed) -> String {
 fn date(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     time.map_or_else(|| "out of range".into(), |time| time.to_string())
+}
+
+/// What deterministic builds show, and where they were told what the machine says; none where they were no such builds.
+fn deterministic<'a>(undetermined: impl Iterator<Item = Option<&'a BTreeSet<Loss>>>) -> Option<String> {
+    let all: Vec<&BTreeSet<Loss>> = undetermined.flatten().collect();
+    let why: BTreeSet<&Loss> = all.iter().copied().flatten().collect();
+    let told = "clock, entropy and machine were the recipe's; this says nothing of builds where they are the machine's";
+    match why.is_empty() {
+        _ if all.is_empty() => None,
+        true => Some(told.into()),
+        false => Some(format!(
+            "{told}; but not everywhere: {}",
+            why.into_iter().map(observed::word).collect::<Vec<_>>().join(", ")
+        )),
+    }
 }
 
 /// Which walls and limits held, so that nobody takes a weak run for a strong one.
@@ -278,10 +298,14 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     }
     line("built twice", built_twice(verdict));
     line("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch));
+    let parameters = || verified.provenances().iter().map(|p| &p.build_definition.internal_parameters);
+    if let Some(text) = deterministic(parameters().map(|each| each.undetermined.as_ref())) {
+        line("deterministic", text);
+    }
     line("compared on", format!("{}, by the rebuilder's clock", verified.compared_on()));
     let trust = verified.trust();
     line("isolation", verified.isolation().name().into());
-    let walls = verified.provenances().iter().map(|p| &p.build_definition.internal_parameters.enforced);
+    let walls = parameters().map(|each| &each.enforced);
     if let Some(weakest) = walls.min_by_key(|walls| walls.level()) {
         line("", enforced(weakest));
     }

@@ -103,6 +103,10 @@ pub enum Loss {
     OtherRoot,
     /// A file could not be read afterwards, so that it has no digest.
     Undigested,
+    /// A path led where it can't be followed from outside, as through the account of another process; a program names its
+    /// interpreter further from its beginning than is read; or a folder of the source was given another name, so that its
+    /// files can't be told from what the build made.
+    Unresolved,
     /// The watch was cut short.
     Interrupted,
 }

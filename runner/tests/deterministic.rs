@@ -190,14 +190,38 @@ async fn arguments_that_mean_nothing_are_refused_as_the_kernel_does() {
     assert_eq!(log, expected);
 }
 
+/// Times by paths that lead through the account of a process.
 #[tokio::test]
-async fn a_program_that_cannot_be_reached_is_told_of() {
-    let asks = "mkdir out; cp /usr/bin/date date; chmod 111 date; ./date +%Y > out/year";
-    let (built, _) = run(script(RecordMode::Declared, asks)).await;
-    let reached = built.record.undetermined.unwrap();
-    // Root reaches every process; an ordinary user does not reach this one.
-    let is_root = nix::unistd::geteuid().is_root();
-    assert_eq!(reached, if is_root { BTreeSet::new() } else { [Loss::Closed].into() });
+async fn times_are_the_same_by_whatever_path_or_are_said_not_to_be() {
+    for (path, told) in [
+        ("/proc/self/fd/3", true),
+        ("/dev/fd/3", true),
+        ("/dev/stdin", true),
+        ("/proc/self/cwd/made", true),
+        ("/proc/self/root/build/source/made", true),
+        ("link", true),
+        ("$PWD/../source/made", true),
+        ("gate/build/source/made", false),
+        ("/proc/$$/cwd/made", false),
+    ] {
+        let asks = format!(
+            "mkdir out; echo > made; ln -s made link; ln -s /proc/self/root gate; \
+             stat -L -c %Y {path} 3< made < made; stat -c %Y nothing || true"
+        );
+        let (built, log) = run(script(RecordMode::Declared, &asks)).await;
+        let second = log.lines().find_map(|line| line.parse::<u64>().ok()).unwrap_or_else(|| panic!("{path}: {log}"));
+        assert_eq!(second == Clock::DETERMINISTIC, told, "{path} {second}");
+        let undetermined = built.record.undetermined.unwrap();
+        assert_eq!(undetermined, if told { BTreeSet::new() } else { [Loss::Unresolved].into() }, "{path}");
+    }
+}
+
+const NOT_READABLE: &str = "mkdir out; cp /usr/bin/date date; chmod 111 date; ./date +%s; test ! -r date";
+
+#[tokio::test]
+async fn root_reaches_a_program_that_may_not_be_read() {
+    let (built, log) = run(script(RecordMode::Declared, NOT_READABLE)).await;
+    assert_eq!((log.as_str(), built.record.undetermined), ("1000000000\n", Some(BTreeSet::new())));
 }
 
 #[test]
@@ -218,4 +242,7 @@ async fn started_as_another_user() {
     assert_eq!(log, its_log);
     assert_eq!(first.record.undetermined, Some(BTreeSet::new()));
     assert_eq!(log.matches("stat 1000000000 1000000000 1000000000\n").count(), 2);
+    let (built, log) = run(script(RecordMode::Declared, NOT_READABLE)).await;
+    assert_ne!(log, "1000000000\n");
+    assert_eq!(built.record.undetermined, Some([Loss::Closed].into()));
 }

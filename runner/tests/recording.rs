@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use reprove_model::{Digest, Exit, Loss, Observed, ObservedListing, Origin, RecordMode, Use};
+use reprove_model::{Digest, Exit, InsidePath, Loss, Observed, ObservedListing, Origin, RecordMode, Use};
 use reprove_runner::trace::unused;
 use support::project::{Watched, entry};
 use support::{AS_ORDINARY_USER, again};
@@ -112,12 +112,86 @@ async fn what_a_build_makes_is_no_input() {
     let origin = |name: &str| entry(&listing, &format!("/build/source/{name}")).origin;
     assert_eq!(origin("read-then-written"), Origin::Source);
     assert_eq!(entry(&listing, "/build/source/read-then-written").digest, Some(Digest::of(b"1")));
-    assert_eq!(
-        (origin("written-first"), origin("later"), origin("out/x")),
-        (Origin::Written, Origin::Written, Origin::Written)
-    );
+    assert_eq!((origin("later"), origin("out/x")), (Origin::Written, Origin::Written));
     assert_eq!((origin("never"), origin("linked/x")), (Origin::Absent, Origin::Written));
-    assert!(!listing.inputs().any(|(path, _)| path.to_string().contains("written-first")));
+    assert!(!listing.inputs().any(|(path, _)| path.to_string().contains("later")));
+    // Whether it was really written is not seen.
+    assert_eq!(origin("written-first"), Origin::Source);
+}
+
+/// Files of the source that a build tries in vain to write, or gives other names, stay the source's.
+#[tokio::test]
+async fn what_the_source_has_is_the_sources_by_whatever_name() {
+    let files = [("ro", "1"), ("target", "1"), ("moved", "1"), ("linked", "1"), ("d/x", "1")];
+    let script = "mkdir out made; chmod 444 ro; echo 2 > ro || cat ro; mv none target || cat target; mv moved a; cat a; \
+         ln linked b; cat b; mv made made2";
+    let (listing, log) = Watched::new(RecordMode::Files, &files, script).seen().await;
+    assert!(log.ends_with("111"), "{log}");
+    for name in ["ro", "target", "moved", "linked"] {
+        let seen = entry(&listing, &format!("/build/source/{name}"));
+        assert_eq!((seen.origin, seen.digest), (Origin::Source, Some(Digest::of(b"1"))), "{name}");
+    }
+    assert_eq!(listing.lost, BTreeSet::new());
+    let (listing, _) = Watched::new(RecordMode::Files, &files, "mkdir out; mv d e; cat e/x").seen().await;
+    assert_eq!(listing.lost, [Loss::Unresolved].into());
+}
+
+/// What leads through the account of a process is listed as what it leads to, or said to be lost.
+#[tokio::test]
+async fn what_leads_through_a_process_is_followed_or_lost() {
+    let open = |path: &str| format!("os.read(os.open('{path}', os.O_RDONLY), 9)\n");
+    let folder = "f = os.open('/usr/include', os.O_RDONLY)\nos.chdir('/usr/include')\n";
+    for (text, found) in [
+        (open("/proc/self/root/usr/include/math.h"), true),
+        (format!("{folder}{}", open("/proc/self/cwd/math.h")), true),
+        (format!("{folder}{}", open("/proc/self/fd/%d/math.h").replace("math.h'", "math.h' % f")), true),
+        (format!("{folder}{}", open("/dev/fd/%d/math.h").replace("math.h'", "math.h' % f")), true),
+        (open("/proc/%d/root/usr/include/math.h").replace("math.h'", "math.h' % os.getpid()"), false),
+        (format!("os.symlink('/proc/self/root/usr/include/math.h', 'l')\n{}", open("l")), false),
+        (format!("os.symlink('/proc/self/root', 'l')\n{}", open("l/usr/include/math.h")), false),
+        (format!("os.symlink('../../proc/self/root', 'l')\n{}", open("l/usr/include/math.h")), false),
+        (format!("os.symlink('/proc/self/root', 'l')\nos.symlink('l', 'm')\n{}", open("m/usr/include/math.h")), false),
+        (open("/usr/../proc/self/root/usr/include/math.h"), false),
+    ] {
+        let (listing, _) = python(RecordMode::Files, &text).seen().await;
+        let header = listing.paths.get(&InsidePath::new("/usr/include/math.h").unwrap());
+        assert_eq!(header.is_some_and(|seen| seen.digest.is_some()), found, "{text}");
+        assert_eq!(listing.lost.contains(&Loss::Unresolved), !found, "{text}");
+    }
+}
+
+/// Paths that the kernel reads and a build may not, other roots, and programs without a name.
+#[tokio::test]
+async fn unusual_calls_are_seen_or_lost() {
+    let hidden = "import mmap\nm = mmap.mmap(-1, 4096)\nm.write(b'/usr/include/errno.h\\0')\n\
+         at = ctypes.addressof(ctypes.c_char.from_buffer(m))\nlibc.mprotect(ctypes.c_void_p(at), 4096, 2)\n\
+         print(libc.syscall(257, -100, ctypes.c_void_p(at), 0) >= 0)\n";
+    let (listing, log) = python(RecordMode::Files, hidden).seen().await;
+    assert_eq!(log, "True\n");
+    assert!(entry(&listing, "/usr/include/errno.h").digest.is_some());
+
+    let root = "how = (ctypes.c_uint64 * 3)(0, 0, 0x10)\nd = os.open('/usr/include', os.O_PATH)\n\
+         print(libc.syscall(437, d, b'/assert.h', how, 24) >= 0)\n";
+    let (listing, log) = python(RecordMode::Files, root).seen().await;
+    assert_eq!(log, "True\n");
+    assert!(entry(&listing, "/usr/include/assert.h").digest.is_some());
+    assert_eq!(listing.lost, [Loss::Unresolved].into());
+
+    let nameless = "f = os.memfd_create('x', 0)\nos.write(f, b'#!/usr/bin/wc\\n')\nos.execve(f, ['x'], {})\n";
+    let (listing, _) = python(RecordMode::Files, nameless).seen().await;
+    assert!(entry(&listing, "/usr/bin/wc").uses.contains(&Use::Execute));
+}
+
+/// A program whose interpreter's name is further from its beginning than is read.
+#[tokio::test]
+async fn an_interpreter_that_is_not_seen_is_a_loss() {
+    let text = "b = bytearray(open('/usr/bin/true', 'rb').read())\nimport struct\n\
+         for n in range(struct.unpack_from('<H', b, 56)[0]):\n  at = 64 + 56 * n\n  \
+         if b[at] == 3:\n    where, size = struct.unpack_from('<8xQ16xQ', b, at)\n    name = b[where:where + size]\n    \
+         b += bytes((1 << 17) - len(b)) + name\n    struct.pack_into('<Q', b, at + 8, 1 << 17)\n\
+         open('p', 'wb').write(b)\nos.chmod('p', 0o755)\nprint(os.spawnl(os.P_WAIT, './p', 'p'))\n";
+    let (listing, log) = python(RecordMode::Files, text).seen().await;
+    assert_eq!((log.as_str(), &listing.lost), ("0\n", &[Loss::Unresolved].into()));
 }
 
 #[tokio::test]

@@ -56,7 +56,14 @@ fn a_clock_that_is_fixed_makes_no_difference() {
     let verdict = bench.run(["check", path, "--json", "--deterministic"]).with_code(0).json()["verdict"].clone();
     assert_eq!((&verdict["outcome"], &verdict["varied"]), (&json!("reproducible"), &json!(["build-path"])));
     let text = bench.run(["check", path, "--deterministic"]).with_code(0).stdout;
-    assert!(text.contains("not varied: clock"), "{text}");
+    assert!(
+        text.contains("not varied: clock") && text.contains("deterministic      clock, entropy and machine"),
+        "{text}"
+    );
+    let key = bench.run(["key", "show"]).with_code(0).stdout;
+    let key = bench.write("key.pub", key);
+    let text = bench.run(["audit", "project.proof.json", "--key", key.to_str().unwrap()]).with_code(0).stdout;
+    assert!(text.contains("deterministic      clock, entropy and machine"), "{text}");
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub(crate) enum Answer {
     Fails(i32),
     /// The kernel runs it, since whoever makes it can't be reached.
     Unreached,
+    /// The kernel runs it, since what it names can't be found from outside.
+    Unresolved,
 }
 
 /// Answers the calls of one build.
@@ -158,6 +160,7 @@ impl Answers {
             Err(Refusal::Error(error)) => Answer::Fails(error as i32),
             Err(Refusal::GoOn) => Answer::GoOn,
             Err(Refusal::Unreached) => Answer::Unreached,
+            Err(Refusal::Unresolved) => Answer::Unresolved,
         })
     }
 
@@ -223,6 +226,8 @@ enum Refusal {
     GoOn,
     /// Who makes it can't be reached.
     Unreached,
+    /// What it names can't be found from outside.
+    Unresolved,
 }
 
 impl From<Unread> for Refusal {

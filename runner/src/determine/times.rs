@@ -19,7 +19,8 @@ use crate::sys::seccomp::Notification;
 use crate::sys::stat::{STAT, STATX, Shape, stat, statx};
 use crate::trace::arguments::low;
 use crate::trace::memory;
-use crate::trace::paths::{Root, absolute};
+use crate::trace::onward::{Onward, onward};
+use crate::trace::paths::{Root, TooLong, absolute};
 
 /// The latest nanosecond of a file; the clock is after it.
 pub(super) const LATEST_FILE: u64 = 998_999_999;
@@ -58,6 +59,7 @@ impl Times {
             Ok(Some(found)) => found,
             Ok(None) | Err(Refusal::GoOn | Refusal::Error(_)) => return Ok(Answer::GoOn),
             Err(Refusal::Unreached) => return Ok(Answer::Unreached),
+            Err(Refusal::Unresolved) => return Ok(Answer::Unresolved),
         };
         let (shape, mut bytes) = match look.statx {
             Some((flags, mask)) => (&STATX, statx(&found, flags & SYNC, mask)?),
@@ -74,6 +76,7 @@ impl Times {
             Err(Refusal::Error(error)) => Answer::Fails(error as i32),
             Err(Refusal::GoOn) => Answer::GoOn,
             Err(Refusal::Unreached) => Answer::Unreached,
+            Err(Refusal::Unresolved) => Answer::Unresolved,
         })
     }
 
@@ -116,20 +119,39 @@ impl Times {
             let Some(descriptor) = look.directory.filter(|descriptor| *descriptor >= 0 && look.empty) else {
                 return Ok(None);
             };
-            let link = format!("/proc/{pid}/fd/{descriptor}");
-            return match rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(found) => Ok(Some(found)),
-                Err(rustix::io::Errno::NOENT) => Ok(None),
-                Err(_) => Err(Refusal::Unreached),
-            };
+            return open(&format!("/proc/{pid}/fd/{descriptor}"));
         }
-        let Ok(Some(whole)) = absolute(pid, look.directory, &path) else { return Ok(None) };
+        let mut whole = match absolute(pid, look.directory, &path) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return Ok(None),
+            Err(TooLong) => return Err(Refusal::Unresolved),
+        };
+        match onward(pid, &whole, look.follow) {
+            Onward::Plain => {}
+            Onward::Path(next) => whole = next,
+            Onward::Link(link) => return open(&format!("/proc/{pid}/{link}")),
+            Onward::Unknown => return Err(Refusal::Unresolved),
+        }
         // What the build may not see, it is not told of.
         let (group, user) = (setfsgid(self.outside.1), setfsuid(self.outside.0));
         let found = root.open(&whole, look.follow);
+        let place = if matches!(found, Ok(None)) { root.find(&whole, look.follow).ok() } else { None };
         setfsuid(user);
         setfsgid(group);
-        Ok(found.ok().flatten())
+        match found {
+            Ok(None) if place.is_some_and(|place| !place.is_unresolved()) => Ok(None),
+            Ok(Some(found)) => Ok(Some(found)),
+            _ => Err(Refusal::Unresolved),
+        }
+    }
+}
+
+/// What a link in somebody's account leads to; none where there is no such link.
+fn open(link: &str) -> Result<Option<OwnedFd>, Refusal> {
+    match rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(found) => Ok(Some(found)),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(_) => Err(Refusal::Unreached),
     }
 }
 

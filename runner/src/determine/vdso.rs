@@ -48,7 +48,13 @@ impl Vdso {
             let code = replacement(symbol.name().ok()?)?;
             (symbol.address() != 0 && symbol.size() >= code.len() as u64).then(|| (symbol.address(), code))
         };
-        Ok(Self { code: file.dynamic_symbols().filter_map(replacement).collect() })
+        let code: BTreeMap<_, _> = file.dynamic_symbols().filter_map(replacement).collect();
+        if !code.values().any(|code| *code == call(libc::SYS_clock_gettime)) {
+            return Err(io::Error::other(
+                "this kernel's vDSO has no clock that is known here; build without determinism",
+            ));
+        }
+        Ok(Self { code })
     }
 
     /// Replaces the code in the program that `pid` has begun, and its first random bytes by those that `random` gives, unless

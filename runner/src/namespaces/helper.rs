@@ -159,7 +159,10 @@ fn watch_calls(watcher: Channel, spec: &Spec, pid: Pid, lent: bool) -> Result<Ow
     let first = watch(pid).map_err(Failure::at(doing))?;
     let programs = spec.commands.iter().filter_map(|command| command.first()).map(String::as_str);
     let path = spec.env.get("PATH").map_or("", String::as_str);
-    let deterministic = spec.fixed.map(|fixed| settings(fixed, spec, pid, lent)).transpose()?;
+    if lent {
+        enter_users(pid)?;
+    }
+    let deterministic = spec.fixed.map(|fixed| settings(fixed, spec, lent));
     let plan = Plan::new(spec.record, pid, &spec.build_path, path, programs).deterministic(deterministic);
     watcher.watch(plan, first.as_fd()).map_err(|error| {
         let _ = pidfd_send_signal(&first, rustix::process::Signal::KILL);
@@ -167,18 +170,19 @@ fn watch_calls(watcher: Channel, spec: &Spec, pid: Pid, lent: bool) -> Result<Ow
     })
 }
 
-/// How a deterministic build is answered. Where its user is one that was lent, this process can look at that user's files
-/// from inside the user namespace alone, and so enters it.
-fn settings(fixed: Fixed, spec: &Spec, pid: Pid, lent: bool) -> Result<Settings, Failure> {
-    let mut outside = (spec.outside.user, spec.outside.group);
-    if lent {
-        let doing = "entering the build's user namespace";
-        let namespace = File::open(format!("/proc/{pid}/ns/user")).map_err(Failure::at(doing))?;
-        setns(namespace, CloneFlags::CLONE_NEWUSER).map_err(Failure::at(doing))?;
-        outside = (INSIDE_ID, INSIDE_ID);
-    }
+/// Enters the user namespace of `pid`. Where the build's user is one that was lent, this process can look at that user's
+/// files from there alone.
+fn enter_users(pid: Pid) -> Result<(), Failure> {
+    let doing = "entering the build's user namespace";
+    let namespace = File::open(format!("/proc/{pid}/ns/user")).map_err(Failure::at(doing))?;
+    setns(namespace, CloneFlags::CLONE_NEWUSER).map_err(Failure::at(doing))
+}
+
+/// How a deterministic build is answered.
+fn settings(fixed: Fixed, spec: &Spec, lent: bool) -> Settings {
+    let outside = if lent { (INSIDE_ID, INSIDE_ID) } else { (spec.outside.user, spec.outside.group) };
     let (hostname, memory_bytes) = (spec.hostname.clone(), spec.memory_bytes);
-    Ok(Settings { fixed, memory_bytes, hostname, limit_seconds: spec.seconds, outside })
+    Settings { fixed, memory_bytes, hostname, limit_seconds: spec.seconds, outside }
 }
 
 /// A descriptor of a child that nobody has waited for yet.

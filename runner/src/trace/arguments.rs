@@ -38,6 +38,16 @@ pub(super) fn has(flags: u64, flag: libc::c_int) -> bool {
     flags & u64::from(flag.cast_unsigned()) == u64::from(flag.cast_unsigned())
 }
 
+/// Flags and ways of resolving, by a `struct open_how`.
+pub(super) fn open_how(bytes: [u8; 24]) -> (u64, u64) {
+    let number = |bytes: &[u8]| bytes.first_chunk().copied().map_or(0, u64::from_ne_bytes);
+    let (flags, rest) = bytes.split_at(8);
+    (number(flags), number(rest.get(8..).unwrap_or_default()))
+}
+
+/// Of `openat2(2)`, which `libc` has as another type.
+pub(super) const RESOLVE_IN_ROOT: libc::c_int = 0x10;
+
 /// An argument that is an `int`.
 pub(super) fn descriptor(argument: u64) -> i32 {
     low(argument).cast_signed()

@@ -65,6 +65,10 @@ pub(super) enum Doing {
     Make,
     /// Made, or put in the place of what there is.
     Replace,
+    /// Given another name, by which it may be read.
+    Move,
+    /// Given one name more, by which it may be read.
+    Alias,
     /// Changed, or taken away.
     Change,
 }
@@ -115,9 +119,9 @@ const CALLS: &[Call] = &[
     files(libc::SYS_mkdirat, "mkdirat", Tells::Paths(&[at(0, 1, Doing::Make)])),
     files(libc::SYS_mknodat, "mknodat", Tells::Paths(&[at(0, 1, Doing::Make)])),
     files(libc::SYS_symlinkat, "symlinkat", Tells::Paths(&[at(1, 2, Doing::Make)])),
-    files(libc::SYS_linkat, "linkat", Tells::Paths(&[at(0, 1, Doing::Look(Links::Keep)), at(2, 3, Doing::Make)])),
-    files(libc::SYS_renameat, "renameat", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Replace)])),
-    files(libc::SYS_renameat2, "renameat2", Tells::Paths(&[at(0, 1, Doing::Change), at(2, 3, Doing::Replace)])),
+    files(libc::SYS_linkat, "linkat", Tells::Paths(&[at(0, 1, Doing::Alias), at(2, 3, Doing::Make)])),
+    files(libc::SYS_renameat, "renameat", Tells::Paths(&[at(0, 1, Doing::Move), at(2, 3, Doing::Replace)])),
+    files(libc::SYS_renameat2, "renameat2", Tells::Paths(&[at(0, 1, Doing::Move), at(2, 3, Doing::Replace)])),
     files(libc::SYS_unlinkat, "unlinkat", Tells::Paths(&[at(0, 1, Doing::Change)])),
     files(libc::SYS_truncate, "truncate", Tells::Paths(&[Named { directory: None, path: 0, doing: Doing::Change }])),
     files(libc::SYS_socket, "socket", Tells::Socket),
@@ -172,9 +176,9 @@ const CALLS: &[Call] = &[
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_symlink, "symlink", Tells::Paths(&[plain(1, Doing::Make)])),
     #[cfg(target_arch = "x86_64")]
-    files(libc::SYS_link, "link", Tells::Paths(&[plain(0, Doing::Look(Links::Keep)), plain(1, Doing::Make)])),
+    files(libc::SYS_link, "link", Tells::Paths(&[plain(0, Doing::Alias), plain(1, Doing::Make)])),
     #[cfg(target_arch = "x86_64")]
-    files(libc::SYS_rename, "rename", Tells::Paths(&[plain(0, Doing::Change), plain(1, Doing::Replace)])),
+    files(libc::SYS_rename, "rename", Tells::Paths(&[plain(0, Doing::Move), plain(1, Doing::Replace)])),
     #[cfg(target_arch = "x86_64")]
     files(libc::SYS_unlink, "unlink", Tells::Paths(&[plain(0, Doing::Change)])),
     #[cfg(target_arch = "x86_64")]

@@ -201,14 +201,15 @@ impl<'a> Locator<'a> {
         [self.sources.build_path.as_bytes(), b"/tmp", b"/dev/shm"].iter().any(|folder| below(path, folder).is_some())
     }
 
-    /// Of a path where a build can write: the source's as long as it was not made anew, else the build's own.
+    /// Of a path where a build can write: the source's where the lock has it, else the build's own. Whether a call that would
+    /// have made it anew succeeded is not seen, so that it may be the source's still.
     fn in_writable(&self, target: &InsidePath, seen: &SeenPath) -> (Origin, Known<'a>) {
         let locked = below(target.as_bytes(), self.source);
         let node = locked.and_then(|path| self.files.get(path));
         match (locked, node) {
             (Some(b""), _) => (Origin::Source, Known::Nothing),
-            (_, Some(Node::File { digest, .. })) if !seen.made => (Origin::Source, Known::Digest(digest.blake3)),
-            (_, Some(_)) if !seen.made => (Origin::Source, Known::Nothing),
+            (_, Some(Node::File { digest, .. })) => (Origin::Source, Known::Digest(digest.blake3)),
+            (_, Some(_)) => (Origin::Source, Known::Nothing),
             _ if seen.kind == Kind::Absent && !seen.made && !self.made.contains(target) => {
                 (Origin::Absent, Known::Nothing)
             }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading what a system call's arguments point at, from the memory of whoever makes it, and writing there.
 
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
+use std::os::unix::fs::FileExt as _;
 
 use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
@@ -57,10 +59,19 @@ pub(super) fn read(pid: Pid, address: u64, buffer: &mut [u8]) -> Result<(), Unre
     let len = buffer.len();
     match process_vm_readv(pid, &mut [IoSliceMut::new(buffer)], &[RemoteIoVec { base, len }]) {
         Ok(read) if read == len => Ok(()),
-        Ok(_) | Err(Errno::EFAULT) => Err(Unread::NotThere),
+        Ok(_) | Err(Errno::EFAULT) => forced(pid, address, buffer),
         Err(Errno::ESRCH) => Err(Unread::Gone),
         Err(_) => Err(Unread::Closed),
     }
+}
+
+/// The same of memory that the process may not read itself, and the kernel may: what may be written to alone.
+fn forced(pid: Pid, address: u64, buffer: &mut [u8]) -> Result<(), Unread> {
+    if address == 0 {
+        return Err(Unread::NotThere);
+    }
+    let memory = File::open(format!("/proc/{pid}/mem")).map_err(|_| Unread::NotThere)?;
+    memory.read_exact_at(buffer, address).map_err(|_| Unread::NotThere)
 }
 
 /// Writes `bytes` to `address`, or fails, perhaps after a part of them.

@@ -20,12 +20,13 @@ mod interpreter;
 mod listing;
 pub(crate) mod memory;
 mod network;
+pub(crate) mod onward;
 pub(crate) mod paths;
 mod seen;
 mod watch;
 
 pub(crate) use hand_over::{Channel, read_seen};
-pub use interpreter::{MAX_HEAD, interpreter};
+pub use interpreter::{Beyond, MAX_HEAD, interpreter};
 pub use listing::{ListingError, read, unused};
 pub(crate) use listing::{Sources, listing};
 pub(crate) use seen::Seen;

@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use nix::unistd::Pid;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat};
 use rustix::io::Errno;
 
 use super::memory::MAX_PATH;
@@ -26,10 +26,23 @@ pub(crate) enum Kind {
 
 /// Where a path leads.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Absolute, without links, `.` or `..` as far as there is anything.
     pub(super) path: Vec<u8>,
     pub(super) kind: Kind,
+    /// Whether it led through a link that can't be followed from outside, so that something may be there after all.
+    pub(super) unresolved: bool,
+}
+
+impl Place {
+    /// See the field of this name.
+    pub(crate) fn is_unresolved(&self) -> bool {
+        self.unresolved
+    }
+
+    fn new(path: Vec<u8>, kind: Kind) -> Self {
+        Self { path, kind, unresolved: false }
+    }
 }
 
 /// `path` with the directory before it that it is relative to: the process's own, or the one of its descriptor `directory`.
@@ -86,9 +99,23 @@ pub(super) fn is_made_up(path: &[u8]) -> bool {
     below(b"/proc") || below(b"/sys") || (below(b"/dev") && !below(b"/dev/shm"))
 }
 
+/// Whether `path`, which is made up, goes on through a process to what is not.
+fn leads_through_a_process(path: &[u8]) -> bool {
+    let names: Vec<&[u8]> = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
+    let is_link = |name: &&[u8]| matches!(*name, b"root" | b"cwd" | b"exe" | b"fd" | b"map_files" | b"..");
+    match names.as_slice() {
+        [b"proc", rest @ ..] => rest.iter().any(is_link),
+        [b"dev", b"fd" | b"stdin" | b"stdout" | b"stderr" | b"..", ..] => true,
+        _ => false,
+    }
+}
+
 /// The root of a build, from outside.
 #[derive(Debug)]
 pub(crate) struct Root(pub(super) OwnedFd);
+
+/// The kernel follows as many links in one path.
+const MAX_LINKS: usize = 40;
 
 /// Directories above one that is not there are looked for this far up.
 const MAX_STEPS: usize = 64;
@@ -99,9 +126,15 @@ impl Root {
     ///
     /// # Errors
     /// What the system says, but that there is no such thing.
-    pub(super) fn find(&self, path: &[u8], follow: bool) -> io::Result<Place> {
+    pub(crate) fn find(&self, path: &[u8], follow: bool) -> io::Result<Place> {
+        self.find_after(path, follow, 0)
+    }
+
+    /// The same, where so many links were followed one by one.
+    fn find_after(&self, path: &[u8], follow: bool, links: usize) -> io::Result<Place> {
         if is_made_up(path) {
-            return Ok(Place { path: path.to_vec(), kind: Kind::Other });
+            let unresolved = links > 0 && leads_through_a_process(path);
+            return Ok(Place { unresolved, ..Place::new(path.to_vec(), Kind::Other) });
         }
         if let Some(found) = self.open(path, follow)? {
             let kind = match FileType::from_raw_mode(fstat(&found)?.st_mode) {
@@ -110,7 +143,7 @@ impl Root {
                 FileType::Symlink => Kind::Link,
                 _ => Kind::Other,
             };
-            return Ok(Place { path: name_of(&found)?, kind });
+            return Ok(Place::new(name_of(&found)?, kind));
         }
         // What is not there has the name that it would get, if it were made, in the directory that is.
         let mut known = path;
@@ -121,14 +154,42 @@ impl Root {
             if let Some(found) = self.open(above, true)? {
                 let rest = path.get(slash..).unwrap_or_default();
                 let mut whole = name_of(&found)?;
+                let unresolved = is_made_up(&whole) || self.leads_elsewhere(&found, &whole, rest, follow, links)?;
                 if whole == b"/" {
                     whole.clear();
                 }
                 whole.extend_from_slice(rest);
-                return Ok(Place { path: whole, kind: Kind::Absent });
+                return Ok(Place { unresolved, ..Place::new(whole, Kind::Absent) });
             }
         }
-        Ok(Place { path: path.to_vec(), kind: Kind::Absent })
+        Ok(Place::new(path.to_vec(), Kind::Absent))
+    }
+
+    /// Whether the first name of `rest`, which can't be opened in `folder`, whose path is `at`, is a link that leads where
+    /// nobody can follow from outside; else it leads nowhere.
+    fn leads_elsewhere(
+        &self,
+        folder: &OwnedFd,
+        at: &[u8],
+        rest: &[u8],
+        follow: bool,
+        links: usize,
+    ) -> io::Result<bool> {
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        let (name, more) = match rest.iter().position(|&byte| byte == b'/') {
+            Some(end) => rest.split_at(end),
+            None if follow => (rest, &[][..]),
+            None => return Ok(false),
+        };
+        let Ok(target) = readlinkat(folder, OsStr::from_bytes(name), Vec::new()) else { return Ok(false) };
+        if links >= MAX_LINKS {
+            // The kernel follows no more either.
+            return Ok(false);
+        }
+        let target = target.as_bytes();
+        let base = if target.starts_with(b"/") { &[][..] } else { at };
+        let next = plain(&[base, b"/", target, more].concat());
+        Ok(next.len() >= MAX_PATH || self.find_after(&next, follow, links + 1)?.unresolved)
     }
 
     /// The beginning of the regular file at `path`, up to `most` bytes; none where it is no regular file.
@@ -136,16 +197,8 @@ impl Root {
     /// # Errors
     /// What the system says.
     pub(super) fn head(&self, path: &[u8], most: usize) -> io::Result<Option<Vec<u8>>> {
-        use std::io::Read as _;
         let Some(found) = self.open(path, true)?.filter(|_| !is_made_up(path)) else { return Ok(None) };
-        if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
-            return Ok(None);
-        }
-        // What is open by its name alone is opened for reading: the same file, whatever has that name by now.
-        let file = fs::File::open(link_to(&found))?;
-        let mut head = Vec::new();
-        file.take(most as u64).read_to_end(&mut head)?;
-        Ok(Some(head))
+        head_of(&link_to(&found), most)
     }
 
     /// What is at `path`, open by its name alone; none where there is no such thing. No link leads out of the root.
@@ -171,6 +224,21 @@ impl Root {
         }
         Ok(None)
     }
+}
+
+/// The beginning of the regular file that `link`, to what somebody has open, leads to: the same file, whatever has its name by
+/// now.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn head_of(link: &str, most: usize) -> io::Result<Option<Vec<u8>>> {
+    use std::io::Read as _;
+    if !fs::metadata(link)?.is_file() {
+        return Ok(None);
+    }
+    let mut head = Vec::new();
+    fs::File::open(link)?.take(most as u64).read_to_end(&mut head)?;
+    Ok(Some(head))
 }
 
 fn link_to(file: &OwnedFd) -> String {
@@ -245,13 +313,40 @@ mod tests {
             assert_eq!((kind(path, true), kind(path, false)), (followed, kept), "{path}");
         }
         let deep = "/a".repeat(2000);
-        assert_eq!(root.find(deep.as_bytes(), true).unwrap(), Place { path: deep.into_bytes(), kind: Kind::Absent });
+        assert_eq!(root.find(deep.as_bytes(), true).unwrap(), Place::new(deep.into_bytes(), Kind::Absent));
         let absent = root.find(b"/folder/x/y", true).unwrap().path;
         assert!(absent.ends_with(b"/folder/x/y"));
         assert_eq!(root.head(b"/inside", 3).unwrap().as_deref(), Some(&b"123"[..]));
         for path in ["/pipe", "/folder", "/out", "/none"] {
             assert_eq!(root.head(path.as_bytes(), 3).unwrap(), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_link_that_cannot_be_followed_is_told_from_one_that_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+        for (name, target) in [
+            ("nowhere", "none"),
+            ("mounts", "/proc/mounts"),
+            ("null", "/dev/null"),
+            ("loop", "loop"),
+            ("root", "/proc/self/root"),
+            ("input", "/dev/stdin"),
+            ("up", "/proc/../proc/self/root"),
+        ] {
+            link(target, name);
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let root = Root(rustix::fs::open(dir.path(), flags, Mode::empty()).unwrap());
+        let unresolved = |path: &str, follow| root.find(path.as_bytes(), follow).unwrap().unresolved;
+        for path in ["/nowhere", "/nowhere/x", "/mounts", "/null", "/loop", "/none", "/none/x"] {
+            assert!(!unresolved(path, true), "{path}");
+        }
+        for path in ["/root", "/root/usr", "/input", "/up"] {
+            assert!(unresolved(path, true), "{path}");
+        }
+        assert!(!unresolved("/root", false) && unresolved("/root/x", false));
     }
 
     #[test]

@@ -10,12 +10,13 @@ use nix::unistd::Pid;
 use reprove_model::{InsidePath, Loss, RecordMode, Use};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::arguments::{Makes, descriptor, has, low, opening, two_numbers};
+use super::arguments::{Makes, RESOLVE_IN_ROOT, descriptor, has, low, open_how, opening, two_numbers};
 use super::calls::{Call, Doing, Links, Named, Tells, watched};
 use super::interpreter::{MAX_HEAD, interpreter};
 use super::memory::{self, Unread};
 use super::network::{address_text, family_name};
-use super::paths::{Kind, Root, TooLong, absolute};
+use super::onward::{Onward, onward};
+use super::paths::{Kind, Root, TooLong, absolute, head_of};
 use super::seen::{Seen, SeenPath};
 use crate::determine::{Answer, Answers, Settings};
 use crate::filter::program::{AUDIT_ARCH, X32};
@@ -164,6 +165,10 @@ impl<'a> Watch<'a> {
                 }
                 go_on(listener, asked.id)?
             }
+            Answer::Unresolved => {
+                self.seen.undetermined.insert(Loss::Unresolved);
+                go_on(listener, asked.id)?
+            }
         };
         Ok(())
     }
@@ -209,12 +214,17 @@ impl<'a> Watch<'a> {
     fn path(&mut self, asked: &Notification, pid: Pid, name: &Named) -> io::Result<()> {
         let argument = |place| asked.argument(place);
         let read = memory::path(pid, argument(name.path));
-        let flags = match name.doing {
-            Doing::Open(place) => low(argument(place)).into(),
-            Doing::OpenHow(place) => memory::bytes(pid, argument(place)).map_or(0, u64::from_le_bytes),
-            _ => 0,
+        let (flags, resolve) = match name.doing {
+            Doing::Open(place) => (low(argument(place)).into(), 0),
+            Doing::OpenHow(place) => memory::bytes(pid, argument(place)).map_or((0, 0), open_how),
+            _ => (0, 0),
         };
         let path = match read {
+            // Such a path is one of the directory, wherever it and its links seem to begin.
+            Ok(path) if has(resolve, RESOLVE_IN_ROOT) => {
+                self.seen.lost.insert(Loss::Unresolved);
+                path.iter().copied().skip_while(|&byte| byte == b'/').collect()
+            }
             Ok(path) => path,
             Err(Unread::NotThere | Unread::Gone) => return Ok(()),
             Err(Unread::Closed) => {
@@ -255,6 +265,8 @@ impl<'a> Watch<'a> {
                 };
                 (&[Use::Look][..], !keep, Makes::Nothing)
             }
+            Doing::Move => (&[Use::Open, Use::Write][..], false, Makes::Nothing),
+            Doing::Alias => (&[Use::Open][..], false, Makes::Nothing),
             Doing::Make => (&[Use::Write][..], false, Makes::New),
             Doing::Replace => (&[Use::Write][..], false, Makes::Anew),
             Doing::Change => (&[Use::Write][..], false, Makes::Nothing),
@@ -263,11 +275,29 @@ impl<'a> Watch<'a> {
             self.seen.lost.insert(Loss::TooLong);
             return Ok(());
         };
-        let place = self.see(whole, uses, follow, makes, Some(pid))?;
-        if let (Doing::Execute(_), Some(program)) = (name.doing, place) {
-            self.interpreters(program, pid)?;
+        let mut place = self.see(whole.clone(), uses, follow, makes, Some(pid))?;
+        match onward(pid, whole.as_bytes(), follow) {
+            Onward::Path(next) => {
+                if let Ok(next) = InsidePath::new(next) {
+                    place = self.see(next, uses, follow, makes, Some(pid))?;
+                }
+            }
+            Onward::Unknown => drop(self.seen.lost.insert(Loss::Unresolved)),
+            Onward::Plain | Onward::Link(_) => {}
+        }
+        match name.doing {
+            Doing::Move if self.is_folder_of_the_source(&whole) => drop(self.seen.lost.insert(Loss::Unresolved)),
+            Doing::Execute(_) if path.is_empty() => self.interpreters_of(directory, pid)?,
+            Doing::Execute(_) => place.map_or(Ok(()), |program| self.interpreters(program, pid))?,
+            _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a folder was there before the build, as far as that was seen.
+    fn is_folder_of_the_source(&self, path: &InsidePath) -> bool {
+        let seen = self.seen.paths.get(path);
+        self.is_writable(path.as_bytes()) && seen.is_some_and(|seen| seen.kind == Kind::Directory && !seen.made)
     }
 
     /// Keeps one path. Gives the file that it leads to where that was not known before, or may have changed since.
@@ -289,6 +319,9 @@ impl<'a> Watch<'a> {
                 return Ok(writable.then(|| target.clone()));
             }
             let place = self.root.find(path.as_bytes(), follow)?;
+            if place.unresolved {
+                self.seen.lost.insert(Loss::Unresolved);
+            }
             known.made |= known.kind == Kind::Absent && place.kind != Kind::Absent;
             known.followed |= follow;
             known.kind = place.kind;
@@ -296,6 +329,9 @@ impl<'a> Watch<'a> {
             return Ok(Some(known.leads_to.clone().unwrap_or(path)));
         }
         let place = self.root.find(path.as_bytes(), follow)?;
+        if place.unresolved {
+            self.seen.lost.insert(Loss::Unresolved);
+        }
         let leads_to = elsewhere(&path, place.path);
         let target = leads_to.clone().unwrap_or_else(|| path.clone());
         let by = pid.and_then(|pid| self.program(pid));
@@ -306,11 +342,36 @@ impl<'a> Watch<'a> {
         Ok(Some(target))
     }
 
+    /// What the kernel opens to have `pid` run what it has open as `descriptor`, which may have no name any more.
+    fn interpreters_of(&mut self, descriptor: Option<i32>, pid: Pid) -> io::Result<()> {
+        let Some(descriptor) = descriptor else { return Ok(()) };
+        let link = format!("/proc/{pid}/fd/{descriptor}");
+        let name = fs::read_link(&link).map(|name| name.into_os_string().into_vec()).unwrap_or_default();
+        let Ok(program) = InsidePath::new(name) else { return Ok(()) };
+        match head_of(&link, MAX_HEAD)? {
+            Some(head) => self.interpreters_from(program, Some(head), pid),
+            None => Ok(()),
+        }
+    }
+
     /// What the kernel opens to have `pid` run `program`.
-    fn interpreters(&mut self, mut program: InsidePath, pid: Pid) -> io::Result<()> {
+    fn interpreters(&mut self, program: InsidePath, pid: Pid) -> io::Result<()> {
+        self.interpreters_from(program, None, pid)
+    }
+
+    /// The same, where it is known how the program begins.
+    fn interpreters_from(&mut self, mut program: InsidePath, mut head: Option<Vec<u8>>, pid: Pid) -> io::Result<()> {
         for _ in 0..MAX_INTERPRETERS {
-            let Some(head) = self.root.head(program.as_bytes(), MAX_HEAD)? else { break };
-            let Some(name) = interpreter(&head) else { break };
+            let head = match head.take() {
+                Some(head) => Some(head),
+                None => self.root.head(program.as_bytes(), MAX_HEAD)?,
+            };
+            let Some(head) = head else { break };
+            let Ok(name) = interpreter(&head) else {
+                self.seen.lost.insert(Loss::Unresolved);
+                break;
+            };
+            let Some(name) = name else { break };
             // One that is relative is so to the directory of who runs it.
             let whole = absolute(pid, None, name);
             if whole == Err(TooLong) {

@@ -6,7 +6,7 @@ use reprove_runner::trace::{self, MAX_HEAD};
 /// An interpreter is part of what was read, is a path that the kernel could open, and is the same whatever follows the part
 /// that is looked at.
 fn interpreter_of(bytes: &[u8]) -> Option<&[u8]> {
-    let name = trace::interpreter(bytes)?;
+    let name = trace::interpreter(bytes).ok()??;
     assert!(!name.is_empty() && name.len() < 4096 && !name.contains(&0));
     assert!(bytes.windows(name.len()).any(|part| part == name));
     Some(name)

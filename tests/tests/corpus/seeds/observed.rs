@@ -37,7 +37,7 @@ fn listings() -> Vec<File> {
     let full = ObservedListing {
         format: ListingFormat::V0_1,
         mode: RecordMode::Full,
-        lost: [Loss::TooMany, Loss::Closed].into(),
+        lost: [Loss::TooMany, Loss::Closed, Loss::Unresolved].into(),
         paths: paths.into(),
         calls: [("uname".to_owned(), by.clone())].into(),
         network: [("connect inet 192.0.2.1:80".to_owned(), None)].into(),
