@@ -8,6 +8,9 @@
 //! Recipe ──▶ Lock ──▶ BuildRecord ──▶ Verdict
 //! ```
 
+#[macro_use]
+mod text;
+
 pub mod canonical;
 mod conditions;
 mod digest;

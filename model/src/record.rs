@@ -92,6 +92,20 @@ impl Enforced {
     /// All namespaces that there are, sorted.
     pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mount", "net", "pid", "time", "user", "uts"];
 
+    /// Every wall that there is, and every limit held by the kernel: what the strongest run has.
+    #[must_use]
+    pub fn full() -> Self {
+        Self {
+            namespaces: Self::NAMESPACES.map(str::to_owned).into(),
+            filter: true,
+            landlock: Self::LANDLOCK_SCOPES,
+            memory: HeldBy::ControlGroup,
+            processes: HeldBy::ControlGroup,
+            separate_user: true,
+            separate_groups: true,
+        }
+    }
+
     /// How strong the walls were, all together. Worked out from the fields, so that no record can claim more than they say.
     /// `None`: less than [`IsolationLevel::Basic`].
     #[must_use]
@@ -220,23 +234,11 @@ pub struct LogRecord {
 mod tests {
     use super::*;
 
-    fn full() -> Enforced {
-        Enforced {
-            namespaces: Enforced::NAMESPACES.map(str::to_owned).into(),
-            filter: true,
-            landlock: Enforced::LANDLOCK_SCOPES,
-            memory: HeldBy::ControlGroup,
-            processes: HeldBy::ControlGroup,
-            separate_user: true,
-            separate_groups: true,
-        }
-    }
-
     #[test]
     fn a_level_has_every_wall_of_its_own_and_of_those_below() {
-        assert_eq!(full().level(), Some(IsolationLevel::Full));
+        assert_eq!(Enforced::full().level(), Some(IsolationLevel::Full));
         let without = |change: &dyn Fn(&mut Enforced)| {
-            let mut enforced = full();
+            let mut enforced = Enforced::full();
             change(&mut enforced);
             enforced.level()
         };

@@ -4,6 +4,7 @@
 // stops: a namespace of its own for names; no capability
 // reprove: held
 // bwrap: escaped
+// bwrap-ordinary: held
 #include "attack.h"
 
 int main(void) {

@@ -4,6 +4,7 @@
 // stops: no capability outside; system call filter
 // reprove: held
 // bwrap: escaped
+// bwrap-ordinary: held
 #include "attack.h"
 #include <linux/reboot.h>
 

@@ -4,6 +4,7 @@
 // stops: no capability in the network namespace; system call filter by family
 // reprove: held
 // bwrap: escaped
+// bwrap-ordinary: held
 #include "attack.h"
 #include <linux/if_ether.h>
 #include <netinet/in.h>

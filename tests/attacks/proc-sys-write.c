@@ -4,6 +4,7 @@
 // stops: an unprivileged user; /proc read-only
 // reprove: held
 // bwrap: escaped
+// bwrap-ordinary: held
 #include "attack.h"
 
 int main(void) {

@@ -4,6 +4,7 @@
 // stops: no capability outside; no new privileges
 // reprove: held
 // bwrap: escaped
+// bwrap-ordinary: held
 #include "attack.h"
 #include <linux/capability.h>
 #include <sys/xattr.h>

@@ -4,6 +4,7 @@
 // stops: an empty bounding set; no new privileges
 // reprove: held
 // bwrap: escaped
+// bwrap-ordinary: held
 #include "attack.h"
 #include <grp.h>
 #include <linux/capability.h>

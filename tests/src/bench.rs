@@ -133,7 +133,8 @@ impl Default for Bench {
 
 /// A directory's names, sorted.
 #[expect(clippy::disallowed_methods, reason = "sorted here")]
-pub(crate) fn sorted_names(path: &Path) -> Vec<String> {
+#[must_use]
+pub fn sorted_names(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

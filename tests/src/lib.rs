@@ -9,7 +9,7 @@ mod program;
 pub mod properties;
 mod running;
 
-pub use bench::Bench;
+pub use bench::{Bench, sorted_names};
 pub use leftovers::{Leftovers, control_groups, is_root, processes};
 pub use program::{once, program, workspace};
 pub use running::{Ran, Running, wait_until};

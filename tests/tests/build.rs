@@ -9,16 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use reprove_model::{BuildRecord, Digest, Exit, Lock, Node, TreePath, canonical};
-use reprove_tests::{Bench, Leftovers, Ran, Running, processes, wait_until};
-
-/// A directory's names, sorted.
-#[expect(clippy::disallowed_methods, reason = "sorted here")]
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
+use reprove_tests::{Bench, Leftovers, Ran, Running, processes, sorted_names, wait_until};
 
 fn record(folder: &Path) -> BuildRecord {
     canonical::from_slice(&fs::read(folder.join("record.json")).unwrap()).unwrap()
@@ -33,7 +24,7 @@ fn build(bench: &Bench, code: i32, more: &[&str]) -> Ran {
 /// Nothing but the project is in the working directory.
 #[track_caller]
 fn nothing_was_written(bench: &Bench) {
-    assert_eq!(names(&bench.path("work")), ["project"]);
+    assert_eq!(sorted_names(&bench.path("work")), ["project"]);
     assert!(!bench.path("work/project/reprove-out").exists());
 }
 
@@ -51,8 +42,8 @@ fn a_build_gives_its_outputs_and_their_record() {
     assert!(ran.stdout.starts_with("built  hello-c\n") && ran.stderr.contains("building …\n"), "{ran:?}");
     assert!(!ran.stdout.contains("reproducible"), "one build says nothing of that");
     let out = bench.path("work/reprove-out");
-    assert_eq!(names(&out), ["lock.json", "outputs", "record.json"]);
-    assert_eq!(names(&out.join("outputs")), ["hello"]);
+    assert_eq!(sorted_names(&out), ["lock.json", "outputs", "record.json"]);
+    assert_eq!(sorted_names(&out.join("outputs")), ["hello"]);
     let (hello, record) = (out.join("outputs/hello"), record(&out));
     assert_eq!((record.exit, record.outputs.entries().len()), (Exit::Success, 1));
     let Some(Node::File { mode, digest, .. }) = record.outputs.entries().get(&TreePath::new("hello").unwrap()) else {
@@ -205,7 +196,7 @@ fn what_is_there_is_not_overwritten() {
     assert_eq!(fs::read(bench.path("work/reprove-out/record.json")).unwrap(), before);
     fs::create_dir(bench.path("work/empty")).unwrap();
     let _ = build(&bench, 0, &["--out", "empty"]);
-    assert_eq!(names(&bench.path("work/empty")), ["lock.json", "outputs", "record.json"]);
+    assert_eq!(sorted_names(&bench.path("work/empty")), ["lock.json", "outputs", "record.json"]);
 }
 
 /// By default the outputs lie in the project, and the next source is still the same.
@@ -223,7 +214,7 @@ fn what_a_build_writes_is_no_part_of_the_next_source() {
     let _ = in_project(&["--out", "../second"]).with_code(0);
     let (first, second) = (record(&project.join("reprove-out")), record(&bench.path("work/second")));
     assert_eq!((&first.lock, first.outputs.digest()), (&second.lock, second.outputs.digest()));
-    assert_eq!(names(&bench.path("work/second/outputs/out")), ["a.c"]);
+    assert_eq!(sorted_names(&bench.path("work/second/outputs/out")), ["a.c"]);
     for inside in ["other", "deep/reprove-out"] {
         let ran = in_project(&["--out", inside]).with_code(2);
         assert!(ran.stderr.contains(&format!("error: {inside} is in the source, and would be")), "{}", ran.stderr);
@@ -253,7 +244,7 @@ fn a_link_in_the_place_of_the_outputs_is_not_followed() {
     fs::create_dir(bench.path("outside")).unwrap();
     std::os::unix::fs::symlink(bench.path("outside"), bench.path("work/reprove-out")).unwrap();
     let _ = build(&bench, 2, &[]);
-    assert_eq!(names(&bench.path("outside")), Vec::<String>::new());
+    assert_eq!(sorted_names(&bench.path("outside")), Vec::<String>::new());
 }
 
 #[test]

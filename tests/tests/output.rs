@@ -11,17 +11,8 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use reprove_model::Digest;
-use reprove_tests::{Bench, Running};
+use reprove_tests::{Bench, Running, sorted_names};
 use serde_json::Value;
-
-/// A directory's names, sorted.
-#[expect(clippy::disallowed_methods, reason = "sorted here")]
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -41,8 +32,8 @@ fn a_link_in_the_artifacts_directory_leads_nowhere() {
         let ran = bench.run(["check", "project", "--artifacts", folder]).with_code(2);
         assert!(ran.stderr.contains("  next: name ") && !ran.stderr.contains("building"), "{}", ran.stderr);
     }
-    assert_eq!(names(&bench.path("outside")), Vec::<String>::new());
-    assert_eq!(names(&bench.path("work/made")), ["first"]);
+    assert_eq!(sorted_names(&bench.path("outside")), Vec::<String>::new());
+    assert_eq!(sorted_names(&bench.path("work/made")), ["first"]);
 }
 
 #[test]
@@ -72,7 +63,7 @@ fn artifacts_are_all_that_the_proof_names() {
     let rest = ["first", "first.log", "first.record.json", "lock.json", "second", "second.log", "second.record.json"];
     let mut all: Vec<&str> = [name.as_str()].into_iter().chain(rest).collect();
     all.sort_unstable();
-    assert_eq!(names(&made), all);
+    assert_eq!(sorted_names(&made), all);
 }
 
 /// As `reprove build` does with its outputs.
@@ -109,7 +100,7 @@ fn an_interrupt_leaves_no_artifacts_directory() {
     assert!(bench.path("work/made").is_dir(), "what can't be made is found before anything is built");
     running.signal(Signal::SIGINT);
     let _ = running.wait(Duration::from_secs(5)).with_code(130);
-    assert_eq!(names(&bench.path("work")), ["project"]);
+    assert_eq!(sorted_names(&bench.path("work")), ["project"]);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::convert::Infallible;
 
 use reprove_model::{
     Between, BuildRecord, Cause, Conditions, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
-    FindingKind, HeldBy, Isolation, Limits, LockedEnvironment, LogRecord, Node, Observed, Outcome, PeakMemory,
-    Published, Tree, TreePath, Variation, Verdict,
+    FindingKind, Isolation, Limits, LockedEnvironment, LogRecord, Node, Observed, Outcome, PeakMemory, Published, Tree,
+    TreePath, Variation, Verdict,
 };
 use reprove_store::Store;
 use reprove_verifier::{Differing, JudgeError, attribute, conditions, judge};
@@ -42,15 +42,7 @@ impl Bench {
             env: BTreeMap::new(),
             limits: Limits::default(),
             isolation: Isolation::Namespaces,
-            enforced: Enforced {
-                namespaces: Enforced::NAMESPACES.map(str::to_owned).into(),
-                filter: true,
-                landlock: Enforced::LANDLOCK_SCOPES,
-                memory: HeldBy::ControlGroup,
-                processes: HeldBy::ControlGroup,
-                separate_user: true,
-                separate_groups: true,
-            },
+            enforced: Enforced::full(),
             conditions: conditions.clone(),
             started: "2026-11-01T12:00:00Z".parse().unwrap(),
             duration_ms: 1,

@@ -9,7 +9,7 @@ use reprove_attest::{
 };
 use reprove_model::{
     Between, BuildRecord, Clock, Conditions, Content, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
-    FileOrder, Finding, FindingKind, HeldBy, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord, Loss, Node,
+    FileOrder, Finding, FindingKind, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord, Loss, Node,
     Observed, Origin, Outcome, PeakMemory, Published, Recipe, RecordMode, Role, Tree, TreePath, Variation, Verdict,
     canonical,
 };
@@ -87,15 +87,7 @@ pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
         env: BTreeMap::from([("SOURCE_DATE_EPOCH".into(), "315532800".into())]),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
-        enforced: Enforced {
-            namespaces: Enforced::NAMESPACES.map(str::to_owned).into(),
-            filter: true,
-            landlock: Enforced::LANDLOCK_SCOPES,
-            memory: HeldBy::ControlGroup,
-            processes: HeldBy::ControlGroup,
-            separate_user: true,
-            separate_groups: true,
-        },
+        enforced: Enforced::full(),
         conditions: Conditions {
             build_path: format!("/build-{number}"),
             hostname: format!("host-{number}"),

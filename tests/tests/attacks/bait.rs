@@ -30,10 +30,20 @@ pub(crate) struct Measured {
 /// What went wrong with the attack itself: it did not end as it should, or said nothing.
 pub(crate) fn run(attack: &Attack, way: Way) -> Result<Measured, String> {
     let folder = tempfile::Builder::new().prefix("reprove-attack-").tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::create_dir(folder.path().join("source")).unwrap();
-    fs::copy(program::of(attack), folder.path().join("source/attack")).unwrap();
-    fs::set_permissions(folder.path().join("source/attack"), fs::Permissions::from_mode(0o755)).unwrap();
+    let measured = run_in(folder.path(), attack, way);
+    if way.is_bubblewrap() {
+        // Folders can be nested deeper there than the standard library's way of removing them goes. It takes a minute on a
+        // busy machine, and is none of bubblewrap's time.
+        Command::new("rm").arg("-rf").arg(folder.path()).status().expect("rm can be started");
+    }
+    measured
+}
+
+fn run_in(folder: &Path, attack: &Attack, way: Way) -> Result<Measured, String> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(folder.join("source")).unwrap();
+    fs::copy(program::of(attack), folder.join("source/attack")).unwrap();
+    fs::set_permissions(folder.join("source/attack"), fs::Permissions::from_mode(0o755)).unwrap();
     // What two of them leave at the same time on what all machines' programs share would be taken for one's own.
     let alone = fs::File::open(&attack.path).unwrap();
     if attack.builds == Builds::AtOnce {
@@ -41,13 +51,13 @@ pub(crate) fn run(attack: &Attack, way: Way) -> Result<Measured, String> {
     }
     let mut command = as_user(way);
     command.env("RUST_BACKTRACE", "0");
-    if way == Way::Ordinary && is_root() {
-        std::os::unix::fs::chown(folder.path(), ORDINARY.parse().ok(), ORDINARY.parse().ok()).unwrap();
+    if !way.is_by_root() && is_root() {
+        std::os::unix::fs::chown(folder, ORDINARY.parse().ok(), ORDINARY.parse().ok()).unwrap();
     }
     let terminal = if attack.wants_terminal() { "terminal" } else { "no-terminal" };
-    command.arg(folder.path()).arg(terminal).arg(fs::read_link("/proc/self/exe").unwrap());
-    command.arg(ARGUMENT).arg(folder.path()).arg(&attack.name).arg(way.name());
-    command.env("REPROVE_HELPER", reprove_tests::program()).current_dir(folder.path());
+    command.arg(folder).arg(terminal).arg(fs::read_link("/proc/self/exe").unwrap());
+    command.arg(ARGUMENT).arg(folder).arg(&attack.name).arg(way.name());
+    command.env("REPROVE_HELPER", reprove_tests::program()).current_dir(folder);
     let builds = if attack.builds == Builds::One { 1 } else { 2 };
     let most = Duration::from_secs(u64::from(builds * attack.seconds()) + 10);
     let mut running = Running::start(command);
@@ -59,7 +69,7 @@ pub(crate) fn run(attack: &Attack, way: Way) -> Result<Measured, String> {
         ran = running.ended(Duration::from_secs(20));
     }
     let ran = ran.ok_or("the bait does not end")?;
-    let read = |name| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let read = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
     let mut outside: Vec<String> = read("outside").lines().map(str::to_owned).collect();
     if outside.pop().as_deref() != Some("done") {
         return Err(format!("what is outside was not looked at: {ran:?}"));
@@ -73,13 +83,13 @@ pub(crate) fn run(attack: &Attack, way: Way) -> Result<Measured, String> {
         return escaped("what had started the build was ended by it".into());
     }
     let report: Report = serde_json::from_str(&read("report.json")).map_err(|error| format!("{error}: {ran:?}"))?;
-    outside.extend(left(folder.path(), &report));
+    outside.extend(left(folder, &report));
     judge(attack, way, &report, &outside)
 }
 
 /// The bait's program, as the user that `way` asks for.
 fn as_user(way: Way) -> Command {
-    if way != Way::Ordinary || !is_root() {
+    if way.is_by_root() || !is_root() {
         return Command::new(program::bait());
     }
     let mut command = Command::new("setpriv");
@@ -123,7 +133,7 @@ fn judge(attack: &Attack, way: Way, report: &Report, outside: &[String]) -> Resu
         return measured(Outcome::Escaped, late);
     }
     // Bubblewrap has none of the limits; what would have run into them only says so.
-    let ends = if way == Way::Bubblewrap && attack.ends == "out-of-memory" { "well" } else { &attack.ends };
+    let ends = if way.is_bubblewrap() && attack.ends == "out-of-memory" { "well" } else { &attack.ends };
     if !ends.split('|').any(|end| end == report.ended || (end == "cut" && report.ended == "well")) {
         return Err(format!("it ended {:?} and not {ends:?}; its log:\n{log}", report.ended));
     }

@@ -42,8 +42,6 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
             "time-out"
         }
     };
-    // Folders can be nested deeper there than the standard library's way of removing them goes.
-    Command::new("rm").arg("-rf").arg(&build).status().await.expect("rm can be started");
     Ended { how: how.into(), leaked: false, log }
 }
 

@@ -17,16 +17,39 @@ pub(crate) enum Way {
     Ordinary,
     /// In plain bubblewrap, by root.
     Bubblewrap,
+    /// In plain bubblewrap, by an ordinary user.
+    OrdinaryBubblewrap,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 3] = [Self::Root, Self::Ordinary, Self::Bubblewrap];
+    pub(crate) const ALL: [Self; 4] = [Self::Root, Self::Ordinary, Self::Bubblewrap, Self::OrdinaryBubblewrap];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Ordinary => "ordinary",
             Self::Bubblewrap => "bubblewrap",
+            Self::OrdinaryBubblewrap => "bubblewrap-ordinary",
+        }
+    }
+
+    /// Whether root does it.
+    pub(crate) fn is_by_root(self) -> bool {
+        matches!(self, Self::Root | Self::Bubblewrap)
+    }
+
+    /// Whether it is bubblewrap, and not reprove.
+    pub(crate) fn is_bubblewrap(self) -> bool {
+        matches!(self, Self::Bubblewrap | Self::OrdinaryBubblewrap)
+    }
+
+    /// The field of a header that has its result, and the one that has it where that one is not there.
+    fn fields(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Root => ("reprove", "reprove"),
+            Self::Ordinary => ("ordinary", "reprove"),
+            Self::Bubblewrap => ("bwrap", "bwrap"),
+            Self::OrdinaryBubblewrap => ("bwrap-ordinary", "bwrap"),
         }
     }
 
@@ -98,8 +121,21 @@ pub(crate) struct Attack {
 }
 
 /// The fields that a header may have; the first five it must.
-const FIELDS: [&str; 12] =
-    ["attack", "topic", "stops", "reprove", "bwrap", "ordinary", "ends", "builds", "limits", "note", "mark", "through"];
+const FIELDS: [&str; 13] = [
+    "attack",
+    "topic",
+    "stops",
+    "reprove",
+    "bwrap",
+    "ordinary",
+    "bwrap-ordinary",
+    "ends",
+    "builds",
+    "limits",
+    "note",
+    "mark",
+    "through",
+];
 
 impl Attack {
     fn read(path: &Path) -> Self {
@@ -130,7 +166,7 @@ impl Attack {
             "at-once" => Builds::AtOnce,
             other => panic!("{name}: {other:?} builds"),
         };
-        assert!(["root", "ordinary", "bubblewrap"].iter().all(|way| !name.contains(&format!("::{way}"))));
+        assert!(Way::ALL.iter().all(|way| !name.contains(&format!("::{}", way.name()))));
         let attack = Self {
             path: path.to_owned(),
             tries: fields["attack"].clone(),
@@ -151,14 +187,23 @@ impl Attack {
 
     /// Its result, as the header has it.
     pub(crate) fn expected(&self, way: Way) -> Outcome {
-        let field = match way {
-            Way::Root => "reprove",
-            Way::Ordinary if self.fields.contains_key("ordinary") => "ordinary",
-            Way::Ordinary => "reprove",
-            Way::Bubblewrap => "bwrap",
-        };
-        let value = &self.fields[field];
+        let (field, or) = way.fields();
+        let value = self.fields.get(field).unwrap_or_else(|| &self.fields[or]);
         Outcome::parse(value).unwrap_or_else(|| panic!("{}: {field}: {value:?} is no outcome", self.name))
+    }
+
+    /// Writes into its header what came of it in bubblewrap by root, and by an ordinary user where that is something else.
+    pub(crate) fn set_bubblewrap(&self, root: Outcome, ordinary: Outcome) {
+        let text = fs::read_to_string(&self.path).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.contains(" bwrap-ordinary: "));
+        let at = lines.iter().position(|line| line.contains(" bwrap: ")).unwrap();
+        let (comment, _) = lines[at].split_once(' ').unwrap();
+        let line = |field: &str, outcome: Outcome| format!("{comment} {field}: {outcome}");
+        let measured = [line("bwrap", root), line("bwrap-ordinary", ordinary)];
+        let differ = usize::from(root != ordinary);
+        lines.splice(at..=at, measured.into_iter().take(1 + differ));
+        fs::write(&self.path, lines.join("\n") + "\n").unwrap();
     }
 
     /// What should stop it.

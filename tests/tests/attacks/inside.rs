@@ -76,7 +76,7 @@ async fn timed(attack: &Attack, way: Way, folder: &Path, role: &str) -> (Ended, 
     let started = Instant::now();
     let ended = match way {
         Way::Root | Way::Ordinary => sandbox::build(attack, folder, role).await,
-        Way::Bubblewrap => bubblewrap::build(attack, folder, role).await,
+        Way::Bubblewrap | Way::OrdinaryBubblewrap => bubblewrap::build(attack, folder, role).await,
     };
     let (took, limit) = (started.elapsed(), Duration::from_secs(attack.seconds().into()));
     (ended, (took > limit + GRACE).then(|| format!("its end took {took:?}; its limit is {limit:?}")))
@@ -114,7 +114,7 @@ fn check_received(attack: &Attack, sent: &Path, received: &Path) {
 fn log_of(attack: &Attack, way: Way, folder: &Path, role: &str) -> PathBuf {
     match way {
         Way::Root | Way::Ordinary => folder.join(format!("store/logs/{}{role}.log", attack.name)),
-        Way::Bubblewrap => bubblewrap::log(folder, role),
+        Way::Bubblewrap | Way::OrdinaryBubblewrap => bubblewrap::log(folder, role),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use reprove_tests::workspace;
+use reprove_tests::{is_root, workspace};
 
 use crate::bait;
 use crate::header::{self, Attack, Outcome, Way};
@@ -67,17 +67,22 @@ pub(crate) fn is_that_of_the_attacks() -> Result<(), String> {
     }
 }
 
-/// Measures bubblewrap's column, and writes that and the table.
+/// Measures bubblewrap's columns, and writes them and the table.
 pub(crate) fn write() -> Result<(), String> {
+    if !is_root() {
+        return Err("what holds root can be measured by root alone".into());
+    }
     for attack in header::all() {
         if attack.expected(Way::Bubblewrap) == Outcome::NotApplicable {
             continue;
         }
-        let measured = bait::run(&attack, Way::Bubblewrap).map_err(|error| format!("{}: {error}", attack.name))?;
-        println!("{}: {}: {}", attack.name, measured.outcome, measured.why);
-        let text = fs::read_to_string(&attack.path).unwrap();
-        let was = format!(" bwrap: {}\n", attack.expected(Way::Bubblewrap));
-        fs::write(&attack.path, text.replacen(&was, &format!(" bwrap: {}\n", measured.outcome), 1)).unwrap();
+        let measure = |way: Way| {
+            let (name, way_name) = (&attack.name, way.name());
+            let measured = bait::run(&attack, way).map_err(|error| format!("{name}::{way_name}: {error}"))?;
+            println!("{name}::{way_name}: {}: {}", measured.outcome, measured.why);
+            Ok::<_, String>(measured.outcome)
+        };
+        attack.set_bubblewrap(measure(Way::Bubblewrap)?, measure(Way::OrdinaryBubblewrap)?);
     }
     let text = fs::read_to_string(document()).unwrap();
     let (before, _, after) = parts(&text)?;
@@ -99,25 +104,23 @@ fn parts(text: &str) -> Result<(&str, &str, &str), String> {
 
 fn made(attacks: &[Attack]) -> String {
     let mut table = String::from(
-        "| Attack | What it tries | What should stop it | reprove as root | reprove as ordinary user | bubblewrap |\n\
-         |---|---|---|---|---|---|\n",
+        "| Attack | What it tries | What should stop it | reprove as root | reprove as ordinary user | bubblewrap as root \
+         | bubblewrap as ordinary user |\n|---|---|---|---|---|---|---|\n",
     );
     for attack in attacks {
         let file = attack.path.file_name().unwrap().to_str().unwrap();
-        let [root, ordinary, bubblewrap] = Way::ALL.map(|way| attack.expected(way));
+        let outcomes = Way::ALL.map(|way| attack.expected(way).to_string()).join(" | ");
         let note = attack.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
         let (topic, tries, stops) = (&attack.topic, &attack.tries, attack.stops());
-        writeln!(table, "| `{file}` | {topic}: {tries} | {stops}{note} | {root} | {ordinary} | {bubblewrap} |")
-            .unwrap();
+        writeln!(table, "| `{file}` | {topic}: {tries} | {stops}{note} | {outcomes} |").unwrap();
     }
     let count = |way, outcome| attacks.iter().filter(|attack| attack.expected(way) == outcome).count();
-    let held = Way::ALL.map(|way| count(way, Outcome::Held));
+    let [root, ordinary, bubblewrap, ordinary_bubblewrap] = Way::ALL.map(|way| count(way, Outcome::Held));
     writeln!(
         table,
-        "\nOf {} attacks, reprove holds {} as root; bubblewrap holds {} of the {} that it can be held against.",
+        "\nOf {} attacks, reprove holds {root} as root and {ordinary} as an ordinary user; of the {} that it can be held \
+         against, bubblewrap holds {bubblewrap} as root and {ordinary_bubblewrap} as an ordinary user.",
         attacks.len(),
-        held[0],
-        held[2],
         attacks.len() - count(Way::Bubblewrap, Outcome::NotApplicable)
     )
     .unwrap();

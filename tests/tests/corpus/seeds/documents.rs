@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use reprove_model::{
     Between, BuildRecord, Cause, Clock, Conditions, Content, Detail, DigestSet, Enforced, Environment, EpochAttempt,
-    EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, HeldBy, Input, Isolation, Limits, LinkTarget, Lock,
+    EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, Input, Isolation, Limits, LinkTarget, Lock,
     LockedEnvironment, LogRecord, Loss, Node, Observed, Origin, Outcome, PeakMemory, Published, Recipe, RecordMode,
     Role, Tree, TreePath, Variation, Verdict, canonical,
 };
@@ -67,15 +67,7 @@ pub(super) fn record(lock: &Lock, number: u32, output: &[u8]) -> BuildRecord {
         env: BTreeMap::from([("SOURCE_DATE_EPOCH".into(), "315532800".into())]),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
-        enforced: Enforced {
-            namespaces: Enforced::NAMESPACES.map(str::to_owned).into(),
-            filter: true,
-            landlock: Enforced::LANDLOCK_SCOPES,
-            memory: HeldBy::ControlGroup,
-            processes: HeldBy::ControlGroup,
-            separate_user: true,
-            separate_groups: true,
-        },
+        enforced: Enforced::full(),
         conditions: Conditions {
             build_path: format!("/build-{number}"),
             hostname: format!("host-{number}"),
