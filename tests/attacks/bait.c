@@ -44,8 +44,19 @@ static char folder[96];
 static FILE *outside;
 static struct shared *shared;
 
+// What stays after a process that ends without taking it away.
+static int shm = -1, sem = -1, msg = -1;
+static char queue_name[64];
+static void take_away(void) {
+    if (shm >= 0) shmctl(shm, IPC_RMID, NULL);
+    if (sem >= 0) semctl(sem, 0, IPC_RMID);
+    if (msg >= 0) msgctl(msg, IPC_RMID, NULL);
+    if (*queue_name) mq_unlink(queue_name);
+}
+
 static void stop(const char *what) {
     fprintf(stderr, "bait: %s: %s\n", what, strerror(errno));
+    take_away();
     exit(9);
 }
 
@@ -95,6 +106,7 @@ static int victim(int map) {
 static pid_t start_victim(int map) {
     pid_t child = fork();
     if (child != 0) return child;
+    signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     char variable[128];
     snprintf(variable, sizeof variable, "BAIT_SECRET=%s", secret);
@@ -120,6 +132,7 @@ static int port_of(int socket_) {
 
 // Answers whoever comes with the secret, and counts them.
 static void serve(struct pollfd *sockets) {
+    signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
     shared->listening = 1;
@@ -176,6 +189,7 @@ static pid_t start(char **command, int has_terminal, int status_to, int over, in
     pid_t child_ = fork();
     if (child_ != 0) return child_;
     close(not_mine);
+    signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
     if (has_terminal) {
@@ -199,11 +213,16 @@ static pid_t start(char **command, int has_terminal, int status_to, int over, in
     _exit(0);
 }
 
-// Told to give up, it ends what it has started, and goes on to look at what is outside.
+// Told to give up, as when its parent has ended, it ends what it has started, and goes on to look at what is outside.
 static pid_t leader;
 static void give_up(int number) {
     (void)number;
-    kill(leader, SIGKILL);
+    if (leader > 0) {
+        kill(leader, SIGKILL);
+        return;
+    }
+    take_away();
+    _exit(9);
 }
 
 static int open_terminal(void) {
@@ -254,7 +273,8 @@ int main(int count_, char **arguments) {
     if (count_ < 4) return 9;
     int has_terminal = !strcmp(arguments[2], "terminal");
     snprintf(folder, sizeof folder, "%s", arguments[1]);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGTERM, give_up);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     umask(022);
     unsigned char random[8];
@@ -283,22 +303,23 @@ int main(int count_, char **arguments) {
     keyctl(5 /* SETPERM */, user_key, 0x3f3f0000, 0, 0);
     keyctl(5 /* SETPERM */, session_key, 0x3f3f0000, 0, 0);
 
-    int shm_key = 0x62000000 | getpid();
-    int shm = shmget(shm_key, 4096, IPC_CREAT | IPC_EXCL | 0666);
-    int sem = semget(shm_key, 1, IPC_CREAT | IPC_EXCL | 0666), msg = msgget(shm_key, IPC_CREAT | IPC_EXCL | 0666);
+    // By chance, and not by the process's number: one that was killed may have left its own, and its number is free again.
+    int shm_key;
+    if (getrandom(&shm_key, sizeof shm_key, 0) != sizeof shm_key) stop("a key's number");
+    shm_key = (shm_key & 0x7fffffff) | 1;
+    shm = shmget(shm_key, 4096, IPC_CREAT | IPC_EXCL | 0666);
+    sem = semget(shm_key, 1, IPC_CREAT | IPC_EXCL | 0666);
+    msg = msgget(shm_key, IPC_CREAT | IPC_EXCL | 0666);
     struct { long type; char text[64]; } message = {1, ""};
     strcpy(message.text, secret);
+    if (shm < 0 || sem < 0 || msg < 0) stop("System V objects");
     char *attached = shmat(shm, NULL, 0);
-    if (shm < 0 || sem < 0 || msg < 0 || attached == (void *)-1) stop("System V objects");
+    if (attached == (void *)-1) stop("System V shared memory");
     strcpy(attached, secret);
     shmdt(attached);
     semctl(sem, 0, SETVAL, 7);
     if (msgsnd(msg, &message, sizeof message.text, 0) != 0) stop("a message");
-    char queue_name[64];
-    // One that was killed may have left its own, and its number is free again.
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    snprintf(queue_name, sizeof queue_name, "/reprove-bait-%d-%ld%09ld", getpid(), (long)now.tv_sec, now.tv_nsec);
+    snprintf(queue_name, sizeof queue_name, "/reprove-bait-%d-%08x", getpid(), (unsigned)shm_key);
     umask(0);
     struct mq_attr attributes = {.mq_maxmsg = 4, .mq_msgsize = 64};
     mqd_t queue = mq_open(queue_name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK | O_CLOEXEC, 0666, &attributes);
@@ -343,7 +364,6 @@ int main(int count_, char **arguments) {
     int status_pipe[2], over_pipe[2], status = -1;
     if (pipe2(status_pipe, O_CLOEXEC) != 0 || pipe2(over_pipe, O_CLOEXEC) != 0) stop("pipes");
     leader = start(arguments + 3, has_terminal, status_pipe[1], over_pipe[0], over_pipe[1]);
-    signal(SIGTERM, give_up);
     close(status_pipe[1]);
     close(over_pipe[0]);
     ssize_t got;
@@ -378,10 +398,7 @@ int main(int count_, char **arguments) {
     double moved = clock_difference() - clock_before;
     if (moved > 1 || moved < -1) changed("the clock outside was moved by %f s", moved);
 
-    shmctl(shm, IPC_RMID, NULL);
-    semctl(sem, 0, IPC_RMID);
-    msgctl(msg, IPC_RMID, NULL);
-    mq_unlink(queue_name);
+    take_away();
     keyctl(3 /* REVOKE */, session_key, 0, 0, 0);
     keyctl(9 /* UNLINK */, user_key, -4, 0, 0);
     fprintf(outside, "done\n");

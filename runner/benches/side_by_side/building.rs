@@ -65,6 +65,13 @@ impl RecordedBuild {
         Ok(Self { runner, lock, root, source, conditions, watched })
     }
 
+    /// The same as a deterministic build, which has one processor.
+    fn deterministic(mut self) -> Self {
+        self.lock.recipe.build.deterministic = true;
+        self.conditions = self.conditions.deterministic(None);
+        self
+    }
+
     /// From the lock to the record, with the outputs in the store.
     pub(crate) async fn once(&self) -> Result<Exit, RunError> {
         let Self { runner, lock, root, source, conditions, watched } = self;
@@ -132,14 +139,19 @@ fn contestants(
     let small = PathBuf::from(env!("CARGO_BIN_EXE_reprove-sandbox"));
     let helper = options.reprove.as_ref().unwrap_or(&small);
     let recorded = |watched| RecordedBuild::new(helper, &store, &source, &make, jobs, watched);
-    Ok(vec![
+    let mut contestants = vec![
         Contestant::program("no sandbox", shell(&[], &memory.join("outside"), &source)),
         Contestant::program("bubblewrap", shell(&bubblewrap, to_build, Path::new("/source"))),
         Contestant::build("reprove, declared", recorded(RecordMode::Declared)?),
         Contestant::build("reprove, files", recorded(RecordMode::Files)?),
         Contestant::build("reprove, full", recorded(RecordMode::Full)?),
         Contestant::program("strace -f", shell(&strace, &memory.join("traced"), &source)),
-    ])
+    ];
+    if jobs == 1 {
+        let build = recorded(RecordMode::Files)?.deterministic();
+        contestants.push(Contestant::build("reprove, files, deterministic", build));
+    }
+    Ok(contestants)
 }
 
 /// Copies the C files of `from`, adds a Makefile, and gives the version that they are of.
