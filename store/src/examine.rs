@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
-use reprove_model::{Digest, Tree};
+use reprove_model::Digest;
 
 use crate::blobs::{CLOSED, io_error, make_directory};
 use crate::collect::Inventory;
@@ -29,7 +28,7 @@ pub struct Examined {
     pub roots: u64,
     /// What is wrong, sorted.
     pub wrong: Vec<Wrong>,
-    /// Where what is damaged was moved to.
+    /// Where what is damaged, and what is not whole without it, was moved to.
     pub moved: Vec<PathBuf>,
 }
 
@@ -66,96 +65,123 @@ impl fmt::Display for Wrong {
 
 impl Store {
     /// Reads all that the store holds, however often other reads are checked. With `repair`, moves each file that is not
-    /// what its name says to `damaged/`, under the same name; what was lost has to be fetched or built anew.
+    /// what its name says to `damaged/`, under the same name, and with it each list of a tree and each root that is not
+    /// whole: what is left is. What was lost has to be fetched or built anew.
     ///
-    /// Holds the store's lock with others: a collection waits.
+    /// Holds the store's lock with others: a collection waits. What is to be moved is read once more with the lock alone,
+    /// so that nothing goes that somebody has just replaced.
     ///
     /// # Errors
     /// [`StoreError::Busy`], [`StoreError::Io`]. What is wrong with the store is no error, but in [`Examined::wrong`].
     pub fn examine(&self, repair: bool) -> Result<Examined, StoreError> {
         let held = self.hold(Kind::WithOthers)?;
+        let found = self.look(|_| true)?;
+        drop(held);
+        let moved = if repair && !found.examined.wrong.is_empty() {
+            let held = self.hold(Kind::Alone)?;
+            self.set_aside(&self.look(|digest| found.blobs.contains(digest))?, &held)?
+        } else {
+            Vec::new()
+        };
+        Ok(Examined { moved, ..found.examined })
+    }
+
+    /// Reads all lists and roots, and those blobs that are asked for.
+    fn look(&self, blobs: impl Fn(&Digest) -> bool + Sync) -> Result<Found, StoreError> {
         let there = Inventory::of(self)?;
-        let bad: Vec<Option<Digest>> = there
+        let bad: Vec<Digest> = there
             .blobs
             .par_iter()
+            .filter(|(digest, _)| blobs(digest))
             .map(|(digest, _)| {
                 let path = self.blob_path(digest);
                 let found = crate::digest_file(&path).map_err(|e| io_error(&path, e))?;
                 Ok((found != *digest).then_some(*digest))
             })
+            .filter_map(Result::transpose)
             .collect::<Result<_, StoreError>>()?;
-        let bad: BTreeSet<Digest> = bad.into_iter().flatten().collect();
-        let mut examined = Examined {
-            blobs: there.blobs.len() as u64,
-            bytes: there.blobs.values().sum(),
-            trees: there.trees.len() as u64,
-            ..Examined::default()
+        let mut found = Found {
+            examined: Examined {
+                blobs: there.blobs.len() as u64,
+                bytes: there.blobs.values().sum(),
+                trees: there.trees.len() as u64,
+                ..Examined::default()
+            },
+            blobs: bad.into_iter().collect(),
+            ..Found::default()
         };
-        let mut wrong: BTreeSet<Wrong> = bad.iter().map(|digest| Wrong::Damaged(self.blob_path(digest))).collect();
-        let is_there = |digest: &Digest| there.blobs.contains_key(digest);
+        let mut wrong: BTreeSet<Wrong> =
+            found.blobs.iter().map(|digest| Wrong::Damaged(self.blob_path(digest))).collect();
         for tree in there.trees.keys() {
-            match self.whole_tree(tree)? {
-                None => drop(wrong.insert(Wrong::Damaged(self.tree_path(tree)))),
-                Some(list) => {
-                    let lost = list.files().map(|(_, digests, _)| digests.blake3).filter(|blob| !is_there(blob));
+            let path = self.tree_path(tree);
+            match self.read_tree(tree) {
+                Ok(list) => {
+                    let files: BTreeSet<_> = list.files().map(|(_, digests, _)| digests.blake3).collect();
+                    if !files.iter().all(|blob| there.blobs.contains_key(blob) && !found.blobs.contains(blob)) {
+                        found.trees.insert(*tree);
+                    }
+                    let lost = files.into_iter().filter(|blob| !there.blobs.contains_key(blob));
                     wrong.extend(lost.map(|blob| Wrong::TreeLacks { tree: *tree, blob }));
                 }
+                Err(StoreError::Damaged(_)) => {
+                    wrong.insert(Wrong::Damaged(path));
+                    found.trees.insert(*tree);
+                }
+                Err(error) => return Err(error),
             }
         }
-        for (name, path) in self.root_files_or_damaged(&mut wrong)? {
-            examined.roots += 1;
+        for path in self.in_roots()? {
+            let Some(name) = roots::name_of(&path) else {
+                wrong.insert(Wrong::Damaged(path.clone()));
+                found.roots.insert(path);
+                continue;
+            };
+            found.examined.roots += 1;
             let root = match roots::read(&path) {
                 Ok(root) => root,
-                Err(StoreError::BadRoot { path, .. }) => {
-                    wrong.insert(Wrong::Damaged(path));
+                Err(StoreError::BadRoot { .. }) => {
+                    wrong.insert(Wrong::Damaged(path.clone()));
+                    found.roots.insert(path);
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            let blobs = root.blobs.iter().filter(|digest| !is_there(digest));
+            if root.blobs.iter().any(|blob| !there.blobs.contains_key(blob) || found.blobs.contains(blob))
+                || root.trees.iter().any(|tree| !there.trees.contains_key(tree) || found.trees.contains(tree))
+            {
+                found.roots.insert(path.clone());
+            }
+            let blobs = root.blobs.iter().filter(|digest| !there.blobs.contains_key(digest));
             let lost = blobs.chain(root.trees.iter().filter(|digest| !there.trees.contains_key(digest)));
-            wrong.extend(lost.map(|digest| Wrong::RootLacks { root: name.clone(), digest: *digest }));
+            wrong.extend(lost.map(|digest| Wrong::RootLacks { root: name.to_owned(), digest: *digest }));
         }
-        if repair {
-            for found in &wrong {
-                if let Wrong::Damaged(path) = found {
-                    examined.moved.push(self.set_aside(path, &held)?);
-                }
-            }
-        }
-        examined.wrong = wrong.into_iter().collect();
-        Ok(examined)
+        found.examined.wrong = wrong.into_iter().collect();
+        Ok(found)
     }
 
-    /// The tree of a list, where it is one.
-    fn whole_tree(&self, digest: &Digest) -> Result<Option<Tree>, StoreError> {
-        match self.read_tree(digest) {
-            Ok(tree) => Ok(Some(tree)),
-            Err(StoreError::Damaged(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn root_files_or_damaged(&self, wrong: &mut BTreeSet<Wrong>) -> Result<Vec<(String, PathBuf)>, StoreError> {
-        match self.root_files() {
-            Ok(files) => Ok(files.into_iter().collect()),
-            Err(StoreError::BadRoot { path, .. }) => {
-                wrong.insert(Wrong::Damaged(path));
-                Ok(Vec::new())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn set_aside(&self, path: &Path, _held: &Held) -> Result<PathBuf, StoreError> {
+    /// Moves what is not whole to `damaged/`: what needs something before that which it needs, so that nothing that is left
+    /// comes to lack anything at any point.
+    fn set_aside(&self, found: &Found, _held: &Held) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.root().join("damaged");
         make_directory(&folder, CLOSED)?;
-        let below = path.strip_prefix(self.root()).unwrap_or(path);
-        let name = below.to_string_lossy().replace('/', "-");
-        let to = folder.join(name);
-        match fs::rename(path, &to) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error(path, e)),
-            Ok(()) | Err(_) => Ok(to),
+        let trees = found.trees.iter().map(|digest| self.tree_path(digest));
+        let blobs = found.blobs.iter().map(|digest| self.blob_path(digest));
+        let mut moved = Vec::new();
+        for path in found.roots.iter().cloned().chain(trees).chain(blobs) {
+            let below = path.strip_prefix(self.root()).unwrap_or(&path);
+            let to = folder.join(below.to_string_lossy().replace('/', "-"));
+            fs::rename(&path, &to).map_err(|e| io_error(&path, e))?;
+            moved.push(to);
         }
+        Ok(moved)
     }
+}
+
+/// What was found, and what of it is not whole: damaged itself, or in need of what is damaged or missing.
+#[derive(Default)]
+struct Found {
+    examined: Examined,
+    blobs: BTreeSet<Digest>,
+    trees: BTreeSet<Digest>,
+    roots: BTreeSet<PathBuf>,
 }

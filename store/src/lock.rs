@@ -145,7 +145,8 @@ pub(crate) fn open_lock(path: &Path) -> Result<File, StoreError> {
 pub(crate) fn pinned(parent: &Path, _held: &Held) -> Result<BTreeSet<Digest>, StoreError> {
     let mut all = BTreeSet::new();
     for path in run_folders(parent)? {
-        if !is_held(&path.with_extension("lock")) {
+        let lock_path = path.with_extension("lock");
+        if !is_held(&lock_path).map_err(|e| io_error(&lock_path, e))? {
             continue;
         }
         let pins = path.join(PINS);
@@ -163,7 +164,8 @@ pub(crate) fn pinned(parent: &Path, _held: &Held) -> Result<BTreeSet<Digest>, St
 fn remove_abandoned(parent: &Path) -> Result<(), StoreError> {
     for path in run_folders(parent)? {
         let lock_path = path.with_extension("lock");
-        if !is_held(&lock_path) {
+        // Where nobody knows, it may be in use.
+        if is_held(&lock_path).is_ok_and(|held| !held) {
             let _ = fs::remove_dir_all(&path);
             let _ = fs::remove_file(&lock_path);
         }
@@ -171,10 +173,16 @@ fn remove_abandoned(parent: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn is_held(lock_path: &Path) -> bool {
-    match File::open(lock_path).map(|file| file.try_lock()) {
-        Ok(Err(TryLockError::WouldBlock)) => true,
-        Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => false,
+/// Whether the process whose lock this is lives. Without a lock, it has ended.
+fn is_held(lock_path: &Path) -> io::Result<bool> {
+    let file = match File::open(lock_path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }
 
@@ -211,6 +219,22 @@ mod tests {
         assert!(living.path().join("x").exists() && other.path().exists());
         assert!(!dir.path().join("run-dead").exists() && !dir.path().join("run-older").exists());
         assert!(!dir.path().join("run-dead.lock").exists());
+    }
+
+    #[test]
+    fn where_nobody_knows_whether_a_process_lives_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions::default();
+        fs::create_dir(dir.path().join("run-x")).unwrap();
+        // A link to itself can't be opened, by anybody.
+        std::os::unix::fs::symlink("run-x.lock", dir.path().join("run-x.lock")).unwrap();
+        let _other = TempRoot::new(dir.path(), &options).unwrap();
+        assert!(dir.path().join("run-x").exists());
+        let path = dir.path().join("lock");
+        let held = Held::take(open_lock(&path).unwrap(), &path, Kind::Alone, &options).unwrap();
+        assert!(matches!(pinned(dir.path(), &held), Err(StoreError::Io { .. })));
+        fs::remove_file(dir.path().join("run-x.lock")).unwrap();
+        assert_eq!(pinned(dir.path(), &held).unwrap(), BTreeSet::new());
     }
 
     #[test]

@@ -89,19 +89,20 @@ impl Store {
     }
 
     /// The files in `roots/` by the name of their root; what this program has not made there is an error.
-    #[expect(clippy::disallowed_methods, reason = "a map sorts them")]
     pub(crate) fn root_files(&self) -> Result<BTreeMap<String, PathBuf>, StoreError> {
+        let named = |path: PathBuf| match name_of(&path) {
+            Some(name) => Ok((name.to_owned(), path)),
+            None => Err(bad(&path, "its name does not end with .json")),
+        };
+        self.in_roots()?.into_iter().map(named).collect()
+    }
+
+    /// All that is in `roots/`, whatever it is.
+    #[expect(clippy::disallowed_methods, reason = "a set sorts them")]
+    pub(crate) fn in_roots(&self) -> Result<BTreeSet<PathBuf>, StoreError> {
         let folder = self.root().join("roots");
-        let mut files = BTreeMap::new();
-        for entry in fs::read_dir(&folder).map_err(|e| io_error(&folder, e))? {
-            let path = entry.map_err(|e| io_error(&folder, e))?.path();
-            let file = path.file_name().and_then(|name| name.to_str());
-            let Some(name) = file.and_then(|name| name.strip_suffix(".json")) else {
-                return Err(bad(&path, "its name does not end with .json"));
-            };
-            files.insert(name.to_owned(), path);
-        }
-        Ok(files)
+        let fail = |e| io_error(&folder, e);
+        fs::read_dir(&folder).map_err(fail)?.map(|entry| Ok(entry.map_err(fail)?.path())).collect()
     }
 
     fn root_path(&self, name: &str) -> Result<PathBuf, StoreError> {
@@ -130,6 +131,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The name of the root that is at `path`, where it has one.
+pub(crate) fn name_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.strip_suffix(".json")
 }
 
 pub(crate) fn read(path: &Path) -> Result<Root, StoreError> {

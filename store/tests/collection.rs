@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime};
 
 use reprove_model::{Digest, DigestSet, Node, Tree, TreePath};
@@ -228,12 +228,42 @@ fn all_that_is_wrong_is_named_and_damage_is_set_aside() {
     assert_eq!(store.examine(false).unwrap().wrong, wrong);
     assert!(blob(&two_file).exists(), "nothing is moved unless that is asked for");
     let examined = store.examine(true).unwrap();
-    assert_eq!((examined.wrong, examined.moved.len()), (wrong, 2));
+    // The blob and the list that are damaged, the list that lacks a blob, and the root.
+    assert_eq!((examined.wrong, examined.moved.len()), (wrong, 4));
     assert!(examined.moved.iter().all(|path| path.is_file() && path.starts_with(dir.path().join("damaged"))));
     assert!(!blob(&two_file).exists() && !list.exists());
+    assert_eq!(store.examine(false).unwrap().wrong, [], "what is left is whole");
     // Added again, all is whole.
     assert_eq!((tree(&store, b"one").0, tree(&store, b"two").0), (one, two));
-    assert_eq!(store.examine(false).unwrap().wrong, []);
+    set(&store, "a", Root { trees: [one, two].into(), blobs: [one_file].into(), ..Root::default() });
+    let last = store.examine(true).unwrap();
+    assert_eq!((last.wrong, last.moved), (vec![], vec![]));
+}
+
+#[test]
+fn what_was_replaced_meanwhile_is_not_set_aside() {
+    let dir = &tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let digest = store.add_bytes(b"right").unwrap().0.blake3;
+    let path = store.blob_root().join(Store::blob_name(&digest));
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "wrong").unwrap();
+    // A reader keeps the one who repairs waiting for the lock, until the blob is there again.
+    let lock = File::open(dir.path().join("lock")).unwrap();
+    lock.lock_shared().unwrap();
+    let examined = std::thread::scope(|scope| {
+        let (tell, waits) = mpsc::channel();
+        let tell = Tell::new(move |_| tell.send(()).unwrap());
+        let options = StoreOptions { wait: Duration::from_secs(60), tell, ..options() };
+        let repairing = scope.spawn(move || Store::open_with(dir.path(), options).unwrap().examine(true).unwrap());
+        waits.recv().unwrap();
+        assert!(path.exists(), "nothing is moved without the lock");
+        store.add_bytes(b"right").unwrap();
+        lock.unlock().unwrap();
+        repairing.join().unwrap()
+    });
+    assert_eq!((examined.wrong, examined.moved), (vec![Wrong::Damaged(path.clone())], vec![]));
+    assert_eq!(fs::read(path).unwrap(), b"right");
 }
 
 #[test]

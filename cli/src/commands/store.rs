@@ -32,7 +32,7 @@ enum Command {
     },
     /// Read all that is kept, and name what is damaged or missing
     Verify {
-        /// Move what is damaged to `damaged/` in the store
+        /// Move what is damaged, and what lacks something, to `damaged/` in the store
         #[arg(long)]
         repair: bool,
     },
