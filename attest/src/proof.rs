@@ -120,7 +120,7 @@ pub enum ProofError {
 impl From<CanonicalError> for ProofError {
     fn from(error: CanonicalError) -> Self {
         match error {
-            CanonicalError::TooLarge(bytes) => Self::TooLarge(bytes),
+            CanonicalError::TooLarge(bytes, _) => Self::TooLarge(bytes),
             error => Self::Canonical(error),
         }
     }

@@ -8,15 +8,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// What a canonical document may not exceed, in bytes.
+/// What a canonical document may not exceed, in bytes, where nothing else is said.
 pub const MAX_DOCUMENT: usize = 64 << 20;
 
 /// Why bytes are not a canonical document.
 #[derive(Debug, Error)]
 pub enum CanonicalError {
-    /// More than [`MAX_DOCUMENT`] bytes.
-    #[error("the document has {0} bytes; the most is {MAX_DOCUMENT}")]
-    TooLarge(usize),
+    /// More bytes than the second number, which is [`MAX_DOCUMENT`] where nothing else is said.
+    #[error("the document has {0} bytes; the most is {1}")]
+    TooLarge(usize, usize),
     /// Not JSON, or not of the expected shape. The message may quote the document, and does nothing to a terminal.
     #[error("{}", plain(.0))]
     Json(#[from] serde_json::Error),
@@ -37,9 +37,17 @@ pub enum CanonicalError {
 /// [`CanonicalError::Number`] where it holds a number that would not be read as itself, and [`CanonicalError::TooLarge`]
 /// past [`MAX_DOCUMENT`].
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
+    to_vec_within(value, MAX_DOCUMENT)
+}
+
+/// The same, for a document of at most `max` bytes.
+///
+/// # Errors
+/// See [`to_vec`].
+pub fn to_vec_within<T: Serialize>(value: &T, max: usize) -> Result<Vec<u8>, CanonicalError> {
     let bytes = serde_json_canonicalizer::to_vec(value)?;
-    if bytes.len() > MAX_DOCUMENT {
-        return Err(CanonicalError::TooLarge(bytes.len()));
+    if bytes.len() > max {
+        return Err(CanonicalError::TooLarge(bytes.len(), max));
     }
     if let Some(number) = numbers(&bytes).find(|number| !is_exact(number)) {
         return Err(CanonicalError::Number(String::from_utf8_lossy(number).chars().take(40).collect()));
@@ -78,12 +86,20 @@ const MAX_INTEGER: u64 = (1 << 53) - 1;
 /// # Errors
 /// See [`CanonicalError`]: any byte that [`to_vec`] would not have written is refused.
 pub fn from_slice<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
-    if bytes.len() > MAX_DOCUMENT {
-        return Err(CanonicalError::TooLarge(bytes.len()));
+    from_slice_within(bytes, MAX_DOCUMENT)
+}
+
+/// The same, for a document of at most `max` bytes.
+///
+/// # Errors
+/// See [`from_slice`].
+pub fn from_slice_within<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, CanonicalError> {
+    if bytes.len() > max {
+        return Err(CanonicalError::TooLarge(bytes.len(), max));
     }
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let value = serde_json::from_slice(bytes)?;
-    let canonical = to_vec(&value)?;
+    let canonical = to_vec_within(&value, max)?;
     if canonical != bytes {
         let at = canonical.iter().zip(bytes).take_while(|(a, b)| a == b).count();
         return Err(CanonicalError::NotCanonical(at));
@@ -140,6 +156,10 @@ mod tests {
     fn the_bound_holds_on_both_sides() {
         let text = |n: usize| format!("\"{}\"", "x".repeat(n - 2)).into_bytes();
         assert!(from_slice::<String>(&text(MAX_DOCUMENT)).is_ok());
-        assert!(matches!(from_slice::<String>(&text(MAX_DOCUMENT + 1)), Err(CanonicalError::TooLarge(_))));
+        assert!(matches!(from_slice::<String>(&text(MAX_DOCUMENT + 1)), Err(CanonicalError::TooLarge(_, _))));
+        assert!(from_slice_within::<String>(&text(9), 9).is_ok());
+        assert!(matches!(from_slice_within::<String>(&text(10), 9), Err(CanonicalError::TooLarge(10, 9))));
+        assert!(to_vec_within(&"1234567", 9).is_ok());
+        assert!(matches!(to_vec_within(&"12345678", 9), Err(CanonicalError::TooLarge(10, 9))));
     }
 }

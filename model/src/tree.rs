@@ -55,6 +55,9 @@ impl Tree {
     /// The most entries in one tree.
     pub const MAX_ENTRIES: usize = 1_000_000;
 
+    /// The most bytes of a tree as a canonical document: 1,000,000 entries whose paths have up to some 300 bytes.
+    pub const MAX_BYTES: usize = 512 << 20;
+
     /// Makes a tree of `entries`.
     ///
     /// # Errors

@@ -271,7 +271,8 @@ impl Store {
     pub fn save_tree(&self, tree: &Tree) -> Result<DigestSet, StoreError> {
         let digest = tree.digest();
         let path = self.tree_path(&digest.blake3);
-        let bytes = canonical::to_vec(tree).map_err(|e| io_error(&path, io::Error::other(e)))?;
+        let bytes =
+            canonical::to_vec_within(tree, Tree::MAX_BYTES).map_err(|e| io_error(&path, io::Error::other(e)))?;
         self.make_room(bytes.len() as u64)?;
         let draft = self.draft_of(&bytes)?;
         let held = self.hold(Kind::WithOthers)?;
@@ -296,7 +297,8 @@ impl Store {
     pub(crate) fn read_tree(&self, digest: &Digest) -> Result<Tree, StoreError> {
         let path = self.tree_path(digest);
         let bytes = fs::read(&path).map_err(|e| missing_or(*digest, &path, e))?;
-        let tree: Tree = canonical::from_slice(&bytes).map_err(|_| StoreError::Damaged(path.clone()))?;
+        let tree = canonical::from_slice_within::<Tree>(&bytes, Tree::MAX_BYTES);
+        let tree = tree.map_err(|_| StoreError::Damaged(path.clone()))?;
         if tree.digest().blake3 == *digest { Ok(tree) } else { Err(StoreError::Damaged(path)) }
     }
 
@@ -412,6 +414,18 @@ mod tests {
         assert!(matches!(store.load_tree(&digest), Err(StoreError::Damaged(_))));
         store.save_tree(&tree).unwrap();
         assert_eq!(store.load_tree(&digest).unwrap(), tree);
+    }
+
+    #[test]
+    fn a_tree_whose_list_is_longer_than_other_documents_is_kept() {
+        let (_dir, store) = store();
+        let target = reprove_model::LinkTarget::new("x".repeat(4095)).unwrap();
+        let path = |number: usize| reprove_model::TreePath::new(number.to_string()).unwrap();
+        let links = (0..17_000).map(|number| (path(number), reprove_model::Node::Symlink { target: target.clone() }));
+        let tree = Tree::new(links.collect()).unwrap();
+        let digest = store.save_tree(&tree).unwrap().blake3;
+        assert!(fs::metadata(store.tree_path(&digest)).unwrap().len() > canonical::MAX_DOCUMENT as u64);
+        assert!(store.load_tree(&digest).unwrap() == tree);
     }
 
     #[test]
