@@ -7,16 +7,18 @@ use std::io::{self, Read, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::symlinkat;
 use reprove_inputs::directory::would_take;
 use reprove_job::{BuiltOnce, Finished, JobError};
-use reprove_model::{Cause, Digest, LinkTarget, Node, Recipe, Tree, canonical};
-use reprove_store::Store;
+use reprove_model::{Cause, Digest, Recipe, Tree, canonical};
+use reprove_store::{CheckOutError, SetId, Store, Use};
 
+use crate::app::blocking;
 use crate::error::{BAD_USAGE, CommandError, from_error};
 use crate::output::{WriteError, cannot_write};
 
@@ -128,38 +130,32 @@ impl Artifacts {
         self.copy(bytes.as_slice(), 0o644, Path::new(name)).await
     }
 
-    /// Writes a tree as it is. Directories get their permission bits last, so that all can be written into.
+    /// Writes a tree as it is, sharing its bytes with the store where neither can change the other's.
     async fn tree(&mut self, store: &Store, name: &str, tree: &Tree) -> Result<(), CommandError> {
         self.directory(name)?;
         let name = Path::new(name);
-        for (path, node) in tree.entries() {
-            let path = name.join(path.as_path());
-            match node {
-                Node::File { mode, digest, .. } => {
-                    self.copy(store.open_blob(&digest.blake3)?, *mode, &path).await?;
-                }
-                Node::Directory { .. } => self.made_at(&path, |parent, name| mkdirat(parent, name, Mode::S_IRWXU))?,
-                Node::Symlink { target } => self.link(target, &path)?,
+        let folder = self.open(name).map_err(|e| self.cannot_write(name, e))?;
+        let (store, tree, stop) = (store.clone(), tree.clone(), Arc::<AtomicBool>::default());
+        let (alive, ended) = mpsc::channel::<()>();
+        let _writer = Writer { stop: Arc::clone(&stop), ended };
+        let written = blocking(move || {
+            let _alive = alive;
+            store.check_out(&tree, folder, Use::Writable, SetId::Refuse, &stop)
+        });
+        match written.await? {
+            Ok(_) => Ok(()),
+            Err(CheckOutError::Io { path, source }) => Err(self.cannot_write(&name.join(path), source)),
+            Err(CheckOutError::Store(error)) => Err(error.into()),
+            Err(error @ (CheckOutError::NotEmpty | CheckOutError::Stopped)) => {
+                Err(CommandError::cannot(error.to_string()))
             }
         }
-        for (path, node) in tree.entries().iter().rev() {
-            if let Node::Directory { mode } = node {
-                let path = name.join(path.as_path());
-                let set = |folder: OwnedFd| File::from(folder).set_permissions(permissions(*mode));
-                self.open(&path).and_then(set).map_err(|e| self.cannot_write(&path, e))?;
-            }
-        }
-        Ok(())
     }
 
     /// Makes a directory at the top.
     fn directory(&mut self, name: &str) -> Result<(), CommandError> {
         let mode = Mode::from_bits_truncate(0o755);
         self.made_at(Path::new(name), |parent, name| mkdirat(parent, name, mode))
-    }
-
-    fn link(&mut self, target: &LinkTarget, path: &Path) -> Result<(), CommandError> {
-        self.made_at(path, |parent, name| symlinkat(target.as_bytes(), parent, name))
     }
 
     /// Copies to a file that is not there yet, and looks for signals now and then.
@@ -216,6 +212,21 @@ impl Artifacts {
     }
 }
 
+/// A thread that writes. When the value goes, the thread is told to stop, and waited for, so that it writes nothing more into
+/// what is then removed.
+struct Writer {
+    stop: Arc<AtomicBool>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Nothing is ever sent; it is an error once the thread has let go of its end.
+        let _ = self.ended.recv();
+    }
+}
+
 impl Drop for Artifacts {
     fn drop(&mut self) {
         for name in &self.begun {
@@ -257,7 +268,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::os::unix::fs::symlink;
 
-    use reprove_model::TreePath;
+    use reprove_model::{LinkTarget, Node, TreePath};
 
     use super::*;
 

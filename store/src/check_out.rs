@@ -2,13 +2,15 @@
 //! A tree out of the store into a directory, sharing its bytes where that can be done safely.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
-use std::io;
+use std::fs::{File, Permissions};
+use std::io::{self, Read};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
@@ -55,6 +57,9 @@ pub enum CheckOutError {
     /// The directory has something in it.
     #[error("the directory that a tree is checked out to must be empty")]
     NotEmpty,
+    /// The caller has asked for that.
+    #[error("stopped")]
+    Stopped,
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,7 +67,7 @@ pub enum CheckOutError {
 
 impl Store {
     /// Writes `tree` below `directory`, which must be empty. Follows no link inside it, whoever else writes there. Files
-    /// are checked as often as reads are; set-id bits are only set with [`SetId::Keep`].
+    /// are checked as often as reads are; set-id bits are only set with [`SetId::Keep`]. Ends soon after `stop` is true.
     ///
     /// A file is linked only for [`Use::ReadOnly`] and where it has mode 444, which is that of all files in the store, and
     /// thus of the link.
@@ -72,19 +77,17 @@ impl Store {
     pub fn check_out(
         &self,
         tree: &Tree,
-        directory: &Path,
+        directory: OwnedFd,
         what_for: Use,
         set_id: SetId,
+        stop: &AtomicBool,
     ) -> Result<CheckedOut, CheckOutError> {
-        let fail = |e: io::Error| CheckOutError::Io { path: directory.display().to_string(), source: e };
-        #[expect(clippy::disallowed_methods, reason = "whether there is any has no order")]
-        let mut there = fs::read_dir(directory).map_err(fail)?;
-        if there.next().is_some() {
+        let mask = if set_id == SetId::Keep { 0o7777 } else { 0o777 };
+        let mut out = Out { store: self, folder: directory, what_for, mask, stop, done: CheckedOut::default() };
+        let here = out.open(None).map_err(|source| CheckOutError::Io { path: ".".into(), source })?;
+        if !is_empty(here).map_err(|e| CheckOutError::Io { path: ".".into(), source: e.into() })? {
             return Err(CheckOutError::NotEmpty);
         }
-        let folder = File::open(directory).map_err(fail)?.into();
-        let mask = if set_id == SetId::Keep { 0o7777 } else { 0o777 };
-        let mut out = Out { store: self, folder, what_for, mask, done: CheckedOut::default() };
         for (path, node) in tree.entries() {
             out.entry(path, node)?;
         }
@@ -100,16 +103,34 @@ impl Store {
     }
 }
 
+fn is_empty(folder: OwnedFd) -> nix::Result<bool> {
+    for entry in Dir::from_fd(folder)?.iter() {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// How much of a file is copied before it is looked whether to go on.
+const PART: u64 = 1 << 20;
+
 struct Out<'a> {
     store: &'a Store,
     folder: OwnedFd,
     what_for: Use,
     mask: u16,
+    stop: &'a AtomicBool,
     done: CheckedOut,
 }
 
 impl Out<'_> {
+    fn go_on(&self) -> Result<(), CheckOutError> {
+        if self.stop.load(Ordering::Relaxed) { Err(CheckOutError::Stopped) } else { Ok(()) }
+    }
+
     fn entry(&mut self, path: &TreePath, node: &Node) -> Result<(), CheckOutError> {
+        self.go_on()?;
         let fail = |e| io_error(path, e);
         let parent = self.open(path.parent().as_ref()).map_err(fail)?;
         let name = OsStr::from_bytes(path.file_name());
@@ -151,7 +172,9 @@ impl Out<'_> {
                 | rustix::io::Errno::INVAL
                 | rustix::io::Errno::NOTTY,
             ) => {
-                io::copy(&mut from, &mut to).map_err(fail)?;
+                while io::copy(&mut Read::by_ref(&mut from).take(PART), &mut to).map_err(fail)? > 0 {
+                    self.go_on()?;
+                }
                 self.done.copied += 1;
             }
             Err(e) => return Err(fail(e.into())),

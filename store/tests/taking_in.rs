@@ -7,6 +7,7 @@ use std::fs::{self, File, Permissions};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use reprove_model::{Node, Tree, TreePath};
 use reprove_store::{CheckOutError, CheckedOut, IngestError, IngestLimits, Mounts, SetId, Store, StoreError, Use};
@@ -117,6 +118,8 @@ fn tried() -> Tried {
         fs::write(source.join(name), name).unwrap();
         chmod(&source.join(name), mode);
     }
+    // Copied in more than one part.
+    fs::write(source.join("large"), vec![7; (2 << 20) + 1]).unwrap();
     symlink("/etc/shadow", source.join("link")).unwrap();
     chmod(&source.join("closed"), 0o555);
     let store = store(dir.path());
@@ -125,6 +128,16 @@ fn tried() -> Tried {
     let to = dir.path().join("to");
     fs::create_dir(&to).unwrap();
     Tried { _dir: dir, store, tree, to }
+}
+
+impl Tried {
+    fn check_out(&self, what_for: Use, set_id: SetId) -> Result<CheckedOut, CheckOutError> {
+        self.check_out_until(what_for, set_id, &AtomicBool::new(false))
+    }
+
+    fn check_out_until(&self, what_for: Use, set_id: SetId, stop: &AtomicBool) -> Result<CheckedOut, CheckOutError> {
+        self.store.check_out(&self.tree, fs::File::open(&self.to).unwrap().into(), what_for, set_id, stop)
+    }
 }
 
 impl Drop for Tried {
@@ -136,9 +149,10 @@ impl Drop for Tried {
 #[test]
 fn a_check_out_says_how_each_file_shares_its_bytes() {
     for (what_for, linked) in [(Use::ReadOnly, 1), (Use::Writable, 0)] {
-        let Tried { store, tree, to, .. } = &tried();
-        let CheckedOut { linked: links, cloned, copied } = store.check_out(tree, to, what_for, SetId::Refuse).unwrap();
-        assert_eq!((links, cloned + copied), (linked, 3 - linked));
+        let tried = tried();
+        let Tried { store, to, .. } = &tried;
+        let CheckedOut { linked: links, cloned, copied } = tried.check_out(what_for, SetId::Refuse).unwrap();
+        assert_eq!((links, cloned + copied), (linked, 4 - linked));
         let found = |name: &str| fs::symlink_metadata(to.join(name)).unwrap();
         let modes = ["closed", "closed/read-only", "plain", "program"].map(|name| found(name).mode() & 0o7777);
         assert_eq!(modes, [0o555, 0o444, 0o644, 0o755], "set-id bits go");
@@ -154,22 +168,32 @@ fn a_check_out_says_how_each_file_shares_its_bytes() {
 
 #[test]
 fn a_check_out_gives_the_tree_back_with_all_its_bits_where_that_is_asked_for() {
-    let Tried { store, tree, to, .. } = &tried();
-    store.check_out(tree, to, Use::Writable, SetId::Keep).unwrap();
+    let tried = tried();
+    let Tried { store, tree, to, .. } = &tried;
+    tried.check_out(Use::Writable, SetId::Keep).unwrap();
     assert_eq!(&store.add_tree(to, IngestLimits::of_own_files(), &|_| false).unwrap(), tree);
 }
 
 #[test]
 fn a_check_out_needs_an_empty_directory_and_whole_files() {
-    let Tried { store, tree, to, .. } = &tried();
+    let tried = tried();
+    let Tried { store, tree, to, .. } = &tried;
     fs::write(to.join("there"), "").unwrap();
-    let found = store.check_out(tree, to, Use::ReadOnly, SetId::Refuse);
+    let found = tried.check_out(Use::ReadOnly, SetId::Refuse);
     assert!(matches!(found, Err(CheckOutError::NotEmpty)));
     fs::remove_file(to.join("there")).unwrap();
     let (_, digests, _) = tree.files().next().unwrap();
     let blob = store.blob_root().join(Store::blob_name(&digests.blake3));
     fs::remove_file(&blob).unwrap();
     fs::write(&blob, "damaged").unwrap();
-    let found = store.check_out(tree, to, Use::ReadOnly, SetId::Refuse);
+    let found = tried.check_out(Use::ReadOnly, SetId::Refuse);
     assert!(matches!(found, Err(CheckOutError::Store(StoreError::Damaged(_)))), "{found:?}");
+}
+
+#[test]
+fn a_check_out_ends_when_it_is_told_to() {
+    let tried = tried();
+    let found = tried.check_out_until(Use::Writable, SetId::Keep, &AtomicBool::new(true));
+    assert!(matches!(found, Err(CheckOutError::Stopped)), "{found:?}");
+    assert!(tried.to.read_dir().unwrap().next().is_none());
 }
