@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::statvfs::fstatvfs;
-use nix::unistd::{SysconfVar, sysconf};
 
 /// How long it is between two looks: what a build can take in this time, it can take beyond its limit.
 pub(super) const PERIOD: Duration = Duration::from_millis(50);
@@ -14,22 +14,58 @@ pub(super) const PERIOD: Duration = Duration::from_millis(50);
 /// How many processes are looked at; past it a build has long met the limit of processes.
 const MOST: usize = 100_000;
 
-/// The memory that a build holds, in bytes: its processes' own, and what its files take.
+/// The memory that a build holds, in bytes: its processes' own, and what its files take or what its processes share.
 ///
-/// `init` is the first process, and `source` a directory on the file system that all of its files are on.
+/// `init` is the first process, and `source` a directory on the file system that all of its files are on. What is shared
+/// may be a mapped part of these files or not, so that only the larger of both is sure to be held: a build can take up to its
+/// limit of shared memory beside its files. What is in a file without a name (`memfd_create(2)`) that no process has mapped
+/// is not seen.
 pub(super) fn held(init: &OwnedFd, source: Option<&OwnedFd>) -> u64 {
     let files = source.and_then(|source| fstatvfs(source.as_fd()).ok());
     let files = files.map_or(0, |files| (files.blocks().saturating_sub(files.blocks_free())) * files.fragment_size());
-    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok()).unwrap_or(4096);
-    let mut pages = 0_u64;
+    let mut all = Memory::default();
     let mut waiting: Vec<u32> = process_id(init).into_iter().collect();
     let mut seen = 0;
     while let Some(process) = waiting.pop().filter(|_| seen < MOST) {
         seen += 1;
-        pages += own_pages(process);
-        waiting.extend(children(process));
+        let threads = threads(process);
+        // A thread whose leader has ended still has the memory, which the leader's entry shows no more.
+        if let Some(memory) = threads.iter().find_map(|thread| Memory::of(&thread.to_string_lossy())) {
+            all.own = all.own.saturating_add(memory.own);
+            all.shared = all.shared.saturating_add(memory.shared);
+        }
+        waiting.extend(children(&threads));
     }
-    files.saturating_add(pages.saturating_mul(page))
+    all.own.saturating_add(files.max(all.shared))
+}
+
+/// What a process holds, in bytes.
+#[derive(Default)]
+struct Memory {
+    /// Shared with no file and no other process, or not yet.
+    own: u64,
+    /// Its part of what it shares with others, where that is in memory alone.
+    shared: u64,
+}
+
+impl Memory {
+    /// Of the thread at `path` in `/proc`; none where it has none any more.
+    fn of(path: &str) -> Option<Self> {
+        let status = fs::read_to_string(format!("{path}/status")).ok()?;
+        let (own, any_shared) = (kib(&status, "RssAnon:")?, kib(&status, "RssShmem:").unwrap_or(0));
+        let shared = match any_shared {
+            0 => 0,
+            // Walks through the process's pages: only where there is something to find.
+            any => fs::read_to_string(format!("{path}/smaps_rollup"))
+                .map_or(any, |parts| kib(&parts, "Pss_Shmem:").unwrap_or(any)),
+        };
+        Some(Self { own: own << 10, shared: shared << 10 })
+    }
+}
+
+fn kib(text: &str, field: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(field))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 fn process_id(descriptor: &OwnedFd) -> Option<u32> {
@@ -37,19 +73,17 @@ fn process_id(descriptor: &OwnedFd) -> Option<u32> {
     text.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse().ok())
 }
 
-/// The pages that a process has in memory and shares with no file.
-fn own_pages(process: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
-    let mut numbers = text.split(' ').skip(1).map(|number| number.parse::<u64>().unwrap_or(0));
-    let (resident, shared) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    resident.saturating_sub(shared)
+/// The threads of a process, its leader first.
+#[expect(clippy::disallowed_methods, reason = "a sum has no order")]
+fn threads(process: u32) -> Vec<PathBuf> {
+    let leader = PathBuf::from(format!("/proc/{process}"));
+    let others = fs::read_dir(leader.join("task")).into_iter().flatten().flatten().map(|thread| thread.path());
+    [leader].into_iter().chain(others).collect()
 }
 
 /// Whatever has lost its parent is a child of the first process, so that none is missed for longer than one look.
-#[expect(clippy::disallowed_methods, reason = "a sum has no order")]
-fn children(process: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+fn children(threads: &[PathBuf]) -> Vec<u32> {
+    let lists = threads.iter().filter_map(|thread| fs::read_to_string(thread.join("children")).ok());
     lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
 }
 
@@ -58,19 +92,51 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
-    #[test]
-    fn children_of_children_are_counted() {
-        let pidfd = |pid: u32| {
-            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-            rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap()
-        };
-        let script = "python3 -I -c 'x = bytearray(64 << 20); print(1, flush=True); input()' 2>/dev/null; true";
+    /// What a script of Python's holds once it has printed something, whose parent is a shell.
+    fn held_by(script: &str) -> u64 {
+        let script = format!("python3 -I -c '{script}' 2>/dev/null; true");
         let mut child =
-            Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
-        let held = held(&pidfd(child.id()), None);
+        let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+        let held = held(&rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap(), None);
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert!((64 << 20..200 << 20).contains(&held), "{held}");
+        held
+    }
+
+    #[test]
+    fn children_of_children_are_counted() {
+        let held = held_by("x = bytearray(64 << 20); print(1, flush=True); input()");
+        assert!((64 << 20..120 << 20).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn what_is_shared_is_counted_once() {
+        let script = "import mmap, os
+x = mmap.mmap(-1, 64 << 20)
+x[:] = bytes([1]) * (64 << 20)
+there, here = os.pipe()
+if os.fork() == 0:
+    all(x[at] for at in range(0, 64 << 20, 4096)); os.write(here, b\"1\"); input()
+else:
+    os.read(there, 1); print(1, flush=True); os.wait()";
+        let held = held_by(script);
+        assert!((64 << 20..120 << 20).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn threads_without_a_leader_are_counted() {
+        let script = format!(
+            "import ctypes, threading, time
+def wait():
+    time.sleep(0.5); print(1, flush=True); input()
+x = bytearray(64 << 20)
+threading.Thread(target=wait).start()
+ctypes.CDLL(None).syscall({}, 0)",
+            libc::SYS_exit
+        );
+        let held = held_by(&script);
+        assert!((64 << 20..120 << 20).contains(&held), "{held}");
     }
 }
