@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use reprove_model::Exit;
-use support::{AS_ORDINARY_USER, Bench, all_again};
+use support::{AS_ORDINARY_USER, Bench, all_again, all_again_watched};
 
 /// How long it may take from the limit on. The promise is one second; a machine that is busy with other things gets three.
 const AFTER: Duration = Duration::from_secs(3);
@@ -97,6 +97,11 @@ async fn a_build_that_holds_its_output_open_is_not_waited_for() {
 #[test]
 fn all_of_them_for_an_ordinary_user() {
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        all_again(AS_ORDINARY_USER, "for_an_ordinary_user");
+        all_again(AS_ORDINARY_USER, "all_of");
     }
+}
+
+#[test]
+fn all_of_them_with_a_watch() {
+    all_again_watched("all_of");
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use reprove_model::{Exit, HeldBy, PeakMemory};
-use support::{AS_ORDINARY_USER, Bench, again, all_again, sandbox};
+use support::{AS_ORDINARY_USER, Bench, again, all_again, all_again_watched, sandbox};
 
 /// How many processes on this machine have `marker` in their command line.
 #[expect(clippy::disallowed_methods, reason = "counting needs no order")]
@@ -222,8 +222,13 @@ async fn a_program_that_is_not_there_is_a_setup_error() {
 #[test]
 fn all_of_it_holds_for_an_ordinary_user() {
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        all_again(AS_ORDINARY_USER, "for_an_ordinary_user");
+        all_again(AS_ORDINARY_USER, "all_of");
     }
+}
+
+#[test]
+fn all_of_it_holds_with_a_watch() {
+    all_again_watched("all_of");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use reprove_model::{Exit, Limits};
-use support::{AS_ORDINARY_USER, Bench, all_again};
+use support::{AS_ORDINARY_USER, Bench, all_again, all_again_watched};
 
 #[tokio::test]
 async fn every_way_to_count_processors_gives_those_that_are_given() {
@@ -101,6 +101,11 @@ async fn no_user_namespace_can_be_made_by_either_wall() {
 #[test]
 fn all_of_it_holds_for_an_ordinary_user() {
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        all_again(AS_ORDINARY_USER, "for_an_ordinary_user");
+        all_again(AS_ORDINARY_USER, "all_of");
     }
+}
+
+#[test]
+fn all_of_it_holds_with_a_watch() {
+    all_again_watched("all_of");
 }

@@ -98,7 +98,7 @@ pub(crate) async fn measure(options: &Options, directory: &Path) -> io::Result<V
         // Optimising takes the compiler's time, and nothing that a sandbox could make dearer.
         let flags = if options.quick { "-O0" } else { "-O2" };
         let contestants = contestants(options, directory, memory.path(), jobs, flags)?;
-        let bound = Bound { rounds: if options.quick { 3 } else { 9 }, time: Duration::from_secs(240) };
+        let bound = Bound { rounds: if options.quick { 3 } else { 9 }, time: Duration::from_secs(600) };
         let s = if jobs == 1 { "" } else { "s" };
         tables.push(race(&format!("{version} with {jobs} job{s}, {flags}"), "no sandbox", contestants, bound).await?);
     }

@@ -8,11 +8,12 @@ pub(crate) mod project;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use reprove_images::RootFilesystem;
-use reprove_model::{Digest, DigestSet, Environment, Exit, Limits, LockedEnvironment};
+use reprove_model::{Digest, DigestSet, Environment, Exit, Limits, LockedEnvironment, RecordMode};
 use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
 use tempfile::TempDir;
 
@@ -53,6 +54,10 @@ impl Bench {
         let mut request = SandboxRequest::new(&self.root, self.dir.path().join("blobs"), commands, self.log_path());
         request.env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
         request.limits = Limits { seconds: 30, ..Limits::default() };
+        #[expect(clippy::disallowed_methods, reason = "how one run of the tests tells another")]
+        if std::env::var_os(RECORD).is_some() {
+            request.record = RecordMode::Full;
+        }
         request
     }
 
@@ -114,6 +119,19 @@ pub(crate) fn all_again(script: &str, but: &str) -> bool {
     }
     assert!(output.status.success() && said.contains("test result: ok"), "{script}: {said}");
     true
+}
+
+/// Where it is set, all that is run is watched.
+const RECORD: &str = "REPROVE_TEST_RECORD";
+
+/// Runs all tests of this program again with a watch, but those whose names contain `but`: as this user and, where that is
+/// root, as an ordinary one.
+pub(crate) fn all_again_watched(but: &str) {
+    let watched = format!("export {RECORD}=full;");
+    assert!(all_again(&format!("{watched} touch reached; exec \"$@\""), but));
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        all_again(&format!("{watched} {AS_ORDINARY_USER}"), but);
+    }
 }
 
 /// Becomes an ordinary user to whom ids are lent, if `newuidmap` is installed.
