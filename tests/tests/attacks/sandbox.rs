@@ -46,6 +46,7 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
         started: jiff::Timestamp::UNIX_EPOCH,
         watched: RecordMode::Full,
         label: &label,
+        followed: false,
     };
     match runner.build(request).await {
         Ok(built) => Ended { log, ..ended(&store, &built) },
