@@ -108,6 +108,7 @@ impl Builds<'_> {
             fixed = conditions.deterministic(epoch);
             conditions = &fixed;
         }
+        let followed = matches!(label, Label::First);
         let name = &self.lock.recipe.package.name;
         let stamp = started.to_string().replace([':', '-'], "");
         let label = match label {
@@ -128,6 +129,7 @@ impl Builds<'_> {
             started,
             watched: self.context.record,
             label: &label,
+            followed,
         };
         Ok(self.context.runner().build(request).await?)
     }

@@ -126,9 +126,12 @@ impl Context<'_> {
         Ok((lock, root))
     }
 
+    /// The source's files. The first build's namespaces are made while they are read.
     async fn source_files(&self, lock: &Lock) -> Result<SourceFiles, JobError> {
         let (store, lock) = (self.store.clone(), lock.clone());
-        Ok(blocking(move || SourceFiles::of(&lock, &store)).await??)
+        let (files, ()) =
+            tokio::join!(blocking(move || SourceFiles::of(&lock, &store)), async { self.sandbox.prepare() });
+        Ok(files??)
     }
 
     async fn root_filesystem(&self) -> Result<RootFilesystem, JobError> {

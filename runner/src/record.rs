@@ -48,6 +48,8 @@ pub struct BuildRequest<'a> {
     pub watched: RecordMode,
     /// The name of the log's file, without its ending; where there is such a log, a number is added, see [`Built::log`].
     pub label: &'a str,
+    /// Whether another build is sure to follow, which then begins sooner.
+    pub followed: bool,
 }
 
 /// What a build came to.
@@ -126,7 +128,7 @@ impl Runner {
     /// # Errors
     /// See [`RunError`].
     pub async fn build(&self, request: BuildRequest<'_>) -> Result<Built, RunError> {
-        let BuildRequest { lock, root, source, conditions, epoch, started, watched, label } = request;
+        let BuildRequest { lock, root, source, conditions, epoch, started, watched, label, followed } = request;
         if root.locked != lock.environment {
             let text = |digest: &DigestSet| digest.blake3.to_string();
             let (locked, here) = (text(&lock.environment.digest), text(&root.locked.digest));
@@ -150,6 +152,7 @@ impl Runner {
             env: env.clone(),
             record: watched,
             fixed: Fixed::of(conditions.clock, Digest::of(&canonical::to_vec(&lock.recipe)?)),
+            followed,
             ..SandboxRequest::new(root, self.store.blob_root(), commands.clone(), log.clone())
         };
         let outcome = self.sandbox.run(sandboxed).await?;

@@ -64,6 +64,7 @@ impl Project {
             started: jiff::Timestamp::UNIX_EPOCH,
             watched: self.watched,
             label: "label",
+            followed: false,
         };
         runner.build(request).await
     }

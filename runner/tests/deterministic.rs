@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use reprove_model::{Clock, Exit, Loss, RecordMode};
 use reprove_runner::Built;
@@ -98,6 +99,13 @@ async fn run(project: Watched) -> (Built, String) {
     (built, log)
 }
 
+/// The same project; its build begins in namespaces that have waited for it.
+fn waited_for(project: Watched) -> Watched {
+    project.sandbox.prepare();
+    std::thread::sleep(Duration::from_millis(50));
+    project
+}
+
 fn script(mode: RecordMode, script: &str) -> Watched {
     Watched::new(mode, &[("x", "")], script)
 }
@@ -109,7 +117,7 @@ fn asking(mode: RecordMode) -> Watched {
 #[tokio::test]
 async fn two_builds_are_told_the_same() {
     let (first, log) = run(asking(RecordMode::Files)).await;
-    let (again, its_log) = run(asking(RecordMode::Full)).await;
+    let (again, its_log) = run(waited_for(asking(RecordMode::Full))).await;
     assert_eq!(log, its_log);
     assert_eq!(first.record.outputs, again.record.outputs);
     assert_eq!(first.record.conditions.clock, Clock::Fixed(Clock::DETERMINISTIC));
@@ -238,7 +246,7 @@ fn a_build_with_lent_ids_is_told_the_same() {
 #[ignore = "started by the tests above"]
 async fn started_as_another_user() {
     let (first, log) = run(asking(RecordMode::Files)).await;
-    let (_, its_log) = run(asking(RecordMode::Files)).await;
+    let (_, its_log) = run(waited_for(asking(RecordMode::Files))).await;
     assert_eq!(log, its_log);
     assert_eq!(first.record.undetermined, Some(BTreeSet::new()));
     assert_eq!(log.matches("stat 1000000000 1000000000 1000000000\n").count(), 2);

@@ -8,18 +8,22 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reprove_model::{Exit, HeldBy, PeakMemory};
+use reprove_runner::Sandbox;
 use support::{AS_ORDINARY_USER, Bench, again, all_again, all_again_watched, sandbox};
 
-/// How many processes on this machine have `marker` in their command line.
-#[expect(clippy::disallowed_methods, reason = "counting needs no order")]
-fn processes_with(marker: &str) -> usize {
-    let command_lines = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+/// The processes on this machine that have `marker` in their command line.
+#[expect(clippy::disallowed_methods, reason = "all of them are wanted, in any order")]
+fn processes_with(marker: &str) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let path = entry.unwrap().path();
-        path.file_name()?.to_str()?.parse::<u32>().ok()?;
-        fs::read(path.join("cmdline")).ok()
+        let id = path.file_name()?.to_str()?.parse().ok()?;
+        let command_line = fs::read(path.join("cmdline")).ok()?;
+        String::from_utf8_lossy(&command_line).contains(marker).then_some(id)
     });
-    command_lines.filter(|line| String::from_utf8_lossy(line).contains(marker)).count()
+    processes.collect()
 }
 
 #[tokio::test]
@@ -108,7 +112,7 @@ async fn what_a_build_leaves_running_is_ended() {
     let started = Instant::now();
     assert_eq!(bench.run(&script).await.0.exit, Exit::Success);
     assert!(started.elapsed() < Duration::from_secs(20));
-    assert_eq!(processes_with(marker), 0);
+    assert_eq!(processes_with(marker), Vec::<i32>::new());
 }
 
 #[tokio::test]
@@ -120,7 +124,7 @@ async fn past_its_time_a_build_is_ended() {
     let (outcome, _) = bench.run_request(request).await;
     assert_eq!(outcome.exit, Exit::TimeOut);
     assert!(outcome.source.is_none());
-    assert_eq!(processes_with(marker), 0);
+    assert_eq!(processes_with(marker), Vec::<i32>::new());
     let mut request = bench.request("true");
     request.limits.seconds = 20;
     assert_eq!(bench.run_request(request).await.0.exit, Exit::Success);
@@ -132,7 +136,82 @@ async fn a_run_that_is_given_up_leaves_nothing() {
     let marker = &format!("86399.015625{}", std::process::id());
     let run = bench.run_request(bench.request(&format!("sleep {marker} & sleep {marker}")));
     assert!(tokio::time::timeout(Duration::from_millis(1500), run).await.is_err());
-    assert_eq!(processes_with(marker), 0);
+    assert_eq!(processes_with(marker), Vec::<i32>::new());
+}
+
+/// A sandbox whose processes can be told from all others by the path of their program, and that path.
+fn named_sandbox(bench: &Bench) -> (Sandbox, String) {
+    let program = bench.dir.path().join("helper");
+    fs::copy(env!("CARGO_BIN_EXE_reprove-sandbox"), &program).unwrap();
+    (Sandbox::with_helper(program.clone()), program.to_str().unwrap().to_owned())
+}
+
+/// Waits until the helper and the first process are there.
+fn wait_for_both(program: &str) {
+    let start = Instant::now();
+    while processes_with(program).len() != 2 {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", processes_with(program));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[tokio::test]
+async fn what_was_prepared_goes_with_the_sandbox() {
+    let bench = Bench::new();
+    let (sandbox, program) = named_sandbox(&bench);
+    let clone = sandbox.clone();
+    sandbox.prepare();
+    clone.prepare();
+    drop(sandbox);
+    wait_for_both(&program);
+    drop(clone);
+    // The kernel ends the first process with the helper where the runner has not heard of it yet.
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(processes_with(&program), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn what_waited_is_each_runs_own() {
+    let bench = Bench::new();
+    let (sandbox, program) = named_sandbox(&bench);
+    let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+    let script = format!(
+        "for n in {}; do readlink /proc/self/ns/$n; done; hostname; head -1 /proc/meminfo; ls /tmp; ipcs -m | grep -c build || :; touch /tmp/left; ipcmk -M 1 >/dev/null",
+        kinds.join(" ")
+    );
+    for limit in [64, 128, 256] {
+        let mut request = bench.request(&script);
+        request.followed = true;
+        request.limits.memory_mib = limit;
+        request.hostname = format!("host-{limit}");
+        let outcome = sandbox.run(request).await.unwrap();
+        let log = fs::read_to_string(bench.log_path()).unwrap();
+        assert_eq!(outcome.exit, Exit::Success, "{log}");
+        let mut lines = log.lines();
+        for kind in kinds {
+            let outside = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+            assert_ne!(outside.to_str(), lines.next(), "{kind}");
+        }
+        let rest: Vec<&str> = lines.collect();
+        assert_eq!(rest, [&format!("host-{limit}"), &format!("MemTotal: {:>14} kB", limit << 10), "0"], "{log}");
+        wait_for_both(&program);
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_ended_while_it_waited_is_not_used() {
+    let bench = Bench::new();
+    let (sandbox, program) = named_sandbox(&bench);
+    sandbox.prepare();
+    wait_for_both(&program);
+    for id in processes_with(&program) {
+        // With the first one the other ends as well.
+        let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+    }
+    while !processes_with(&program).is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(sandbox.run(bench.request("true")).await.unwrap().exit, Exit::Success);
 }
 
 #[tokio::test]

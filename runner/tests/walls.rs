@@ -143,9 +143,13 @@ async fn as_a_user_with_lent_ids() {
 #[tokio::test]
 async fn weaker_walls_than_are_demanded_run_nothing() {
     let bench = Bench::new();
-    for level in IsolationLevel::ALL {
-        let demanding = sandbox().demanding(level);
-        let ran = demanding.run(bench.request("echo ran; sleep 1")).await;
+    // Also where the namespaces were made before anything was demanded.
+    for (level, ahead) in IsolationLevel::ALL.into_iter().flat_map(|level| [(level, false), (level, true)]) {
+        let sandbox = sandbox();
+        if ahead {
+            sandbox.prepare();
+        }
+        let ran = sandbox.demanding(level).run(bench.request("echo ran; sleep 1")).await;
         let log = fs::read_to_string(bench.log_path()).unwrap();
         match ran {
             Ok(outcome) => assert!(outcome.enforced.level() >= Some(level) && log == "ran\n", "{outcome:?} {log}"),
@@ -169,8 +173,19 @@ fn what_is_demanded_of_an_ordinary_users_is_refused_where_it_is_not_there() {
 async fn as_an_ordinary_user_who_demands() {
     let bench = Bench::new();
     assert!(sandbox().run(bench.request("true")).await.is_ok());
-    let error = sandbox().demanding(IsolationLevel::Full).run(bench.request("true")).await.unwrap_err();
-    assert!(matches!(error, SandboxError::Weak { wanted: IsolationLevel::Full, .. }), "{error}");
+    for ahead in [false, true] {
+        let sandbox = sandbox();
+        if ahead {
+            sandbox.prepare();
+        }
+        let sandbox = sandbox.demanding(IsolationLevel::Full);
+        // The runner does not look for so long that the step would have run.
+        let busy = async { std::thread::sleep(Duration::from_millis(300)) };
+        let (ran, ()) = tokio::join!(sandbox.run(bench.request("echo ran; sleep 1")), busy);
+        let error = ran.unwrap_err();
+        assert!(matches!(error, SandboxError::Weak { wanted: IsolationLevel::Full, .. }), "{error}");
+        assert_eq!(fs::read_to_string(bench.log_path()).unwrap(), "");
+    }
 }
 
 #[tokio::test]

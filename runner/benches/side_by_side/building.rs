@@ -76,8 +76,8 @@ impl RecordedBuild {
     pub(crate) async fn once(&self) -> Result<Exit, RunError> {
         let Self { runner, lock, root, source, conditions, watched } = self;
         let started = Timestamp::UNIX_EPOCH;
-        let request =
-            BuildRequest { lock, root, source, conditions, epoch: None, started, watched: *watched, label: "lua" };
+        let (epoch, watched, label, followed) = (None, *watched, "lua", false);
+        let request = BuildRequest { lock, root, source, conditions, epoch, started, watched, label, followed };
         Ok(runner.build(request).await?.record.exit)
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct SandboxRun {
     directory: PathBuf,
     command: Vec<String>,
     record: RecordMode,
+    followed: bool,
 }
 
 impl SandboxRun {
@@ -36,12 +37,18 @@ impl SandboxRun {
             directory: directory.to_owned(),
             command: command.iter().map(|&argument| argument.to_owned()).collect(),
             record: RecordMode::Declared,
+            followed: false,
         }
     }
 
     /// The same, watched as builds are.
     fn watched(self) -> Self {
         Self { record: RecordMode::Files, ..self }
+    }
+
+    /// The same, as one of several: each makes the next one's namespaces while its own are taken apart.
+    fn in_a_row(self) -> Self {
+        Self { followed: true, ..self }
     }
 
     /// From the request to the outcome; when this returns nothing of the run is left. `number` tells it from those that
@@ -51,6 +58,7 @@ impl SandboxRun {
         let blobs = self.directory.join("blobs");
         let mut request = SandboxRequest::new(&self.root, blobs, vec![self.command.clone()], log);
         request.record = self.record;
+        request.followed = self.followed;
         request.env = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into();
         self.sandbox.run(request).await
     }
@@ -110,7 +118,12 @@ pub(crate) fn sandboxes(options: &Options, directory: &Path, command: &[&str]) -
 
 /// Holds the sandbox against bubblewrap, `crun`, `unshare`, and no sandbox at all.
 pub(crate) async fn measure(options: &Options, directory: &Path) -> io::Result<Table> {
-    let contestants = sandboxes(options, directory, &["/bin/true"])?;
+    let mut contestants = sandboxes(options, directory, &["/bin/true"])?;
+    let programs = options.reprove.iter().chain(&options.also);
+    for (program, name) in programs.zip(["reprove, in a row", "the other, in a row"]) {
+        let run = SandboxRun::new(program.clone(), directory, &["/bin/true"]);
+        contestants.push(Contestant::sandbox(name, run.in_a_row()));
+    }
     let bound = Bound { rounds: if options.quick { 60 } else { 400 }, time: Duration::from_secs(40) };
     race("sandbox for /bin/true", "bubblewrap", contestants, bound).await
 }

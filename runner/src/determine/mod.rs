@@ -106,8 +106,8 @@ pub(crate) struct Answers {
     times: Times,
 }
 
-/// What there is to know of a build before it starts.
-#[derive(Clone, Debug)]
+/// What a build is told, as far as it is known before it starts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
     /// What the answers depend on.
     pub(crate) fixed: Fixed,
@@ -117,18 +117,15 @@ pub(crate) struct Settings {
     pub(crate) hostname: String,
     /// How long the build may take, in seconds.
     pub(crate) limit_seconds: u32,
-    /// The user and the group of the build, outside.
-    pub(crate) outside: (u32, u32),
 }
 
 impl Answers {
-    /// For a build that starts now.
+    /// For a build that starts now, and whose user and group this process sees as `outside`.
     ///
     /// # Errors
     /// What the system says of this process's own vDSO.
-    pub(crate) fn new(settings: &Settings) -> io::Result<Self> {
-        let Settings { fixed, memory_bytes, ref hostname, limit_seconds, outside } = *settings;
-        let hostname = hostname.clone();
+    pub(crate) fn new(settings: Settings, outside: (u32, u32)) -> io::Result<Self> {
+        let Settings { fixed, memory_bytes, hostname, limit_seconds } = settings;
         let times = Times::new(fixed.second, limit_seconds, outside)?;
         let (clocks, entropy) = (Clocks::new(fixed.second), Entropy::new(fixed.seed));
         Ok(Self { memory_bytes, hostname, clocks, vdso: Vdso::own()?, entropy, times })

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Cgroup {
     memory: Option<Group>,
     processes: Option<Group>,
+    /// Whether the limit is set, of memory and of processes.
+    holds: (bool, bool),
     /// Of version 2, where the others are of version 1: ends all in it at one stroke.
     end: Option<Group>,
 }
@@ -39,31 +41,20 @@ enum Version {
 }
 
 impl Cgroup {
-    /// Makes the groups that this machine lets this user make; what can't be limited is left unlimited, and
-    /// [`Cgroup::limits_memory`] and [`Cgroup::limits_processes`] say so.
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// Makes the groups that this machine lets this user make and set limits of, without a limit yet.
+    pub(super) fn new() -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self::in_hierarchies(limits, &mounts, &own)
+        Self::in_hierarchies(&mounts, &own)
     }
 
     /// The same, where the hierarchies are those of `mounts` and this process's groups those of `own`.
-    fn in_hierarchies(limits: &Limits, mounts: &str, own: &str) -> Self {
-        let bytes = u64::from(limits.memory_mib) << 20;
+    fn in_hierarchies(mounts: &str, own: &str) -> Self {
         let memory = parent("memory", mounts, own).and_then(|group| {
             let group = group.child()?;
             let set = match group.version {
-                Version::One => {
-                    let set = group.write("memory.limit_in_bytes", bytes);
-                    // Swap is not counted on every kernel; where it is, it is part of the limit.
-                    let _ = group.write("memory.memsw.limit_in_bytes", bytes);
-                    set
-                }
-                Version::Two => {
-                    let set = group.write("memory.max", bytes);
-                    let _ = group.write("memory.swap.max", 0);
-                    set
-                }
+                Version::One => group.write("memory.limit_in_bytes", -1),
+                Version::Two => group.write("memory.max", "max"),
             };
             group.if_ok(set)
         });
@@ -72,31 +63,54 @@ impl Cgroup {
             let shared = memory.clone().filter(|memory| memory.path.parent() == Some(&group.path));
             let is_shared = shared.is_some();
             let group = shared.or_else(|| group.child())?;
+            let set = group.write("pids.max", "max");
+            if is_shared { set.is_ok().then_some(group) } else { group.if_ok(set) }
+        });
+        let is_two = |group: &Option<Group>| group.as_ref().is_some_and(|group| group.version == Version::Two);
+        let end = if is_two(&memory) || is_two(&processes) { None } else { version_2(mounts).and_then(|g| g.child()) };
+        Self { memory, processes, holds: (false, false), end }
+    }
+
+    /// Sets the limits. What can't be limited is left unlimited, and [`Cgroup::limits_memory`] and
+    /// [`Cgroup::limits_processes`] say so.
+    pub(super) fn limit(&mut self, limits: &Limits) {
+        let bytes = u64::from(limits.memory_mib) << 20;
+        let memory = self.memory.as_ref().map(|group| match group.version {
+            Version::One => {
+                let set = group.write("memory.limit_in_bytes", bytes);
+                // Swap is not counted on every kernel; where it is, it is part of the limit.
+                let _ = group.write("memory.memsw.limit_in_bytes", bytes);
+                set
+            }
+            Version::Two => {
+                let set = group.write("memory.max", bytes);
+                let _ = group.write("memory.swap.max", 0);
+                set
+            }
+        });
+        let processes = self.processes.as_ref().map(|group| {
             let own = match group.version {
                 // The helper and the first process.
                 Version::One => 2,
                 // The first process.
                 Version::Two => 1,
             };
-            let set = group.write("pids.max", u64::from(limits.processes) + own);
-            if is_shared { set.is_ok().then_some(group) } else { group.if_ok(set) }
+            group.write("pids.max", u64::from(limits.processes) + own)
         });
-        let is_two = |group: &Option<Group>| group.as_ref().is_some_and(|group| group.version == Version::Two);
-        let end = if is_two(&memory) || is_two(&processes) { None } else { version_2(mounts).and_then(|g| g.child()) };
-        Self { memory, processes, end }
+        self.holds = (matches!(memory, Some(Ok(()))), matches!(processes, Some(Ok(()))));
     }
 
     pub(super) fn limits_memory(&self) -> bool {
-        self.memory.is_some()
+        self.holds.0
     }
 
     pub(super) fn limits_processes(&self) -> bool {
-        self.processes.is_some()
+        self.holds.1
     }
 
     /// The most memory that the group held at one time, in bytes.
     pub(super) fn peak_memory(&self) -> Option<u64> {
-        let group = self.memory.as_ref()?;
+        let group = self.memory.as_ref().filter(|_| self.limits_memory())?;
         let file = match group.version {
             Version::One => "memory.max_usage_in_bytes",
             Version::Two => "memory.peak",
@@ -106,7 +120,7 @@ impl Cgroup {
 
     /// Whether the kernel ended something in the group for want of memory.
     pub(super) fn ran_out_of_memory(&self) -> bool {
-        let Some(group) = &self.memory else { return false };
+        let Some(group) = self.memory.as_ref().filter(|_| self.limits_memory()) else { return false };
         let file = match group.version {
             Version::One => "memory.oom_control",
             Version::Two => "memory.events",
@@ -184,8 +198,8 @@ impl Group {
         set.is_ok().then_some(self)
     }
 
-    fn write(&self, file: &str, number: u64) -> io::Result<()> {
-        fs::write(self.path.join(file), number.to_string())
+    fn write(&self, file: &str, value: impl ToString) -> io::Result<()> {
+        fs::write(self.path.join(file), value.to_string())
     }
 
     fn read(&self, file: &str) -> Option<String> {
@@ -309,9 +323,11 @@ mod tests {
     fn two_controllers_in_one_hierarchy_share_a_group_and_builds_share_none() {
         let dir = tempfile::tempdir().unwrap();
         let mounts = format!("cgroup {} cgroup rw,memory,pids 0 0\n", dir.path().display());
-        let groups = |own| Cgroup::in_hierarchies(&Limits::default(), &mounts, own);
-        let (one, two) = (groups("1:memory,pids:/\n"), groups("1:memory,pids:/\n"));
+        let groups = |own| Cgroup::in_hierarchies(&mounts, own);
+        let (mut one, two) = (groups("1:memory,pids:/\n"), groups("1:memory,pids:/\n"));
         assert_eq!((one.groups().count(), two.groups().count()), (1, 1));
+        assert!(!one.limits_memory() && !one.limits_processes());
+        one.limit(&Limits::default());
         assert!(one.limits_memory() && one.limits_processes());
         assert_ne!(one.memory, two.memory);
         for path in [one, two].iter().filter_map(|made| Some(&made.memory.as_ref()?.path)) {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, PipeWriter, Read as _};
+use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -18,15 +18,15 @@ use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use super::ids::OutsideIds;
 use super::init;
-use super::protocol::{INSIDE_ID, MAX_REPORT, Report, Spec};
-use crate::determine::{Fixed, Settings};
+use super::protocol::{INSIDE_ID, MAX_PACKET, Place, Report};
 use crate::sys::{Fork, fork_into, leave_session_keyring};
 use crate::trace::{Channel, Plan};
 
 /// The helper's whole life. Call it, and exit with what it gives, before anything else where the program's first argument
 /// is [`crate::HELPER_ARGUMENT`].
 ///
-/// Standard input is the specification, standard output the control socket, standard error the build's log.
+/// Standard input is the file that the specification is written to, standard output the control socket, standard error the
+/// build's log.
 #[must_use]
 pub fn helper_main() -> ExitCode {
     match run() {
@@ -71,10 +71,18 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Takes the runner's first packet.
+fn packet() -> Result<Place, Failure> {
+    let doing = "waiting for the runner";
+    let mut bytes = vec![0; MAX_PACKET];
+    let length = recv(io::stdout().as_fd().as_raw_fd(), &mut bytes, MsgFlags::empty()).map_err(Failure::at(doing))?;
+    serde_json::from_slice(bytes.get(..length).unwrap_or_default()).map_err(Failure::at(doing))
+}
+
 /// Sends a report, with a descriptor where there is one.
 pub(super) fn send(report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let bytes = serde_json::to_vec(report)?;
-    if bytes.len() > MAX_REPORT {
+    if bytes.len() > MAX_PACKET {
         return Err(io::Error::other("the report is too long"));
     }
     let descriptors: Vec<_> = descriptor.iter().map(|fd| fd.as_raw_fd()).collect();
@@ -102,12 +110,7 @@ const NAMESPACES: [CloneFlags; 7] = [
 fn run() -> Result<(), Failure> {
     let runner = getppid();
     die_with(runner)?;
-    // Not before the runner has written the specification.
-    recv(io::stdout().as_fd().as_raw_fd(), &mut [0], MsgFlags::empty())
-        .map_err(Failure::at("waiting for the runner"))?;
-    let mut json = Vec::new();
-    io::stdin().read_to_end(&mut json).map_err(Failure::at("reading the specification"))?;
-    let spec: Spec = serde_json::from_slice(&json).map_err(Failure::at("reading the specification"))?;
+    let place = packet()?;
     setsid().map_err(Failure::at("starting a session"))?;
     // What loses its parent, while the first process is not there yet, is this one's to wait for and no one else's.
     prctl::set_child_subreaper(true).map_err(Failure::at("keeping orphans"))?;
@@ -115,16 +118,15 @@ fn run() -> Result<(), Failure> {
     leave_groups()?;
     let (wait, mut go) = io::pipe().map_err(Failure::at("making a pipe"))?;
     let flags = NAMESPACES.into_iter().collect();
-    let (watcher, watched) =
-        Channel::pair(spec.record, spec.fixed.is_some()).map_err(Failure::at("making a socket"))?;
+    let (watcher, watched) = Channel::pair().map_err(Failure::at("making a socket"))?;
     let mut group = None;
-    for each in &spec.groups {
+    for each in &place.groups {
         group = each.join().map_err(Failure::at("joining the control group"))?.or(group);
     }
     match fork_into(flags, group.as_ref().map(|group| group.as_fd())).map_err(Failure::at("making the namespaces"))? {
         Fork::Child => {
             drop((go, watcher));
-            if let Err(failure) = init::main(&spec, wait, watched) {
+            if let Err(failure) = init::main(wait, watched) {
                 failure.report();
                 std::process::exit(1);
             }
@@ -132,16 +134,20 @@ fn run() -> Result<(), Failure> {
         }
         Fork::Parent(pid) => {
             drop((wait, watched));
-            let mapped = map_ids(pid, spec.outside);
-            let lent = matches!(mapped, Ok(true));
-            let going = mapped.and_then(|lent| announce(pid, lent, &mut go));
+            let going = map_ids(pid, place.outside)
+                .and_then(|lent| lent.then(|| users_of(pid)).transpose())
+                .and_then(|users| announce(pid, users.is_some(), &mut go).map(|()| users));
             // Closed without a word, the pipe ends the first process; else it stays open as long as this one lives.
             let go = going.is_ok().then_some(go);
-            let seen = watcher.filter(|_| go.is_some()).map(|watcher| watch_calls(watcher, &spec, pid, lent));
+            let seen = going.and_then(|users| watch_calls(watcher, pid, users, place.outside));
             let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
             drop(go);
-            going.and(ended.map(drop))?;
-            seen.map_or(Ok(()), |seen| send(&Report::Seen, Some(seen?.as_fd())).map_err(Failure::at("reporting")))
+            let seen = seen?;
+            ended?;
+            match seen {
+                Some(seen) => send(&Report::Seen, Some(seen.as_fd())).map_err(Failure::at("reporting")),
+                None => Ok(()),
+            }
         }
     }
 }
@@ -153,37 +159,48 @@ fn announce(pid: Pid, lent: bool, go: &mut PipeWriter) -> Result<(), Failure> {
     init::release(go).map_err(Failure::at("releasing the first process"))
 }
 
-/// Watches the build's calls until the first process has ended; where that fails, ends it.
-fn watch_calls(watcher: Channel, spec: &Spec, pid: Pid, lent: bool) -> Result<OwnedFd, Failure> {
-    let doing = "watching the build";
-    let first = watch(pid).map_err(Failure::at(doing))?;
-    let programs = spec.commands.iter().filter_map(|command| command.first()).map(String::as_str);
-    let path = spec.env.get("PATH").map_or("", String::as_str);
-    if lent {
-        enter_users(pid)?;
-    }
-    let deterministic = spec.fixed.map(|fixed| settings(fixed, spec, lent));
-    let plan = Plan::new(spec.record, pid, &spec.build_path, path, programs).deterministic(deterministic);
-    watcher.watch(plan, first.as_fd()).map_err(|error| {
+/// Watches and answers the build's calls, where that is wanted, until the first process has ended; where it fails, ends it.
+fn watch_calls(
+    watcher: Channel,
+    pid: Pid,
+    users: Option<File>,
+    outside: OutsideIds,
+) -> Result<Option<OwnedFd>, Failure> {
+    let first = watch(pid).map_err(Failure::at(WATCHING))?;
+    let watched = watch_if_wanted(watcher, pid, first.as_fd(), users, outside);
+    if watched.is_err() {
         let _ = pidfd_send_signal(&first, rustix::process::Signal::KILL);
-        Failure::at(doing)(error)
-    })
+    }
+    watched
 }
 
-/// Enters the user namespace of `pid`. Where the build's user is one that was lent, this process can look at that user's
-/// files from there alone.
-fn enter_users(pid: Pid) -> Result<(), Failure> {
-    let doing = "entering the build's user namespace";
-    let namespace = File::open(format!("/proc/{pid}/ns/user")).map_err(Failure::at(doing))?;
-    setns(namespace, CloneFlags::CLONE_NEWUSER).map_err(Failure::at(doing))
+const WATCHING: &str = "watching the build";
+
+fn watch_if_wanted(
+    mut watcher: Channel,
+    pid: Pid,
+    ended: BorrowedFd<'_>,
+    users: Option<File>,
+    outside: OutsideIds,
+) -> Result<Option<OwnedFd>, Failure> {
+    let Some(wanted) = watcher.wanted().map_err(Failure::at(WATCHING))? else { return Ok(None) };
+    let outside = match users {
+        Some(namespace) => {
+            setns(namespace, CloneFlags::CLONE_NEWUSER).map_err(Failure::at(ENTERING))?;
+            (INSIDE_ID, INSIDE_ID)
+        }
+        None => (outside.user, outside.group),
+    };
+    watcher.watch(Plan::new(wanted, pid, outside), ended).map_err(Failure::at(WATCHING))
 }
 
-/// How a deterministic build is answered.
-fn settings(fixed: Fixed, spec: &Spec, lent: bool) -> Settings {
-    let outside = if lent { (INSIDE_ID, INSIDE_ID) } else { (spec.outside.user, spec.outside.group) };
-    let (hostname, memory_bytes) = (spec.hostname.clone(), spec.memory_bytes);
-    Settings { fixed, memory_bytes, hostname, limit_seconds: spec.seconds, outside }
+/// The user namespace of `pid`. Where the build's user is one that was lent, this process can look at that user's files from
+/// there alone. It can't be had any more when the first process has closed itself to others.
+fn users_of(pid: Pid) -> Result<File, Failure> {
+    File::open(format!("/proc/{pid}/ns/user")).map_err(Failure::at(ENTERING))
 }
+
+const ENTERING: &str = "entering the build's user namespace";
 
 /// A descriptor of a child that nobody has waited for yet.
 fn watch(pid: Pid) -> io::Result<OwnedFd> {

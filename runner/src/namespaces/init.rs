@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Pid, Uid, getgroups, setgroups, sethostname, setresgid, setresuid, setsid};
+use reprove_model::RecordMode;
 use rustix::process::{WaitOptions, wait};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -26,9 +27,10 @@ use super::populate::populate;
 use super::protocol::{End, INSIDE_ID, Report, Spec, WRITING_SOURCE, Walls};
 use super::rootfs::{Sources, enter};
 use super::{clocks, formats, landlock};
+use crate::determine::Settings;
 use crate::filter;
 use crate::sys::{close_on_exec_from, handle_by_default};
-use crate::trace::Channel;
+use crate::trace::{Channel, Wanted};
 
 /// Lets the first process go on.
 pub(super) fn release(go: &mut PipeWriter) -> io::Result<()> {
@@ -36,15 +38,19 @@ pub(super) fn release(go: &mut PipeWriter) -> io::Result<()> {
 }
 
 /// The first process's whole life.
-pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) -> Result<(), Failure> {
+pub(super) fn main(mut wait: PipeReader, watched: Channel) -> Result<(), Failure> {
     wait.read_exact(&mut [0]).map_err(Failure::at("waiting for the user mapping"))?;
+    tie_to_helper(&mut wait)?;
     // What a build sends to its whole process group must not reach the helper.
     setsid().map_err(Failure::at("starting a session of its own"))?;
+    let spec = &specification()?;
     let sources = Sources::open(spec)?;
     become_build_user()?;
     formats::own()?;
     let time = clocks::enter()?;
-    tie_to_helper(wait)?;
+    // With the user, the kernel has forgotten it.
+    tie_to_helper(&mut wait)?;
+    drop(wait);
     umask(Mode::from_bits_truncate(0o022));
     let blobs = enter(spec, sources)?;
     sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
@@ -63,17 +69,15 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) 
         personality::set(Persona::ADDR_NO_RANDOMIZE).map_err(Failure::at("having addresses not chosen at random"))?;
     }
     let landlock = give_up_power(&spec.build_path)?;
-    if let Some(channel) = watched {
-        channel.hand_over(spec.record, spec.fixed.is_some()).map_err(Failure::at("having the build watched"))?;
+    match wanted(spec) {
+        Some(wanted) => watched.hand_over(&wanted).map_err(Failure::at("having the build watched"))?,
+        None => drop(watched),
     }
     let walls = Walls { filter: true, landlock, time, no_groups };
     send(&Report::Ready(walls), Some(folder.as_fd())).map_err(Failure::at("reporting"))?;
     drop(folder);
     if spec.wait {
-        let go = recv(io::stdout().as_fd().as_raw_fd(), &mut [0], MsgFlags::empty());
-        if go.map_err(Failure::at("waiting for the runner"))? == 0 {
-            return Err(Failure::at("waiting for the runner")(io::Error::other("it is gone")));
-        }
+        hear()?;
     }
 
     let started = Instant::now();
@@ -85,12 +89,46 @@ pub(super) fn main(spec: &Spec, mut wait: PipeReader, watched: Option<Channel>) 
     send(&Report::Ended { end, duration_ms, largest_process_bytes }, None).map_err(Failure::at("reporting the end"))
 }
 
+/// What is to be run, when the runner says that it is known. Until then this process waits, perhaps for long.
+fn specification() -> Result<Spec, Failure> {
+    let doing = "reading the specification";
+    hear()?;
+    let mut json = Vec::new();
+    File::from(io::stdin().as_fd().try_clone_to_owned().map_err(Failure::at(doing))?)
+        .read_to_end(&mut json)
+        .map_err(Failure::at(doing))?;
+    serde_json::from_slice(&json).map_err(Failure::at(doing))
+}
+
+/// Waits for a word of the runner's.
+fn hear() -> Result<(), Failure> {
+    let doing = "waiting for the runner";
+    let heard = recv(io::stdout().as_fd().as_raw_fd(), &mut [0], MsgFlags::empty()).map_err(Failure::at(doing))?;
+    if heard == 0 { Err(Failure::at(doing)(io::Error::other("it is gone"))) } else { Ok(()) }
+}
+
+/// What the helper is to watch and to answer; none where that is nothing.
+fn wanted(spec: &Spec) -> Option<Wanted> {
+    if spec.record == RecordMode::Declared && spec.fixed.is_none() {
+        return None;
+    }
+    let (memory_bytes, limit_seconds) = (spec.memory_bytes, spec.seconds);
+    let settings = |fixed| Settings { fixed, memory_bytes, hostname: spec.hostname.clone(), limit_seconds };
+    Some(Wanted {
+        mode: spec.record,
+        build_path: spec.build_path.clone(),
+        path: spec.env.get("PATH").cloned().unwrap_or_default(),
+        programs: spec.commands.iter().filter_map(|command| command.first()).cloned().collect(),
+        deterministic: spec.fixed.map(settings),
+    })
+}
+
 /// Has the kernel kill this process when the helper, which holds the other end of the pipe, is gone. A parent in another
 /// process namespace has no id by which it could be known.
-fn tie_to_helper(mut pipe: PipeReader) -> Result<(), Failure> {
+fn tie_to_helper(pipe: &mut PipeReader) -> Result<(), Failure> {
     let doing = "tying the build to the helper";
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(doing))?;
-    rustix::io::ioctl_fionbio(&pipe, true).map_err(Failure::at(doing))?;
+    rustix::io::ioctl_fionbio(&*pipe, true).map_err(Failure::at(doing))?;
     match pipe.read(&mut [0]) {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Err(e) => Err(Failure::at(doing)(e)),

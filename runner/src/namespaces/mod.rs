@@ -11,6 +11,7 @@ mod init;
 mod landlock;
 mod log;
 mod populate;
+mod prepared;
 mod protocol;
 mod rootfs;
 mod supervise;

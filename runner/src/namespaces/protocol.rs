@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the runner and its helper say to each other: a [`Spec`] on the helper's standard input, [`Report`]s on the control
-//! socket that is its standard output. Both are programs of one version, so the format is no one else's business.
+//! What the runner, its helper and the first process inside say to each other: a [`Place`], one byte, and [`Report`]s on the
+//! control socket that is the helper's standard output, and a [`Spec`] on its standard input, which is there when the byte
+//! is. All are programs of one version, so the format is no one else's business.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,13 +14,18 @@ use super::cgroup::Group;
 use super::ids::OutsideIds;
 use crate::determine::Fixed;
 
-/// Everything that the helper needs to know.
+/// What the helper needs to know to make the namespaces, whatever is to run in them.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Spec {
+pub(super) struct Place {
     /// The control groups of the build.
     pub groups: Vec<Group>,
     /// The user and the group outside that are [`INSIDE_ID`] inside.
     pub outside: OutsideIds,
+}
+
+/// Everything that the first process needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Spec {
     pub hostname: String,
     /// Directories outside, and where they appear inside.
     pub binds: Vec<(PathBuf, String)>,
@@ -121,5 +127,5 @@ pub(super) const WRITING_SOURCE: &str = "writing the source into the build direc
 /// The user and group id inside.
 pub(crate) const INSIDE_ID: u32 = 1000;
 
-/// The largest report, in bytes.
-pub(super) const MAX_REPORT: usize = 16 << 10;
+/// The largest packet, in bytes.
+pub(super) const MAX_PACKET: usize = 16 << 10;

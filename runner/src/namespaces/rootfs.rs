@@ -69,6 +69,9 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
     let root = tmpfs(inputs.fold(16 << 20, u64::saturating_add), "0755")?;
     // Any directory does: what it hides is not used any more, and the place is gone with the old root.
     attach(&root, CWD, "/usr")?;
+    // With the old root it is taken apart in one go, and can be read until the descriptor is closed. Where it is mounted
+    // nowhere, closing the descriptor is a taking apart of its own, for which the kernel waits a second time.
+    attach(&sources.blobs, CWD, "/dev")?;
     fchdir(&root).map_err(Failure::at("entering the new root"))?;
     let root = root.as_fd();
 

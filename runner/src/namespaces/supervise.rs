@@ -2,20 +2,19 @@
 //! The outer side of a sandbox: starts the helper, waits for its reports, and ends everything, in whatever way it ends.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, IoSliceMut, PipeReader, Seek as _, Write as _};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::kill;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
 use reprove_images::RootFilesystem;
 use reprove_model::{Enforced, Exit, HeldBy, IsolationLevel, Limits, LogRecord, PeakMemory, RecordMode};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 use rustix::process::{Signal, pidfd_send_signal};
 use thiserror::Error;
@@ -24,10 +23,9 @@ use tokio::net::UnixStream;
 use tokio::time::MissedTickBehavior;
 
 use super::cgroup::Cgroup;
-use super::ids::OutsideIds;
-use super::protocol::{End, MAX_REPORT, Report, SourceEntry, Spec, WRITING_SOURCE, Walls};
-use super::{log, views, watchdog};
-use crate::HELPER_ARGUMENT;
+use super::prepared::Prepared;
+use super::protocol::{End, MAX_PACKET, Report, SourceEntry, WRITING_SOURCE, Walls};
+use super::{log, watchdog};
 use crate::determine::Fixed;
 use crate::trace::{Seen, read_seen};
 
@@ -36,6 +34,8 @@ use crate::trace::{Seen, read_seen};
 pub struct Sandbox {
     program: PathBuf,
     demanded: IsolationLevel,
+    /// One that waits for the next request; clones share it.
+    next: Arc<Mutex<Option<Prepared>>>,
 }
 
 /// One run in a sandbox.
@@ -67,6 +67,8 @@ pub struct SandboxRequest<'a> {
     pub record: RecordMode,
     /// What the run is told of the clock, entropy and the machine, where it is a deterministic one.
     pub(crate) fixed: Option<Fixed>,
+    /// Whether another run is sure to follow: its namespaces are made while this one's are taken apart.
+    pub followed: bool,
 }
 
 impl<'a> SandboxRequest<'a> {
@@ -87,6 +89,7 @@ impl<'a> SandboxRequest<'a> {
             log,
             record: RecordMode::Declared,
             fixed: None,
+            followed: false,
         }
     }
 }
@@ -151,7 +154,7 @@ pub enum SandboxError {
     Lost,
 }
 
-fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
+pub(super) fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
     move |source| SandboxError::Io { doing, source }
 }
 
@@ -167,7 +170,7 @@ impl Sandbox {
     /// [`HELPER_ARGUMENT`].
     #[must_use]
     pub fn with_helper(program: PathBuf) -> Self {
-        Self { program, demanded: IsolationLevel::Basic }
+        Self { program, demanded: IsolationLevel::Basic, next: Arc::default() }
     }
 
     /// The same, where nothing is run behind weaker walls than these.
@@ -176,18 +179,43 @@ impl Sandbox {
         Self { demanded: level, ..self }
     }
 
+    /// Makes the namespaces of the next run now, where none are there already: a run then begins sooner. They are ended with
+    /// the last clone of this value, and are used for one run, where meanwhile nothing was mounted or unmounted outside.
+    ///
+    /// What goes wrong is said by the run.
+    pub fn prepare(&self) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.is_none() {
+            *next = Prepared::start(&self.program).ok();
+        }
+    }
+
+    /// The namespaces that were made for the next run, where they can be used; else new ones.
+    fn prepared(&self) -> Result<Prepared, SandboxError> {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match next.and_then(Prepared::if_usable) {
+            Some(prepared) => Ok(prepared),
+            None => Prepared::start(&self.program),
+        }
+    }
+
     /// Runs a request. Dropping the future ends the run, and nothing of it stays.
     ///
     /// # Errors
     /// See [`SandboxError`]. A command that fails is no error: [`SandboxOutcome::exit`] says so.
     pub async fn run(&self, mut request: SandboxRequest<'_>) -> Result<SandboxOutcome, SandboxError> {
-        let (mut running, control, output) = self.start(&mut request, OutsideIds::choose())?;
+        let (mut running, output) = self.prepared()?.run(&mut request, self.demanded)?;
+        let control = running.control.try_clone().and_then(UnixStream::from_std);
+        let control = control.map_err(io_error("watching the control socket"))?;
         let started = Instant::now();
         let limit = Duration::from_secs(request.limits.seconds.into());
         let log_bytes = u64::from(request.limits.log_mib) << 20;
         let watched = (!running.cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20);
         let supervise = async {
             let ended = tokio::time::timeout(limit, running.wait(&control, watched, self.demanded)).await;
+            if request.followed && matches!(ended, Ok(Ok(_))) {
+                self.prepare();
+            }
             running.end();
             Ok(ended)
         };
@@ -227,98 +255,20 @@ impl Sandbox {
             seen,
         })
     }
-
-    fn start(
-        &self,
-        request: &mut SandboxRequest<'_>,
-        outside: (OutsideIds, bool),
-    ) -> Result<(Running, UnixStream, PipeReader), SandboxError> {
-        let writing = "writing the sandbox's specification";
-        let spec = memfd_create("reprove-sandbox", MemfdFlags::CLOEXEC).map_err(|e| io_error(writing)(e.into()))?;
-        let theirs_to_read = spec.try_clone().map_err(io_error(writing))?;
-        let (output, log) = io::pipe().map_err(io_error("making a pipe"))?;
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-            .map_err(|e| io_error("making the control socket")(e.into()))?;
-        // Packets keep their bounds whatever type the standard library gives the socket.
-        let ours = std::os::unix::net::UnixStream::from(ours);
-        ours.set_nonblocking(true).map_err(io_error("making the control socket"))?;
-        let child = Command::new(&self.program)
-            .arg(HELPER_ARGUMENT)
-            .env_clear()
-            .stdin(theirs_to_read)
-            .stdout(Stdio::from(theirs))
-            .stderr(log)
-            .spawn()
-            .map_err(io_error("starting the sandbox's helper"))?;
-        // The helper takes about as long to start as what it waits for takes to make.
-        let running = Running {
-            child,
-            init: None,
-            source: None,
-            walls: Walls::default(),
-            separate_user: outside.1,
-            past_memory: false,
-            cgroup: Cgroup::new(&request.limits),
-        };
-        write_spec(request, (outside.0, self.demanded), &running.cgroup, spec.into()).map_err(io_error(writing))?;
-        rustix::net::send(&ours, b"!", SendFlags::NOSIGNAL).map_err(|e| io_error("starting the sandbox")(e.into()))?;
-        let control = UnixStream::from_std(ours).map_err(io_error("watching the control socket"))?;
-        Ok((running, control, output))
-    }
-}
-
-/// Writes everything that the helper needs to know.
-fn write_spec(
-    request: &mut SandboxRequest<'_>,
-    (outside, demanded): (OutsideIds, IsolationLevel),
-    cgroup: &Cgroup,
-    mut file: File,
-) -> io::Result<()> {
-    let processors = views::given(request.processors);
-    let spec = Spec {
-        groups: cgroup.groups().cloned().collect(),
-        outside,
-        hostname: request.hostname.clone(),
-        binds: request.root.binds.clone(),
-        hidden: request.root.hidden.clone(),
-        links: request.root.links.clone(),
-        files: request.root.files.clone(),
-        inputs: request.inputs.clone(),
-        build_path: request.build_path.clone(),
-        disk_bytes: u64::from(request.limits.disk_mib) << 20,
-        blob_root: request.blob_root.clone(),
-        source: std::mem::take(&mut request.source),
-        processors,
-        processes: request.limits.processes,
-        process_bytes: (!cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20),
-        proc_files: views::proc_files(processors, &request.limits, request.fixed.is_some()),
-        processor_lists: views::processor_lists(processors),
-        commands: request.commands.clone(),
-        env: request.env.clone(),
-        record: request.record,
-        fixed: request.fixed,
-        wait: demanded > IsolationLevel::Basic,
-        seconds: request.limits.seconds,
-        memory_bytes: u64::from(request.limits.memory_mib) << 20,
-    };
-    let mut writer = io::BufWriter::new(&mut file);
-    serde_json::to_writer(&mut writer, &spec)?;
-    writer.flush()?;
-    drop(writer);
-    // The place in the file is the helper's as well.
-    file.rewind()
 }
 
 /// A helper that runs. Ended, with everything that it started, when the value goes.
-struct Running {
+#[derive(Debug)]
+pub(super) struct Running {
     child: Child,
+    control: std::os::unix::net::UnixStream,
     init: Option<OwnedFd>,
     source: Option<OwnedFd>,
     walls: Walls,
     separate_user: bool,
     /// Whether it was ended for want of memory by the one who looks.
     past_memory: bool,
-    cgroup: Cgroup,
+    pub(super) cgroup: Cgroup,
 }
 
 struct Ended {
@@ -349,6 +299,30 @@ impl Walls {
 }
 
 impl Running {
+    /// Of a helper that `child` is and `control`, which doesn't block, is the runner's end of the control socket to.
+    pub(super) fn new(
+        child: Child,
+        control: std::os::unix::net::UnixStream,
+        separate_user: bool,
+        cgroup: Cgroup,
+    ) -> Self {
+        let (walls, past_memory) = (Walls::default(), false);
+        Self { child, control, init: None, source: None, walls, separate_user, past_memory, cgroup }
+    }
+
+    /// Sends the helper, or who waits behind it, something. Where it has ended, its last report says why.
+    pub(super) fn tell(&self, what: &[u8]) -> io::Result<()> {
+        match rustix::net::send(&self.control, what, SendFlags::NOSIGNAL) {
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Whether the helper has not ended.
+    pub(super) fn is_there(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     fn enforced(&self) -> Enforced {
         let held = |by_group, else_by| if by_group { HeldBy::ControlGroup } else { else_by };
         Enforced {
@@ -403,8 +377,7 @@ impl Running {
                 (Report::Ready(walls), Some(source)) => {
                     self.stand(walls, demanded)?;
                     if demanded > IsolationLevel::Basic {
-                        let begin = rustix::net::send(control.as_fd(), b"!", SendFlags::NOSIGNAL);
-                        begin.map_err(|e| io_error("beginning the run")(e.into()))?;
+                        self.tell(b"!").map_err(io_error("beginning the run"))?;
                     }
                     self.source = Some(source);
                 }
@@ -430,6 +403,11 @@ impl Running {
     /// Ends everything inside, and returns when it has ended. The first process ends all others inside with it, and the
     /// helper after it.
     fn end(&mut self) {
+        if self.init.is_none()
+            && let Ok(Some((Report::Started { .. }, first))) = receive(&self.control)
+        {
+            self.init = first;
+        }
         match &self.init {
             Some(init) => {
                 let _ = pidfd_send_signal(init, Signal::KILL);
@@ -451,16 +429,20 @@ impl Drop for Running {
     }
 }
 
-fn receive(socket: &UnixStream) -> io::Result<Option<(Report, Option<OwnedFd>)>> {
-    let mut bytes = vec![0; MAX_REPORT];
+/// The next report; none where there will be no more.
+fn receive(socket: impl AsFd) -> io::Result<Option<(Report, Option<OwnedFd>)>> {
+    let mut bytes = vec![0; MAX_PACKET];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::net::recvmsg(
-        socket.as_fd(),
-        &mut [IoSliceMut::new(&mut bytes)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
-    )?;
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let received = loop {
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        match rustix::net::recvmsg(&socket, &mut parts, &mut ancillary, flags) {
+            // The other side has ended and has not read all; said once, before what it had sent.
+            Err(Errno::CONNRESET) => {}
+            received => break received?,
+        }
+    };
     if received.bytes == 0 {
         return Ok(None);
     }

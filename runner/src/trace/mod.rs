@@ -22,6 +22,7 @@ pub(crate) mod memory;
 mod network;
 pub(crate) mod onward;
 pub(crate) mod paths;
+mod plan;
 mod seen;
 mod watch;
 
@@ -29,5 +30,5 @@ pub(crate) use hand_over::{Channel, read_seen};
 pub use interpreter::{Beyond, MAX_HEAD, interpreter};
 pub use listing::{ListingError, read, unused};
 pub(crate) use listing::{Sources, listing};
+pub(crate) use plan::{Plan, Wanted};
 pub(crate) use seen::Seen;
-pub(crate) use watch::Plan;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 
 use nix::unistd::Pid;
-use reprove_model::{InsidePath, Loss, RecordMode, Use};
+use reprove_model::{InsidePath, Loss, Use};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::arguments::{Makes, RESOLVE_IN_ROOT, descriptor, has, low, open_how, opening, two_numbers};
@@ -17,8 +17,9 @@ use super::memory::{self, Unread};
 use super::network::{address_text, family_name};
 use super::onward::{Onward, onward};
 use super::paths::{Kind, Root, TooLong, absolute, head_of};
+use super::plan::Plan;
 use super::seen::{Seen, SeenPath};
-use crate::determine::{Answer, Answers, Settings};
+use crate::determine::{Answer, Answers};
 use crate::filter::program::{AUDIT_ARCH, X32};
 use crate::sys::seccomp::{self, Notification, go_on, is_waiting, receive, take_turns};
 
@@ -38,43 +39,6 @@ pub(super) struct Watch<'a> {
     /// Where the build is a deterministic one.
     answers: Option<Answers>,
     seen: &'a mut Seen,
-}
-
-/// What there is to know of a build before it starts.
-pub(crate) struct Plan {
-    mode: RecordMode,
-    first: Pid,
-    writable: Vec<Vec<u8>>,
-    programs: Vec<Vec<InsidePath>>,
-    deterministic: Option<Settings>,
-}
-
-impl Plan {
-    /// Of a build in `build_path` whose first process is `first`, and whose steps begin with `programs`, which are looked
-    /// for in the directories of `path`.
-    pub(crate) fn new<'p>(
-        mode: RecordMode,
-        first: Pid,
-        build_path: &str,
-        path: &str,
-        programs: impl Iterator<Item = &'p str>,
-    ) -> Self {
-        let places = |program: &str| {
-            let folders: Vec<String> = match program {
-                _ if program.starts_with('/') => vec![String::new()],
-                _ if program.contains('/') => vec![format!("{build_path}/source/")],
-                _ => path.split(':').map(|folder| format!("{folder}/")).collect(),
-            };
-            folders.iter().filter_map(|folder| InsidePath::new(format!("{folder}{program}")).ok()).collect()
-        };
-        let writable = [build_path, "/tmp", "/dev/shm"].map(|folder| folder.as_bytes().to_vec()).into();
-        Self { mode, first, writable, programs: programs.map(places).collect(), deterministic: None }
-    }
-
-    /// The same, of a build that is told what its recipe says.
-    pub(crate) fn deterministic(self, settings: Option<Settings>) -> Self {
-        Self { deterministic: settings, ..self }
-    }
 }
 
 /// So many messages at once are sent at most (`UIO_MAXIOV`).
@@ -98,8 +62,8 @@ impl<'a> Watch<'a> {
             }
         }
         let own = fs::read_link("/proc/self/exe").ok().map(|path| path.into_os_string().into_vec());
-        let Plan { first, writable, programs, deterministic, .. } = plan;
-        let answers = deterministic.as_ref().map(Answers::new).transpose()?;
+        let Plan { first, outside, writable, programs, deterministic, .. } = plan;
+        let answers = deterministic.map(|settings| Answers::new(settings, outside)).transpose()?;
         Ok(Self { listener, root: Root(root), first, writable, programs, calls, own, answers, seen })
     }
 

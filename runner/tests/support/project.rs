@@ -84,6 +84,7 @@ impl Watched {
             started: jiff::Timestamp::UNIX_EPOCH,
             watched: self.mode,
             label: "label",
+            followed: false,
         };
         runner.build(request).await
     }

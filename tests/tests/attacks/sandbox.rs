@@ -21,6 +21,8 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
     let store = Store::open(&folder.join("store")).unwrap();
     let helper = std::env::var_os("REPROVE_HELPER").expect("the harness gives the program");
     let runner = Runner { store: store.clone(), sandbox: Sandbox::with_helper(helper.into()) };
+    // As in a job, the namespaces wait for the build.
+    runner.sandbox.prepare();
     let root = root();
     let lock = lock(attack, role, folder, &store, &root);
     let log = store.root().join("logs").join(format!("{}{role}.log", attack.name));
@@ -46,6 +48,7 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
         started: jiff::Timestamp::UNIX_EPOCH,
         watched: RecordMode::Full,
         label: &label,
+        followed: false,
     };
     match runner.build(request).await {
         Ok(built) => Ended { log, ..ended(&store, &built) },
