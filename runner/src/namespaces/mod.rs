@@ -14,6 +14,7 @@ mod populate;
 mod prepared;
 mod protocol;
 mod rootfs;
+mod running;
 mod supervise;
 mod views;
 mod watchdog;

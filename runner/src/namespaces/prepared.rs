@@ -17,7 +17,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use super::cgroup::Cgroup;
 use super::ids::OutsideIds;
 use super::protocol::{Place, Spec};
-use super::supervise::{Running, SandboxError, SandboxRequest, io_error};
+use super::running::Running;
+use super::supervise::{SandboxError, SandboxRequest, io_error};
 use super::views;
 use crate::HELPER_ARGUMENT;
 
