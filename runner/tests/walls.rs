@@ -193,12 +193,12 @@ async fn files_past_the_memory_limit_are_out_of_memory() {
     let bench = Bench::new();
     for script in ["while :; do head -c 64M /dev/zero >> file; done", "cat /dev/zero > /dev/shm/file"] {
         let mut request = bench.request("");
-        request.commands =
-            vec![vec!["/bin/sh".into(), "-c".into(), format!("exec 2> /dev/null; {script}")], vec!["/bin/true".into()]];
+        let step = vec!["/bin/sh".into(), "-c".into(), format!("exec 2> /dev/null; {script}")];
+        request.commands = vec![vec!["/bin/true".into()], step, vec!["/bin/true".into()]];
         (request.limits.memory_mib, request.limits.disk_mib) = (64, 4096);
         let outcome = sandbox().run(request).await.unwrap();
-        let killed = Exit::Signal { step: 0, signal: 9, out_of_memory: true };
-        let told = Exit::Status { step: 0, status: 137, out_of_memory: true };
+        let killed = Exit::Signal { step: 1, signal: 9, out_of_memory: true };
+        let told = Exit::Status { step: 1, status: 137, out_of_memory: true };
         assert!(outcome.exit == killed || outcome.exit == told, "{outcome:?}");
     }
 }

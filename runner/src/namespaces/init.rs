@@ -218,6 +218,9 @@ fn give_up_power(build_path: &str) -> Result<u32, Failure> {
 
 fn run_steps(spec: &Spec, directory: &Path) -> Result<End, Failure> {
     for (step, command) in (0..).zip(&spec.commands) {
+        if step > 0 {
+            send(&Report::Step(step), None).map_err(Failure::at("reporting"))?;
+        }
         let status = match start(command, spec, directory) {
             Ok(child) => wait_for(child)?,
             Err(failure) if step == 0 => return Err(failure),

@@ -94,6 +94,8 @@ pub(super) enum Report {
     /// The steps begin. Comes with a descriptor of the `source` folder: what a build does to the first process, whose user
     /// it is, may keep that from opening anything later.
     Ready(Walls),
+    /// A step begins that is not the first.
+    Step(u32),
     /// All steps ended well, or one did not, and nothing runs any more.
     Ended { end: End, duration_ms: u64, largest_process_bytes: u64 },
     /// What was seen of the build, by the helper after the first process has ended. Comes with a file that has it.

@@ -4,7 +4,9 @@
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::process::Child;
+use std::time::Duration;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -14,13 +16,17 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::cgroup::Cgroup;
 use super::protocol::{End, MAX_PACKET, Report, Walls};
 use super::supervise::{SandboxError, io_error};
 use super::watchdog;
 use crate::trace::{Seen, read_seen};
+
+/// How long it may take until the steps begin, where they may not take longer themselves. A source that is large is copied
+/// meanwhile.
+const SET_UP: Duration = Duration::from_secs(300);
 
 /// A helper that runs. Ended, with everything that it started, when the value goes.
 #[derive(Debug)]
@@ -31,6 +37,10 @@ pub(super) struct Running {
     pub(super) source: Option<OwnedFd>,
     walls: Walls,
     separate_user: bool,
+    /// The step that began last.
+    pub(super) step: u32,
+    /// What was seen of it, once that is reported.
+    seen: Option<OwnedFd>,
     /// Whether it was ended for want of memory by the one who looks.
     pub(super) past_memory: bool,
     pub(super) cgroup: Cgroup,
@@ -72,8 +82,18 @@ impl Running {
         separate_user: bool,
         cgroup: Cgroup,
     ) -> Self {
-        let (walls, past_memory) = (Walls::default(), false);
-        Self { child, control, init: None, source: None, walls, separate_user, past_memory, cgroup }
+        Self {
+            child,
+            control,
+            init: None,
+            source: None,
+            walls: Walls::default(),
+            separate_user,
+            step: 0,
+            seen: None,
+            past_memory: false,
+            cgroup,
+        }
     }
 
     /// Sends the helper, or who waits behind it, something. Where it has ended, its last report says why.
@@ -109,19 +129,29 @@ impl Running {
         if reached < Some(demanded) { Err(SandboxError::Weak { wanted: demanded, reached }) } else { Ok(()) }
     }
 
-    /// Waits for the end. Where `memory` is given, in bytes, nobody else holds that limit.
+    /// Waits for the end; none where the steps have taken `limit` together. Where `memory` is given, in bytes, nobody else
+    /// holds that limit.
     pub(super) async fn wait(
         &mut self,
         control: &UnixStream,
+        limit: Duration,
         memory: Option<u64>,
         demanded: IsolationLevel,
-    ) -> Result<Ended, SandboxError> {
+    ) -> Result<Option<Ended>, SandboxError> {
+        let mut over = pin!(tokio::time::sleep(limit.max(SET_UP)));
         let mut looks = tokio::time::interval(watchdog::PERIOD);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let received = tokio::select! {
                 biased;
                 received = control.async_io(Interest::READABLE, || receive(control)) => received,
+                () = &mut over => match self.source {
+                    Some(_) => return Ok(None),
+                    None => {
+                        let why = format!("it took longer than {} s", limit.max(SET_UP).as_secs());
+                        return Err(SandboxError::Setup { doing: "making its walls".into(), errno: libc::ETIMEDOUT, why });
+                    }
+                },
                 _ = looks.tick(), if memory.is_some() => {
                     if self.init.as_ref().is_some_and(|i| memory < Some(watchdog::held(i, self.source.as_ref()))) {
                         self.past_memory = true;
@@ -146,29 +176,38 @@ impl Running {
                         self.tell(b"!").map_err(io_error("beginning the run"))?;
                     }
                     self.source = Some(source);
+                    over.as_mut().reset(Instant::now() + limit);
                 }
+                (Report::Step(step), _) => self.step = step,
                 (Report::Ended { end, duration_ms, largest_process_bytes }, _) => {
-                    return Ok(Ended { end, duration_ms, largest_process_bytes });
+                    return Ok(Some(Ended { end, duration_ms, largest_process_bytes }));
                 }
-                (Report::Seen, _) => {}
+                // The first process ended without a word.
+                (Report::Seen, file) => self.seen = file,
                 (Report::Started { .. } | Report::Ready(_), None) => return Err(SandboxError::Lost),
             }
         }
     }
 
     /// What the helper saw of a run that has ended, and has reported last.
-    pub(super) fn seen(&self, control: &UnixStream) -> Seen {
-        while let Ok(Some((report, descriptor))) = receive(control) {
-            if let (Report::Seen, Some(file)) = (report, descriptor) {
-                return read_seen(file).unwrap_or_else(|_| Seen::interrupted());
+    pub(super) fn seen(&mut self, control: &UnixStream) -> Seen {
+        while self.seen.is_none()
+            && let Ok(Some((report, descriptor))) = receive(control)
+        {
+            if let Report::Seen = report {
+                self.seen = descriptor;
             }
         }
-        Seen::interrupted()
+        self.seen.take().and_then(|file| read_seen(file).ok()).unwrap_or_else(Seen::interrupted)
     }
 
     /// Ends everything inside, and returns when it has ended. The first process ends all others inside with it, and the
     /// helper after it.
     pub(super) fn end(&mut self) {
+        if !self.is_there() {
+            // Its number may be another's by now.
+            return;
+        }
         if self.init.is_none()
             && let Ok(Some((Report::Started { .. }, first))) = receive(&self.control)
         {
@@ -221,4 +260,66 @@ fn receive(socket: impl AsFd) -> io::Result<Option<(Report, Option<OwnedFd>)>> {
     });
     let report = serde_json::from_slice(bytes.get(..received.bytes).unwrap_or_default())?;
     Ok(Some((report, descriptor)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::process::Command;
+
+    use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+
+    use super::*;
+
+    /// A helper that does nothing, and this side of its control socket and the other.
+    fn running() -> (Running, UnixStream, OwnedFd) {
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        let ours = std::os::unix::net::UnixStream::from(ours);
+        ours.set_nonblocking(true).unwrap();
+        let control = UnixStream::from_std(ours.try_clone().unwrap()).unwrap();
+        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        (Running::new(child, ours, false, Cgroup::new()), control, theirs)
+    }
+
+    fn report(socket: &OwnedFd, report: &Report) {
+        send(socket, socket, report);
+    }
+
+    fn send(socket: &OwnedFd, descriptor: &OwnedFd, report: &Report) {
+        let descriptor = [descriptor.as_raw_fd()];
+        let message = [ControlMessage::ScmRights(&descriptor)];
+        let bytes = serde_json::to_vec(report).unwrap();
+        sendmsg::<()>(socket.as_raw_fd(), &[io::IoSlice::new(&bytes)], &message, MsgFlags::empty(), None).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_limit_of_time_is_that_of_the_steps() {
+        let (mut running, control, theirs) = running();
+        let (set_up, limit) = (Duration::from_millis(600), Duration::from_millis(300));
+        let started = Instant::now();
+        let helper = async {
+            tokio::time::sleep(set_up).await;
+            report(&theirs, &Report::Ready(Walls { filter: true, ..Walls::default() }));
+            report(&theirs, &Report::Step(3));
+        };
+        let (ended, ()) = tokio::join!(running.wait(&control, limit, None, IsolationLevel::Basic), helper);
+        assert!(matches!(ended, Ok(None)));
+        assert!(started.elapsed() >= set_up + limit, "{:?}", started.elapsed());
+        assert_eq!(running.step, 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_of_a_run_without_an_end_is_not_lost() {
+        let (mut running, control, theirs) = running();
+        let file = rustix::fs::memfd_create("seen", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let mut seen = Seen::default();
+        seen.lost.insert(reprove_model::Loss::Closed);
+        serde_json::to_writer(&mut std::fs::File::from(file.try_clone().unwrap()), &seen).unwrap();
+        send(&theirs, &file, &Report::Seen);
+        drop(theirs);
+        let ended = running.wait(&control, Duration::from_secs(60), None, IsolationLevel::Basic).await;
+        assert!(matches!(ended, Err(SandboxError::Lost)));
+        assert_eq!(running.seen(&control).lost, seen.lost);
+    }
 }

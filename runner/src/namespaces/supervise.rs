@@ -203,8 +203,8 @@ impl Sandbox {
         let log_bytes = u64::from(request.limits.log_mib) << 20;
         let watched = (!running.cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20);
         let supervise = async {
-            let ended = tokio::time::timeout(limit, running.wait(&control, watched, self.demanded)).await;
-            if request.followed && matches!(ended, Ok(Ok(_))) {
+            let ended = running.wait(&control, limit, watched, self.demanded).await;
+            if request.followed && matches!(ended, Ok(Some(_))) {
                 self.prepare();
             }
             running.end();
@@ -219,19 +219,19 @@ impl Sandbox {
         let out_of_memory = running.past_memory || running.cgroup.ran_out_of_memory();
         let none = |exit, duration_ms| (exit, duration_ms, 0, None);
         let (exit, duration_ms, largest_process, source) = match ended {
-            Ok(Ok(Ended { end, duration_ms, largest_process_bytes })) => {
+            Ok(Some(Ended { end, duration_ms, largest_process_bytes })) => {
                 (end.exit(out_of_memory), duration_ms, largest_process_bytes, running.source.take())
             }
             // What a build holds in its directory counts, so that the first process itself may be what the kernel ends.
-            Ok(Err(SandboxError::Lost | SandboxError::Setup { .. })) if running.init.is_some() && out_of_memory => {
+            Err(SandboxError::Lost | SandboxError::Setup { .. }) if running.init.is_some() && out_of_memory => {
                 let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                none(Exit::Signal { step: 0, signal: 9, out_of_memory }, duration_ms)
+                none(Exit::Signal { step: running.step, signal: 9, out_of_memory }, duration_ms)
             }
-            Ok(Err(SandboxError::Setup { doing, errno: libc::ENOSPC, .. })) if doing == WRITING_SOURCE => {
+            Err(SandboxError::Setup { doing, errno: libc::ENOSPC, .. }) if doing == WRITING_SOURCE => {
                 return Err(SandboxError::SourceTooLarge { disk_mib: request.limits.disk_mib });
             }
-            Ok(Err(error)) => return Err(error),
-            Err(_past_the_limit) => none(Exit::TimeOut, u64::from(request.limits.seconds) * 1000),
+            Err(error) => return Err(error),
+            Ok(None) => none(Exit::TimeOut, u64::from(request.limits.seconds) * 1000),
         };
         Ok(SandboxOutcome {
             exit,
