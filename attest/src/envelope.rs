@@ -7,7 +7,7 @@ use reprove_model::Sha256;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{KeyId, PublicKey, SigningKey};
+use crate::{KeyId, MAX_SIGNATURE, PublicKey, SigningKey};
 
 /// What every payload is: an in-toto statement (in-toto attestation framework v1, `envelope.md`).
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -18,7 +18,7 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub struct Envelope {
     payload: Vec<u8>,
     keyid: KeyId,
-    signature: [u8; 64],
+    signature: Vec<u8>,
 }
 
 impl Envelope {
@@ -119,8 +119,8 @@ pub enum EnvelopeError {
     /// Not standard base64 with padding (RFC 4648, section 4), or with bits set that mean nothing.
     #[error("the envelope's `{0}` is not standard base64")]
     Base64(&'static str),
-    /// An Ed25519 signature has 64 bytes.
-    #[error("the envelope's signature has {0} bytes; an Ed25519 signature has 64")]
+    /// Longer than [`MAX_SIGNATURE`].
+    #[error("the envelope's signature has {0} bytes; the longest has {MAX_SIGNATURE}")]
     SignatureLength(usize),
 }
 
@@ -169,8 +169,9 @@ impl TryFrom<Layout> for Envelope {
         };
         let payload = STANDARD.decode(layout.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
         let signature = STANDARD.decode(sig).map_err(|_| EnvelopeError::Base64("sig"))?;
-        let length = signature.len();
-        let signature = signature.try_into().map_err(|_| EnvelopeError::SignatureLength(length))?;
+        if signature.len() > MAX_SIGNATURE {
+            return Err(EnvelopeError::SignatureLength(signature.len()));
+        }
         Ok(Self { payload, keyid: *keyid, signature })
     }
 }
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     fn key(n: u8) -> SigningKey {
-        SigningKey::from_seed([n; 32])
+        SigningKey::ed25519([n; 32])
     }
 
     /// The example of DSSE's `protocol.md`.
@@ -241,7 +242,7 @@ mod tests {
 
         #[test]
         fn any_payload_comes_back(payload in proptest::collection::vec(any::<u8>(), 0..200), seed in any::<[u8; 32]>()) {
-            let key = SigningKey::from_seed(seed);
+            let key = SigningKey::ed25519(seed);
             let bytes = canonical::to_vec(&Envelope::sign(&key, payload.clone())).unwrap();
             let envelope: Envelope = canonical::from_slice(&bytes).unwrap();
             let verified = envelope.verify(&[key.public_key()]).unwrap();

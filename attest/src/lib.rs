@@ -27,7 +27,10 @@ pub use comparison::{Comparison, Rebuild, Rebuilt, Tool, comparison};
 pub use consistency::{Claim, Inconsistency, MAX_REBUILDS, MIN_REBUILDS, Shared};
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE, SignatureError, VerifiedPayload, pae};
 pub use error::AttestError;
-pub use key::{InvalidSignature, KeyError, KeyId, MAX_PEM, PublicKey, SigningKey};
+pub use key::{
+    Algorithm, EncryptionSeed, InvalidSignature, KeyError, KeyId, MAX_PEM, MAX_SIGNATURE, PublicKey, SigningKey,
+    is_encrypted,
+};
 pub use proof::{Proof, ProofError};
 pub use provenance::{
     BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, Network, Provenance, ProvenanceFault,

@@ -153,7 +153,7 @@ mod tests {
         };
         assert!(matches!(at(Proof::MAX_BYTES), ProofError::Canonical(_)));
         assert!(matches!(at(Proof::MAX_BYTES + 1), ProofError::TooLarge(_)));
-        let key = SigningKey::from_seed([1; 32]);
+        let key = SigningKey::ed25519([1; 32]);
         let written = |payload: usize| Proof { envelopes: vec![Envelope::sign(&key, vec![0; payload])] }.to_bytes();
         let overhead = written(0).unwrap().len();
         let most = (Proof::MAX_BYTES - overhead) / 4 * 3;
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn one_way_to_write_a_proof() {
-        let key = SigningKey::from_seed([1; 32]);
+        let key = SigningKey::ed25519([1; 32]);
         let good = Proof { envelopes: vec![Envelope::sign(&key, *b"{}")] };
         let bytes = good.to_bytes().unwrap();
         assert_eq!(Proof::from_bytes(&bytes).unwrap(), good);

@@ -14,6 +14,8 @@ pub(crate) const STORE_VERIFY: &str = "REPROVE_STORE_VERIFY";
 pub(crate) const STORE_QUOTA: &str = "REPROVE_STORE_QUOTA";
 /// The private key that signs. Default: `reprove/key.pem` in [`config_home`].
 pub(crate) const KEY: &str = "REPROVE_KEY";
+/// The passphrase of the private key, where that is encrypted. Default: it is asked for at the terminal.
+pub(crate) const KEY_PASSPHRASE: &str = "REPROVE_KEY_PASSPHRASE";
 /// The Python that has the pip to fetch with. Default: `python3`.
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
 /// Where programs are: `git` for one.
@@ -25,6 +27,12 @@ const TMPDIR: &str = "TMPDIR";
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The variable's value, where it is set, not empty, and text.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The variable's value as what it says, where it is set and not empty.

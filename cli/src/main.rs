@@ -12,6 +12,7 @@ mod keys;
 mod observed;
 mod open;
 mod output;
+mod passphrase;
 mod plain;
 mod progress;
 mod render;

@@ -48,7 +48,7 @@ impl Verdicted {
         let proof = Target::new(&absolute(&shown)?)?;
         let store = app.store()?;
         let path = keys::path(arguments.key.as_deref())?;
-        let (key, made) = keys::load_or_make(&path)?;
+        let (key, made) = keys::load_or_make(&path).await?;
         if made {
             let text = format!("made a key to sign with, {}; it is a plain local one: not encrypted", path.display());
             app.progress.note(&text);

@@ -90,7 +90,14 @@ impl Bench {
     #[must_use]
     pub fn program_in_this_place(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "SOURCE_DATE_EPOCH", "PYTHONPATH"] {
+        for name in [
+            "XDG_CONFIG_HOME",
+            "XDG_DATA_HOME",
+            "XDG_CACHE_HOME",
+            "SOURCE_DATE_EPOCH",
+            "PYTHONPATH",
+            "REPROVE_KEY_PASSPHRASE",
+        ] {
             command.env_remove(name);
         }
         // The machine's pip stays as it is set up, wherever that is written down.
@@ -113,7 +120,7 @@ impl Bench {
     /// The public half of this place's key, in a file. Makes the key where there is none.
     pub fn public_key(&self) -> PathBuf {
         if !self.path("key.pem").exists() {
-            let _ = self.run(["key", "new", "--quiet"]).with_code(0);
+            let _ = self.run(["key", "new", "--quiet", "--no-passphrase"]).with_code(0);
         }
         self.write("key.pub", self.run(["key", "show"]).with_code(0).stdout)
     }

@@ -156,7 +156,7 @@ fn an_output_that_is_missing_is_a_failure() {
 fn a_key_that_others_can_read_is_not_used() {
     let bench = Bench::new();
     bench.project("project", &["touch out"], "");
-    let _ = bench.run(["key", "new"]).with_code(0);
+    let _ = bench.run(["key", "new", "--no-passphrase"]).with_code(0);
     fs::set_permissions(bench.path("key.pem"), fs::Permissions::from_mode(0o640)).unwrap();
     let ran = fails(&bench, 2, &["check", "project"]);
     says(&ran, &["others can read the private key", "(mode 640)", "next: chmod 600 "]);

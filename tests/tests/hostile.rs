@@ -161,7 +161,8 @@ fn files_that_do_not_say_how_large_they_are_are_read() {
 #[test]
 fn of_all_who_make_one_key_one_does() {
     let bench = Bench::new();
-    let running: Vec<Running> = (0..8).map(|_| Running::start(bench.command(["key", "new", "one.pem"]))).collect();
+    let running: Vec<Running> =
+        (0..8).map(|_| Running::start(bench.command(["key", "new", "--no-passphrase", "one.pem"]))).collect();
     let mut codes: Vec<Option<i32>> = running.into_iter().map(|running| running.wait(SOON).code).collect();
     codes.sort_unstable();
     assert_eq!(codes, [vec![Some(0)], vec![Some(2); 7]].concat());

@@ -92,7 +92,7 @@ fn a_comparison() {
 #[test]
 fn a_key() {
     let bench = Bench::new();
-    let made = valid(bench.run(["key", "new", "--json"]), 0, "key");
+    let made = valid(bench.run(["key", "new", "--no-passphrase", "--json"]), 0, "key");
     assert_eq!(valid(bench.run(["key", "show", "--json"]), 0, "key"), made);
 }
 

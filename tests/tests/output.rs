@@ -112,7 +112,7 @@ fn a_proof_that_is_replaced_is_said() {
     bench.project("project", &["touch out"], "");
     let ran = bench.run(["check", "project"]).with_code(0);
     assert!(ran.stderr.contains("note: replaced project.proof.json, which said `different` on 2"), "{}", ran.stderr);
-    let _ = bench.run(["key", "new", "other.pem"]).with_code(0);
+    let _ = bench.run(["key", "new", "--no-passphrase", "other.pem"]).with_code(0);
     let ran = bench.run(["check", "project", "--key", "other.pem"]).with_code(0);
     assert!(
         ran.stderr.contains("note: replaced project.proof.json\n"),

@@ -20,11 +20,11 @@ pub(crate) const WHEEL: &[u8] = b"a wheel";
 pub(crate) const WHEEL_NAME: &str = "idna-3.20-py3-none-any.whl";
 
 pub(crate) fn key() -> SigningKey {
-    SigningKey::from_seed([1; 32])
+    SigningKey::ed25519([1; 32])
 }
 
 pub(crate) fn other_key() -> SigningKey {
-    SigningKey::from_seed([2; 32])
+    SigningKey::ed25519([2; 32])
 }
 
 pub(crate) fn recipe(epoch: &str) -> Recipe {

@@ -179,7 +179,7 @@ fn key() -> Finding {
     let found = keys::path(None).and_then(|path| {
         let shown = path.display();
         if path.exists() {
-            keys::load(&path).map(|_| shown.to_string())
+            keys::look(&path).map(|encrypted| format!("{shown}{}", if encrypted { ", encrypted" } else { "" }))
         } else {
             Ok(format!("{shown}, made when it is first needed"))
         }

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use reprove_attest::PublicKey;
+use reprove_attest::{Algorithm, PublicKey};
 use serde_json::json;
 
-use crate::app::App;
+use crate::app::{App, blocking};
 use crate::error::{CommandError, YES};
-use crate::{keys, output};
+use crate::{keys, output, passphrase};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -19,10 +19,16 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a private key, not encrypted, that only this user can read
+    /// Make a private key that only this user can read, encrypted with a passphrase
     New {
         /// Where [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
         file: Option<PathBuf>,
+        /// How it signs: ecdsa-p256, which most others verify, or ed25519
+        #[arg(long, default_value_t = Algorithm::EcdsaP256)]
+        algorithm: Algorithm,
+        /// Don't encrypt it. Else the passphrase is asked for, or is REPROVE_KEY_PASSPHRASE
+        #[arg(long)]
+        no_passphrase: bool,
     },
     /// Print the public half of a private key, as `reprove audit --key` takes it
     Show {
@@ -31,18 +37,26 @@ enum Command {
     },
 }
 
-pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<u8, CommandError> {
-    match &arguments.command {
-        Command::New { file } => {
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    match arguments.command {
+        Command::New { file, algorithm, no_passphrase } => {
             let path = keys::path(file.as_deref())?;
-            let key = keys::make(&path)?.public_key();
-            app.progress
-                .note(&format!("the private key is {}; it is not encrypted: keep it to yourself", path.display()));
+            keys::is_free(&path)?;
+            let passphrase = if no_passphrase { None } else { Some(passphrase::new(&path).await?) };
+            let (encrypted, place) = (passphrase.is_some(), path.clone());
+            // Encrypting takes long on purpose.
+            let key = blocking(move || keys::make(&place, algorithm, passphrase.as_ref())).await??.public_key();
+            let shown = path.display();
+            app.progress.note(&if encrypted {
+                format!("the private key is {shown}; without its passphrase, it is lost")
+            } else {
+                format!("the private key is {shown}; it is not encrypted: keep it to yourself")
+            });
             print(app, &path, &key)
         }
         Command::Show { file } => {
             let path = keys::path(file.as_deref())?;
-            print(app, &path, &keys::load(&path)?.public_key())
+            print(app, &path, &keys::load(&path).await?.public_key())
         }
     }
 }
@@ -50,7 +64,9 @@ pub(crate) fn run(app: &App, arguments: &Arguments) -> Result<u8, CommandError> 
 fn print(app: &App, path: &Path, key: &PublicKey) -> Result<u8, CommandError> {
     let pem = key.to_spki_pem().map_err(|e| CommandError::cannot(e.to_string()))?;
     if app.global.json {
-        output::json(&json!({ "file": path, "keyid": key.id().to_string(), "public": pem }))?;
+        output::json(
+            &json!({ "file": path, "algorithm": key.algorithm().name(), "keyid": key.id().to_string(), "public": pem }),
+        )?;
     } else {
         output::text(&pem)?;
     }

@@ -87,7 +87,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Build(arguments) => build::run(app, arguments).await,
         Command::Compare(arguments) => compare::run(app, arguments).await,
         Command::Audit(arguments) => audit::run(app, arguments).await,
-        Command::Key(arguments) => key::run(app, &arguments),
+        Command::Key(arguments) => key::run(app, arguments).await,
         Command::Store(arguments) => store::run(app, arguments).await,
         Command::Doctor => doctor::run(app).await,
     }

@@ -10,7 +10,7 @@ use super::{assert_plain, nearly};
 
 /// The key of the corpora's proofs.
 fn key() -> SigningKey {
-    SigningKey::from_seed([1; 32])
+    SigningKey::ed25519([1; 32])
 }
 
 /// A public key is the same when it is written and read again, and has no other 32 bytes and no other keyid.
@@ -18,7 +18,7 @@ pub(super) fn public_key(bytes: &[u8]) {
     let Ok(pem) = str::from_utf8(bytes) else { return };
     if let Ok(key) = PublicKey::from_spki_pem(pem) {
         assert_eq!(PublicKey::from_spki_pem(&key.to_spki_pem().unwrap()), Ok(key));
-        assert_eq!(PublicKey::from_bytes(key.as_bytes()), Ok(key));
+        assert_eq!(PublicKey::from_spki_der(&key.to_spki_der().unwrap()), Ok(key));
         assert_eq!(key.id().to_string().parse(), Ok(key.id()));
         assert!(key.verify(b"", &[0; 64]).is_err());
     }
@@ -84,7 +84,7 @@ fn audited(proof: &[u8]) {
         Err(error) => return assert_plain(&error.to_string()),
     };
     consistent(&verified);
-    assert!(audit_proof(proof, &[], &[SigningKey::from_seed([2; 32]).public_key()]).is_err());
+    assert!(audit_proof(proof, &[], &[SigningKey::ed25519([2; 32]).public_key()]).is_err());
     let changed = nearly(proof).unwrap();
     assert!(audit_proof(&changed, &[], &[key().public_key()]).is_err());
     assert!(audit_proof(&[proof, b"\n"].concat(), &[], &[key().public_key()]).is_err());

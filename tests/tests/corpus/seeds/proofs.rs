@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys, statements and proofs.
 
-use reprove_attest::{Envelope, Proof, Rebuilt, SigningKey, comparison, provenance};
+use reprove_attest::{Algorithm, EncryptionSeed, Envelope, Proof, Rebuilt, SigningKey, comparison, provenance};
 use reprove_model::{Between, BuildRecord, FindingKind, Lock, Outcome, Verdict};
 
 use super::documents::{WHEEL, finding, lock, record, reproducible};
@@ -13,7 +13,7 @@ pub(crate) fn all() -> Vec<Corpus> {
 
 /// The key of the audit's property.
 fn key() -> SigningKey {
-    SigningKey::from_seed([1; 32])
+    SigningKey::ed25519([1; 32])
 }
 
 /// RFC 8410's two documents around bytes that are no good key.
@@ -31,11 +31,19 @@ fn pem(label: &str, der: &[u8]) -> String {
 
 fn public_keys() -> Corpus {
     let good = key().public_key().to_spki_pem().unwrap();
+    let p256 = SigningKey::new(Algorithm::EcdsaP256, [1; 32]).unwrap();
+    let mut compressed = p256.public_key().to_spki_der().unwrap();
+    compressed.truncate(26 + 33);
+    for (at, byte) in [(1, 0x39), (24, 0x22), (26, 0x02)] {
+        compressed[at] = byte;
+    }
     let mut identity = [0; 32];
     identity[0] = 1;
     let files = vec![
         text("good", &*good),
         text("crlf", good.replace('\n', "\r\n")),
+        text("p256", p256.public_key().to_spki_pem().unwrap()),
+        text("refused-p256-compressed", pem("PUBLIC KEY", &compressed)),
         text("no-last-newline", good.trim_end()),
         text("refused-weak", spki(identity)),
         text("refused-no-point", spki([0xff; 32])),
@@ -50,15 +58,25 @@ fn public_keys() -> Corpus {
     ("public_key", files)
 }
 
+/// The 32 bytes of a public key of Ed25519.
+fn raw(key: &SigningKey) -> Vec<u8> {
+    key.public_key().to_spki_der().unwrap().split_off(12)
+}
+
 fn private_keys() -> Corpus {
     let good = key().to_pkcs8_pem().unwrap().to_string();
+    let p256 = SigningKey::new(Algorithm::EcdsaP256, [1; 32]).unwrap();
+    let seed = EncryptionSeed { salt: [1; 16], iv: [2; 16] };
+    let encrypted = p256.to_encrypted_pem(b"passphrase", &seed).unwrap();
     let head = [0x30, 0x51, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     let with_public =
-        |public: &[u8; 32]| pem("PRIVATE KEY", &[head.as_slice(), &[1; 32], &[0x81, 0x21, 0x00], public].concat());
+        |public: &[u8]| pem("PRIVATE KEY", &[head.as_slice(), &[1; 32], &[0x81, 0x21, 0x00], public].concat());
     let files = vec![
         text("version-1", &*good),
-        text("version-2", with_public(key().public_key().as_bytes())),
-        text("refused-other-public", with_public(SigningKey::from_seed([2; 32]).public_key().as_bytes())),
+        text("p256", &**p256.to_pkcs8_pem().unwrap()),
+        text("refused-under-a-passphrase", &**encrypted),
+        text("version-2", with_public(&raw(&key()))),
+        text("refused-other-public", with_public(&raw(&SigningKey::ed25519([2; 32])))),
         text("refused-label", good.replace("PRIVATE", "PUBLIC")),
         text("refused-encrypted", good.replace("PRIVATE", "ENCRYPTED PRIVATE")),
         text("refused-cut", &good[..good.len() / 2]),
@@ -127,7 +145,7 @@ fn proofs() -> Corpus {
     let published = &cases[0].1;
     let mut files: Vec<_> = cases.iter().map(|(name, payloads)| (*name, signed(&key(), payloads))).collect();
     let good = String::from_utf8(files[0].1.clone()).unwrap();
-    let other = SigningKey::from_seed([2; 32]);
+    let other = SigningKey::ed25519([2; 32]);
     files.extend([
         ("refused-other-key", signed(&other, published)),
         ("refused-empty", signed(&key(), &[])),

@@ -100,7 +100,7 @@ fn paths() -> Corpus {
 fn names() -> Corpus {
     let files = vec![
         text("digest", Digest::of(b"").to_string()),
-        text("keyid", SigningKey::from_seed([1; 32]).public_key().id().to_string()),
+        text("keyid", SigningKey::ed25519([1; 32]).public_key().id().to_string()),
         text("input", "idna-3.20+a!b~c_d.tar.gz"),
         text("longest", "n".repeat(255)),
         text("refused-upper-case-digest", Digest::of(b"").to_string().to_uppercase()),
