@@ -25,8 +25,19 @@ pub fn audit(proof: &[u8], artifacts: &[Artifact], keys: &[PublicKey]) -> Result
     let proof = Proof::from_bytes(proof)?;
     let (signer, statements) = verify(&proof, keys)?;
     let (provenances, subject, comparison) = arrange(&statements)?;
-    consistent(&provenances, subject, comparison)?;
+    let verified = verified(signer, &provenances, subject, comparison)?;
     let artifacts = artifacts.iter().map(|artifact| find(artifact, subject)).collect::<Result<_, _>>()?;
+    Ok(VerifiedProof { artifacts, ..verified })
+}
+
+/// What `signer` has signed, where nothing in it contradicts anything else in it; without artifacts.
+pub(crate) fn verified(
+    signer: KeyId,
+    provenances: &[Part<'_>],
+    subject: &[ResourceDescriptor],
+    comparison: &Comparison,
+) -> Result<VerifiedProof, Inconsistency> {
+    consistent(provenances, subject, comparison)?;
     let first = provenances.first().ok_or(Inconsistency::Rebuilds(0))?;
     Ok(VerifiedProof {
         signers: vec![signer],
@@ -34,7 +45,7 @@ pub fn audit(proof: &[u8], artifacts: &[Artifact], keys: &[PublicKey]) -> Result
         recipe: first.provenance.build_definition.external_parameters.recipe.clone(),
         provenances: provenances.iter().map(|part| part.provenance.clone()).collect(),
         comparison: comparison.clone(),
-        artifacts,
+        artifacts: Vec::new(),
     })
 }
 
@@ -325,7 +336,7 @@ fn arrange(statements: &[Signed]) -> Result<(Vec<Part<'_>>, &[ResourceDescriptor
     }
 }
 
-fn find(artifact: &Artifact, subject: &[ResourceDescriptor]) -> Result<VerifiedArtifact, AuditError> {
+pub(crate) fn find(artifact: &Artifact, subject: &[ResourceDescriptor]) -> Result<VerifiedArtifact, AuditError> {
     let Artifact { name, digest } = artifact;
     if let Some(found) = subject.iter().find(|s| s.digest == *digest) {
         return Ok(VerifiedArtifact { artifact: artifact.clone(), subject: found.name.clone() });

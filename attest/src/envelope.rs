@@ -35,6 +35,12 @@ impl Envelope {
         Sha256::of(&self.payload)
     }
 
+    /// The payload. Unverified: nothing is known of who wrote it.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// The key that the envelope says it is signed by. Unverified.
     #[must_use]
     pub fn keyid(&self) -> KeyId {

@@ -10,19 +10,27 @@
 //! that an audit needs nothing but the proof, the artifacts' digests and the keys that the auditor trusts. The format is
 //! written down in `docs/proof-format.md`.
 
+mod appraise;
 mod audit;
+mod bundle;
 mod comparison;
 mod consistency;
 mod envelope;
 mod error;
 mod key;
+pub mod log;
+mod policy;
 mod proof;
 mod provenance;
+mod roots;
 mod statement;
+mod summary;
 mod trust;
 mod truth;
 
+pub use appraise::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted, appraise};
 pub use audit::{Artifact, AuditError, VerifiedArtifact, VerifiedProof, audit};
+pub use bundle::BUNDLE_TYPE;
 pub use comparison::{Comparison, Rebuild, Rebuilt, Tool, comparison};
 pub use consistency::{Claim, Inconsistency, MAX_REBUILDS, MIN_REBUILDS, Shared};
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE, SignatureError, VerifiedPayload, pae};
@@ -31,13 +39,16 @@ pub use key::{
     Algorithm, EncryptionSeed, InvalidSignature, KeyError, KeyId, MAX_PEM, MAX_SIGNATURE, PublicKey, SigningKey,
     is_encrypted,
 };
+pub use policy::{Distinct, Policy, PolicyError};
 pub use proof::{Proof, ProofError};
 pub use provenance::{
     BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, Network, Provenance, ProvenanceFault,
     RunDetails, provenance,
 };
+pub use roots::{KeyFault, Revocation, TrustError, TrustRoots, TrustedKey};
 pub use statement::{
     Annotations, MAX_SUBJECTS, Predicate, ResourceDescriptor, STATEMENT_TYPE, Statement, StatementError,
 };
+pub use summary::{POLICY_URI, REPRODUCED, SUMMARY_TYPE, SummaryError, SummaryOf, summary};
 pub use trust::Trust;
 pub use truth::UntrueVerdict;

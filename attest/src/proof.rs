@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Proofs: one file with every statement and its signature, all that an audit needs without a network.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{BuildRecord, Lock, Sha256, Verdict};
@@ -44,6 +46,15 @@ impl Proof {
         let compared = comparison(lock, &rebuilds, verdict, compared_on)?.to_payload()?;
         let envelopes = payloads.into_iter().chain([compared]).map(|payload| Envelope::sign(key, payload));
         Ok(Self { envelopes: envelopes.collect() })
+    }
+
+    /// One proof with all that several have, each once, in their order. Nothing of it is verified.
+    #[must_use]
+    pub fn merge(proofs: impl IntoIterator<Item = Self>) -> Self {
+        let mut seen = BTreeSet::new();
+        let all = proofs.into_iter().flat_map(|proof| proof.envelopes);
+        let once = all.filter(|envelope| seen.insert((envelope.keyid(), envelope.payload_digest())));
+        Self { envelopes: once.collect() }
     }
 
     /// Writes the file: canonical JSON and a final newline.

@@ -115,6 +115,15 @@ impl Artifacts {
         Ok(())
     }
 
+    /// Writes files, each with its name.
+    pub(crate) async fn fill_with(mut self, files: &[(String, Vec<u8>)]) -> Result<(), CommandError> {
+        for (name, bytes) in files {
+            self.copy(bytes.as_slice(), 0o644, Path::new(name)).await?;
+        }
+        self.keep();
+        Ok(())
+    }
+
     /// All of it stays.
     fn keep(&mut self) {
         self.begun.clear();

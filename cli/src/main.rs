@@ -3,6 +3,7 @@
 //! the libraries need on to them.
 
 mod app;
+mod appraised;
 mod artifacts;
 mod commands;
 mod env_vars;
@@ -18,6 +19,7 @@ mod progress;
 mod render;
 mod signals;
 mod verdicted;
+mod vsa;
 
 use std::process::ExitCode;
 

@@ -22,16 +22,18 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 27] = [
+pub const ALL: [Property; 30] = [
     Property { name: "audit", check: attest::audit },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "inputs_listing", check: model::inputs_listing },
     Property { name: "interpreter", check: runner::interpreter },
     Property { name: "lock", check: model::lock },
+    Property { name: "log_proof", check: attest::log_proof },
     Property { name: "names", check: model::names },
     Property { name: "path", check: model::path },
     Property { name: "pip_report", check: inputs::pip_report },
+    Property { name: "policy", check: attest::policy },
     Property { name: "private_key", check: attest::private_key },
     Property { name: "proof", check: attest::proof },
     Property { name: "public_key", check: attest::public_key },
@@ -45,6 +47,7 @@ pub const ALL: [Property; 27] = [
     Property { name: "text_compare", check: compare::text },
     Property { name: "tree", check: model::tree },
     Property { name: "tree_compare", check: compare::trees },
+    Property { name: "trust", check: attest::trust },
     Property { name: "unpack", check: archives::unpack },
     Property { name: "verdict", check: model::verdict },
     Property { name: "wheel_pins", check: inputs::wheel_pins },

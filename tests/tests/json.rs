@@ -67,6 +67,33 @@ fn a_rebuilds_verdict_and_its_audit() {
 }
 
 #[test]
+fn what_several_rebuilders_say() {
+    let bench = Bench::new();
+    let key = bench.public_key();
+    let _ = bench.example("hello-c");
+    let checked = bench.run(["check", "hello-c", "--json"]).with_code(0).json();
+    let proof = checked["proof"].as_str().unwrap();
+    let public = fs::read_to_string(key).unwrap();
+    let entry = format!("[[key]]\npublic = '''\n{public}'''\noperator = 'me'\nplatform = 'here'\n");
+    bench.write("trust.toml", entry);
+    bench.write("policy.toml", "rebuilders = 2\n");
+    let shown = valid(bench.run(["proof", "show", proof, "--json"]), 0, "proof");
+    assert_eq!(shown["envelopes"].as_array().unwrap().len(), 3);
+    let exported = valid(bench.run(["proof", "export", proof, "--to", "exported", "--json"]), 0, "proof");
+    assert_eq!(exported["files"].as_array().unwrap().len(), 4);
+    let merge = ["proof", "merge", proof, proof, "-o", "m.proof.json", "--json"];
+    assert_eq!(valid(bench.run(merge), 0, "proof")["envelopes"], 3);
+    let audit = ["audit", "m.proof.json", "--json", "--trust", "trust.toml", "--policy", "policy.toml"];
+    let enough = valid(bench.run(&audit[..5]), 0, "audit");
+    assert_eq!(
+        (&enough["verified"], &enough["independent"], &enough["claims"][0]["operator"]),
+        (&json!(true), &json!(1), &json!("me"))
+    );
+    let short = valid(bench.run(audit), 1, "audit");
+    assert_eq!((&short["verified"], &short["shortfalls"][0]["code"]), (&json!(false), &json!("too-few-rebuilders")));
+}
+
+#[test]
 fn a_build() {
     let bench = Bench::new();
     let project = bench.example("hello-c");

@@ -245,6 +245,15 @@ impl PublicKey {
         .map_err(error::public)
     }
 
+    /// The 32 bytes of an Ed25519 key (RFC 8032, section 5.1.5); none of another.
+    #[must_use]
+    pub fn ed25519_bytes(&self) -> Option<[u8; 32]> {
+        match &self.0 {
+            Point::P256(_) => None,
+            Point::Ed25519(key) => Some(key.to_bytes()),
+        }
+    }
+
     /// How its signatures are made.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {

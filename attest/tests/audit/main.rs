@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod accepted;
 #[cfg(test)]
+mod appraisal;
+#[cfg(test)]
 mod bytes;
 #[cfg(test)]
 mod construction;

@@ -4,8 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use reprove_attest::{Artifact, AuditError, Proof, VerifiedProof, audit};
+use clap::{ArgGroup, Args};
+use jiff::Timestamp;
+use reprove_attest::{Artifact, AuditError, Policy, Proof, TrustRoots, VerifiedProof, appraise, audit};
 use reprove_model::{HashBoth, IsolationLevel, Outcome};
 use serde_json::json;
 
@@ -13,37 +14,90 @@ use crate::app::{App, blocking};
 use crate::commands::isolation_level;
 use crate::error::{CommandError, NO, YES};
 use crate::open::{self, Links};
-use crate::{keys, output, plain, render};
+use crate::vsa::{Summaries, SummaryArguments};
+use crate::{appraised, keys, output, plain, render};
 
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("trusted").args(["keys", "trust"]).required(true))]
 pub(crate) struct Arguments {
     /// The proof, as in idna-3.20.proof.json
     proof: PathBuf,
     /// The files that the proof should be about
     artifacts: Vec<PathBuf>,
-    /// A public key whose owner you believe; may be given more than once
-    #[arg(long = "key", value_name = "FILE", required = true)]
+    /// A public key whose owner you believe; may be given more than once. All of the proof must be signed by it
+    #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
+    /// Whom you trust: keys with operator, platform and validity. What others have signed does not count
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+    /// What is enough [default: one trusted rebuilder, and no trusted one that got other bits]
+    #[arg(long, value_name = "FILE", requires = "trust")]
+    policy: Option<PathBuf>,
+    /// Audit as if it were this time, as in 2026-11-25T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", requires = "trust")]
+    at: Option<Timestamp>,
     /// Refuse a proof with a rebuild in a weaker sandbox: basic, strong or full
-    #[arg(long, value_name = "LEVEL", value_parser = isolation_level)]
+    #[arg(long, value_name = "LEVEL", value_parser = isolation_level, conflicts_with_all = ["vsa", "vsa_compatible"])]
     require_isolation: Option<IsolationLevel>,
+    #[command(flatten)]
+    summary: SummaryArguments,
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    if let Some(trust) = arguments.trust.clone() {
+        return appraised(app, arguments, trust).await;
+    }
     let proof_name = arguments.proof.display().to_string();
     match blocking(move || audited(&arguments)).await?? {
         Ok(verified) => report(app, &proof_name, &verified),
-        Err(error) => {
-            let reason = error.to_string();
-            if app.global.json {
-                output::json(&json!({ "verified": false, "proof": proof_name, "reason": reason }))?;
-            } else {
-                let (name, reason) = (plain::line(&proof_name), plain::line(&reason));
-                output::text(&format!("does not verify  {name}\n\n  {reason}\n"))?;
-            }
-            Ok(NO)
-        }
+        Err(error) => refuse(app, &proof_name, &error.to_string()),
     }
+}
+
+fn refuse(app: &App, proof_name: &str, reason: &str) -> Result<u8, CommandError> {
+    if app.global.json {
+        output::json(&json!({ "verified": false, "proof": proof_name, "reason": reason }))?;
+    } else {
+        let (name, reason) = (plain::line(proof_name), plain::line(reason));
+        output::text(&format!("does not verify  {name}\n\n  {reason}\n"))?;
+    }
+    Ok(NO)
+}
+
+/// What those say whom `trust` names, and whether it is enough.
+async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8, CommandError> {
+    let proof_name = arguments.proof.display().to_string();
+    let at = arguments.at.unwrap_or_else(Timestamp::now);
+    let summaries = Summaries::prepare(&arguments.summary).await?;
+    let judged = blocking(move || {
+        let bad = |path: &Path, e: String| CommandError::bad_usage(format!("{}: {e}", path.display()));
+        let text = open::read_text("trust file", &trust, Links::Followed, TrustRoots::MAX_BYTES)?;
+        let trusted = TrustRoots::from_toml(&text).map_err(|e| bad(&trust, e.to_string()))?;
+        let policy_text = match &arguments.policy {
+            Some(path) => open::read_text("policy", path, Links::Followed, Policy::MAX_BYTES)?,
+            None => String::new(),
+        };
+        let policy_path = arguments.policy.clone().unwrap_or_default();
+        let mut policy = Policy::from_toml(&policy_text).map_err(|e| bad(&policy_path, e.to_string()))?;
+        policy.minimum_isolation = policy.minimum_isolation.max(arguments.require_isolation);
+        let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
+        let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
+        let appraisal = appraise(&proof, &artifacts, &trusted, &policy, at);
+        Ok::<_, CommandError>((artifacts, policy_text, appraisal))
+    });
+    let (artifacts, policy, appraisal) = match judged.await?? {
+        (artifacts, policy, Ok(appraisal)) => (artifacts, policy, appraisal),
+        (_, _, Err(error)) => return refuse(app, &proof_name, &error.to_string()),
+    };
+    if let Some(summaries) = summaries {
+        summaries.write(&appraisal, &artifacts, policy.as_bytes(), at).await?;
+    }
+    if app.global.json {
+        output::json(&appraised::as_json(&proof_name, &artifacts, &at.to_string(), &appraisal))?;
+    } else {
+        output::text(&appraised::as_text(&proof_name, &artifacts, &appraisal))?;
+    }
+    Ok(if appraisal.is_enough() { YES } else { NO })
 }
 
 /// What the audit says, once everything could be read.

@@ -8,6 +8,7 @@ mod compare;
 mod doctor;
 mod key;
 mod options;
+mod proof;
 mod rebuild;
 mod store;
 
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Compare(compare::Arguments),
     /// Verify a proof, offline
     Audit(audit::Arguments),
+    /// Look into proofs, and put several together
+    Proof(proof::Arguments),
     /// Make or show the key that signs
     Key(key::Arguments),
     /// Look after what is kept: collect what is not needed any more, check the rest
@@ -87,6 +90,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Build(arguments) => build::run(app, arguments).await,
         Command::Compare(arguments) => compare::run(app, arguments).await,
         Command::Audit(arguments) => audit::run(app, arguments).await,
+        Command::Proof(arguments) => proof::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, arguments).await,
         Command::Store(arguments) => store::run(app, arguments).await,
         Command::Doctor => doctor::run(app).await,

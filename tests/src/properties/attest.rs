@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys, statements and proofs.
 
+use jiff::Timestamp;
+use reprove_attest::log::{Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind};
 use reprove_attest::{
-    Envelope, Predicate, Proof, PublicKey, SigningKey, Statement, VerifiedProof, audit as audit_proof,
+    Envelope, Policy, Predicate, Proof, PublicKey, SigningKey, Statement, TrustRoots, VerifiedProof, appraise,
+    audit as audit_proof,
 };
 use reprove_model::{DigestSet, Outcome};
 
@@ -31,6 +34,51 @@ pub(super) fn private_key(bytes: &[u8]) {
         let again = SigningKey::from_pkcs8_pem(&key.to_pkcs8_pem().unwrap()).unwrap();
         assert_eq!(again.public_key(), key.public_key());
         assert_eq!(key.public_key().verify(bytes, &again.sign(bytes)), Ok(()));
+    }
+}
+
+/// What is a trust file names each of its keys once, and finds it.
+pub(super) fn trust(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match TrustRoots::from_toml(text) {
+        Ok(roots) => {
+            assert!(!roots.keys().is_empty());
+            assert!(roots.keys().iter().all(|key| roots.find(key.key.id()) == Some(key)));
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What is a policy asks for something that can be had.
+pub(super) fn policy(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match Policy::from_toml(text) {
+        Ok(policy) => {
+            let within = 1..=Policy::MAX_REBUILDERS;
+            assert!(within.contains(&policy.rebuilders) && within.contains(&policy.isolations));
+            assert!(!policy.distinct.is_empty());
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A log's proof is the same when it is written and read again, and so are the note and the checkpoint in it. Nobody who has
+/// signed nothing of it is found to have.
+pub(super) fn log_proof(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let log = NoteKey::new("log.example", NoteKind::Own, SigningKey::ed25519([9; 32]).public_key()).unwrap();
+    let policy = LogPolicy { log, witnesses: Vec::new(), quorum: 0 };
+    match text.parse::<LogProof>() {
+        Ok(proof) => {
+            assert_eq!(proof.to_string().parse(), Ok(proof.clone()));
+            let note = &proof.checkpoint;
+            assert_eq!(note.to_string().parse(), Ok(note.clone()));
+            if let Ok(checkpoint) = note.text().parse::<Checkpoint>() {
+                assert!(note.text().starts_with(checkpoint.to_string().trim_end()));
+            }
+            assert!(proof.verify(b"", &policy).is_err());
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 
@@ -78,11 +126,35 @@ fn signed(payloads: &[Vec<u8>]) -> Vec<u8> {
     Proof { envelopes }.to_bytes().unwrap()
 }
 
+/// What passes a strict audit is appraised to the same, and neither order nor how often each is there changes that.
+fn appraised(proof: &[u8], strictly: Option<Outcome>) {
+    let pem = key().public_key().to_spki_pem().unwrap();
+    let trust = format!("[[key]]\npublic = '''\n{pem}'''\noperator = 'one'\nplatform = 'x'\n");
+    let trust = TrustRoots::from_toml(&trust).unwrap();
+    let appraise = |proof: &[u8]| appraise(proof, &[], &trust, &Policy::default(), Timestamp::MAX);
+    let Ok(appraisal) = appraise(proof) else {
+        return assert!(Proof::from_bytes(proof).is_err() && strictly.is_none());
+    };
+    // A strict audit refuses more: another order, what does not count beside what does.
+    if let Some(outcome) = strictly {
+        assert_eq!(appraisal.is_enough(), outcome == Outcome::Reproducible);
+    }
+    let mut other = Proof::from_bytes(proof).unwrap();
+    other.envelopes.extend(other.envelopes.clone());
+    other.envelopes.reverse();
+    let again = appraise(&other.to_bytes().unwrap()).unwrap();
+    assert_eq!((again.shortfalls(), again.independent()), (appraisal.shortfalls(), appraisal.independent()));
+}
+
 fn audited(proof: &[u8]) {
     let verified = match audit_proof(proof, &[], &[key().public_key()]) {
         Ok(verified) => verified,
-        Err(error) => return assert_plain(&error.to_string()),
+        Err(error) => {
+            appraised(proof, None);
+            return assert_plain(&error.to_string());
+        }
     };
+    appraised(proof, Some(verified.verdict().outcome));
     consistent(&verified);
     assert!(audit_proof(proof, &[], &[SigningKey::ed25519([2; 32]).public_key()]).is_err());
     let changed = nearly(proof).unwrap();

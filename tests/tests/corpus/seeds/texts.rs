@@ -2,6 +2,7 @@
 //! Recipes, and the texts that name things.
 
 use reprove_attest::SigningKey;
+use reprove_attest::log::{Checkpoint, LogProof, Note, merkle};
 use reprove_model::{Digest, Recipe};
 
 use super::{Corpus, text};
@@ -9,6 +10,9 @@ use super::{Corpus, text};
 pub(crate) fn all() -> Vec<Corpus> {
     vec![
         recipes(),
+        trusts(),
+        policies(),
+        log_proofs(),
         paths(),
         names(),
         purls(),
@@ -67,6 +71,63 @@ fn recipes() -> Corpus {
     ];
     Recipe::from_toml(RECIPE).unwrap();
     ("recipe", files)
+}
+
+fn trusts() -> Corpus {
+    let entry = |seed: u8, more: &str| {
+        let pem = SigningKey::ed25519([seed; 32]).public_key().to_spki_pem().unwrap();
+        format!("[[key]]\npublic = \"\"\"\n{pem}\"\"\"\noperator = \"one\"\nplatform = \"farm\"\n{more}\n")
+    };
+    let times = "valid-from = \"2026-01-01T00:00:00Z\"\nvalid-until = \"2027-01-01T00:00:00Z\"\n\
+                 revoked = \"2026-06-01T00:00:00Z\"\nrevoked-because = \"stolen\"";
+    let files = vec![
+        text("one", entry(1, "")),
+        text("two", entry(1, "") + &entry(2, times)),
+        text("refused-twice", entry(1, "") + &entry(1, "")),
+        text("refused-nobody", ""),
+        text("refused-unknown", entry(1, "color = 1")),
+        text("refused-key", entry(1, "").replace("MCow", "MCox")),
+        text("refused-operator", entry(1, "").replace("\"one\"", "\"\"")),
+        text("refused-never", entry(1, &times.replace("2027", "2025"))),
+        text("refused-time", entry(1, "valid-from = \"yesterday\"")),
+    ];
+    ("trust", files)
+}
+
+fn policies() -> Corpus {
+    let all = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
+               minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nveto = false\n";
+    let files = vec![
+        text("empty", ""),
+        text("all", all),
+        text("refused-none", "rebuilders = 0"),
+        text("refused-many", "isolations = 65"),
+        text("refused-distinct", "distinct = []"),
+        text("refused-unknown", "rebuilder = 2"),
+        text("refused-level", "minimum-isolation = \"weak\""),
+    ];
+    ("policy", files)
+}
+
+fn log_proofs() -> Corpus {
+    let checkpoint = Checkpoint { origin: "log.example".into(), size: 2, root: merkle::leaf_hash(b"root") };
+    let mut note = Note::new(&checkpoint.to_string()).unwrap();
+    note.sign("log.example", &SigningKey::ed25519([1; 32])).unwrap();
+    note.cosign("witness.example", &SigningKey::ed25519([2; 32]), 1_700_000_000).unwrap();
+    let good = LogProof { index: 1, hashes: vec![merkle::leaf_hash(b"0")], checkpoint: note }.to_string();
+    let files = vec![
+        text("good", &*good),
+        text("extra", good.replacen("index", "extra AAAA\nindex", 1)),
+        text("extension", good.replacen("\n\n\u{2014}", "\nmore\n\n\u{2014}", 1)),
+        text("refused-header", good.replace("@v1", "@v2")),
+        text("refused-index", good.replace("index 1", "index 01")),
+        text("refused-hash", good.replacen("=\n\n", "\n\n", 1)),
+        text("refused-unsigned", good.split_once("\u{2014}").unwrap().0),
+        text("refused-name", good.replace("\u{2014} log.example", "\u{2014} log+example")),
+        text("refused-cut", good.trim_end()),
+        text("refused-long", "x".repeat(131_073)),
+    ];
+    ("log_proof", files)
 }
 
 fn paths() -> Corpus {

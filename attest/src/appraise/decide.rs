@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether what is claimed is enough for a policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::gather::Gathered;
+use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
+use crate::audit::find;
+use crate::{Artifact, AuditError, Distinct, Policy};
+
+pub(super) fn decide(gathered: Gathered, artifacts: &[Artifact], policy: &Policy, now: Timestamp) -> Appraisal {
+    let Gathered { claims, mut uncounted } = gathered;
+    let mut about = Vec::new();
+    for claim in claims {
+        match subject(&claim, artifacts) {
+            Ok(()) => about.push(claim),
+            Err(reason) => uncounted.push(Uncounted { envelope: claim.envelope, keyid: claim.keyid, reason }),
+        }
+    }
+    uncounted.sort_by_key(|each| each.envelope);
+    for claim in &mut about {
+        let more = reasons(claim, policy, now);
+        claim.reasons.extend(more);
+    }
+    let counted = counted(&about);
+    let independent = independent(&counted, &policy.distinct);
+    let isolations = counted.iter().map(|claim| claim.isolation().name()).collect::<BTreeSet<_>>().len();
+    let mut shortfalls = Vec::new();
+    if artifacts.is_empty()
+        && about.windows(2).any(|two| matches!(two, [a, b] if a.proof.subject() != b.proof.subject()))
+    {
+        shortfalls.push(Shortfall::SeveralSubjects);
+    }
+    if independent < to_usize(policy.rebuilders) {
+        shortfalls.push(Shortfall::Rebuilders { wanted: policy.rebuilders, found: independent });
+    }
+    if isolations < to_usize(policy.isolations) {
+        shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
+    }
+    if policy.veto {
+        let against = about.iter().filter(|claim| !claim.is_reproduced());
+        shortfalls
+            .extend(against.map(|claim| Shortfall::Veto { operator: claim.operator.clone(), keyid: claim.keyid }));
+        shortfalls.dedup();
+    }
+    Appraisal { claims: about, uncounted, shortfalls, independent, used: Vec::new() }
+}
+
+/// Those that count towards what the policy asks for.
+pub(super) fn counted(claims: &[RebuilderClaim]) -> Vec<&RebuilderClaim> {
+    claims.iter().filter(|claim| claim.reasons.is_empty()).collect()
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Whether a claim is about all of the artifacts.
+fn subject(claim: &RebuilderClaim, artifacts: &[Artifact]) -> Result<(), Reason> {
+    for artifact in artifacts {
+        match find(artifact, claim.proof.subject()) {
+            Ok(_) => {}
+            Err(AuditError::HalfArtifact { .. }) => return Err(Reason::HalfSubject),
+            Err(_) => return Err(Reason::OtherSubject),
+        }
+    }
+    Ok(())
+}
+
+/// Why a claim does not count towards what the policy asks for.
+fn reasons(claim: &RebuilderClaim, policy: &Policy, now: Timestamp) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if !claim.is_reproduced() {
+        reasons.push(Reason::Different);
+    }
+    if policy.published && claim.proof.published().is_none() {
+        reasons.push(Reason::NotPublished);
+    }
+    if policy.minimum_isolation.is_some() && claim.isolation_level() < policy.minimum_isolation {
+        reasons.push(Reason::WeakIsolation(claim.isolation_level()));
+    }
+    let oldest = policy.max_age_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
+    // Where the calendar does not go back so far, nothing is too old.
+    let oldest = oldest.and_then(|age| now.checked_sub(age).ok());
+    if let Some(oldest) = oldest.filter(|oldest| claim.proof.compared_on() < *oldest) {
+        reasons.push(Reason::TooOld(oldest));
+    }
+    reasons
+}
+
+/// The most claims of which no two share what `distinct` names.
+pub(super) fn independent(claims: &[&RebuilderClaim], distinct: &BTreeSet<Distinct>) -> usize {
+    let by_operator = distinct.contains(&Distinct::Operator);
+    let by_platform = distinct.contains(&Distinct::Platform);
+    let operators = || claims.iter().map(|claim| claim.operator.as_str());
+    let platforms = || claims.iter().map(|claim| claim.platform.as_str());
+    match (by_operator, by_platform) {
+        (true, false) => operators().collect::<BTreeSet<_>>().len(),
+        (false, true) => platforms().collect::<BTreeSet<_>>().len(),
+        // Each claim is an edge between its operator and its platform: the most edges of which no two meet.
+        _ => {
+            let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for (operator, platform) in operators().zip(platforms()) {
+                edges.entry(operator).or_default().insert(platform);
+            }
+            matched(&edges)
+        }
+    }
+}
+
+/// The size of a largest matching, by augmenting paths (Kuhn's algorithm).
+fn matched(edges: &BTreeMap<&str, BTreeSet<&str>>) -> usize {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    edges.keys().filter(|operator| augment(operator, edges, &mut taken, &mut BTreeSet::new())).count()
+}
+
+fn augment<'a>(
+    operator: &&'a str,
+    edges: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    taken: &mut BTreeMap<&'a str, &'a str>,
+    tried: &mut BTreeSet<&'a str>,
+) -> bool {
+    for platform in edges.get(operator).into_iter().flatten() {
+        if !tried.insert(platform) {
+            continue;
+        }
+        let is_free = match taken.get(platform).copied() {
+            None => true,
+            Some(other) => augment(&other, edges, taken, tried),
+        };
+        if is_free {
+            taken.insert(platform, operator);
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_that_do_not_meet_are_counted() {
+        let edges = |pairs: &[(&'static str, &'static str)]| {
+            let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for (a, b) in pairs {
+                edges.entry(a).or_default().insert(b);
+            }
+            matched(&edges)
+        };
+        assert_eq!(edges(&[]), 0);
+        assert_eq!(edges(&[("a", "1"), ("a", "2")]), 1);
+        assert_eq!(edges(&[("a", "1"), ("b", "1")]), 1);
+        assert_eq!(
+            edges(&[("a", "1"), ("b", "1"), ("a", "2")]),
+            2,
+            "the first that comes would take the only one of b"
+        );
+        assert_eq!(edges(&[("a", "1"), ("a", "2"), ("b", "2"), ("b", "3"), ("c", "1")]), 3);
+    }
+}

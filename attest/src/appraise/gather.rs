@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From envelopes to what each trusted rebuilder claims.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use reprove_model::DigestSet;
+
+use super::{Reason, RebuilderClaim, Uncounted};
+use crate::audit::verified;
+use crate::consistency::Part;
+use crate::{Comparison, KeyId, Predicate, Proof, ResourceDescriptor, Statement, TrustRoots, TrustedKey};
+
+/// What the envelopes of a proof say, and which of them say nothing that counts.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) claims: Vec<RebuilderClaim>,
+    pub(super) uncounted: Vec<Uncounted>,
+}
+
+/// A statement that a trusted key has signed.
+struct Signed<'t> {
+    envelope: usize,
+    key: &'t TrustedKey,
+    payload: DigestSet,
+    statement: Statement,
+}
+
+/// By who signed it and of what bytes: so is one that is there twice one.
+type Named = (KeyId, DigestSet);
+
+pub(super) fn gather(proof: &Proof, trust: &TrustRoots, now: Timestamp) -> Gathered {
+    let mut gathered = Gathered::default();
+    let signed = signed(proof, trust, &mut gathered);
+    let mut named = BTreeSet::new();
+    for (id, each) in &signed {
+        if let Predicate::Comparison(comparison) = &each.statement.predicate {
+            named.extend(comparison.rebuilds.iter().map(|rebuild| (id.0, rebuild.provenance)));
+            match claim(each, comparison, &signed, now) {
+                Ok(claim) => gathered.claims.push(claim),
+                Err(reason) => gathered.uncounted(each, reason),
+            }
+        }
+    }
+    let is_provenance = |each: &Signed<'_>| matches!(each.statement.predicate, Predicate::Provenance(_));
+    for (id, each) in &signed {
+        if is_provenance(each) && !named.contains(id) {
+            gathered.uncounted(each, Reason::NoComparison);
+        }
+    }
+    gathered.uncounted.sort_by_key(|uncounted| uncounted.envelope);
+    mark_copies(&mut gathered.claims);
+    gathered.claims.sort_by(|a, b| {
+        let order =
+            |claim: &RebuilderClaim| (claim.operator.clone(), claim.platform.clone(), claim.keyid, claim.envelope);
+        order(a).cmp(&order(b))
+    });
+    gathered
+}
+
+impl Gathered {
+    fn uncounted(&mut self, signed: &Signed<'_>, reason: Reason) {
+        self.uncounted.push(Uncounted { envelope: signed.envelope, keyid: signed.key.key.id(), reason });
+    }
+}
+
+/// The statements that trusted keys have signed, each once.
+fn signed<'t>(proof: &Proof, trust: &'t TrustRoots, gathered: &mut Gathered) -> BTreeMap<Named, Signed<'t>> {
+    let mut signed = BTreeMap::new();
+    for (number, envelope) in (1..).zip(&proof.envelopes) {
+        let keyid = envelope.keyid();
+        let mut refuse = |reason| gathered.uncounted.push(Uncounted { envelope: number, keyid, reason });
+        let Some(key) = trust.find(keyid) else {
+            refuse(Reason::UnknownKey);
+            continue;
+        };
+        let Ok(verified) = envelope.verify(&[key.key]) else {
+            refuse(Reason::BadSignature);
+            continue;
+        };
+        let payload = DigestSet::of(verified.payload());
+        if signed.contains_key(&(keyid, payload)) {
+            continue;
+        }
+        match Statement::from_payload(verified.payload()) {
+            Ok(statement) => {
+                signed.insert((keyid, payload), Signed { envelope: number, key, payload, statement });
+            }
+            Err(why) => refuse(Reason::UnknownStatement(why.to_string())),
+        }
+    }
+    signed
+}
+
+/// What a comparison and the provenances that it names come to.
+fn claim(
+    signed: &Signed<'_>,
+    comparison: &Comparison,
+    all: &BTreeMap<Named, Signed<'_>>,
+    now: Timestamp,
+) -> Result<RebuilderClaim, Reason> {
+    let keyid = signed.key.key.id();
+    let part = |provenance: DigestSet| {
+        let found = all.get(&(keyid, provenance))?;
+        Part::of(&found.statement, found.payload)
+    };
+    let parts: Option<Vec<_>> = comparison.rebuilds.iter().map(|rebuild| part(rebuild.provenance)).collect();
+    let parts = parts.ok_or(Reason::Incomplete)?;
+    let subject: &[ResourceDescriptor] = &signed.statement.subject;
+    let proof = verified(keyid, &parts, subject, comparison).map_err(|e| Reason::inconsistent(&e))?;
+    signed.key.vouches(comparison.compared_on, now).map_err(Reason::Key)?;
+    Ok(RebuilderClaim {
+        envelope: signed.envelope,
+        keyid,
+        operator: signed.key.operator.clone(),
+        platform: signed.key.platform.clone(),
+        proof,
+        reasons: Vec::new(),
+    })
+}
+
+/// Whoever signs another's build record again has built nothing. Which of two keys has copied from the other can't be told;
+/// the build is counted for the one that says it was first.
+fn mark_copies(claims: &mut [RebuilderClaim]) {
+    claims.sort_by_key(|claim| (claim.proof.compared_on(), claim.keyid));
+    let mut first: BTreeMap<DigestSet, KeyId> = BTreeMap::new();
+    for claim in claims {
+        let records: Vec<DigestSet> = claim.proof.rebuilds().iter().map(|rebuild| rebuild.record).collect();
+        let other = records.iter().find_map(|record| first.get(record).filter(|keyid| **keyid != claim.keyid));
+        if let Some(other) = other {
+            claim.reasons.push(Reason::SameBuild(*other));
+        }
+        for record in records {
+            first.entry(record).or_insert(claim.keyid);
+        }
+    }
+}

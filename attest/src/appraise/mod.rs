@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The appraisal: what the rebuilders whom an auditor trusts say of an artifact, and whether that is enough.
+//!
+//! ```text
+//! Proof ──gather──▶ claims of each rebuilder ──decide──▶ Appraisal
+//!        TrustRoots                           Policy
+//! ```
+//!
+//! Neither the order of the envelopes nor how often each is there changes the decision.
+
+mod decide;
+mod gather;
+mod reason;
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use reprove_model::{DigestSet, Isolation, IsolationLevel, Outcome, canonical};
+
+pub use reason::{Reason, Shortfall};
+
+use crate::{Artifact, Distinct, KeyId, Policy, Proof, ProofError, TrustRoots, VerifiedProof};
+
+/// Appraises a proof at the time `now`: what those whom `trust` names say of `artifacts`, and whether that is enough for
+/// `policy`. Without artifacts, it has to be about one thing.
+///
+/// # Errors
+/// [`ProofError`] where the bytes are no proof. A statement that does not count is no error: see
+/// [`Appraisal::uncounted`].
+pub fn appraise(
+    proof: &[u8],
+    artifacts: &[Artifact],
+    trust: &TrustRoots,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Appraisal, ProofError> {
+    let proof = Proof::from_bytes(proof)?;
+    let gathered = gather::gather(&proof, trust, now);
+    let mut used = Vec::new();
+    for envelope in &proof.envelopes {
+        used.push(DigestSet::of(&canonical::to_vec(envelope)?));
+    }
+    used.sort_unstable();
+    used.dedup();
+    Ok(Appraisal { used, ..decide::decide(gathered, artifacts, policy, now) })
+}
+
+/// What one rebuilder says, by statements that it has signed and that nothing in them contradicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuilderClaim {
+    pub(crate) envelope: usize,
+    pub(crate) keyid: KeyId,
+    pub(crate) operator: String,
+    pub(crate) platform: String,
+    pub(crate) proof: VerifiedProof,
+    pub(crate) reasons: Vec<Reason>,
+}
+
+impl RebuilderClaim {
+    /// The place of its comparison in the proof, counted from 1.
+    #[must_use]
+    pub fn envelope(&self) -> usize {
+        self.envelope
+    }
+
+    /// The key that signed all of it.
+    #[must_use]
+    pub fn keyid(&self) -> KeyId {
+        self.keyid
+    }
+
+    /// Who holds the key, by the auditor's trust file.
+    #[must_use]
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    /// On what it is used, by the same.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        &self.platform
+    }
+
+    /// What is claimed, with the evidence for it.
+    #[must_use]
+    pub fn proof(&self) -> &VerifiedProof {
+        &self.proof
+    }
+
+    /// Whether it says that the artifact was reproduced, bit by bit.
+    #[must_use]
+    pub fn is_reproduced(&self) -> bool {
+        self.proof.verdict().outcome == Outcome::Reproducible
+    }
+
+    /// In what it was rebuilt.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.proof.isolation()
+    }
+
+    /// How strong the weakest walls were.
+    #[must_use]
+    pub fn isolation_level(&self) -> Option<IsolationLevel> {
+        self.proof.isolation_level()
+    }
+
+    /// Why it does not count towards what the policy asks for; empty where it does.
+    #[must_use]
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+}
+
+/// An envelope that says nothing that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncounted {
+    pub(crate) envelope: usize,
+    pub(crate) keyid: KeyId,
+    pub(crate) reason: Reason,
+}
+
+impl Uncounted {
+    /// Its place in the proof, counted from 1.
+    #[must_use]
+    pub fn envelope(&self) -> usize {
+        self.envelope
+    }
+
+    /// The key that it names; nothing shows that this key signed it.
+    #[must_use]
+    pub fn keyid(&self) -> KeyId {
+        self.keyid
+    }
+
+    /// Why it does not count.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+}
+
+/// What an appraisal came to. Only [`appraise`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appraisal {
+    pub(crate) claims: Vec<RebuilderClaim>,
+    pub(crate) uncounted: Vec<Uncounted>,
+    pub(crate) shortfalls: Vec<Shortfall>,
+    pub(crate) independent: usize,
+    pub(crate) used: Vec<DigestSet>,
+}
+
+impl Appraisal {
+    /// Whether it is enough.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.shortfalls.is_empty()
+    }
+
+    /// What is missing, or stands against it; empty where it is enough.
+    #[must_use]
+    pub fn shortfalls(&self) -> &[Shortfall] {
+        &self.shortfalls
+    }
+
+    /// What each trusted rebuilder says of the artifacts, sorted by operator, platform and key.
+    #[must_use]
+    pub fn claims(&self) -> &[RebuilderClaim] {
+        &self.claims
+    }
+
+    /// The envelopes that say nothing that counts, in their order.
+    #[must_use]
+    pub fn uncounted(&self) -> &[Uncounted] {
+        &self.uncounted
+    }
+
+    /// How many rebuilders that are independent of each other, in the sense of the policy, got the same bits.
+    #[must_use]
+    pub fn independent(&self) -> usize {
+        self.independent
+    }
+
+    /// The same, where two must differ in each of `distinct`.
+    #[must_use]
+    pub fn independent_in(&self, distinct: &BTreeSet<Distinct>) -> usize {
+        decide::independent(&decide::counted(&self.claims), distinct)
+    }
+
+    /// Of the canonical JSON of each envelope that was appraised, sorted: all that are in the proof.
+    #[must_use]
+    pub fn used(&self) -> &[DigestSet] {
+        &self.used
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why a statement does not count, and what is missing.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use reprove_model::IsolationLevel;
+
+use crate::{Inconsistency, KeyFault, KeyId};
+
+/// Why a statement, or a claim that is made of some, does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It names a key that the auditor does not trust.
+    UnknownKey,
+    /// It names a trusted key, which did not sign it.
+    BadSignature,
+    /// It is signed, and is no statement that is known here.
+    UnknownStatement(String),
+    /// A provenance that no comparison by the same key names.
+    NoComparison,
+    /// A comparison whose provenances are not all there, signed by the same key.
+    Incomplete,
+    /// Its statements contradict each other.
+    Inconsistent(String),
+    /// Its key does not vouch for it.
+    Key(KeyFault),
+    /// It is about something else.
+    OtherSubject,
+    /// It is about something that has one of the artifact's digests, and not the other.
+    HalfSubject,
+    /// The rebuilds had other bits.
+    Different,
+    /// It was not compared with anything that was published.
+    NotPublished,
+    /// Its walls were weaker than the policy allows.
+    WeakIsolation(Option<IsolationLevel>),
+    /// It was compared before this time.
+    TooOld(Timestamp),
+    /// It names a build that another key's claim names too, and is not the first to do so.
+    SameBuild(KeyId),
+}
+
+impl Reason {
+    pub(super) fn inconsistent(inconsistency: &Inconsistency) -> Self {
+        Self::Inconsistent(inconsistency.to_string())
+    }
+
+    /// A word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownKey => "unknown-key",
+            Self::BadSignature => "bad-signature",
+            Self::UnknownStatement(_) => "unknown-statement",
+            Self::NoComparison => "no-comparison",
+            Self::Incomplete => "incomplete",
+            Self::Inconsistent(_) => "inconsistent",
+            Self::Key(KeyFault::Revoked(_)) => "key-revoked",
+            Self::Key(KeyFault::Expired(_)) => "key-expired",
+            Self::Key(KeyFault::NotYetValid(_)) => "key-not-yet-valid",
+            Self::Key(KeyFault::FromTheFuture(_)) => "from-the-future",
+            Self::OtherSubject => "other-subject",
+            Self::HalfSubject => "half-subject",
+            Self::Different => "different",
+            Self::NotPublished => "not-published",
+            Self::WeakIsolation(_) => "weak-isolation",
+            Self::TooOld(_) => "too-old",
+            Self::SameBuild(_) => "same-build",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey => f.write_str("the trust file does not name its key"),
+            Self::BadSignature => {
+                f.write_str("the key that it names did not make its signature: one of them was changed")
+            }
+            Self::UnknownStatement(why) => write!(f, "it is signed, and what is signed can't be judged: {why}"),
+            Self::NoComparison => {
+                f.write_str("it says how something was built, and no comparison by the same key names it")
+            }
+            Self::Incomplete => {
+                f.write_str("it compares builds whose provenances are not all here, signed by the same key")
+            }
+            Self::Inconsistent(why) => write!(f, "the signer's statements contradict each other: {why}"),
+            Self::Key(fault) => fault.fmt(f),
+            Self::OtherSubject => f.write_str("it is about something else"),
+            Self::HalfSubject => {
+                f.write_str("it is about something that has one of the artifact's two digests, and not the other")
+            }
+            Self::Different => f.write_str("its rebuilds had other bits"),
+            Self::NotPublished => f.write_str("it was not compared with anything that was published"),
+            Self::WeakIsolation(level) => {
+                let level = level.map_or("below basic", IsolationLevel::name);
+                write!(f, "a rebuild ran in a sandbox that was {level}")
+            }
+            Self::TooOld(before) => write!(f, "it was made before {before}"),
+            Self::SameBuild(other) => write!(f, "it names a build that the key {other} had named before it"),
+        }
+    }
+}
+
+/// What is missing for a policy, or stands against the artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// Too few independent rebuilders got the same bits.
+    Rebuilders {
+        /// How many the policy asks for.
+        wanted: u32,
+        /// How many there are.
+        found: usize,
+    },
+    /// In too few kinds of isolation.
+    Isolations {
+        /// How many the policy asks for.
+        wanted: u32,
+        /// How many there are.
+        found: usize,
+    },
+    /// A trusted rebuilder got other bits.
+    Veto {
+        /// Who.
+        operator: String,
+        /// By which key.
+        keyid: KeyId,
+    },
+    /// The claims are about different things, and no artifact was given to choose by.
+    SeveralSubjects,
+}
+
+impl Shortfall {
+    /// A word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rebuilders { .. } => "too-few-rebuilders",
+            Self::Isolations { .. } => "too-few-isolations",
+            Self::Veto { .. } => "veto",
+            Self::SeveralSubjects => "several-subjects",
+        }
+    }
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rebuilders { wanted, found } => {
+                write!(f, "{found} independent rebuilders got the same bits, and the policy asks for {wanted}")
+            }
+            Self::Isolations { wanted, found } => {
+                write!(f, "they were in {found} kinds of isolation, and the policy asks for {wanted}")
+            }
+            Self::Veto { operator, keyid } => write!(f, "{operator} (key {keyid}) got other bits, which is a veto"),
+            Self::SeveralSubjects => {
+                f.write_str("the proof is about more than one thing: give the artifact that is asked about")
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Transparency logs: what shows that a statement was public, in the formats of C2SP (tlog-checkpoint, tlog-cosignature,
+//! tlog-proof, signed-note, each in its first version), on the Merkle trees of RFC 6962.
+
+mod checkpoint;
+pub mod merkle;
+mod note;
+mod proof;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use note::{MAX_NOTE, MAX_SIGNATURES, Note, NoteError, NoteKey, NoteKind};
+pub use proof::{LogPolicy, LogProof, LogProofError, Logged};

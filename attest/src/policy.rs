@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is enough for an auditor: `policy.toml`.
+
+use std::collections::BTreeSet;
+
+use reprove_model::IsolationLevel;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// What has to be shown before an artifact is taken for reproduced.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Policy {
+    /// How many rebuilders that are independent of each other must have got the same bits.
+    pub rebuilders: u32,
+    /// In what two rebuilders must differ to be independent of each other.
+    pub distinct: BTreeSet<Distinct>,
+    /// In how many kinds of isolation they must have been, all together.
+    pub isolations: u32,
+    /// The weakest walls that count.
+    pub minimum_isolation: Option<IsolationLevel>,
+    /// The oldest comparison that counts, in days.
+    pub max_age_days: Option<u32>,
+    /// Whether it must have been compared with something that was published.
+    pub published: bool,
+    /// Whether one trusted rebuilder that got other bits is enough to refuse.
+    pub veto: bool,
+}
+
+/// In what two rebuilders differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distinct {
+    /// Who holds the key.
+    Operator,
+    /// On what it is used.
+    Platform,
+}
+
+impl Default for Policy {
+    /// One rebuilder, and no other that got other bits.
+    fn default() -> Self {
+        Self {
+            rebuilders: 1,
+            distinct: [Distinct::Operator].into(),
+            isolations: 1,
+            minimum_isolation: None,
+            max_age_days: None,
+            published: false,
+            veto: true,
+        }
+    }
+}
+
+impl Policy {
+    /// The longest `policy.toml`, in bytes.
+    pub const MAX_BYTES: usize = 1 << 16;
+    /// The most rebuilders that can be asked for.
+    pub const MAX_REBUILDERS: u32 = 64;
+
+    /// Reads `policy.toml`.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(PolicyError::TooLong(text.len()));
+        }
+        let policy: Self = toml::from_str(text)?;
+        for (what, number) in [("rebuilders", policy.rebuilders), ("isolations", policy.isolations)] {
+            if !(1..=Self::MAX_REBUILDERS).contains(&number) {
+                return Err(PolicyError::Number { what, number });
+            }
+        }
+        if policy.distinct.is_empty() {
+            return Err(PolicyError::NotDistinct);
+        }
+        Ok(policy)
+    }
+}
+
+/// Why a text is no `policy.toml`.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// Longer than [`Policy::MAX_BYTES`].
+    #[error("it has {0} bytes; a policy has at most {max}", max = Policy::MAX_BYTES)]
+    TooLong(usize),
+    /// Not TOML, or not of its shape.
+    #[error("{0}")]
+    Toml(Box<toml::de::Error>),
+    /// A number out of bounds.
+    #[error("{what} is {number}; it is 1 to {max}", max = Policy::MAX_REBUILDERS)]
+    Number {
+        /// Of what.
+        what: &'static str,
+        /// What it is.
+        number: u32,
+    },
+    /// Nothing to differ in.
+    #[error("distinct is empty, so that one rebuilder could count for all; it names operator, platform, or both")]
+    NotDistinct,
+}
+
+impl From<toml::de::Error> for PolicyError {
+    fn from(error: toml::de::Error) -> Self {
+        Self::Toml(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_the_default() {
+        assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
+        let text = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
+                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nveto = false\n";
+        let expected = Policy {
+            rebuilders: 2,
+            distinct: [Distinct::Operator, Distinct::Platform].into(),
+            isolations: 2,
+            minimum_isolation: Some(IsolationLevel::Strong),
+            max_age_days: Some(30),
+            published: true,
+            veto: false,
+        };
+        assert_eq!(Policy::from_toml(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_bounds_hold_on_both_sides() {
+        for number in [0, 1, 64, 65] {
+            for what in ["rebuilders", "isolations"] {
+                let read = Policy::from_toml(&format!("{what} = {number}"));
+                assert_eq!(read.is_ok(), (1..=64).contains(&number), "{what} {number}");
+            }
+        }
+        let padded = |n: usize| format!("#{}", "x".repeat(n - 1));
+        assert!(Policy::from_toml(&padded(Policy::MAX_BYTES)).is_ok());
+        assert!(matches!(Policy::from_toml(&padded(Policy::MAX_BYTES + 1)), Err(PolicyError::TooLong(_))));
+        for (text, why) in [
+            ("distinct = []", "one rebuilder could count for all"),
+            ("rebuilder = 2", "unknown field `rebuilder`"),
+            ("minimum-isolation = \"weak\"", "unknown variant `weak`"),
+            ("rebuilders = -1", "rebuilders"),
+        ] {
+            let error = Policy::from_toml(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What several rebuilders say, as text and as JSON.
+
+use reprove_attest::{Appraisal, Artifact, RebuilderClaim, Trust};
+use reprove_model::IsolationLevel;
+use serde_json::{Value, json};
+
+use crate::plain;
+
+/// What can never be known from a proof alone.
+const CONTRARY: &str = "a contrary result can't be excluded: a statement can be left out of a proof";
+
+pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, appraisal: &Appraisal) -> Value {
+    let said = |code: &str, text: String| json!({ "code": code, "text": text });
+    let claim = |claim: &RebuilderClaim| {
+        let reasons: Vec<Value> = claim.reasons().iter().map(|r| said(r.code(), r.to_string())).collect();
+        json!({
+            "envelope": claim.envelope(),
+            "keyid": claim.keyid().to_string(),
+            "operator": claim.operator(),
+            "platform": claim.platform(),
+            "outcome": claim.proof().verdict().outcome,
+            "isolation": claim.isolation(),
+            "isolationLevel": claim.isolation_level(),
+            "comparedOn": claim.proof().compared_on().to_string(),
+            "reasons": reasons,
+        })
+    };
+    let uncounted = appraisal.uncounted().iter().map(|each| {
+        let (reason, keyid) = (each.reason(), each.keyid().to_string());
+        json!({
+            "envelope": each.envelope(), "keyid": keyid, "code": reason.code(), "text": reason.to_string(),
+        })
+    });
+    let shortfalls: Vec<Value> = appraisal.shortfalls().iter().map(|s| said(s.code(), s.to_string())).collect();
+    let names: Vec<&str> = artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
+    json!({
+        "verified": appraisal.is_enough(),
+        "proof": proof_name,
+        "artifacts": names,
+        "at": at,
+        "independent": appraisal.independent(),
+        "claims": appraisal.claims().iter().map(claim).collect::<Vec<_>>(),
+        "uncounted": uncounted.collect::<Vec<_>>(),
+        "shortfalls": shortfalls,
+        "contraryExcluded": false,
+    })
+}
+
+pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appraisal) -> String {
+    let (name, independent) = (plain::line(proof_name), appraisal.independent());
+    let many =
+        if independent == 1 { "1 rebuilder".to_owned() } else { format!("{independent} independent rebuilders") };
+    let mut text = if appraisal.is_enough() {
+        format!("verified  {name}: reproduced by {many}\n\n")
+    } else {
+        format!("not enough  {name}\n\n")
+    };
+    for shortfall in appraisal.shortfalls() {
+        text.push_str(&format!("  {}: {}\n", shortfall.code(), plain::line(&shortfall.to_string())));
+    }
+    if !appraisal.shortfalls().is_empty() {
+        text.push('\n');
+    }
+    let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<18} {value}\n"));
+    for artifact in artifacts {
+        line("artifact", plain::line(&artifact.name));
+        line("", format!("sha256 {}", artifact.digest.sha256));
+    }
+    if artifacts.is_empty() {
+        line("artifact", "no file was given to compare with it".into());
+    }
+    for claim in appraisal.claims() {
+        let said = if claim.is_reproduced() { "says that it is reproducible" } else { "says that it is different" };
+        line("claim", format!("{} on {} {said}", plain::line(claim.operator()), plain::line(claim.platform())));
+        line("", format!("signed by {}, compared on {} by its clock", claim.keyid(), claim.proof().compared_on()));
+        let level = claim.isolation_level().map_or("below basic", IsolationLevel::name);
+        line("", format!("isolation {}, {level}", claim.isolation().name()));
+        for reason in claim.reasons() {
+            line("", format!("not counted, {}: {}", reason.code(), plain::line(&reason.to_string())));
+        }
+    }
+    for each in appraisal.uncounted() {
+        let (code, why) = (each.reason().code(), plain::line(&each.reason().to_string()));
+        line("not counted", format!("envelope {}, {code}: {why}", each.envelope()));
+        line("", format!("it names the key {}", each.keyid()));
+    }
+    line("contrary results", CONTRARY.into());
+    if let Some(first) = appraisal.claims().first() {
+        let trust = Trust::of(first.isolation());
+        line("claimed", trust.claim.into());
+        line("holds as long as", trust.holds_as_long_as.into());
+        line("does not need", trust.does_not_need.into());
+    }
+    text
+}

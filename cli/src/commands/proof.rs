@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `reprove proof`: look into proofs, and put several together.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use reprove_attest::{Envelope, Predicate, Proof, Statement};
+use reprove_model::IsolationLevel;
+use reprove_model::canonical::{self, CanonicalError};
+use serde_json::{Value, json};
+
+use crate::app::{App, absolute, blocking};
+use crate::artifacts::Artifacts;
+use crate::error::{CommandError, YES};
+use crate::open::{self, Links};
+use crate::output::{self, Target};
+use crate::{plain, render};
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what a proof says, decoded. Verifies nothing: `reprove audit` does
+    Show {
+        /// The proof
+        proof: PathBuf,
+    },
+    /// Write a proof's envelopes as other clients read them: `proof.intoto.jsonl`, and a `*.sigstore.json` for each
+    Export {
+        /// The proof
+        proof: PathBuf,
+        /// A directory that is not there yet, or an empty one
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put the proofs of several rebuilders together
+    Merge {
+        /// The proofs
+        #[arg(required = true, num_args = 2..)]
+        proofs: Vec<PathBuf>,
+        /// Where the one with all of them is written
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    match arguments.command {
+        Command::Show { proof } => {
+            let name = proof.display().to_string();
+            let proof = blocking(move || read(&proof)).await??;
+            if app.global.json {
+                let envelopes: Vec<Value> = proof.envelopes.iter().map(as_json).collect();
+                output::json(&json!({ "proof": name, "verified": Value::Null, "envelopes": envelopes }))?;
+            } else {
+                output::text(&as_text(&name, &proof))?;
+            }
+        }
+        Command::Export { proof, to } => {
+            let files = blocking(move || exported(&read(&proof)?)).await??;
+            Artifacts::prepare(&absolute(&to)?, "envelopes")?.fill_with(&files).await?;
+            let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+            if app.global.json {
+                output::json(&json!({ "directory": to, "files": names }))?;
+            } else {
+                let place = plain::line(&to.display().to_string());
+                output::text(&format!("wrote to {place}, none of it verified:\n  {}\n", names.join("\n  ")))?;
+            }
+        }
+        Command::Merge { proofs, output } => {
+            let target = Target::new(&absolute(&output)?)?;
+            let (envelopes, bytes) = blocking(move || {
+                let proofs = proofs.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+                let merged = Proof::merge(proofs);
+                let bytes = merged.to_bytes().map_err(|e| CommandError::bad_usage(e.to_string()))?;
+                Ok::<_, CommandError>((merged.envelopes.len(), bytes))
+            })
+            .await??;
+            target.write(bytes).await?;
+            if app.global.json {
+                output::json(&json!({ "proof": output, "envelopes": envelopes }))?;
+            } else {
+                let name = plain::line(&output.display().to_string());
+                output::text(&format!("wrote {name}: {envelopes} envelopes, none of them verified\n"))?;
+            }
+        }
+    }
+    Ok(YES)
+}
+
+fn read(path: &Path) -> Result<Proof, CommandError> {
+    let bytes = open::read("proof", path, Links::Followed, Proof::MAX_BYTES)?;
+    Proof::from_bytes(&bytes).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
+}
+
+/// The files that a proof is exported as: all envelopes, one a line, and a bundle of each.
+fn exported(proof: &Proof) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
+    let fail = |e: CanonicalError| CommandError::cannot(e.to_string());
+    let mut lines = Vec::new();
+    let mut files = Vec::new();
+    for (number, envelope) in (1..).zip(&proof.envelopes) {
+        lines.extend(canonical::to_vec(envelope).map_err(fail)?);
+        lines.push(b'\n');
+        let what = match Statement::from_payload(envelope.payload()).map(|statement| statement.predicate) {
+            Ok(Predicate::Provenance(_)) => "provenance",
+            Ok(Predicate::Comparison(_)) => "comparison",
+            Err(_) => "unknown",
+        };
+        files.push((format!("{number}-{what}.sigstore.json"), envelope.to_sigstore_bundle().map_err(fail)?));
+    }
+    files.insert(0, ("proof.intoto.jsonl".into(), lines));
+    Ok(files)
+}
+
+fn as_json(envelope: &Envelope) -> Value {
+    let statement = serde_json::from_slice(envelope.payload()).unwrap_or(Value::Null);
+    json!({ "keyid": envelope.keyid().to_string(), "statement": statement })
+}
+
+fn as_text(name: &str, proof: &Proof) -> String {
+    let mut text = format!("{}: {} envelopes, none of them verified here\n", plain::line(name), proof.envelopes.len());
+    for (number, envelope) in (1..).zip(&proof.envelopes) {
+        text.push_str(&format!("\nenvelope {number}\n"));
+        let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<18} {}\n", plain::line(&value)));
+        line("names the key", envelope.keyid().to_string());
+        let statement = match Statement::from_payload(envelope.payload()) {
+            Ok(statement) => statement,
+            Err(why) => {
+                line("holds", format!("no statement that is known: {why}"));
+                continue;
+            }
+        };
+        let what = match &statement.predicate {
+            Predicate::Provenance(_) => "how something was built",
+            Predicate::Comparison(_) => "what comparing rebuilds came to",
+        };
+        line("says", what.into());
+        for subject in &statement.subject {
+            line("of", format!("{}, sha256 {}", subject.name, subject.digest.sha256));
+        }
+        match &statement.predicate {
+            Predicate::Provenance(provenance) => {
+                let (inside, run) = (&provenance.build_definition.internal_parameters, &provenance.run_details);
+                let level = inside.enforced.level().map_or("below basic", IsolationLevel::name);
+                line("isolation", format!("{}, {level}", inside.isolation.name()));
+                let conditions = &inside.conditions;
+                line("build path", conditions.build_path.clone());
+                line("host name", conditions.hostname.clone());
+                line("processors", conditions.processors.to_string());
+                line("started on", run.metadata.started_on.to_string());
+            }
+            Predicate::Comparison(comparison) => {
+                let verdict = &comparison.verdict;
+                line("outcome", render::word(verdict.outcome).into());
+                line("rebuilds", comparison.rebuilds.len().to_string());
+                line("findings", verdict.findings.len().to_string());
+                line("compared on", comparison.compared_on.to_string());
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `audit --vsa`: what an audit came to, signed, for others to rely on.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use reprove_attest::{Appraisal, Artifact, Envelope, SigningKey, SummaryOf, summary};
+use reprove_model::canonical;
+
+use crate::app::absolute;
+use crate::error::CommandError;
+use crate::keys;
+use crate::output::Target;
+
+#[derive(Args, Debug)]
+pub(crate) struct SummaryArguments {
+    /// Write what the audit came to as a signed verification summary of SLSA, also where it is not enough
+    #[arg(long, value_name = "FILE", requires_all = ["trust", "verifier", "resource"])]
+    vsa: Option<PathBuf>,
+    /// The same without SLSA_BUILD_REPRODUCED, which slsa-verifier 2.7.1 refuses to read
+    #[arg(long, value_name = "FILE", requires_all = ["trust", "verifier", "resource"])]
+    vsa_compatible: Option<PathBuf>,
+    /// Who audits, for the summary
+    #[arg(long, value_name = "URI")]
+    verifier: Option<String>,
+    /// What the artifact is, or where it is fetched from, for the summary
+    #[arg(long, value_name = "URI")]
+    resource: Option<String>,
+    /// The private key that signs the summary [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+    #[arg(long, value_name = "FILE")]
+    sign_with: Option<PathBuf>,
+}
+
+/// Summaries that are to be written, and the key for them: what would keep them from being written was found before.
+pub(crate) struct Summaries {
+    targets: Vec<(Target, bool)>,
+    verifier: String,
+    resource: String,
+    key: SigningKey,
+}
+
+impl Summaries {
+    pub(crate) async fn prepare(arguments: &SummaryArguments) -> Result<Option<Self>, CommandError> {
+        let SummaryArguments { vsa, vsa_compatible, verifier, resource, sign_with } = arguments;
+        let mut targets = Vec::new();
+        for (path, compatible) in [(vsa, false), (vsa_compatible, true)] {
+            if let Some(path) = path {
+                targets.push((Target::new(&absolute(path)?)?, compatible));
+            }
+        }
+        let (Some(verifier), Some(resource), false) = (verifier, resource, targets.is_empty()) else {
+            return Ok(None);
+        };
+        let key = keys::load(&keys::path(sign_with.as_deref())?).await?;
+        Ok(Some(Self { targets, verifier: verifier.clone(), resource: resource.clone(), key }))
+    }
+
+    /// Writes one envelope a file, in JSON, as in in-toto's bundles (`*.intoto.jsonl`).
+    pub(crate) async fn write(
+        self,
+        appraisal: &Appraisal,
+        artifacts: &[Artifact],
+        policy: &[u8],
+        at: Timestamp,
+    ) -> Result<(), CommandError> {
+        let Self { targets, verifier, resource, key } = self;
+        for (target, compatible) in targets {
+            let of = SummaryOf { verifier: &verifier, resource: &resource, policy, artifacts, at, compatible };
+            let payload = summary(appraisal, &of).map_err(|e| CommandError::bad_usage(e.to_string()))?;
+            let envelope = canonical::to_vec(&Envelope::sign(&key, payload));
+            let mut line = envelope.map_err(|e| CommandError::cannot(e.to_string()))?;
+            line.push(b'\n');
+            target.write(line).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Clients that others wrote, in other languages, read and verify what reprove writes.
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use reprove_tests::{Bench, sorted_names, workspace};
+
+    /// A project that was checked with a key of this algorithm, and its proof exported to `exported`.
+    fn exported(algorithm: &str) -> (Bench, String) {
+        let bench = Bench::new();
+        let new = ["key", "new", "--no-passphrase", "--algorithm", algorithm, "key.pem", "--json"];
+        let key = bench.run(new).with_code(0).json();
+        bench.write("key.pub", key["public"].as_str().unwrap());
+        bench.project("project", &["echo same > out"], "");
+        let _ = bench.run(["check", "project", "--key", "key.pem", "--artifacts", "made"]).with_code(0);
+        let _ = bench.run(["proof", "export", "project.proof.json", "--to", "exported"]).with_code(0);
+        (bench, key["keyid"].as_str().unwrap().to_owned())
+    }
+
+    fn printed(command: &mut Command) -> String {
+        let output = command.output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{command:?}: {stdout}{stderr}");
+        stdout.into_owned()
+    }
+
+    fn there(path: &str) -> std::path::PathBuf {
+        let path = workspace().join(path);
+        assert!(path.exists(), "there is no {}; scripts/setup makes it", path.display());
+        path
+    }
+
+    fn bundles(folder: &Path) -> Vec<std::path::PathBuf> {
+        let all = sorted_names(folder).into_iter();
+        all.filter(|name| name.ends_with(".sigstore.json")).map(|name| folder.join(name)).collect()
+    }
+
+    #[test]
+    fn sigstores_client_verifies_the_bundles_of_both_kinds_of_key() {
+        there("tests/clients/node_modules/@sigstore/verify");
+        for algorithm in ["ecdsa-p256", "ed25519"] {
+            let (bench, keyid) = exported(algorithm);
+            let folder = bench.path("work/exported");
+            let mut command = Command::new("node");
+            command.arg(workspace().join("tests/clients/verify_bundles.mjs"));
+            command.arg(bench.path("work/key.pub")).arg(keyid).args(bundles(&folder));
+            assert_eq!(printed(&mut command), "verified 3\n", "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn in_totos_own_definitions_read_the_statements() {
+        let python = there(".venv/bin/python");
+        let (bench, _) = exported("ecdsa-p256");
+        let public = std::fs::read_to_string(bench.path("work/key.pub")).unwrap();
+        let entry = format!("[[key]]\npublic = '''\n{public}'''\noperator = 'me'\nplatform = 'here'\n");
+        bench.write("trust.toml", entry);
+        let audit = ["audit", "project.proof.json", "made/first/out", "--trust", "trust.toml", "--vsa", "vsa.jsonl"];
+        let summary =
+            ["--verifier", "https://me.example/", "--resource", "pkg:generic/project@1", "--sign-with", "key.pem"];
+        let _ = bench.run([&audit[..], &summary].concat()).with_code(0);
+        let mut command = Command::new(python);
+        command.arg("-I").arg(workspace().join("tests/clients/statements.py"));
+        command.arg(bench.path("work/exported/proof.intoto.jsonl")).arg(bench.path("work/vsa.jsonl"));
+        let (provenance, ours) = ("https://slsa.dev/provenance/v1\n", "https://reprove.dev/rebuild-comparison/v0.1\n");
+        let expected = format!("{provenance}{provenance}{ours}https://slsa.dev/verification_summary/v1\n");
+        assert_eq!(printed(&mut command), expected);
+    }
+}

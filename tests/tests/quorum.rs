@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Several rebuilders, one artifact: their proofs are put together, and an auditor says whether that is enough.
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use reprove_tests::{Bench, Ran};
+    use serde_json::{Value, json};
+
+    /// Checks the project with a key of this name; gives the proof's name, and the public key.
+    fn rebuilt(bench: &Bench, name: &str, code: i32) -> (String, String) {
+        let (key, proof) = (format!("{name}.pem"), format!("{name}.proof.json"));
+        let public = bench.run(["key", "new", "--quiet", "--no-passphrase", &key]).with_code(0).stdout;
+        let arguments = ["check", "project", "--quiet", "--key", &key, "--output", &proof, "--artifacts", name];
+        let _ = bench.run(arguments).with_code(code);
+        (proof, public)
+    }
+
+    fn trust(bench: &Bench, file: &str, keys: &[(&str, &str)]) -> PathBuf {
+        let entry = |(operator, public): &(&str, &str)| {
+            format!("[[key]]\npublic = '''\n{public}'''\noperator = '{operator}'\nplatform = 'this machine'\n")
+        };
+        bench.write(file, keys.iter().map(entry).collect::<String>())
+    }
+
+    fn audit(bench: &Bench, proof: &str, artifact: &str, more: &[&str]) -> Ran {
+        bench.run([&["audit", proof, artifact], more].concat())
+    }
+
+    /// The statement in an envelope.
+    fn statement(bench: &Bench, envelope: &str) -> Value {
+        let envelope: Value =
+            serde_json::from_str(&fs::read_to_string(bench.path("work").join(envelope)).unwrap()).unwrap();
+        let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+        serde_json::from_slice(&payload).unwrap()
+    }
+
+    #[test]
+    fn a_quorum_is_reached_by_merging_proofs() {
+        let bench = Bench::new();
+        bench.project("project", &["echo same > out"], "");
+        let (one, one_key) = rebuilt(&bench, "one", 0);
+        let (two, two_key) = rebuilt(&bench, "two", 0);
+        trust(&bench, "trust.toml", &[("first", &one_key), ("second", &two_key)]);
+        trust(&bench, "same.toml", &[("first", &one_key), ("first", &two_key)]);
+        bench.write("policy.toml", "rebuilders = 2\n");
+        let merged = bench.run(["proof", "merge", &one, &two, &one, "-o", "both.proof.json", "--json"]).with_code(0);
+        assert_eq!(merged.json(), json!({ "proof": "both.proof.json", "envelopes": 6 }));
+        let artifact = "one/first/out";
+
+        let two_of_two = &["--trust", "trust.toml", "--policy", "policy.toml"];
+        let enough = audit(&bench, "both.proof.json", artifact, two_of_two).with_code(0).stdout;
+        assert!(enough.contains("reproduced by 2 independent rebuilders"), "{enough}");
+        assert!(enough.contains("first on this machine says that it is reproducible"), "{enough}");
+        assert!(enough.contains("a contrary result can't be excluded"), "{enough}");
+        let alone = audit(&bench, &one, artifact, two_of_two).with_code(1).stdout;
+        assert!(alone.contains("too-few-rebuilders: 1 independent"), "{alone}");
+        let same = &["--trust", "same.toml", "--policy", "policy.toml"];
+        let _ = audit(&bench, "both.proof.json", artifact, same).with_code(1);
+        let summary = ["--verifier", "https://auditor.example/", "--resource", "pkg:generic/project@1"];
+        let written = [&two_of_two[..], &["--vsa", "vsa.intoto.jsonl", "--sign-with", "one.pem"], &summary].concat();
+        let _ = audit(&bench, "both.proof.json", artifact, &written).with_code(0);
+        let predicate = &statement(&bench, "vsa.intoto.jsonl")["predicate"];
+        assert_eq!(predicate["verificationResult"], "PASSED");
+        // Two operators, and one platform.
+        assert_eq!(predicate["verifiedLevels"], json!(["SLSA_BUILD_LEVEL_UNEVALUATED"]));
+        assert_eq!(predicate["inputAttestations"].as_array().unwrap().len(), 6);
+        // One is enough where nothing else is said; for another file, none is.
+        let _ = audit(&bench, &one, artifact, &["--trust", "trust.toml"]).with_code(0);
+        let other = audit(&bench, &one, "trust.toml", &["--trust", "trust.toml"]).with_code(1).stdout;
+        assert!(other.contains("other-subject"), "{other}");
+        let early = &["--trust", "trust.toml", "--at", "2020-01-01T00:00:00Z"];
+        assert!(audit(&bench, &one, artifact, early).with_code(1).stdout.contains("from-the-future"));
+        // A strict audit is of one rebuilder.
+        bench.write("one.pub", &one_key);
+        let strict = audit(&bench, "both.proof.json", artifact, &["--key", "one.pub"]).with_code(1).stdout;
+        assert!(strict.contains("does not verify"), "{strict}");
+        let shown = bench.run(["proof", "show", "both.proof.json"]).with_code(0).stdout;
+        assert_eq!(shown.matches("what comparing rebuilds came to").count(), 2, "{shown}");
+        assert!(!fs::read_to_string(bench.path("work/both.proof.json")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_got_other_bits_has_a_veto() {
+        let bench = Bench::new();
+        bench.project("project", &["echo same > out"], "");
+        let (one, one_key) = rebuilt(&bench, "one", 0);
+        // The same artifact, which a rebuilder whose steps are others does not get.
+        bench.project("project", &["pwd > out"], "");
+        let (two, two_key) = rebuilt(&bench, "two", 1);
+        trust(&bench, "trust.toml", &[("first", &one_key), ("second", &two_key)]);
+        let _ = bench.run(["proof", "merge", &two, &one, "-o", "both.proof.json"]).with_code(0);
+        // The second's proof is about its own first build.
+        let vetoed = audit(&bench, "both.proof.json", "two/first/out", &["--trust", "trust.toml"]).with_code(1).stdout;
+        assert!(vetoed.contains("veto: second") && vetoed.contains("too-few-rebuilders"), "{vetoed}");
+        let _ = audit(&bench, "both.proof.json", "one/first/out", &["--trust", "trust.toml"]).with_code(0);
+        let several = bench.run(["audit", "both.proof.json", "--trust", "trust.toml"]).with_code(1).stdout;
+        assert!(several.contains("several-subjects"), "{several}");
+    }
+}
