@@ -158,7 +158,7 @@ impl Default for Sandbox {
 
 impl Sandbox {
     /// Takes the program at `program` for the helper; it calls [`crate::helper_main`] where its first argument is
-    /// [`HELPER_ARGUMENT`].
+    /// [`crate::HELPER_ARGUMENT`].
     #[must_use]
     pub fn with_helper(program: PathBuf) -> Self {
         Self { program, demanded: IsolationLevel::Basic, next: Arc::default() }
