@@ -463,7 +463,8 @@ mod tests {
         assert_eq!((unknown.code, unknown.message.as_str()), (BAD_USAGE, "unrecognized subcommand 'rebuid'"));
         assert_eq!(unknown.next[0], "tip: some similar subcommands exist: 'build', 'rebuild'");
         let without_key = error(&["audit", "x"]);
-        assert_eq!(without_key.message, "the following required arguments were not provided: --key <FILE>");
+        let needed = "the following required arguments were not provided: <--key <FILE>|--trust <FILE>>";
+        assert_eq!(without_key.message, needed);
         assert_eq!(error(&[]).message, "there is no subcommand");
         assert_eq!(error(&["key"]).code, BAD_USAGE);
     }
