@@ -41,6 +41,12 @@ impl Envelope {
         &self.payload
     }
 
+    /// The signature. Unverified.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
     /// The key that the envelope says it is signed by. Unverified.
     #[must_use]
     pub fn keyid(&self) -> KeyId {

@@ -30,7 +30,7 @@ mod truth;
 
 pub use appraise::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted, appraise};
 pub use audit::{Artifact, AuditError, VerifiedArtifact, VerifiedProof, audit};
-pub use bundle::BUNDLE_TYPE;
+pub use bundle::{BUNDLE_TYPE, BundleError};
 pub use comparison::{Comparison, Rebuild, Rebuilt, Tool, comparison};
 pub use consistency::{Claim, Inconsistency, MAX_REBUILDS, MIN_REBUILDS, Shared};
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE, SignatureError, VerifiedPayload, pae};
@@ -40,7 +40,7 @@ pub use key::{
     is_encrypted,
 };
 pub use policy::{Distinct, Policy, PolicyError};
-pub use proof::{Proof, ProofError};
+pub use proof::{LoggedEnvelope, Proof, ProofError};
 pub use provenance::{
     BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, Network, Provenance, ProvenanceFault,
     RunDetails, provenance,

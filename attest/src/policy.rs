@@ -25,6 +25,10 @@ pub struct Policy {
     pub published: bool,
     /// Whether one trusted rebuilder that got other bits is enough to refuse.
     pub veto: bool,
+    /// Whether each comparison must be in a log that is trusted.
+    pub logged: bool,
+    /// How many trusted witnesses must have seen the checkpoint that it is under.
+    pub witnesses: u32,
 }
 
 /// In what two rebuilders differ.
@@ -48,6 +52,8 @@ impl Default for Policy {
             max_age_days: None,
             published: false,
             veto: true,
+            logged: false,
+            witnesses: 0,
         }
     }
 }
@@ -72,6 +78,12 @@ impl Policy {
                 return Err(PolicyError::Number { what, number });
             }
         }
+        if policy.witnesses > Self::MAX_REBUILDERS {
+            return Err(PolicyError::Number { what: "witnesses", number: policy.witnesses });
+        }
+        if policy.witnesses > 0 && !policy.logged {
+            return Err(PolicyError::NothingToWitness);
+        }
         if policy.distinct.is_empty() {
             return Err(PolicyError::NotDistinct);
         }
@@ -89,13 +101,16 @@ pub enum PolicyError {
     #[error("{0}")]
     Toml(Box<toml::de::Error>),
     /// A number out of bounds.
-    #[error("{what} is {number}; it is 1 to {max}", max = Policy::MAX_REBUILDERS)]
+    #[error("{what} is {number}; it is at least 1, but for witnesses, and at most {max}", max = Policy::MAX_REBUILDERS)]
     Number {
         /// Of what.
         what: &'static str,
         /// What it is.
         number: u32,
     },
+    /// Witnesses of no log.
+    #[error("witnesses see checkpoints of a log: say logged = true as well")]
+    NothingToWitness,
     /// Nothing to differ in.
     #[error("distinct is empty, so that one rebuilder could count for all; it names operator, platform, or both")]
     NotDistinct,
@@ -115,7 +130,7 @@ mod tests {
     fn what_is_not_said_is_the_default() {
         assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
         let text = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
-                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nveto = false\n";
+                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nveto = false\nlogged = true\nwitnesses = 1\n";
         let expected = Policy {
             rebuilders: 2,
             distinct: [Distinct::Operator, Distinct::Platform].into(),
@@ -124,6 +139,8 @@ mod tests {
             max_age_days: Some(30),
             published: true,
             veto: false,
+            logged: true,
+            witnesses: 1,
         };
         assert_eq!(Policy::from_toml(text).unwrap(), expected);
     }
@@ -136,10 +153,15 @@ mod tests {
                 assert_eq!(read.is_ok(), (1..=64).contains(&number), "{what} {number}");
             }
         }
+        for (number, within) in [(0, true), (64, true), (65, false)] {
+            let read = Policy::from_toml(&format!("logged = true\nwitnesses = {number}"));
+            assert_eq!(read.is_ok(), within, "{number}");
+        }
         let padded = |n: usize| format!("#{}", "x".repeat(n - 1));
         assert!(Policy::from_toml(&padded(Policy::MAX_BYTES)).is_ok());
         assert!(matches!(Policy::from_toml(&padded(Policy::MAX_BYTES + 1)), Err(PolicyError::TooLong(_))));
         for (text, why) in [
+            ("witnesses = 1", "say logged = true"),
             ("distinct = []", "one rebuilder could count for all"),
             ("rebuilder = 2", "unknown field `rebuilder`"),
             ("minimum-isolation = \"weak\"", "unknown variant `weak`"),

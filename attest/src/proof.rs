@@ -9,7 +9,8 @@ use reprove_model::{BuildRecord, Lock, Sha256, Verdict};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{AttestError, Envelope, Rebuilt, SigningKey, comparison, provenance};
+use crate::log::{self, LogPolicy, LogProof, LogProofError, Logged};
+use crate::{AttestError, Envelope, KeyId, PublicKey, Rebuilt, SigningKey, comparison, provenance};
 
 /// One file: the provenances' envelopes in the order of the rebuilds, then the comparison's. Nothing in it is known to be
 /// true until [`crate::audit`].
@@ -17,6 +18,42 @@ use crate::{AttestError, Envelope, Rebuilt, SigningKey, comparison, provenance};
 pub struct Proof {
     /// The envelopes.
     pub envelopes: Vec<Envelope>,
+    /// What shows that some of them are in a log.
+    pub logged: Vec<LoggedEnvelope>,
+}
+
+/// That an envelope is in a log, by the log's word.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoggedEnvelope {
+    /// The key that the envelope names.
+    pub keyid: KeyId,
+    /// Of its payload.
+    pub payload: Sha256,
+    /// The log's entry: see [`crate::log::entry`].
+    pub entry: String,
+    /// The log's proof: see [`crate::log::LogProof`].
+    pub proof: String,
+}
+
+impl LoggedEnvelope {
+    /// Whether it is about this envelope.
+    #[must_use]
+    pub fn is_of(&self, envelope: &Envelope) -> bool {
+        self.keyid == envelope.keyid() && self.payload == envelope.payload_digest()
+    }
+
+    /// Whether the log that `policy` names has `envelope`, which `key` has signed.
+    ///
+    /// # Errors
+    /// [`LogProofError`]; [`LogProofError::NotIncluded`] also where the entry is another envelope's.
+    pub fn verify(&self, envelope: &Envelope, key: &PublicKey, policy: &LogPolicy) -> Result<Logged, LogProofError> {
+        let expected = log::entry(envelope, key).map_err(|_| LogProofError::NotIncluded)?;
+        if !self.is_of(envelope) || expected != self.entry.as_bytes() {
+            return Err(LogProofError::NotIncluded);
+        }
+        self.proof.parse::<LogProof>()?.verify(self.entry.as_bytes(), policy)
+    }
 }
 
 impl Proof {
@@ -45,16 +82,25 @@ impl Proof {
         let rebuilds: Vec<_> = pairs.map(|(record, provenance)| Rebuilt { record, provenance }).collect();
         let compared = comparison(lock, &rebuilds, verdict, compared_on)?.to_payload()?;
         let envelopes = payloads.into_iter().chain([compared]).map(|payload| Envelope::sign(key, payload));
-        Ok(Self { envelopes: envelopes.collect() })
+        Ok(Self::of(envelopes.collect()))
+    }
+
+    /// A proof of envelopes that no log has.
+    #[must_use]
+    pub fn of(envelopes: Vec<Envelope>) -> Self {
+        Self { envelopes, logged: Vec::new() }
     }
 
     /// One proof with all that several have, each once, in their order. Nothing of it is verified.
     #[must_use]
     pub fn merge(proofs: impl IntoIterator<Item = Self>) -> Self {
-        let mut seen = BTreeSet::new();
-        let all = proofs.into_iter().flat_map(|proof| proof.envelopes);
-        let once = all.filter(|envelope| seen.insert((envelope.keyid(), envelope.payload_digest())));
-        Self { envelopes: once.collect() }
+        let (mut seen, mut logged, mut envelopes) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for proof in proofs {
+            let mut is_new = |envelope: &Envelope| seen.insert((envelope.keyid(), envelope.payload_digest()));
+            envelopes.extend(proof.envelopes.into_iter().filter(|envelope| is_new(envelope)));
+            logged.extend(proof.logged);
+        }
+        Self { envelopes, logged: logged.into_iter().collect() }
     }
 
     /// Writes the file: canonical JSON and a final newline.
@@ -63,7 +109,12 @@ impl Proof {
     /// [`ProofError::TooLarge`] past [`Proof::MAX_BYTES`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, ProofError> {
         let payloads = self.envelopes.iter().map(Envelope::payload_digest).collect();
-        let mut bytes = canonical::to_vec(&Layout { format: Self::FORMAT, envelopes: &self.envelopes, payloads })?;
+        let mut bytes = canonical::to_vec(&Layout {
+            format: Self::FORMAT,
+            envelopes: &self.envelopes,
+            logged: self.logged.clone(),
+            payloads,
+        })?;
         bytes.push(b'\n');
         within_bound(&bytes)?;
         Ok(bytes)
@@ -86,10 +137,15 @@ impl Proof {
         if found.len() != layout.payloads.len() {
             return Err(ProofError::Payloads { envelopes: found.len(), payloads: layout.payloads.len() });
         }
-        match (1..).zip(found.iter().zip(&layout.payloads)).find(|(_, (found, stated))| found != stated) {
-            Some((envelope, _)) => Err(ProofError::Changed { envelope, of: found.len() }),
-            None => Ok(Self { envelopes: layout.envelopes }),
+        let differs = (1..).zip(found.iter().zip(&layout.payloads)).find(|(_, (found, stated))| found != stated);
+        if let Some((envelope, _)) = differs {
+            return Err(ProofError::Changed { envelope, of: found.len() });
         }
+        let of_none = |logged: &&LoggedEnvelope| !layout.envelopes.iter().any(|envelope| logged.is_of(envelope));
+        if let Some(logged) = layout.logged.iter().find(of_none) {
+            return Err(ProofError::LoggedNothing(logged.payload));
+        }
+        Ok(Self { envelopes: layout.envelopes, logged: layout.logged })
     }
 }
 
@@ -123,6 +179,9 @@ pub enum ProofError {
         /// How many there are.
         of: usize,
     },
+    /// A log's word for an envelope that is not there.
+    #[error("the proof says that a log has an envelope whose payload has the SHA-256 {0}, and there is none")]
+    LoggedNothing(Sha256),
     /// Another format.
     #[error("the proof's format is {0:?}, and the only one known is {known:?}", known = Proof::FORMAT)]
     Format(String),
@@ -147,6 +206,8 @@ fn within_bound(bytes: &[u8]) -> Result<(), ProofError> {
 struct Layout<F, E> {
     format: F,
     envelopes: E,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    logged: Vec<LoggedEnvelope>,
     /// SHA-256 of each envelope's payload. Nothing rests on them: they tell a changed statement from a changed signature.
     payloads: Vec<Sha256>,
 }
@@ -165,7 +226,7 @@ mod tests {
         assert!(matches!(at(Proof::MAX_BYTES), ProofError::Canonical(_)));
         assert!(matches!(at(Proof::MAX_BYTES + 1), ProofError::TooLarge(_)));
         let key = SigningKey::ed25519([1; 32]);
-        let written = |payload: usize| Proof { envelopes: vec![Envelope::sign(&key, vec![0; payload])] }.to_bytes();
+        let written = |payload: usize| Proof::of(vec![Envelope::sign(&key, vec![0; payload])]).to_bytes();
         let overhead = written(0).unwrap().len();
         let most = (Proof::MAX_BYTES - overhead) / 4 * 3;
         assert!(written(most).is_ok());
@@ -175,7 +236,7 @@ mod tests {
     #[test]
     fn one_way_to_write_a_proof() {
         let key = SigningKey::ed25519([1; 32]);
-        let good = Proof { envelopes: vec![Envelope::sign(&key, *b"{}")] };
+        let good = Proof::of(vec![Envelope::sign(&key, *b"{}")]);
         let bytes = good.to_bytes().unwrap();
         assert_eq!(Proof::from_bytes(&bytes).unwrap(), good);
         let text = String::from_utf8(bytes).unwrap();

@@ -7,12 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::log::{NoteError, NoteKey, NoteKind};
 use crate::{KeyError, KeyId, PublicKey};
 
 /// The keys that an auditor trusts, each with who holds it and until when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustRoots {
     keys: Vec<TrustedKey>,
+    logs: Vec<NoteKey>,
+    witnesses: Vec<NoteKey>,
 }
 
 /// A key that is trusted to say what its holder saw.
@@ -121,6 +124,15 @@ impl TrustRoots {
             }
             roots.keys.push(key);
         }
+        let note_keys = |texts: Vec<String>, kind: NoteKind| {
+            let read = |text: String| {
+                let key: NoteKey = text.parse().map_err(|why| TrustError::Note { text: text.clone(), why })?;
+                if key.kind() == kind { Ok(key) } else { Err(TrustError::NoteKind { text }) }
+            };
+            texts.into_iter().map(read).collect::<Result<Vec<_>, _>>()
+        };
+        roots.logs = note_keys(file.logs, NoteKind::Own)?;
+        roots.witnesses = note_keys(file.witnesses, NoteKind::Cosigned)?;
         if roots.keys.is_empty() { Err(TrustError::Nobody) } else { Ok(roots) }
     }
 
@@ -128,6 +140,18 @@ impl TrustRoots {
     #[must_use]
     pub fn keys(&self) -> &[TrustedKey] {
         &self.keys
+    }
+
+    /// The keys of logs that are believed, in the order of the file.
+    #[must_use]
+    pub fn logs(&self) -> &[NoteKey] {
+        &self.logs
+    }
+
+    /// The keys of witnesses that are believed, in the order of the file.
+    #[must_use]
+    pub fn witnesses(&self) -> &[NoteKey] {
+        &self.witnesses
     }
 
     /// The key that has this id.
@@ -167,6 +191,20 @@ pub enum TrustError {
         /// Of the first.
         operator: String,
     },
+    /// A key of a log or a witness that is none.
+    #[error("{text:?}: {why}")]
+    Note {
+        /// What is written.
+        text: String,
+        /// Why.
+        why: NoteError,
+    },
+    /// A log's key among the witnesses', or the other way round.
+    #[error("{text:?} is a key of another kind: a log's signs (algorithm 1), a witness's cosigns (algorithm 4)")]
+    NoteKind {
+        /// What is written.
+        text: String,
+    },
     /// A name that is none.
     #[error("key {number}: its {what} is empty, longer than {max} characters, or has control characters", max = TrustRoots::MAX_NAME)]
     Name {
@@ -195,6 +233,10 @@ impl From<toml::de::Error> for TrustError {
 struct Layout {
     #[serde(default)]
     key: Vec<KeyLayout>,
+    #[serde(default)]
+    logs: Vec<String>,
+    #[serde(default)]
+    witnesses: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -261,6 +303,9 @@ mod tests {
     fn a_trust_file_names_each_key_once() {
         let roots = TrustRoots::from_toml(&(entry(1, "") + &entry(2, ""))).unwrap();
         assert_eq!(roots.keys().len(), 2);
+        let log = NoteKey::new("log", NoteKind::Own, SigningKey::ed25519([5; 32]).public_key()).unwrap();
+        let with_log = TrustRoots::from_toml(&format!("logs = ['{log}']\n{}", entry(1, ""))).unwrap();
+        assert_eq!((with_log.logs(), with_log.witnesses()), (&[log.clone()][..], &[][..]));
         let id = SigningKey::ed25519([2; 32]).public_key().id();
         assert_eq!(roots.find(id).unwrap().key.id(), id);
         assert!(roots.find(SigningKey::ed25519([3; 32]).public_key().id()).is_none());
@@ -268,6 +313,8 @@ mod tests {
             (String::new(), "nobody is trusted"),
             (entry(1, "") + &entry(1, ""), "there twice"),
             (entry(1, "color = 1"), "unknown field `color`"),
+            (format!("logs = ['x']\n{}", entry(1, "")), "NAME+ID+KEY"),
+            (format!("witnesses = ['{log}']\n{}", entry(1, "")), "a key of another kind"),
             (entry(1, "valid-from = \"2026-01-02T00:00:00Z\"\nvalid-until = \"2026-01-02T00:00:00Z\""), "is not after"),
             (entry(1, "").replace("\"one\"", "\" \""), "operator is empty"),
             (entry(1, "").replace("\"farm\"", "\"a\\u001b[2J\""), "control characters"),

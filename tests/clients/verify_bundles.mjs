@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Verifies bundles with @sigstore/verify, by a key and by nothing else: KEY KEYID BUNDLE...
+// Verifies bundles with @sigstore/verify, by a key, and by a log's word where LOG is not empty: KEY KEYID LOG BUNDLE...
+// LOG is NAME+ID+KEY (C2SP signed-note).
 //
 // Each must verify as it is, and with nothing changed. Prints "verified N".
 import { createPublicKey } from "node:crypto";
@@ -8,15 +9,27 @@ import { readFileSync } from "node:fs";
 import { bundleFromJSON } from "@sigstore/bundle";
 import { Verifier, toSignedEntity } from "@sigstore/verify";
 
-const [keyFile, keyid, ...files] = process.argv.slice(2);
+const [keyFile, keyid, log, ...files] = process.argv.slice(2);
 const publicKey = createPublicKey(readFileSync(keyFile));
 const publicKeyOf = (hint) => {
     if (hint !== keyid) throw new Error(`there is no key ${hint}`);
     return { publicKey, validFor: () => true };
 };
-const trust = { certificateAuthorities: [], timestampAuthorities: [], tlogs: [], ctlogs: [], publicKey: publicKeyOf };
-// A managed key, and no log: the thresholds for what a log and a timestamp authority would say are none.
-const verifier = new Verifier(trust, { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0 });
+const logOf = (text) => {
+    const [name, id, key] = text.split(/\+(.{8})\+/);
+    // The DER of RFC 8410, section 4, up to the key; the first byte of the note's key is its algorithm.
+    const der = Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), Buffer.from(key, "base64").subarray(1)]);
+    return {
+        baseURL: name,
+        logID: Buffer.from(id, "hex"),
+        publicKey: createPublicKey({ key: der, format: "der", type: "spki" }),
+        validFor: { start: new Date(0), end: new Date(8640000000000000) },
+    };
+};
+const tlogs = log ? [logOf(log)] : [];
+const trust = { certificateAuthorities: [], timestampAuthorities: [], tlogs, ctlogs: [], publicKey: publicKeyOf };
+// A managed key, and no timestamp authority: the thresholds for what such would say are none.
+const verifier = new Verifier(trust, { tlogThreshold: tlogs.length, ctlogThreshold: 0, timestampThreshold: 0 });
 
 const verifies = (json) => {
     try {
@@ -49,6 +62,19 @@ for (const file of files) {
         changed((json) => (json.dsseEnvelope.payloadType += "x")),
         changed((json) => (json.verificationMaterial.publicKey.hint = "another")),
     ];
+    if (log) {
+        const entry = (json) => json.verificationMaterial.tlogEntries[0];
+        refused.push(
+            changed((json) => (json.verificationMaterial.tlogEntries = [])),
+            changed((json) => (entry(json).canonicalizedBody = flipped(entry(json).canonicalizedBody))),
+            // The client takes root and size from the signed checkpoint, so that it does not look at those beside it.
+            changed((json) => (entry(json).inclusionProof.hashes[0] = flipped(entry(json).inclusionProof.hashes[0]))),
+            changed((json) => {
+                const inclusion = entry(json).inclusionProof;
+                inclusion.checkpoint.envelope = inclusion.checkpoint.envelope.replace("\n", "x\n");
+            }),
+        );
+    }
     refused.forEach((json, which) => must(!verifies(json), `${file}: change ${which} must not verify`));
 }
 console.log(`verified ${files.length}`);

@@ -38,17 +38,59 @@ mod tests {
         all.filter(|name| name.ends_with(".sigstore.json")).map(|name| folder.join(name)).collect()
     }
 
+    /// Whether Sigstore's client verifies the three bundles in `exported`, by the word of `log` as well where there is one.
+    fn sigstore_verifies(bench: &Bench, keyid: &str, log: &str, exported: &str) {
+        there("tests/clients/node_modules/@sigstore/verify");
+        let mut command = Command::new("node");
+        command.arg(workspace().join("tests/clients/verify_bundles.mjs"));
+        command.arg(bench.path("work/key.pub")).args([keyid, log]).args(bundles(&bench.path("work").join(exported)));
+        assert_eq!(printed(&mut command), "verified 3\n");
+    }
+
     #[test]
     fn sigstores_client_verifies_the_bundles_of_both_kinds_of_key() {
-        there("tests/clients/node_modules/@sigstore/verify");
         for algorithm in ["ecdsa-p256", "ed25519"] {
             let (bench, keyid) = exported(algorithm);
-            let folder = bench.path("work/exported");
-            let mut command = Command::new("node");
-            command.arg(workspace().join("tests/clients/verify_bundles.mjs"));
-            command.arg(bench.path("work/key.pub")).arg(keyid).args(bundles(&folder));
-            assert_eq!(printed(&mut command), "verified 3\n", "{algorithm}");
+            sigstore_verifies(&bench, &keyid, "", "exported");
         }
+    }
+
+    #[test]
+    fn sigstores_client_takes_our_logs_word() {
+        let (bench, keyid) = exported("ecdsa-p256");
+        let new = ["key", "new", "--no-passphrase", "--algorithm", "ed25519", "log.pem"];
+        let _ = bench.run(new).with_code(0);
+        let log = bench.run(["log", "new", "log", "--origin", "log.example/one", "--key", "log.pem", "--json"]);
+        let log_key = log.with_code(0).json()["key"].as_str().unwrap().to_owned();
+        let add = ["log", "add", "log", "project.proof.json", "--signer", "key.pub", "--key", "log.pem", "--json"];
+        assert_eq!(bench.run(add).with_code(0).json(), serde_json::json!({ "added": 3, "size": 3 }));
+        // What is there already is not added again.
+        assert_eq!(bench.run(add).with_code(0).json(), serde_json::json!({ "added": 0, "size": 3 }));
+        let _ = bench.run(["proof", "export", "project.proof.json", "--to", "logged"]).with_code(0);
+        sigstore_verifies(&bench, &keyid, &log_key, "logged");
+
+        // An auditor who asks for it believes this log, and no other.
+        let public = std::fs::read_to_string(bench.path("work/key.pub")).unwrap();
+        let trust = |logs: &str| {
+            let entry = format!("[[key]]\npublic = '''\n{public}'''\noperator = 'me'\nplatform = 'here'\n");
+            bench.write("trust.toml", format!("logs = [{logs}]\n{entry}"));
+        };
+        bench.write("policy.toml", "logged = true\n");
+        let audit = ["audit", "project.proof.json", "--trust", "trust.toml", "--policy", "policy.toml"];
+        trust(&format!("'{log_key}'"));
+        let _ = bench.run(audit).with_code(0);
+        trust("");
+        assert!(bench.run(audit).with_code(1).stdout.contains("not-logged"));
+
+        let verify = ["log", "verify", "log", "--log-key", &log_key];
+        let kept = bench.run([&verify[..], &["--json"]].concat()).with_code(0).json();
+        bench.write("kept", kept["checkpoint"].as_str().unwrap());
+        let _ = bench.run([&verify[..], &["--since", "kept"]].concat()).with_code(0);
+        // Another history by the same key.
+        std::fs::remove_dir_all(bench.path("work/log")).unwrap();
+        let _ = bench.run(["log", "new", "log", "--origin", "log.example/one", "--key", "log.pem"]).with_code(0);
+        let forked = bench.run([&verify[..], &["--since", "kept"]].concat()).with_code(1).stdout;
+        assert!(forked.contains("the log was changed"), "{forked}");
     }
 
     #[test]

@@ -94,6 +94,24 @@ fn what_several_rebuilders_say() {
 }
 
 #[test]
+fn a_log() {
+    let bench = Bench::new();
+    let _ = bench.run(["key", "new", "--no-passphrase", "--algorithm", "ed25519"]).with_code(0);
+    let key = bench.public_key();
+    let _ = bench.example("hello-c");
+    let checked = bench.run(["check", "hello-c", "--json"]).with_code(0).json();
+    let proof = checked["proof"].as_str().unwrap();
+    let made = valid(bench.run(["log", "new", "log", "--origin", "log.example/one", "--json"]), 0, "log");
+    assert_eq!(made["size"], 0);
+    let added = valid(bench.run(["log", "add", "log", proof, "--signer", key.to_str().unwrap(), "--json"]), 0, "log");
+    assert_eq!((&added["added"], &added["size"]), (&json!(3), &json!(3)));
+    let verify = ["log", "verify", "log", "--log-key", made["key"].as_str().unwrap(), "--json"];
+    assert_eq!(valid(bench.run(verify), 0, "log")["size"], 3);
+    bench.write("log/tile/0/000.p/3", [0; 96]);
+    assert_eq!(valid(bench.run(verify), 1, "log")["verified"], false);
+}
+
+#[test]
 fn a_build() {
     let bench = Bench::new();
     let project = bench.example("hello-c");

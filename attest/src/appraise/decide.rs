@@ -8,9 +8,47 @@ use jiff::{SignedDuration, Timestamp};
 use super::gather::Gathered;
 use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
 use crate::audit::find;
-use crate::{Artifact, AuditError, Distinct, Policy};
+use crate::log::LogPolicy;
+use crate::{Artifact, AuditError, Distinct, Policy, Proof, TrustRoots};
 
-pub(super) fn decide(gathered: Gathered, artifacts: &[Artifact], policy: &Policy, now: Timestamp) -> Appraisal {
+/// What a proof says of logs, and which of them are believed.
+pub(super) struct Logs<'a> {
+    pub(super) proof: &'a Proof,
+    pub(super) trust: &'a TrustRoots,
+}
+
+impl Logs<'_> {
+    /// Whether a trusted log has the comparison at a place in the proof, and so many witnesses saw that.
+    fn have(&self, claim: &RebuilderClaim, witnesses: u32) -> Result<(), String> {
+        let envelope = claim.envelope.checked_sub(1).and_then(|place| self.proof.envelopes.get(place));
+        let (Some(envelope), Some(key)) = (envelope, self.trust.find(claim.keyid)) else {
+            return Err("it is not in the proof".into());
+        };
+        if self.trust.logs().is_empty() {
+            return Err("the trust file names no log".into());
+        }
+        let mut why = "the proof has no log's word for it".to_owned();
+        for logged in self.proof.logged.iter().filter(|logged| logged.is_of(envelope)) {
+            for log in self.trust.logs() {
+                let (log, witnesses_of) = (log.clone(), self.trust.witnesses().to_vec());
+                let policy = LogPolicy { log, witnesses: witnesses_of, quorum: to_usize(witnesses) };
+                match logged.verify(envelope, &key.key, &policy) {
+                    Ok(_) => return Ok(()),
+                    Err(error) => why = error.to_string(),
+                }
+            }
+        }
+        Err(why)
+    }
+}
+
+pub(super) fn decide(
+    gathered: Gathered,
+    artifacts: &[Artifact],
+    policy: &Policy,
+    logs: &Logs<'_>,
+    now: Timestamp,
+) -> Appraisal {
     let Gathered { claims, mut uncounted } = gathered;
     let mut about = Vec::new();
     for claim in claims {
@@ -21,7 +59,12 @@ pub(super) fn decide(gathered: Gathered, artifacts: &[Artifact], policy: &Policy
     }
     uncounted.sort_by_key(|each| each.envelope);
     for claim in &mut about {
-        let more = reasons(claim, policy, now);
+        let mut more = reasons(claim, policy, now);
+        if policy.logged
+            && let Err(why) = logs.have(claim, policy.witnesses)
+        {
+            more.push(Reason::NotLogged(why));
+        }
         claim.reasons.extend(more);
     }
     let counted = counted(&about);

@@ -42,7 +42,8 @@ pub fn appraise(
     }
     used.sort_unstable();
     used.dedup();
-    Ok(Appraisal { used, ..decide::decide(gathered, artifacts, policy, now) })
+    let logs = decide::Logs { proof: &proof, trust };
+    Ok(Appraisal { used, ..decide::decide(gathered, artifacts, policy, &logs, now) })
 }
 
 /// What one rebuilder says, by statements that it has signed and that nothing in them contradicts.

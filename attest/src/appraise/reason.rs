@@ -35,6 +35,8 @@ pub enum Reason {
     NotPublished,
     /// Its walls were weaker than the policy allows.
     WeakIsolation(Option<IsolationLevel>),
+    /// No trusted log has it, as far as the proof shows.
+    NotLogged(String),
     /// It was compared before this time.
     TooOld(Timestamp),
     /// It names a build that another key's claim names too, and is not the first to do so.
@@ -65,6 +67,7 @@ impl Reason {
             Self::Different => "different",
             Self::NotPublished => "not-published",
             Self::WeakIsolation(_) => "weak-isolation",
+            Self::NotLogged(_) => "not-logged",
             Self::TooOld(_) => "too-old",
             Self::SameBuild(_) => "same-build",
         }
@@ -97,6 +100,7 @@ impl fmt::Display for Reason {
                 let level = level.map_or("below basic", IsolationLevel::name);
                 write!(f, "a rebuild ran in a sandbox that was {level}")
             }
+            Self::NotLogged(why) => write!(f, "no trusted log is shown to have it: {why}"),
             Self::TooOld(before) => write!(f, "it was made before {before}"),
             Self::SameBuild(other) => write!(f, "it names a build that the key {other} had named before it"),
         }

@@ -3,10 +3,12 @@
 //! tlog-proof, signed-note, each in its first version), on the Merkle trees of RFC 6962.
 
 mod checkpoint;
+mod entry;
 pub mod merkle;
 mod note;
 mod proof;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use entry::{ENTRY_KIND, ENTRY_VERSION, entry};
 pub use note::{MAX_NOTE, MAX_SIGNATURES, Note, NoteError, NoteKey, NoteKind};
 pub use proof::{LogPolicy, LogProof, LogProofError, Logged};

@@ -64,6 +64,12 @@ impl NoteKey {
         &self.name
     }
 
+    /// What its signatures say.
+    #[must_use]
+    pub fn kind(&self) -> NoteKind {
+        self.kind
+    }
+
     /// The 32 bytes of its key.
     pub(super) fn bytes(&self) -> [u8; 32] {
         self.bytes
@@ -159,6 +165,12 @@ impl Note {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The ids of the keys that have signed under `name`. Unverified.
+    #[must_use]
+    pub fn key_ids(&self, name: &str) -> Vec<[u8; 4]> {
+        self.signatures.iter().filter(|signature| signature.name == name).map(|signature| signature.id).collect()
     }
 
     /// Adds a signature under `name`: the note is the signer's own.

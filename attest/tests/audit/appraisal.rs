@@ -75,7 +75,7 @@ fn wheel() -> Artifact {
 }
 
 fn bytes(envelopes: Vec<Envelope>) -> Vec<u8> {
-    Proof { envelopes }.to_bytes().unwrap()
+    Proof::of(envelopes).to_bytes().unwrap()
 }
 
 fn appraised(envelopes: Vec<Envelope>, trust: &TrustRoots, policy: &Policy) -> Appraisal {

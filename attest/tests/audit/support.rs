@@ -228,7 +228,7 @@ impl Case {
 }
 
 pub(crate) fn proof(envelopes: Vec<Envelope>) -> Vec<u8> {
-    Proof { envelopes }.to_bytes().unwrap()
+    Proof::of(envelopes).to_bytes().unwrap()
 }
 
 /// Audits with the right key, about no file.

@@ -7,6 +7,7 @@ mod check;
 mod compare;
 mod doctor;
 mod key;
+mod log;
 mod options;
 mod proof;
 mod rebuild;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Audit(audit::Arguments),
     /// Look into proofs, and put several together
     Proof(proof::Arguments),
+    /// Keep a transparency log: what was said can't be taken back unseen
+    Log(log::Arguments),
     /// Make or show the key that signs
     Key(key::Arguments),
     /// Look after what is kept: collect what is not needed any more, check the rest
@@ -91,6 +94,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Compare(arguments) => compare::run(app, arguments).await,
         Command::Audit(arguments) => audit::run(app, arguments).await,
         Command::Proof(arguments) => proof::run(app, arguments).await,
+        Command::Log(arguments) => log::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, arguments).await,
         Command::Store(arguments) => store::run(app, arguments).await,
         Command::Doctor => doctor::run(app).await,

@@ -110,7 +110,8 @@ fn exported(proof: &Proof) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
             Ok(Predicate::Comparison(_)) => "comparison",
             Err(_) => "unknown",
         };
-        files.push((format!("{number}-{what}.sigstore.json"), envelope.to_sigstore_bundle().map_err(fail)?));
+        let bundle = proof.to_sigstore_bundle(envelope).map_err(|e| CommandError::bad_usage(e.to_string()))?;
+        files.push((format!("{number}-{what}.sigstore.json"), bundle));
     }
     files.insert(0, ("proof.intoto.jsonl".into(), lines));
     Ok(files)

@@ -123,7 +123,7 @@ pub(super) fn audit(bytes: &[u8]) {
 
 fn signed(payloads: &[Vec<u8>]) -> Vec<u8> {
     let envelopes = payloads.iter().map(|payload| Envelope::sign(&key(), payload.clone())).collect();
-    Proof { envelopes }.to_bytes().unwrap()
+    Proof::of(envelopes).to_bytes().unwrap()
 }
 
 /// What passes a strict audit is appraised to the same, and neither order nor how often each is there changes that.
@@ -157,6 +157,10 @@ fn audited(proof: &[u8]) {
     appraised(proof, Some(verified.verdict().outcome));
     consistent(&verified);
     assert!(audit_proof(proof, &[], &[SigningKey::ed25519([2; 32]).public_key()]).is_err());
+    // A log's word is looked at by an appraisal alone.
+    if !Proof::from_bytes(proof).unwrap().logged.is_empty() {
+        return;
+    }
     let changed = nearly(proof).unwrap();
     assert!(audit_proof(&changed, &[], &[key().public_key()]).is_err());
     assert!(audit_proof(&[proof, b"\n"].concat(), &[], &[key().public_key()]).is_err());

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys, statements and proofs.
 
-use reprove_attest::{Algorithm, EncryptionSeed, Envelope, Proof, Rebuilt, SigningKey, comparison, provenance};
-use reprove_model::{Between, BuildRecord, FindingKind, Lock, Outcome, Verdict};
+use reprove_attest::{
+    Algorithm, EncryptionSeed, Envelope, LoggedEnvelope, Proof, Rebuilt, SigningKey, comparison, provenance,
+};
+use reprove_model::{Between, BuildRecord, FindingKind, Lock, Outcome, Sha256, Verdict};
 
 use super::documents::{WHEEL, finding, lock, record, reproducible};
 use super::{Corpus, text};
@@ -137,7 +139,7 @@ fn statements() -> Corpus {
 
 fn signed(key: &SigningKey, payloads: &[Vec<u8>]) -> Vec<u8> {
     let envelopes = payloads.iter().map(|payload| Envelope::sign(key, payload.clone())).collect();
-    Proof { envelopes }.to_bytes().unwrap()
+    Proof::of(envelopes).to_bytes().unwrap()
 }
 
 fn proofs() -> Corpus {
@@ -146,6 +148,13 @@ fn proofs() -> Corpus {
     let mut files: Vec<_> = cases.iter().map(|(name, payloads)| (*name, signed(&key(), payloads))).collect();
     let good = String::from_utf8(files[0].1.clone()).unwrap();
     let other = SigningKey::ed25519([2; 32]);
+    let mut logged = Proof::from_bytes(&files[0].1).unwrap();
+    let word =
+        |payload| LoggedEnvelope { keyid: key().public_key().id(), payload, entry: "{}".into(), proof: "x".into() };
+    logged.logged = vec![word(Sha256::of(logged.envelopes[0].payload()))];
+    files.push(("logged", logged.to_bytes().unwrap()));
+    logged.logged = vec![word(Sha256::of(b"nothing"))];
+    files.push(("refused-logged-nothing", logged.to_bytes().unwrap()));
     files.extend([
         ("refused-other-key", signed(&other, published)),
         ("refused-empty", signed(&key(), &[])),

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Adding to a log.
+
+use std::fs;
+use std::ops::Range;
+
+use reprove_attest::SigningKey;
+use reprove_attest::log::Checkpoint;
+use reprove_attest::log::merkle::{Hash, leaf_hash, root};
+
+use crate::tiles::{Kind, Tiles, WIDTH, path, tile_root};
+use crate::{Log, LogError, MAX_ENTRY, io_error, key_of, signed, write_whole};
+
+impl Log {
+    /// Adds entries, signs what the log is then, and gives their places. They are in the log, and on the disk, when this
+    /// returns; before, none of them is.
+    ///
+    /// # Errors
+    /// [`LogError::Busy`] where another process adds; [`LogError::Note`] where `key` is not the log's; see [`LogError`].
+    pub fn append(&mut self, entries: &[Vec<u8>], key: &SigningKey) -> Result<Range<u64>, LogError> {
+        if let Some(entry) = entries.iter().find(|entry| entry.len() > MAX_ENTRY) {
+            return Err(LogError::TooLong(entry.len()));
+        }
+        let _lock = self.lock()?;
+        // As it is now: another process may have added to it since it was opened.
+        let own = key_of(&self.checkpoint.origin, key)?;
+        *self = Self::open(&self.folder, Some(&own))?;
+        let (origin, start) = (self.checkpoint.origin.clone(), self.checkpoint.size);
+        let added = start..start + entries.len() as u64;
+        if entries.is_empty() {
+            return Ok(added);
+        }
+        self.add_entries(start, entries)?;
+        self.add_hashes(start, entries.iter().map(|entry| leaf_hash(entry)).collect())?;
+        let root = root(&Tiles { folder: &self.folder, size: added.end }, added.end)?;
+        self.checkpoint = Checkpoint { origin, size: added.end, root };
+        self.note = signed(&self.checkpoint, key)?;
+        self.publish()?;
+        Ok(added)
+    }
+
+    fn add_entries(&self, start: u64, entries: &[Vec<u8>]) -> Result<(), LogError> {
+        let bytes = |entry: &Vec<u8>| {
+            let length = u16::try_from(entry.len()).map_err(|_| LogError::TooLong(entry.len()))?;
+            Ok::<_, LogError>([&length.to_be_bytes(), entry.as_slice()].concat())
+        };
+        for (number, part) in parts(start, entries) {
+            let before = if start > number * WIDTH { self.tiles().entries(number)? } else { Vec::new() };
+            let all = before.iter().chain(part).map(bytes).collect::<Result<Vec<_>, _>>()?;
+            self.write(Kind::Entries, number, all.len() as u64, &all.concat())?;
+        }
+        Ok(())
+    }
+
+    /// Adds hashes to level 0, and those of the tiles that this makes whole to the levels above.
+    fn add_hashes(&self, start: u64, hashes: Vec<Hash>) -> Result<(), LogError> {
+        let (mut level, mut start, mut hashes) = (0, start, hashes);
+        while !hashes.is_empty() {
+            let mut whole = Vec::new();
+            for (number, part) in parts(start, &hashes) {
+                let mut all = if start > number * WIDTH { self.tiles().hashes(level, number)? } else { Vec::new() };
+                all.extend(part);
+                self.write(Kind::Hashes(level), number, all.len() as u64, all.as_flattened())?;
+                if all.len() as u64 == WIDTH {
+                    whole.extend(tile_root(&all));
+                }
+            }
+            (level, start, hashes) = (level + 1, start / WIDTH, whole);
+        }
+        Ok(())
+    }
+
+    fn write(&self, kind: Kind, number: u64, width: u64, bytes: &[u8]) -> Result<(), LogError> {
+        let path = self.folder.join(path(kind, number, width));
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
+        write_whole(&path, bytes)
+    }
+}
+
+/// What goes into which tile, where the first comes at the place `start`.
+fn parts<T>(start: u64, items: &[T]) -> Vec<(u64, &[T])> {
+    let mut parts = Vec::new();
+    let (mut place, mut rest) = (start, items);
+    while !rest.is_empty() {
+        let room = usize::try_from(WIDTH - place % WIDTH).unwrap_or(usize::MAX).min(rest.len());
+        let (part, after) = rest.split_at(room);
+        parts.push((place / WIDTH, part));
+        place += room as u64;
+        rest = after;
+    }
+    parts
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A log as those who write it, those who read it and those who watch it see it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use reprove_attest::SigningKey;
+use reprove_attest::log::merkle::{Hash, leaf_hash, node_hash};
+use reprove_attest::log::{Checkpoint, LogPolicy, NoteError};
+use reprove_log::{Log, LogError, MAX_ENTRY, key_of};
+use tempfile::TempDir;
+
+const ORIGIN: &str = "log.example/one";
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::ed25519([seed; 32])
+}
+
+fn policy() -> LogPolicy {
+    LogPolicy { log: key_of(ORIGIN, &key(1)).unwrap(), witnesses: vec![], quorum: 0 }
+}
+
+fn entries(range: std::ops::Range<u64>) -> Vec<Vec<u8>> {
+    range.map(|number| format!("entry {number}").into_bytes()).collect()
+}
+
+fn log() -> (TempDir, PathBuf, Log) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("log");
+    let log = Log::new(&folder, ORIGIN, &key(1)).unwrap();
+    (dir, folder, log)
+}
+
+fn open(folder: &Path) -> Log {
+    Log::open(folder, Some(&key_of(ORIGIN, &key(1)).unwrap())).unwrap()
+}
+
+/// The root of hashes, straight from RFC 6962's definition.
+fn naive(hashes: &[Hash]) -> Hash {
+    match hashes {
+        [] => reprove_attest::log::merkle::empty_root(),
+        [one] => *one,
+        many => {
+            let half = (many.len() - 1).ilog2();
+            let (left, right) = many.split_at(1 << half);
+            node_hash(&naive(left), &naive(right))
+        }
+    }
+}
+
+#[test]
+fn what_is_added_in_any_parts_is_in_the_log() {
+    let (_dir, folder, mut log) = log();
+    let mut seen: Vec<Checkpoint> = vec![log.checkpoint().clone()];
+    let mut size = 0;
+    for part in [1, 1, 2, 3, 249, 1, 255, 256, 257, 513, 1] {
+        let added = log.append(&entries(size..size + part), &key(1)).unwrap();
+        assert_eq!(added, size..size + part);
+        size += part;
+        let hashes: Vec<Hash> = entries(0..size).iter().map(|entry| leaf_hash(entry)).collect();
+        assert_eq!((log.checkpoint().size, log.checkpoint().root), (size, naive(&hashes)), "{size}");
+        let again = open(&folder);
+        again.verify().unwrap();
+        for index in [0, 1, size / 2, size - 1] {
+            let proof = again.prove(index.min(size - 1)).unwrap();
+            let entry = again.entry(proof.index).unwrap();
+            assert_eq!(entry, entries(proof.index..proof.index + 1)[0]);
+            assert_eq!(proof.verify(&entry, &policy()).unwrap().checkpoint, *log.checkpoint());
+        }
+        for old in &seen {
+            again.extends(old).unwrap();
+        }
+        seen.push(log.checkpoint().clone());
+    }
+    assert!(matches!(log.prove(size), Err(LogError::NoEntry { .. })));
+    assert!(matches!(log.entry(size), Err(LogError::NoEntry { .. })));
+    assert!(matches!(log.consistency(size + 1), Err(LogError::NoEntry { .. })));
+    assert_eq!(log.append(&[], &key(1)).unwrap(), size..size);
+}
+
+#[test]
+fn a_third_level_of_tiles_is_the_same_tree() {
+    let (_dir, folder, mut log) = log();
+    let size = 256 * 256 + 300;
+    let _ = log.append(&entries(0..256 * 256 - 1), &key(1)).unwrap();
+    let before = log.checkpoint().clone();
+    let _ = log.append(&entries(256 * 256 - 1..size), &key(1)).unwrap();
+    let hashes: Vec<Hash> = entries(0..size).iter().map(|entry| leaf_hash(entry)).collect();
+    assert_eq!(log.checkpoint().root, naive(&hashes));
+    assert!(folder.join("tile/2/000.p/1").is_file() && folder.join("tile/1/000").is_file());
+    log.verify().unwrap();
+    log.extends(&before).unwrap();
+    for index in [0, 65_535, 65_536, size - 1] {
+        let proof = log.prove(index).unwrap();
+        assert!(proof.hashes.len() <= 17);
+        assert!(proof.verify(&entries(index..index + 1)[0], &policy()).is_ok());
+    }
+}
+
+#[test]
+fn only_the_logs_key_adds_and_only_one_at_a_time() {
+    let (_dir, folder, mut log) = log();
+    assert!(matches!(log.append(&entries(0..1), &key(2)), Err(LogError::Note(NoteError::NotSigned(_)))));
+    assert_eq!(open(&folder).checkpoint().size, 0);
+    // Two that were opened before either added.
+    let mut other = open(&folder);
+    assert_eq!(log.append(&entries(0..2), &key(1)).unwrap(), 0..2);
+    assert_eq!(other.append(&entries(2..3), &key(1)).unwrap(), 2..3);
+    open(&folder).verify().unwrap();
+    let lock = fs::File::open(folder.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    assert!(matches!(log.append(&entries(0..1), &key(1)), Err(LogError::Busy(_))));
+    assert!(matches!(Log::new(&folder, ORIGIN, &key(1)), Err(LogError::NotEmpty(_))));
+    assert!(matches!(Log::open(&folder.join("tile"), None), Err(LogError::NoLog(_))));
+    assert!(matches!(Log::open(&folder, Some(&key_of("log.example/two", &key(1)).unwrap())), Err(LogError::Note(_))));
+}
+
+#[test]
+fn an_entrys_bound_holds_on_both_sides() {
+    let (_dir, folder, mut log) = log();
+    let entry = |length: usize| vec![vec![7; length]];
+    assert_eq!(log.append(&entry(MAX_ENTRY), &key(1)).unwrap(), 0..1);
+    assert!(matches!(log.append(&entry(MAX_ENTRY + 1), &key(1)), Err(LogError::TooLong(65_536))));
+    assert_eq!(log.append(&entry(0), &key(1)).unwrap(), 1..2);
+    assert_eq!(open(&folder).entry(0).unwrap().len(), MAX_ENTRY);
+    assert_eq!(open(&folder).entry(1).unwrap(), b"");
+}
+
+#[test]
+fn whatever_is_changed_is_found() {
+    let (_dir, folder, mut log) = log();
+    let _ = log.append(&entries(0..300), &key(1)).unwrap();
+    let seen = log.checkpoint().clone();
+    for file in ["tile/entries/000", "tile/entries/001.p/44", "tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"] {
+        let (path, good) = (folder.join(file), fs::read(folder.join(file)).unwrap());
+        for at in [0, 2, good.len() / 2, good.len() - 1] {
+            let mut changed = good.clone();
+            changed[at] ^= 1;
+            fs::write(&path, changed).unwrap();
+            assert!(matches!(open(&folder).verify(), Err(LogError::Damaged(_))), "{file} {at}");
+        }
+        fs::write(&path, &good[..good.len() - 1]).unwrap();
+        assert!(matches!(open(&folder).verify(), Err(LogError::Damaged(_))), "{file} is cut");
+        fs::write(&path, good).unwrap();
+    }
+    open(&folder).verify().unwrap();
+
+    // Another history, by the same key: whoever kept a checkpoint sees that.
+    fs::remove_dir_all(&folder).unwrap();
+    let mut other = Log::new(&folder, ORIGIN, &key(1)).unwrap();
+    let _ = other.append(&entries(1..400), &key(1)).unwrap();
+    assert!(matches!(other.extends(&seen), Err(LogError::Forked { old: 300, size: 399 })));
+    let mut shorter = seen.clone();
+    shorter.size = 500;
+    assert!(matches!(other.extends(&shorter), Err(LogError::Forked { .. })));
+}
