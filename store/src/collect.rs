@@ -213,6 +213,10 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     pub(crate) fn of(store: &Store) -> Result<Self, StoreError> {
+        // What needs something before that which it needs: what is added meanwhile then lacks nothing that is listed.
+        let lists = listed(&store.root().join("trees"))?.into_iter();
+        let known = lists.filter_map(|(name, path)| Some((name.strip_suffix(".json")?.parse().ok()?, path)));
+        let trees = known.map(|(digest, path)| Ok((digest, size_of(&path)?))).collect::<Result<_, StoreError>>()?;
         let blobs = store.blob_root();
         let folders: Vec<(String, PathBuf)> = listed(&blobs)?.into_iter().filter(|(name, _)| name.len() == 2).collect();
         let inside: Vec<Vec<(Digest, u64)>> = folders
@@ -223,9 +227,6 @@ impl Inventory {
                 known.map(|(digest, path)| Ok((digest, size_of(&path)?))).collect()
             })
             .collect::<Result<_, StoreError>>()?;
-        let lists = listed(&store.root().join("trees"))?.into_iter();
-        let known = lists.filter_map(|(name, path)| Some((name.strip_suffix(".json")?.parse().ok()?, path)));
-        let trees = known.map(|(digest, path)| Ok((digest, size_of(&path)?))).collect::<Result<_, StoreError>>()?;
         Ok(Self { blobs: inside.into_iter().flatten().collect(), trees })
     }
 

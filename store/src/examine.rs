@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Looking at all that a store holds: is each file what its name says, and is all there that something needs?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use reprove_model::Digest;
+use reprove_model::{Digest, canonical};
 
 use crate::blobs::{CLOSED, io_error, make_directory};
 use crate::collect::Inventory;
 use crate::lock::{Held, Kind};
-use crate::roots;
+use crate::roots::{self, Root};
 use crate::{Store, StoreError};
 
 /// What is in a store, and what is wrong with it.
@@ -65,8 +66,9 @@ impl fmt::Display for Wrong {
 
 impl Store {
     /// Reads all that the store holds, however often other reads are checked. With `repair`, moves each file that is not
-    /// what its name says to `damaged/`, under the same name, and with it each list of a tree and each root that is not
-    /// whole: what is left is. What was lost has to be fetched or built anew.
+    /// what its name says to `damaged/`, under the same name, and with it each list of a tree that is not whole. A root that
+    /// lacks something is copied there, and goes on keeping the rest. What is left is whole; what was lost has to be fetched
+    /// or built anew.
     ///
     /// Holds the store's lock with others: a collection waits. What is to be moved is read once more with the lock alone,
     /// so that nothing goes that somebody has just replaced.
@@ -86,8 +88,11 @@ impl Store {
         Ok(Examined { moved, ..found.examined })
     }
 
-    /// Reads all lists and roots, and those blobs that are asked for.
+    /// Reads all lists and roots, and those blobs that are asked for. Roots first, then what they need, so that what is added
+    /// meanwhile lacks nothing.
     fn look(&self, blobs: impl Fn(&Digest) -> bool + Sync) -> Result<Found, StoreError> {
+        let all = self.in_roots()?;
+        let roots: Vec<(PathBuf, Option<Root>)> = all.into_iter().map(read_root).collect::<Result<_, StoreError>>()?;
         let there = Inventory::of(self)?;
         let bad: Vec<Digest> = there
             .blobs
@@ -130,50 +135,72 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        for path in self.in_roots()? {
-            let Some(name) = roots::name_of(&path) else {
+        for (path, root) in roots {
+            let (Some(name), Some(root)) = (roots::name_of(&path), root) else {
                 wrong.insert(Wrong::Damaged(path.clone()));
-                found.roots.insert(path);
+                found.roots.insert(path, None);
                 continue;
             };
             found.examined.roots += 1;
-            let root = match roots::read(&path) {
-                Ok(root) => root,
-                Err(StoreError::BadRoot { .. }) => {
-                    wrong.insert(Wrong::Damaged(path.clone()));
-                    found.roots.insert(path);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            if root.blobs.iter().any(|blob| !there.blobs.contains_key(blob) || found.blobs.contains(blob))
-                || root.trees.iter().any(|tree| !there.trees.contains_key(tree) || found.trees.contains(tree))
-            {
-                found.roots.insert(path.clone());
-            }
-            let blobs = root.blobs.iter().filter(|digest| !there.blobs.contains_key(digest));
-            let lost = blobs.chain(root.trees.iter().filter(|digest| !there.trees.contains_key(digest)));
+            let is_there = |digest: &&Digest| there.blobs.contains_key(digest) || there.trees.contains_key(digest);
+            let named = root.blobs.iter().chain(&root.trees);
+            let lost = named.filter(|digest| !is_there(digest));
             wrong.extend(lost.map(|digest| Wrong::RootLacks { root: name.to_owned(), digest: *digest }));
+            let mut whole = root.clone();
+            whole.blobs.retain(|blob| there.blobs.contains_key(blob) && !found.blobs.contains(blob));
+            whole.trees.retain(|tree| there.trees.contains_key(tree) && !found.trees.contains(tree));
+            if whole != root {
+                found.roots.insert(path, Some(whole));
+            }
         }
         found.examined.wrong = wrong.into_iter().collect();
         Ok(found)
     }
 
     /// Moves what is not whole to `damaged/`: what needs something before that which it needs, so that nothing that is left
-    /// comes to lack anything at any point.
+    /// comes to lack anything at any point. A root that lacks something goes on keeping the rest.
     fn set_aside(&self, found: &Found, _held: &Held) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.root().join("damaged");
         make_directory(&folder, CLOSED)?;
-        let trees = found.trees.iter().map(|digest| self.tree_path(digest));
-        let blobs = found.blobs.iter().map(|digest| self.blob_path(digest));
+        let aside = |path: &Path| {
+            let below = path.strip_prefix(self.root()).unwrap_or(path);
+            folder.join(below.to_string_lossy().replace('/', "-"))
+        };
         let mut moved = Vec::new();
-        for path in found.roots.iter().cloned().chain(trees).chain(blobs) {
-            let below = path.strip_prefix(self.root()).unwrap_or(&path);
-            let to = folder.join(below.to_string_lossy().replace('/', "-"));
+        for (path, whole) in &found.roots {
+            let (to, fail) = (aside(path), |e| io_error(path, e));
+            match (whole, roots::name_of(path)) {
+                (Some(whole), Some(name)) => {
+                    fs::copy(path, &to).map_err(fail)?;
+                    let bytes = canonical::to_vec(whole).map_err(|e| fail(io::Error::other(e)))?;
+                    self.draft_of(&bytes)?.name(&format!("roots/{name}.json"))?;
+                }
+                _ => fs::rename(path, &to).map_err(fail)?,
+            }
+            moved.push(to);
+        }
+        self.sync_folder("roots")?;
+        for path in found.trees.iter().map(|digest| self.tree_path(digest)) {
+            let to = aside(&path);
+            fs::rename(&path, &to).map_err(|e| io_error(&path, e))?;
+            moved.push(to);
+        }
+        self.sync_folder("trees")?;
+        for path in found.blobs.iter().map(|digest| self.blob_path(digest)) {
+            let to = aside(&path);
             fs::rename(&path, &to).map_err(|e| io_error(&path, e))?;
             moved.push(to);
         }
         Ok(moved)
+    }
+}
+
+/// A root; none where it is not one.
+fn read_root(path: PathBuf) -> Result<(PathBuf, Option<Root>), StoreError> {
+    match roots::name_of(&path).map(|_| roots::read(&path)) {
+        Some(Ok(root)) => Ok((path, Some(root))),
+        None | Some(Err(StoreError::BadRoot { .. })) => Ok((path, None)),
+        Some(Err(error)) => Err(error),
     }
 }
 
@@ -183,5 +210,6 @@ struct Found {
     examined: Examined,
     blobs: BTreeSet<Digest>,
     trees: BTreeSet<Digest>,
-    roots: BTreeSet<PathBuf>,
+    /// Each with what is left of it, where it is a root at all.
+    roots: BTreeMap<PathBuf, Option<Root>>,
 }

@@ -208,7 +208,9 @@ fn all_that_is_wrong_is_named_and_damage_is_set_aside() {
     let store = open(dir.path());
     let (one, one_file) = tree(&store, b"one");
     let (two, two_file) = tree(&store, b"two");
-    set(&store, "a", Root { trees: [one, two].into(), blobs: [one_file].into(), ..Root::default() });
+    let (whole, whole_file) = tree(&store, b"whole");
+    let blobs = [one_file, whole_file].into();
+    set(&store, "a", Root { trees: [one, two, whole].into(), blobs, since: 7, ..Root::default() });
     assert_eq!(store.examine(false).unwrap().wrong, []);
     let blob = |digest| store.blob_root().join(Store::blob_name(digest));
     let list = dir.path().join(format!("trees/{two}.json"));
@@ -228,11 +230,13 @@ fn all_that_is_wrong_is_named_and_damage_is_set_aside() {
     assert_eq!(store.examine(false).unwrap().wrong, wrong);
     assert!(blob(&two_file).exists(), "nothing is moved unless that is asked for");
     let examined = store.examine(true).unwrap();
-    // The blob and the list that are damaged, the list that lacks a blob, and the root.
+    // The blob and the list that are damaged, the list that lacks a blob, and a copy of the root.
     assert_eq!((examined.wrong, examined.moved.len()), (wrong, 4));
     assert!(examined.moved.iter().all(|path| path.is_file() && path.starts_with(dir.path().join("damaged"))));
     assert!(!blob(&two_file).exists() && !list.exists());
     assert_eq!(store.examine(false).unwrap().wrong, [], "what is left is whole");
+    let left = Root { trees: [whole].into(), blobs: [whole_file].into(), since: 7, ..Root::default() };
+    assert_eq!(store.roots().unwrap(), BTreeMap::from([("a".to_owned(), left)]), "it is kept as before");
     // Added again, all is whole.
     assert_eq!((tree(&store, b"one").0, tree(&store, b"two").0), (one, two));
     set(&store, "a", Root { trees: [one, two].into(), blobs: [one_file].into(), ..Root::default() });
