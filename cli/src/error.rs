@@ -333,6 +333,9 @@ fn sandbox_hints_of(error: &SandboxError, message: CommandError, is_root: bool) 
         SandboxError::SourceTooLarge { .. } => {
             from_error(BAD_USAGE, error).next("raise `limits.disk-mib` in the recipe")
         }
+        SandboxError::SourcePastMemory { .. } => {
+            from_error(BAD_USAGE, error).next("raise `limits.memory-mib` in the recipe")
+        }
         SandboxError::Weak { .. } => message.next("`reprove doctor` says what this machine lacks, and what mends it"),
         SandboxError::Io { .. } | SandboxError::Lost => message,
     }

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Node, Recipe, RecordMode, Role};
+use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, HeldBy, Input, Lock, Node, Recipe, RecordMode, Role};
 use reprove_runner::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner, SandboxError, SourceFiles};
 use reprove_store::{IngestError, IngestLimits, Store};
 use support::{AS_ORDINARY_USER, again, root, sandbox};
@@ -97,6 +97,17 @@ async fn a_source_past_the_disk_limit_is_told_from_a_sandbox_that_is_none() {
     let error = Project::new("mkdir out", limits, 3 << 20).build().await.unwrap_err();
     assert!(matches!(error, RunError::Sandbox(SandboxError::SourceTooLarge { disk_mib: 2 })), "{error:?}");
     assert!(error.to_string().contains("`limits.disk-mib`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_source_past_the_memory_limit_is_no_build_that_failed() {
+    let limits = "limits.memory-mib = 64\nlimits.disk-mib = 4096";
+    let fits = Project::new("mkdir out; cp file out/file", limits, 1 << 20).built().await;
+    if fits.record.enforced.memory != HeldBy::ControlGroup {
+        return;
+    }
+    let error = Project::new("mkdir out", limits, 128 << 20).build().await.unwrap_err();
+    assert!(matches!(error, RunError::Sandbox(SandboxError::SourcePastMemory { memory_mib: 64 })), "{error:?}");
 }
 
 #[tokio::test]

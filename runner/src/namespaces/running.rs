@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A helper that runs: its reports, and its end.
 
+use std::future::pending;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,11 +12,13 @@ use std::time::Duration;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use reprove_model::{Enforced, Exit, HeldBy, IsolationLevel};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::cgroup::Cgroup;
@@ -28,6 +31,9 @@ use crate::trace::{Seen, read_seen};
 /// meanwhile.
 const SET_UP: Duration = Duration::from_secs(300);
 
+/// How long the end of the first process, which is killed, is waited for where the helper does not.
+const LONGEST_END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
 /// A helper that runs. Ended, with everything that it started, when the value goes.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -37,6 +43,8 @@ pub(super) struct Running {
     pub(super) source: Option<OwnedFd>,
     walls: Walls,
     separate_user: bool,
+    /// When the steps began.
+    pub(super) ready: Option<Instant>,
     /// The step that began last.
     pub(super) step: u32,
     /// What was seen of it, once that is reported.
@@ -89,6 +97,7 @@ impl Running {
             source: None,
             walls: Walls::default(),
             separate_user,
+            ready: None,
             step: 0,
             seen: None,
             past_memory: false,
@@ -141,6 +150,7 @@ impl Running {
         let mut over = pin!(tokio::time::sleep(limit.max(SET_UP)));
         let mut looks = tokio::time::interval(watchdog::PERIOD);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut look, mut past): (Option<JoinHandle<bool>>, u32) = (None, 0);
         loop {
             let received = tokio::select! {
                 biased;
@@ -152,8 +162,15 @@ impl Running {
                         return Err(SandboxError::Setup { doing: "making its walls".into(), errno: libc::ETIMEDOUT, why });
                     }
                 },
-                _ = looks.tick(), if memory.is_some() => {
-                    if self.init.as_ref().is_some_and(|i| memory < Some(watchdog::held(i, self.source.as_ref()))) {
+                _ = looks.tick(), if memory.is_some() && look.is_none() => {
+                    look = self.look(memory);
+                    continue;
+                }
+                is_past = outcome(&mut look) => {
+                    look = None;
+                    // A child that has not begun its program yet shows all that its parent has as its own.
+                    past = if is_past { past + 1 } else { 0 };
+                    if past > 1 {
                         self.past_memory = true;
                         return Err(SandboxError::Lost);
                     }
@@ -176,6 +193,7 @@ impl Running {
                         self.tell(b"!").map_err(io_error("beginning the run"))?;
                     }
                     self.source = Some(source);
+                    self.ready = Some(Instant::now());
                     over.as_mut().reset(Instant::now() + limit);
                 }
                 (Report::Step(step), _) => self.step = step,
@@ -187,6 +205,13 @@ impl Running {
                 (Report::Started { .. } | Report::Ready(_), None) => return Err(SandboxError::Lost),
             }
         }
+    }
+
+    /// Looks, on a thread of its own, whether more memory is held than there may be.
+    fn look(&self, memory: Option<u64>) -> Option<JoinHandle<bool>> {
+        let (limit, init) = (memory?, self.init.as_ref()?.try_clone().ok()?);
+        let source = self.source.as_ref().and_then(|source| source.try_clone().ok());
+        Some(tokio::task::spawn_blocking(move || watchdog::is_past(&init, source.as_ref(), limit)))
     }
 
     /// What the helper saw of a run that has ended, and has reported last.
@@ -204,11 +229,9 @@ impl Running {
     /// Ends everything inside, and returns when it has ended. The first process ends all others inside with it, and the
     /// helper after it.
     pub(super) fn end(&mut self) {
-        if !self.is_there() {
-            // Its number may be another's by now.
-            return;
-        }
-        if self.init.is_none()
+        let is_there = self.is_there();
+        if is_there
+            && self.init.is_none()
             && let Ok(Some((Report::Started { .. }, first))) = receive(&self.control)
         {
             self.init = first;
@@ -216,15 +239,29 @@ impl Running {
         match &self.init {
             Some(init) => {
                 let _ = pidfd_send_signal(init, Signal::KILL);
-                // It may have been stopped by somebody, and has to say what it saw.
-                let _ =
-                    self.child.id().try_into().map(|pid| kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT));
+                // The helper may have been stopped by somebody, and has to say what it saw. Once it was waited for, its
+                // number may be another's.
+                if let (true, Ok(pid)) = (is_there, self.child.id().try_into()) {
+                    let _ = kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT);
+                }
             }
             None => {
                 let _ = self.child.kill();
             }
         }
         let _ = self.child.wait();
+        // Where the helper was ended first, nobody has waited for the first process.
+        if let Some(init) = &self.init {
+            let _ = poll(&mut [PollFd::new(init, PollFlags::IN)], Some(&LONGEST_END));
+        }
+    }
+}
+
+/// What a look came to; nothing for ever where there is none.
+async fn outcome(look: &mut Option<JoinHandle<bool>>) -> bool {
+    match look {
+        Some(look) => look.await.unwrap_or(false),
+        None => pending().await,
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reprove_images::RootFilesystem;
 use reprove_model::{Enforced, Exit, IsolationLevel, Limits, LogRecord, PeakMemory, RecordMode};
@@ -124,6 +124,14 @@ pub enum SandboxError {
         /// That limit.
         disk_mib: u32,
     },
+    /// The source takes more memory than the recipe gives the build.
+    #[error(
+        "the source does not fit into memory: the recipe's `limits.memory-mib` gives the build {memory_mib} MiB, files included"
+    )]
+    SourcePastMemory {
+        /// That limit.
+        memory_mib: u32,
+    },
     /// The runner's own side failed.
     #[error("{doing}: {source}")]
     Io {
@@ -198,7 +206,6 @@ impl Sandbox {
         let (mut running, output) = self.prepared()?.run(&mut request, self.demanded)?;
         let control = running.control.try_clone().and_then(UnixStream::from_std);
         let control = control.map_err(io_error("watching the control socket"))?;
-        let started = Instant::now();
         let limit = Duration::from_secs(request.limits.seconds.into());
         let log_bytes = u64::from(request.limits.log_mib) << 20;
         let watched = (!running.cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20);
@@ -224,7 +231,10 @@ impl Sandbox {
             }
             // What a build holds in its directory counts, so that the first process itself may be what the kernel ends.
             Err(SandboxError::Lost | SandboxError::Setup { .. }) if running.init.is_some() && out_of_memory => {
-                let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let Some(ready) = running.ready else {
+                    return Err(SandboxError::SourcePastMemory { memory_mib: request.limits.memory_mib });
+                };
+                let duration_ms = u64::try_from(ready.elapsed().as_millis()).unwrap_or(u64::MAX);
                 none(Exit::Signal { step: running.step, signal: 9, out_of_memory }, duration_ms)
             }
             Err(SandboxError::Setup { doing, errno: libc::ENOSPC, .. }) if doing == WRITING_SOURCE => {

@@ -14,13 +14,30 @@ pub(super) const PERIOD: Duration = Duration::from_millis(50);
 /// How many processes are looked at; past it a build has long met the limit of processes.
 const MOST: usize = 100_000;
 
-/// The memory that a build holds, in bytes: its processes' own, and what its files take or what its processes share.
+/// Whether a build holds more than `limit` bytes: its processes' own memory and page tables, and what its files take or what
+/// its processes share.
 ///
 /// `init` is the first process, and `source` a directory on the file system that all of its files are on. What is shared
 /// may be a mapped part of these files or not, so that only the larger of both is sure to be held: a build can take up to its
 /// limit of shared memory beside its files. What is in a file without a name (`memfd_create(2)`) that no process has mapped
 /// is not seen.
-pub(super) fn held(init: &OwnedFd, source: Option<&OwnedFd>) -> u64 {
+///
+/// What several processes have in common is first added for each, which is quick, and counted once only where that is past
+/// the limit: the kernel then walks through all that they have mapped. Not for the thread that answers others.
+pub(super) fn is_past(init: &OwnedFd, source: Option<&OwnedFd>, limit: u64) -> bool {
+    held(init, source, Count::ForEach) > limit && held(init, source, Count::Once) > limit
+}
+
+/// How what several processes have in common is counted.
+#[derive(Clone, Copy, PartialEq)]
+enum Count {
+    /// For each of them.
+    ForEach,
+    /// Once, among all of them.
+    Once,
+}
+
+fn held(init: &OwnedFd, source: Option<&OwnedFd>, count: Count) -> u64 {
     let files = source.and_then(|source| fstatvfs(source.as_fd()).ok());
     let files = files.map_or(0, |files| (files.blocks().saturating_sub(files.blocks_free())) * files.fragment_size());
     let mut all = Memory::default();
@@ -30,36 +47,41 @@ pub(super) fn held(init: &OwnedFd, source: Option<&OwnedFd>) -> u64 {
         seen += 1;
         let threads = threads(process);
         // A thread whose leader has ended still has the memory, which the leader's entry shows no more.
-        if let Some(memory) = threads.iter().find_map(|thread| Memory::of(&thread.to_string_lossy())) {
+        if let Some(memory) = threads.iter().find_map(|thread| Memory::of(&thread.to_string_lossy(), count)) {
             all.own = all.own.saturating_add(memory.own);
             all.shared = all.shared.saturating_add(memory.shared);
         }
         waiting.extend(children(&threads));
     }
-    all.own.saturating_add(files.max(all.shared))
+    all.own.saturating_add(match count {
+        Count::ForEach => files.saturating_add(all.shared),
+        Count::Once => files.max(all.shared),
+    })
 }
 
 /// What a process holds, in bytes.
 #[derive(Default)]
 struct Memory {
-    /// Shared with no file and no other process, or not yet.
+    /// Of no file, and its page tables.
     own: u64,
-    /// Its part of what it shares with others, where that is in memory alone.
+    /// What it shares with others, where that is in memory alone.
     shared: u64,
 }
 
 impl Memory {
     /// Of the thread at `path` in `/proc`; none where it has none any more.
-    fn of(path: &str) -> Option<Self> {
+    fn of(path: &str, count: Count) -> Option<Self> {
         let status = fs::read_to_string(format!("{path}/status")).ok()?;
-        let (own, any_shared) = (kib(&status, "RssAnon:")?, kib(&status, "RssShmem:").unwrap_or(0));
-        let shared = match any_shared {
-            0 => 0,
-            // Walks through the process's pages: only where there is something to find.
-            any => fs::read_to_string(format!("{path}/smaps_rollup"))
-                .map_or(any, |parts| kib(&parts, "Pss_Shmem:").unwrap_or(any)),
+        let (own, shared) = (kib(&status, "RssAnon:")?, kib(&status, "RssShmem:").unwrap_or(0));
+        let parts = match count {
+            Count::Once => fs::read_to_string(format!("{path}/smaps_rollup")).ok(),
+            Count::ForEach => None,
         };
-        Some(Self { own: own << 10, shared: shared << 10 })
+        // Its part of each page, where others have that page too: also one that a child has not written to yet.
+        let part = |field| parts.as_ref().and_then(|parts| kib(parts, field));
+        let (own, shared) = (part("Pss_Anon:").unwrap_or(own), part("Pss_Shmem:").unwrap_or(shared));
+        let tables = kib(&status, "VmPTE:").unwrap_or(0);
+        Some(Self { own: (own + tables) << 10, shared: shared << 10 })
     }
 }
 
@@ -99,7 +121,9 @@ mod tests {
             Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
-        let held = held(&rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap(), None);
+        let init = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        let held = held(&init, None, Count::Once);
+        assert_eq!((is_past(&init, None, held / 2), is_past(&init, None, held * 4)), (true, false));
         drop(child.stdin.take());
         child.wait().unwrap();
         held
@@ -123,6 +147,31 @@ else:
     os.read(there, 1); print(1, flush=True); os.wait()";
         let held = held_by(script);
         assert!((64 << 20..120 << 20).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn what_a_child_has_not_written_to_is_counted_once() {
+        let script = "import os
+x = bytearray([1]) * (64 << 20)
+there, here = os.pipe()
+for _ in range(3):
+    if os.fork() == 0:
+        os.write(here, b\"1\"); input(); os._exit(0)
+[os.read(there, 1) for _ in range(3)]; print(1, flush=True); input()";
+        let held = held_by(script);
+        assert!((64 << 20..120 << 20).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn page_tables_are_counted() {
+        // One page is read of each 2 MiB: the page that is all zeros, and a table of its own for each.
+        let script = "import mmap
+NORESERVE, NOHUGEPAGE = 0x4000, 15
+x = mmap.mmap(-1, 32 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE, prot=mmap.PROT_READ)
+x.madvise(NOHUGEPAGE)
+[x[at] for at in range(0, 32 << 30, 2 << 20)]; print(1, flush=True); input()";
+        let held = held_by(script);
+        assert!((60 << 20..120 << 20).contains(&held), "{held}");
     }
 
     #[test]
