@@ -67,7 +67,8 @@ pub enum CheckOutError {
 
 impl Store {
     /// Writes `tree` below `directory`, which must be empty. Follows no link inside it, whoever else writes there. Files
-    /// are checked as often as reads are; set-id bits are only set with [`SetId::Keep`]. Ends soon after `stop` is true.
+    /// are checked as often as reads are; set-id bits are only set with [`SetId::Keep`]. Ends soon after `stop` is true, but
+    /// not while it checks a file.
     ///
     /// A file is linked only for [`Use::ReadOnly`] and where it has mode 444, which is that of all files in the store, and
     /// thus of the link.
@@ -94,6 +95,7 @@ impl Store {
         // Last, so that all can be written into; what is inside before what it is in.
         for (path, node) in tree.entries().iter().rev() {
             if let Node::Directory { mode } = node {
+                out.go_on()?;
                 let fail = |e| io_error(path, e);
                 let folder = out.open(Some(path)).map_err(fail)?;
                 File::from(folder).set_permissions(permissions(mode & mask)).map_err(fail)?;
