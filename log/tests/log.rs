@@ -155,3 +155,40 @@ fn whatever_is_changed_is_found() {
     shorter.size = 500;
     assert!(matches!(other.extends(&shorter), Err(LogError::Forked { .. })));
 }
+
+/// What a log of a million entries costs: printed, not judged.
+#[test]
+#[ignore = "takes minutes, and prints what it costs"]
+#[allow(clippy::print_stdout, reason = "to say it")]
+fn what_a_million_entries_cost() {
+    let (_dir, folder, mut log) = log();
+    let body = |number: u64| format!("{number:0>1300}").into_bytes();
+    for size in [1_000, 10_000, 100_000, 1_000_000] {
+        let start = std::time::Instant::now();
+        let before = log.checkpoint().clone();
+        while log.checkpoint().size < size {
+            let first = log.checkpoint().size;
+            let part: Vec<Vec<u8>> = (first..(first + 1_000).min(size)).map(body).collect();
+            let _ = log.append(&part, &key(1)).unwrap();
+        }
+        let filled = start.elapsed();
+        let timed = |what: &mut dyn FnMut()| {
+            let start = std::time::Instant::now();
+            (0..20).for_each(|_| what());
+            start.elapsed() / 20
+        };
+        let one = timed(&mut || assert_eq!(log.append(&[body(7)], &key(1)).unwrap().count(), 1));
+        let mut proof = log.prove(size / 3).unwrap();
+        let proving = timed(&mut || proof = log.prove(size / 3).unwrap());
+        let checking = timed(&mut || drop(proof.verify(&body(size / 3), &policy()).unwrap()));
+        let extending = timed(&mut || log.extends(&before).unwrap());
+        println!(
+            "{size} entries: filled in {filled:?}, one more {one:?}, a proof {proving:?} of {} bytes, its audit {checking:?}, \
+             against the checkpoint before {extending:?}",
+            proof.to_string().len()
+        );
+    }
+    let start = std::time::Instant::now();
+    open(&folder).verify().unwrap();
+    println!("all of it read anew in {:?}", start.elapsed());
+}

@@ -2,11 +2,12 @@
 //! What several rebuilders say together, and when that is enough.
 
 use jiff::Timestamp;
+use reprove_attest::log::{self, Checkpoint, LogProof, Note, NoteKey, NoteKind};
 use reprove_attest::{
-    Appraisal, Artifact, Distinct, Envelope, Policy, Proof, REPRODUCED, SigningKey, SummaryOf, TrustRoots, appraise,
-    summary,
+    Appraisal, Artifact, Distinct, Envelope, LoggedEnvelope, Policy, Proof, REPRODUCED, SigningKey, SummaryOf,
+    TrustRoots, appraise, summary,
 };
-use reprove_model::{Between, DigestSet, Enforced, IsolationLevel, Outcome, Verdict};
+use reprove_model::{Between, DigestSet, Enforced, IsolationLevel, Outcome, Sha256, Verdict};
 
 use super::support::{Case, WHEEL, WHEEL_NAME, finding, lock, record, reproducible, tree};
 
@@ -332,4 +333,73 @@ fn a_summary_says_reproduced_only_where_two_platforms_of_two_operators_got_it() 
     assert_eq!(levels(two(), &THREE, &of(3), false), ["FAILED"]);
     let vetoed = [two(), says(3, Found::Other)].concat();
     assert_eq!(levels(vetoed, &THREE, &of(2), false), ["FAILED"]);
+}
+
+/// A proof of one rebuilder, whose comparison is in a log of one entry that one witness saw.
+fn logged() -> (Proof, String, String) {
+    let envelopes = signed(1, &Case::unpublished());
+    let comparison = envelopes.last().unwrap().clone();
+    let entry = log::entry(&comparison, &key(1).public_key()).unwrap();
+    let checkpoint = Checkpoint { origin: "log.example".into(), size: 1, root: log::merkle::leaf_hash(&entry) };
+    let mut note = Note::new(&checkpoint.to_string()).unwrap();
+    note.sign("log.example", &key(8)).unwrap();
+    note.cosign("witness.example", &key(9), 1_700_000_000).unwrap();
+    let mut proof = Proof::of(envelopes);
+    proof.logged.push(LoggedEnvelope {
+        keyid: comparison.keyid(),
+        payload: Sha256::of(comparison.payload()),
+        entry: String::from_utf8(entry).unwrap(),
+        proof: LogProof { index: 0, hashes: vec![], checkpoint: note }.to_string(),
+    });
+    let note_key = |name: &str, kind, seed| NoteKey::new(name, kind, key(seed).public_key()).unwrap().to_string();
+    (proof, note_key("log.example", NoteKind::Own, 8), note_key("witness.example", NoteKind::Cosigned, 9))
+}
+
+#[test]
+fn a_policy_asks_for_a_log_and_its_witnesses() {
+    let (proof, log, witness) = logged();
+    let appraised = |proof: &Proof, logs: &str, witnesses: &str, wanted| {
+        let pem = key(1).public_key().to_spki_pem().unwrap();
+        let trust = format!(
+            "logs = [{logs}]\nwitnesses = [{witnesses}]\n[[key]]\npublic = '''\n{pem}'''\noperator = 'one'\nplatform = 'x'\n"
+        );
+        let policy = Policy { logged: true, witnesses: wanted, ..of(1) };
+        let (trust, bytes) = (TrustRoots::from_toml(&trust).unwrap(), proof.to_bytes().unwrap());
+        reasons(&appraise(&bytes, &[wheel()], &trust, &policy, now()).unwrap()).concat()
+    };
+    let (log, witness) = (format!("'{log}'"), format!("'{witness}'"));
+    assert_eq!(appraised(&proof, &log, &witness, 1), [""; 0]);
+    assert_eq!(appraised(&proof, &log, "", 0), [""; 0]);
+    for (logs, witnesses, wanted) in [("", "", 0), (log.as_str(), "", 1), (log.as_str(), witness.as_str(), 2)] {
+        assert_eq!(appraised(&proof, logs, witnesses, wanted), ["not-logged"]);
+    }
+    let mut without = proof.clone();
+    without.logged.clear();
+    assert_eq!(appraised(&without, &log, &witness, 0), ["not-logged"]);
+    // The log's word for another envelope of the same proof.
+    let mut other = proof.clone();
+    let first = &other.envelopes[0];
+    (other.logged[0].keyid, other.logged[0].payload) = (first.keyid(), Sha256::of(first.payload()));
+    assert_eq!(appraised(&other, &log, &witness, 0), ["not-logged"]);
+}
+
+#[test]
+fn no_changed_bit_of_a_logs_word_is_enough() {
+    let (proof, log, witness) = logged();
+    let pem = key(1).public_key().to_spki_pem().unwrap();
+    let trust = format!(
+        "logs = ['{log}']\nwitnesses = ['{witness}']\n[[key]]\npublic = '''\n{pem}'''\noperator = 'one'\nplatform = 'x'\n"
+    );
+    let (trust, policy) = (TrustRoots::from_toml(&trust).unwrap(), Policy { logged: true, witnesses: 1, ..of(1) });
+    let bytes = proof.to_bytes().unwrap();
+    let is_enough = |bytes: &[u8]| appraise(bytes, &[wheel()], &trust, &policy, now()).is_ok_and(|a| a.is_enough());
+    assert!(is_enough(&bytes));
+    let start = bytes.windows(9).position(|part| part == b"\"logged\":").unwrap();
+    for at in start..bytes.len() {
+        for bit in 0..8 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << bit;
+            assert!(!is_enough(&changed), "bit {bit} of byte {at}");
+        }
+    }
 }
