@@ -9,7 +9,7 @@ use super::gather::Gathered;
 use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
 use crate::audit::find;
 use crate::log::LogPolicy;
-use crate::{Artifact, AuditError, Distinct, Policy, Proof, TrustRoots};
+use crate::{Artifact, AuditError, Distinct, Envelope, Policy, Proof, TrustRoots};
 
 /// What a proof says of logs, and which of them are believed.
 pub(super) struct Logs<'a> {
@@ -28,13 +28,17 @@ impl Logs<'_> {
             return Err("the trust file names no log".into());
         }
         let mut why = "the proof has no log's word for it".to_owned();
+        // A payload may be there twice, with two signatures that are both good: either may be the one in the log.
+        let is_signed = |each: &&Envelope| each.verify(&[key.key]).is_ok();
         for logged in self.proof.logged.iter().filter(|logged| logged.is_of(envelope)) {
-            for log in self.trust.logs() {
-                let (log, witnesses_of) = (log.clone(), self.trust.witnesses().to_vec());
-                let policy = LogPolicy { log, witnesses: witnesses_of, quorum: to_usize(witnesses) };
-                match logged.verify(envelope, &key.key, &policy) {
-                    Ok(_) => return Ok(()),
-                    Err(error) => why = error.to_string(),
+            for same in self.proof.envelopes.iter().filter(|each| logged.is_of(each)).filter(is_signed) {
+                for log in self.trust.logs() {
+                    let (log, witnesses_of) = (log.clone(), self.trust.witnesses().to_vec());
+                    let policy = LogPolicy { log, witnesses: witnesses_of, quorum: to_usize(witnesses) };
+                    match logged.verify(same, &key.key, &policy) {
+                        Ok(_) => return Ok(()),
+                        Err(error) => why = error.to_string(),
+                    }
                 }
             }
         }

@@ -339,7 +339,12 @@ fn a_summary_says_reproduced_only_where_two_platforms_of_two_operators_got_it() 
 fn logged() -> (Proof, String, String) {
     let envelopes = signed(1, &Case::unpublished());
     let comparison = envelopes.last().unwrap().clone();
-    let entry = log::entry(&comparison, &key(1).public_key()).unwrap();
+    logged_as(envelopes, &comparison)
+}
+
+/// The same, where `comparison` is what the log has.
+fn logged_as(envelopes: Vec<Envelope>, comparison: &Envelope) -> (Proof, String, String) {
+    let entry = log::entry(comparison, &key(1).public_key()).unwrap();
     let checkpoint = Checkpoint { origin: "log.example".into(), size: 1, root: log::merkle::leaf_hash(&entry) };
     let mut note = Note::new(&checkpoint.to_string()).unwrap();
     note.sign("log.example", &key(8)).unwrap();
@@ -376,6 +381,14 @@ fn a_policy_asks_for_a_log_and_its_witnesses() {
     let mut without = proof.clone();
     without.logged.clear();
     assert_eq!(appraised(&without, &log, &witness, 0), ["not-logged"]);
+    // The log's word for the same payload with a signature that is not the signer's, beside the one that is.
+    let envelopes = signed(1, &Case::unpublished());
+    let sig = |envelope: &Envelope| serde_json::to_value(envelope).unwrap()["signatures"][0]["sig"].clone();
+    let mut forged = serde_json::to_value(&envelopes[2]).unwrap();
+    forged["signatures"][0]["sig"] = sig(&envelopes[0]);
+    let forged: Envelope = serde_json::from_value(forged).unwrap();
+    let (forgery, ..) = logged_as([envelopes, vec![forged.clone()]].concat(), &forged);
+    assert_eq!(appraised(&forgery, &log, &witness, 0), ["not-logged"]);
     // The log's word for another envelope of the same proof.
     let mut other = proof.clone();
     let first = &other.envelopes[0];
