@@ -7,27 +7,98 @@ use thiserror::Error;
 
 use crate::consistency::{Part, consistent};
 use crate::{
-    Comparison, Inconsistency, KeyId, Predicate, Proof, ProofError, Provenance, PublicKey, Rebuild, ResourceDescriptor,
-    SignatureError, Statement, StatementError, Tool, Trust,
+    Comparison, Inconsistency, KeyId, Predicate, Proof, ProofError, Provenance, PublicKey, Rebuild, RebuildVerdict,
+    Rebuilder, ResourceDescriptor, SignatureError, Statement, StatementError, Tool, Trust, Unbuildable,
 };
 
 /// Audits a proof: whether somebody with one of `keys` signed all of it, whether nothing in it contradicts anything else
 /// in it, and whether each of `artifacts` is one that it is about.
 ///
-/// A valid proof may say that the rebuilds are different: see [`VerifiedProof::verdict`].
+/// A valid proof may say that the rebuilds are different, or that they failed: see [`VerifiedProof::verdict`] and
+/// [`Audited::Unbuildable`].
 ///
 /// # Errors
 /// See [`AuditError`]. Nothing of a proof that does not pass is returned.
-pub fn audit(proof: &[u8], artifacts: &[Artifact], keys: &[PublicKey]) -> Result<VerifiedProof, AuditError> {
+pub fn audit(proof: &[u8], artifacts: &[Artifact], keys: &[PublicKey]) -> Result<Audited, AuditError> {
     if keys.is_empty() {
         return Err(AuditError::NoKeys);
     }
     let proof = Proof::from_bytes(proof)?;
     let (signer, statements) = verify(&proof, keys)?;
+    let find = |subject: &[ResourceDescriptor]| {
+        artifacts.iter().map(|artifact| find(artifact, subject)).collect::<Result<_, AuditError>>()
+    };
+    if let Some((subject, failure)) = failure(&statements)? {
+        failure.check(subject)?;
+        let failure = VerifiedFailure { signer, failure: failure.clone(), artifacts: find(subject)? };
+        return Ok(Audited::Unbuildable(Box::new(failure)));
+    }
     let (provenances, subject, comparison) = arrange(&statements)?;
     let verified = verified(signer, &provenances, subject, comparison)?;
-    let artifacts = artifacts.iter().map(|artifact| find(artifact, subject)).collect::<Result<_, _>>()?;
-    Ok(VerifiedProof { artifacts, ..verified })
+    Ok(Audited::Compared(Box::new(VerifiedProof { artifacts: find(subject)?, ..verified })))
+}
+
+/// What a proof that passed the audit says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audited {
+    /// What comparing rebuilds came to.
+    Compared(Box<VerifiedProof>),
+    /// That rebuilding failed.
+    Unbuildable(Box<VerifiedFailure>),
+}
+
+impl Audited {
+    /// The word for it.
+    #[must_use]
+    pub fn word(&self) -> RebuildVerdict {
+        match self {
+            Self::Compared(proof) => proof.comparison.verdict,
+            Self::Unbuildable(_) => RebuildVerdict::Unbuildable,
+        }
+    }
+
+    /// What comparing rebuilds came to; `None` where they failed.
+    #[must_use]
+    pub fn compared(self) -> Option<VerifiedProof> {
+        match self {
+            Self::Compared(proof) => Some(*proof),
+            Self::Unbuildable(_) => None,
+        }
+    }
+}
+
+/// A proof of failure that passed the audit. Only [`audit`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedFailure {
+    signer: KeyId,
+    failure: Unbuildable,
+    artifacts: Vec<VerifiedArtifact>,
+}
+
+impl VerifiedFailure {
+    /// What was tried, and how it ended.
+    #[must_use]
+    pub fn failure(&self) -> &Unbuildable {
+        &self.failure
+    }
+
+    /// What it is about: what was published, or else the lock.
+    #[must_use]
+    pub fn subject(&self) -> ResourceDescriptor {
+        self.failure.subject()
+    }
+
+    /// The key that signed it.
+    #[must_use]
+    pub fn signer(&self) -> KeyId {
+        self.signer
+    }
+
+    /// The artifacts that were given to the audit, each found to be its subject. Empty where none was given.
+    #[must_use]
+    pub fn artifacts(&self) -> &[VerifiedArtifact] {
+        &self.artifacts
+    }
 }
 
 /// What `signer` has signed, where nothing in it contradicts anything else in it; without artifacts.
@@ -94,7 +165,7 @@ impl VerifiedProof {
     /// What comparing the rebuilds came to; it may be `different`.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
-        &self.comparison.verdict
+        &self.comparison.details
     }
 
     /// What was published and compared, where something was.
@@ -153,6 +224,18 @@ impl VerifiedProof {
     #[must_use]
     pub fn subject(&self) -> &[ResourceDescriptor] {
         &self.subject
+    }
+
+    /// The word of the comparison.
+    #[must_use]
+    pub fn word(&self) -> RebuildVerdict {
+        self.comparison.verdict
+    }
+
+    /// Who rebuilt, by their own word.
+    #[must_use]
+    pub fn rebuilder(&self) -> &Rebuilder {
+        &self.comparison.rebuilder
     }
 
     /// What compared.
@@ -234,6 +317,9 @@ pub enum AuditError {
     /// No comparison.
     #[error("the proof holds no comparison, so it has no verdict: it may have been cut short")]
     NoComparison,
+    /// A failure beside anything else.
+    #[error("the proof says in envelope {0} that rebuilding failed, and that must be all that it says")]
+    FailureNotAlone(usize),
     /// More than one comparison.
     #[error("the proof holds {0} comparisons; it must have exactly one")]
     ManyComparisons(usize),
@@ -316,13 +402,25 @@ fn verify(proof: &Proof, keys: &[PublicKey]) -> Result<(KeyId, Vec<Signed>), Aud
     Ok((signer, statements.collect::<Result<_, AuditError>>()?))
 }
 
+/// The one statement of failure, where there is one; then it stands alone.
+fn failure(statements: &[Signed]) -> Result<Option<(&[ResourceDescriptor], &Unbuildable)>, AuditError> {
+    for (envelope, signed) in (1..).zip(statements) {
+        if let Predicate::Unbuildable(failure) = &signed.statement.predicate {
+            let is_alone = statements.len() == 1;
+            let found = is_alone.then_some((signed.statement.subject.as_slice(), &**failure));
+            return found.map(Some).ok_or(AuditError::FailureNotAlone(envelope));
+        }
+    }
+    Ok(None)
+}
+
 /// Takes provenances first, and exactly one comparison after them.
 fn arrange(statements: &[Signed]) -> Result<(Vec<Part<'_>>, &[ResourceDescriptor], &Comparison), AuditError> {
     let comparisons: Vec<_> = (1..)
         .zip(statements)
         .filter_map(|(envelope, signed)| match &signed.statement.predicate {
             Predicate::Comparison(comparison) => Some((envelope, signed, &**comparison)),
-            Predicate::Provenance(_) => None,
+            Predicate::Provenance(_) | Predicate::Unbuildable(_) => None,
         })
         .collect();
     match comparisons.as_slice() {

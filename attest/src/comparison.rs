@@ -2,11 +2,12 @@
 //! Comparisons: our predicate for what comparing rebuilds, with each other and with what was published, came to.
 
 use jiff::Timestamp;
-use reprove_model::{BuildRecord, Conditions, DigestSet, Isolation, Lock, Published, Verdict, canonical};
+use reprove_model::{BuildRecord, Conditions, DigestSet, Isolation, Lock, Outcome, Published, Verdict, canonical};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::consistency::{Inconsistency, Part, consistent, rebuilt_artifact, subject_of};
-use crate::{AttestError, Predicate, Statement, provenance};
+use crate::{AttestError, Predicate, Rebuilder, Statement, provenance};
 
 /// One rebuild, as [`comparison`] is told of it.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +18,7 @@ pub struct Rebuilt<'a> {
     pub provenance: &'a [u8],
 }
 
-/// States what comparing `rebuilds` of `lock` came to, at the time `compared_on`.
+/// States what comparing `rebuilds` of `lock` by `rebuilder` came to, at the time `compared_on`.
 ///
 /// # Errors
 /// [`AttestError`] where a provenance is not that of its record, and [`AttestError::Inconsistent`] where the verdict is not
@@ -26,6 +27,7 @@ pub fn comparison(
     lock: &Lock,
     rebuilds: &[Rebuilt<'_>],
     verdict: &Verdict,
+    rebuilder: &Rebuilder,
     compared_on: Timestamp,
 ) -> Result<Statement, AttestError> {
     let published = lock.published.as_ref();
@@ -50,12 +52,15 @@ pub fn comparison(
         statements.iter().zip(rebuilds).filter_map(|(s, r)| Part::of(s, DigestSet::of(r.provenance))).collect();
     let first = parts.first().ok_or(Inconsistency::Rebuilds(0))?;
     let comparison = Comparison {
-        verdict: verdict.clone(),
+        verdict: RebuildVerdict::from(verdict),
+        details: verdict.clone(),
+        findings: digest_of_findings(verdict)?,
         rebuilds: claims,
         published: lock.published.clone(),
         lock: DigestSet::of(&canonical::to_vec(lock)?),
         isolation: first.provenance.build_definition.internal_parameters.isolation,
-        tool: Tool { name: Tool::NAME.into(), version: env!("CARGO_PKG_VERSION").into() },
+        rebuilder: rebuilder.clone(),
+        tool: Tool::this(),
         compared_on,
     };
     let subject = subject_of(published, first);
@@ -67,8 +72,12 @@ pub fn comparison(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Comparison {
-    /// The verdict, with every finding.
-    pub verdict: Verdict,
+    /// The word; it follows from `details`.
+    pub verdict: RebuildVerdict,
+    /// What it came to, with every finding.
+    pub details: Verdict,
+    /// Of the canonical JSON of the list of findings: a name for it where the list is not repeated.
+    pub findings: DigestSet,
     /// What was compared, in the order of the provenances.
     pub rebuilds: Vec<Rebuild>,
     /// What was published, where the rebuilds were compared with it: the lock's.
@@ -78,6 +87,8 @@ pub struct Comparison {
     pub lock: DigestSet,
     /// In what every rebuild ran.
     pub isolation: Isolation,
+    /// Who rebuilt, by their own word.
+    pub rebuilder: Rebuilder,
     /// What compared.
     pub tool: Tool,
     /// When, by the rebuilder's clock (RFC 3339, UTC).
@@ -87,6 +98,53 @@ pub struct Comparison {
 impl Comparison {
     /// The `predicateType`, below `reprove_model::NAMESPACE`.
     pub const TYPE: &str = "https://reprove.dev/rebuild-comparison/v0.1";
+}
+
+/// The word of a comparison. The first alone is a reproduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebuildVerdict {
+    /// Every digest is equal.
+    BitIdentical,
+    /// Not every digest is, and after the normalizations that are named the published artifact's and the rebuilt one's are.
+    NormalizedEqual,
+    /// Not so.
+    Different,
+    /// A build did not end well: there was nothing to compare. See [`crate::Unbuildable`].
+    Unbuildable,
+}
+
+impl RebuildVerdict {
+    /// The word itself.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BitIdentical => "bit-identical",
+            Self::NormalizedEqual => "normalized-equal",
+            Self::Different => "different",
+            Self::Unbuildable => "unbuildable",
+        }
+    }
+
+    /// The word of a predicate that was not read yet.
+    pub(crate) fn of(predicate: &Value) -> Option<Self> {
+        Self::deserialize(predicate.get("verdict")?).ok()
+    }
+}
+
+impl From<&Verdict> for RebuildVerdict {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict.outcome {
+            Outcome::Reproducible => Self::BitIdentical,
+            Outcome::Different if verdict.normalizations.is_empty() => Self::Different,
+            Outcome::Different => Self::NormalizedEqual,
+        }
+    }
+}
+
+/// Of the canonical JSON of a verdict's findings.
+pub(crate) fn digest_of_findings(verdict: &Verdict) -> Result<DigestSet, canonical::CanonicalError> {
+    Ok(DigestSet::of(&canonical::to_vec(&verdict.findings)?))
 }
 
 /// One rebuild, as a comparison states it.
@@ -119,4 +177,9 @@ pub struct Tool {
 impl Tool {
     /// What the tool is called.
     pub const NAME: &str = "reprove";
+
+    /// This one.
+    pub(crate) fn this() -> Self {
+        Self { name: Self::NAME.into(), version: env!("CARGO_PKG_VERSION").into() }
+    }
 }

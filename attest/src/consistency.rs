@@ -8,7 +8,10 @@ use reprove_model::{DigestSet, Published, Sha256, canonical};
 use thiserror::Error;
 
 use crate::truth::{UntrueVerdict, check_verdict};
-use crate::{Comparison, Predicate, Provenance, ProvenanceFault, Rebuild, ResourceDescriptor, Statement, Tool};
+use crate::{
+    Comparison, InvalidName, Predicate, Provenance, ProvenanceFault, Rebuild, ResourceDescriptor, Statement, Tool,
+    UnbuildableFault,
+};
 
 /// The fewest rebuilds that a comparison is about.
 pub const MIN_REBUILDS: usize = 2;
@@ -84,6 +87,9 @@ pub enum Inconsistency {
     /// The comparison's lock.
     #[error("the comparison states another lock than its provenances")]
     Lock,
+    /// What is stated of a lock can't be one's.
+    #[error("no lock can be made of what is stated: {0}")]
+    NoLock(ProvenanceFault),
     /// The stated lock isn't made of what is stated.
     #[error(
         "the stated lock has SHA-256 {stated}, but the recipe, dependencies and published artifact that are stated make \
@@ -107,6 +113,12 @@ pub enum Inconsistency {
         /// Which.
         rebuild: usize,
     },
+    /// Who rebuilt has no name that can be one.
+    #[error("who rebuilt is not named as can be: {0}")]
+    Rebuilder(#[from] InvalidName),
+    /// What is said of failed builds can't be.
+    #[error(transparent)]
+    Unbuildable(#[from] UnbuildableFault),
     /// A verdict that the digests don't bear out.
     #[error("the verdict is not true of the digests beside it: {0}")]
     Verdict(#[from] UntrueVerdict),
@@ -175,7 +187,7 @@ impl<'a> Part<'a> {
     pub(crate) fn of(statement: &'a Statement, payload: DigestSet) -> Option<Self> {
         match &statement.predicate {
             Predicate::Provenance(provenance) => Some(Self { payload, subject: &statement.subject, provenance }),
-            Predicate::Comparison(_) => None,
+            Predicate::Comparison(_) | Predicate::Unbuildable(_) => None,
         }
     }
 }
@@ -210,24 +222,22 @@ pub(crate) fn consistent(
         }
     }
     check_lock(first.provenance, comparison)?;
-    if comparison.tool.name != Tool::NAME {
-        return Err(Inconsistency::Tool(comparison.tool.name.chars().take(80).collect()));
-    }
+    check_tool(&comparison.tool)?;
+    comparison.rebuilder.check()?;
     if subject != subject_of(comparison.published.as_ref(), first) {
         return Err(Inconsistency::Subject);
     }
     Ok(check_verdict(parts, comparison)?)
 }
 
+pub(crate) fn check_tool(tool: &Tool) -> Result<(), Inconsistency> {
+    if tool.name == Tool::NAME { Ok(()) } else { Err(Inconsistency::Tool(tool.name.chars().take(80).collect())) }
+}
+
 /// What a comparison is about: what was published, or else the first rebuild's output files.
 pub(crate) fn subject_of(published: Option<&Published>, first: &Part<'_>) -> Vec<ResourceDescriptor> {
     match published {
-        Some(published) => vec![ResourceDescriptor {
-            name: published.name.to_string(),
-            uri: published.purl.clone(),
-            digest: published.digest,
-            annotations: None,
-        }],
+        Some(published) => vec![ResourceDescriptor::published(published)],
         None => first.subject.to_vec(),
     }
 }

@@ -18,20 +18,23 @@ mod consistency;
 mod envelope;
 mod error;
 mod key;
+mod locked;
 pub mod log;
 mod policy;
 mod proof;
 mod provenance;
+mod rebuilder;
 mod roots;
 mod statement;
 mod summary;
 mod trust;
 mod truth;
+mod unbuildable;
 
 pub use appraise::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted, appraise};
-pub use audit::{Artifact, AuditError, VerifiedArtifact, VerifiedProof, audit};
+pub use audit::{Artifact, AuditError, Audited, VerifiedArtifact, VerifiedFailure, VerifiedProof, audit};
 pub use bundle::{BUNDLE_TYPE, BundleError};
-pub use comparison::{Comparison, Rebuild, Rebuilt, Tool, comparison};
+pub use comparison::{Comparison, Rebuild, RebuildVerdict, Rebuilt, Tool, comparison};
 pub use consistency::{Claim, Inconsistency, MAX_REBUILDS, MIN_REBUILDS, Shared};
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE, SignatureError, VerifiedPayload, pae};
 pub use error::AttestError;
@@ -45,6 +48,7 @@ pub use provenance::{
     BuildDefinition, Builder, ExternalParameters, InternalParameters, Metadata, Network, Provenance, ProvenanceFault,
     RunDetails, provenance,
 };
+pub use rebuilder::{InvalidName, Rebuilder};
 pub use roots::{KeyFault, Revocation, TrustError, TrustRoots, TrustedKey};
 pub use statement::{
     Annotations, MAX_SUBJECTS, Predicate, ResourceDescriptor, STATEMENT_TYPE, Statement, StatementError,
@@ -52,3 +56,4 @@ pub use statement::{
 pub use summary::{POLICY_URI, REPRODUCED, SUMMARY_TYPE, SummaryError, SummaryOf, summary};
 pub use trust::Trust;
 pub use truth::UntrueVerdict;
+pub use unbuildable::{Attempt, MAX_ATTEMPTS, Unbuildable, UnbuildableFault, unbuildable};

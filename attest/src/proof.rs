@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::log::{self, LogPolicy, LogProof, LogProofError, Logged};
-use crate::{AttestError, Envelope, KeyId, PublicKey, Rebuilt, SigningKey, comparison, provenance};
+use crate::{
+    AttestError, Envelope, KeyId, PublicKey, Rebuilder, Rebuilt, SigningKey, comparison, provenance, unbuildable,
+};
 
-/// One file: the provenances' envelopes in the order of the rebuilds, then the comparison's. Nothing in it is known to be
-/// true until [`crate::audit`].
+/// One file: the provenances' envelopes in the order of the rebuilds, then the comparison's; or that of a failure alone.
+/// Nothing in it is known to be true until [`crate::audit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// The envelopes.
@@ -62,8 +64,8 @@ impl Proof {
     /// The longest proof, in bytes, with its final newline: 64 MiB.
     pub const MAX_BYTES: usize = canonical::MAX_DOCUMENT;
 
-    /// States and signs how each of `records` was built from `lock`, and that comparing them came to `verdict` at the time
-    /// `compared_on`.
+    /// States and signs how each of `records` was built from `lock` by `rebuilder`, and that comparing them came to
+    /// `verdict` at the time `compared_on`.
     ///
     /// # Errors
     /// As [`provenance`] and [`comparison`].
@@ -72,6 +74,7 @@ impl Proof {
         lock: &Lock,
         records: &[&BuildRecord],
         verdict: &Verdict,
+        rebuilder: &Rebuilder,
         compared_on: Timestamp,
     ) -> Result<Self, AttestError> {
         let payload = |record: &&BuildRecord| -> Result<_, AttestError> {
@@ -80,9 +83,24 @@ impl Proof {
         let payloads = records.iter().map(payload).collect::<Result<Vec<_>, _>>()?;
         let pairs = records.iter().zip(&payloads);
         let rebuilds: Vec<_> = pairs.map(|(record, provenance)| Rebuilt { record, provenance }).collect();
-        let compared = comparison(lock, &rebuilds, verdict, compared_on)?.to_payload()?;
+        let compared = comparison(lock, &rebuilds, verdict, rebuilder, compared_on)?.to_payload()?;
         let envelopes = payloads.into_iter().chain([compared]).map(|payload| Envelope::sign(key, payload));
         Ok(Self::of(envelopes.collect()))
+    }
+
+    /// States and signs that rebuilding `lock` by `rebuilder` failed, at the time `attempted_on`: see [`unbuildable`].
+    ///
+    /// # Errors
+    /// As [`unbuildable`].
+    pub fn sign_failure(
+        key: &SigningKey,
+        lock: &Lock,
+        records: &[&BuildRecord],
+        rebuilder: &Rebuilder,
+        attempted_on: Timestamp,
+    ) -> Result<Self, AttestError> {
+        let payload = unbuildable(lock, records, rebuilder, attempted_on)?.to_payload()?;
+        Ok(Self::of(vec![Envelope::sign(key, payload)]))
     }
 
     /// A proof of envelopes that no log has.

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
-    BuildRecord, Conditions, Content, DigestSet, Enforced, Exit, Input, Isolation, Limits, Lock, LockedEnvironment,
-    Loss, Observed, Published, Recipe, RecipeError, TreePath, canonical,
+    BuildRecord, Conditions, DigestSet, Enforced, Exit, Isolation, Limits, Lock, Loss, Observed, Published, Recipe,
+    RecipeError, TreePath, canonical,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Annotations, AttestError, MAX_SUBJECTS, Predicate, ResourceDescriptor, Statement};
+use crate::{AttestError, MAX_SUBJECTS, Predicate, ResourceDescriptor, Statement, locked};
 
 /// The environment variable that `epoch` is about (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -55,7 +55,7 @@ pub fn provenance(lock: &Lock, record: &BuildRecord, epoch: Option<u64>) -> Resu
                 lock: lock_digest,
                 exit: record.exit,
             },
-            resolved_dependencies: dependencies(lock),
+            resolved_dependencies: locked::dependencies(lock),
         },
         run_details: RunDetails {
             builder: Builder { id: builder_id(record.isolation) },
@@ -210,45 +210,13 @@ impl Provenance {
     /// # Errors
     /// [`ProvenanceFault::Epoch`] where it was set to what isn't a number as the specification writes it.
     pub fn epoch(&self) -> Result<Option<u64>, ProvenanceFault> {
-        let Some(text) = self.build_definition.internal_parameters.env.get(EPOCH) else { return Ok(None) };
-        match text.parse::<u64>() {
-            Ok(seconds) if seconds.to_string() == *text => Ok(Some(seconds)),
-            _ => Err(ProvenanceFault::Epoch(text.chars().take(80).collect())),
-        }
+        epoch_in(&self.build_definition.internal_parameters.env)
     }
 
     /// The lock that was built, made again from what is stated; its digest must be the stated one.
     pub(crate) fn lock(&self, published: Option<Published>) -> Result<Lock, ProvenanceFault> {
         let definition = &self.build_definition;
-        let fault = |d: &ResourceDescriptor| ProvenanceFault::Dependency(d.name.chars().take(80).collect());
-        let (environment, inputs) =
-            definition.resolved_dependencies.split_last().ok_or(ProvenanceFault::NoEnvironment)?;
-        let Some(Annotations::Environment { kind, description }) = &environment.annotations else {
-            return Err(ProvenanceFault::NoEnvironment);
-        };
-        if environment.name != "environment" || environment.uri.is_some() {
-            return Err(ProvenanceFault::NoEnvironment);
-        }
-        let input = |d: &ResourceDescriptor| {
-            let digest = d.digest;
-            let (role, content) = match d.annotations.as_ref().ok_or_else(|| fault(d))? {
-                Annotations::File { role, size } => (*role, Content::File { digest, size: *size }),
-                Annotations::Archive { role, size } => (*role, Content::Archive { digest, size: *size }),
-                Annotations::Tree { role } => (*role, Content::Tree { digest }),
-                Annotations::Environment { .. } => return Err(fault(d)),
-            };
-            Ok(Input { name: d.name.parse().map_err(|_| fault(d))?, role, purl: d.uri.clone(), content })
-        };
-        Ok(Lock {
-            recipe: definition.external_parameters.recipe.clone(),
-            inputs: inputs.iter().map(input).collect::<Result<_, _>>()?,
-            environment: LockedEnvironment {
-                kind: *kind,
-                description: description.clone(),
-                digest: environment.digest,
-            },
-            published,
-        })
+        locked::lock(&definition.external_parameters.recipe, &definition.resolved_dependencies, published)
     }
 
     /// Checks what one provenance says against itself.
@@ -382,6 +350,15 @@ pub enum ProvenanceFault {
     Subject(String),
 }
 
+/// `SOURCE_DATE_EPOCH` among these environment variables, in seconds; `None`: not set.
+pub(crate) fn epoch_in(env: &BTreeMap<String, String>) -> Result<Option<u64>, ProvenanceFault> {
+    let Some(text) = env.get(EPOCH) else { return Ok(None) };
+    match text.parse::<u64>() {
+        Ok(seconds) if seconds.to_string() == *text => Ok(Some(seconds)),
+        _ => Err(ProvenanceFault::Epoch(text.chars().take(80).collect())),
+    }
+}
+
 /// The `builder.id` for an isolation.
 pub(crate) fn builder_id(isolation: Isolation) -> String {
     format!("{}/builder/{}/v0.1", reprove_model::NAMESPACE, isolation.name())
@@ -406,26 +383,7 @@ fn check_files(subject: &[ResourceDescriptor]) -> Result<(), ProvenanceFault> {
 }
 
 fn byproduct(name: &str, digest: DigestSet) -> ResourceDescriptor {
-    ResourceDescriptor { name: name.into(), uri: None, digest, annotations: None }
-}
-
-fn dependencies(lock: &Lock) -> Vec<ResourceDescriptor> {
-    let input = |input: &Input| ResourceDescriptor {
-        name: input.name.to_string(),
-        uri: input.purl.clone(),
-        digest: *input.content.digest(),
-        annotations: Some(match input.content {
-            Content::File { size, .. } => Annotations::File { role: input.role, size },
-            Content::Archive { size, .. } => Annotations::Archive { role: input.role, size },
-            Content::Tree { .. } => Annotations::Tree { role: input.role },
-        }),
-    };
-    let LockedEnvironment { kind, description, digest } = &lock.environment;
-    let environment = ResourceDescriptor {
-        annotations: Some(Annotations::Environment { kind: *kind, description: description.clone() }),
-        ..byproduct("environment", *digest)
-    };
-    lock.inputs.iter().map(input).chain([environment]).collect()
+    ResourceDescriptor::named(name, digest)
 }
 
 #[cfg(test)]

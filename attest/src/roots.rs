@@ -8,6 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::log::{NoteError, NoteKey, NoteKind};
+use crate::rebuilder::is_name;
 use crate::{KeyError, KeyId, PublicKey};
 
 /// The keys that an auditor trusts, each with who holds it and until when.
@@ -261,12 +262,7 @@ impl KeyLayout {
             ("reason", self.revoked_because.as_ref()),
         ];
         for (what, name) in names {
-            let is_name = |name: &String| {
-                !name.trim().is_empty()
-                    && name.chars().count() <= TrustRoots::MAX_NAME
-                    && !name.chars().any(char::is_control)
-            };
-            if !name.is_none_or(is_name) {
+            if !name.is_none_or(|name| is_name(name)) {
                 return Err(TrustError::Name { number, what });
             }
         }

@@ -3,12 +3,12 @@
 //! a proof holds. One value has one way to be written: canonical JSON.
 
 use reprove_model::canonical::{self, CanonicalError};
-use reprove_model::{DigestSet, Environment, PackageUrl, Role};
+use reprove_model::{DigestSet, Environment, PackageUrl, Published, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{Comparison, Provenance};
+use crate::{Comparison, Provenance, RebuildVerdict, Unbuildable};
 
 /// The type of every statement.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -33,6 +33,8 @@ pub enum Predicate {
     Provenance(Box<Provenance>),
     /// What comparing rebuilds of the subjects came to.
     Comparison(Box<Comparison>),
+    /// That rebuilding the subjects failed: a comparison that had nothing to compare.
+    Unbuildable(Box<Unbuildable>),
 }
 
 impl Predicate {
@@ -41,7 +43,7 @@ impl Predicate {
     pub fn type_uri(&self) -> &'static str {
         match self {
             Self::Provenance(_) => Provenance::TYPE,
-            Self::Comparison(_) => Comparison::TYPE,
+            Self::Comparison(_) | Self::Unbuildable(_) => Comparison::TYPE,
         }
     }
 }
@@ -76,6 +78,9 @@ impl Statement {
         };
         let predicate = match layout.predicate_type.as_str() {
             Provenance::TYPE => Predicate::Provenance(serde_json::from_value(layout.predicate).map_err(fail)?),
+            Comparison::TYPE if RebuildVerdict::of(&layout.predicate) == Some(RebuildVerdict::Unbuildable) => {
+                Predicate::Unbuildable(serde_json::from_value(layout.predicate).map_err(fail)?)
+            }
             Comparison::TYPE => Predicate::Comparison(serde_json::from_value(layout.predicate).map_err(fail)?),
             other => return Err(StatementError::PredicateType(short(other))),
         };
@@ -103,6 +108,18 @@ pub struct ResourceDescriptor {
     /// What else a build's inputs need to be locked again; nothing else has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+}
+
+impl ResourceDescriptor {
+    /// What has a name and digests, and nothing more.
+    pub(crate) fn named(name: &str, digest: DigestSet) -> Self {
+        Self { name: name.into(), uri: None, digest, annotations: None }
+    }
+
+    /// What was published.
+    pub(crate) fn published(published: &Published) -> Self {
+        Self { uri: published.purl.clone(), ..Self::named(published.name.as_str(), published.digest) }
+    }
 }
 
 /// What a resolved dependency is, beyond its digests.

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether a verdict's words are true of the digests that stand beside it.
 
+use std::collections::BTreeSet;
+
 use reprove_model::{Between, Cause, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, Variation};
 use thiserror::Error;
 
-use crate::Comparison;
+use crate::comparison::digest_of_findings;
 use crate::consistency::Part;
 use crate::error::epoch;
+use crate::{Comparison, RebuildVerdict};
 
 /// Which word of a verdict is not true of the digests beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -54,6 +57,23 @@ pub enum UntrueVerdict {
         "it says that {0:?} were changed alone to look for causes, which is not sorted, or not of what was varied, or not needed"
     )]
     ChangedAlone(Vec<Variation>),
+    /// `verdict`.
+    #[error("its word is {}, and what stands beside it makes it {}", claimed.name(), found.name())]
+    Word {
+        /// What it says.
+        claimed: RebuildVerdict,
+        /// What the details say.
+        found: RebuildVerdict,
+    },
+    /// `findings`, their digest.
+    #[error("the digest that it has of its findings is not that of the findings beside it")]
+    FindingsDigest,
+    /// `normalizations`.
+    #[error(
+        "it names normalizations, which mean something only where the rebuilds agree and what was published differs; and \
+         each has a name of its own"
+    )]
+    Normalizations,
     /// `sourceDateEpoch`, against a provenance.
     #[error("it says that the rebuilds saw {}, and rebuild {rebuild} saw {}", epoch(claimed), epoch(found))]
     Epoch {
@@ -89,7 +109,7 @@ fn agree(agree: bool) -> &'static str {
 /// Checks each word of the comparison's verdict. The comparison's claims of each rebuild are already known to be those of
 /// `parts`.
 pub(crate) fn check_verdict(parts: &[Part<'_>], comparison: &Comparison) -> Result<(), UntrueVerdict> {
-    let verdict = &comparison.verdict;
+    let verdict = &comparison.details;
     let rebuilds = &comparison.rebuilds;
     let agree = rebuilds.iter().all(|r| rebuilds.first().is_some_and(|first| first.outputs == r.outputs));
     if verdict.rebuilds_agree != agree {
@@ -112,7 +132,27 @@ pub(crate) fn check_verdict(parts: &[Part<'_>], comparison: &Comparison) -> Resu
     }
     verdict.findings.iter().try_for_each(|finding| check_finding(finding, agree, found))?;
     check_varied(comparison)?;
-    check_epoch(parts, comparison)
+    check_epoch(parts, comparison)?;
+    check_words(comparison)
+}
+
+/// The word and the digest beside the details, and what was normalized.
+fn check_words(comparison: &Comparison) -> Result<(), UntrueVerdict> {
+    let verdict = &comparison.details;
+    let names: BTreeSet<&str> = verdict.normalizations.iter().map(|each| each.name.as_str()).collect();
+    let mean_something = verdict.rebuilds_agree && verdict.matches_published == Some(false);
+    let is_list = names.len() == verdict.normalizations.len() && !names.contains("");
+    if !names.is_empty() && !mean_something || !is_list {
+        return Err(UntrueVerdict::Normalizations);
+    }
+    let found = RebuildVerdict::from(verdict);
+    if comparison.verdict != found {
+        return Err(UntrueVerdict::Word { claimed: comparison.verdict, found });
+    }
+    match digest_of_findings(verdict) {
+        Ok(found) if found == comparison.findings => Ok(()),
+        _ => Err(UntrueVerdict::FindingsDigest),
+    }
 }
 
 fn check_finding(finding: &Finding, agree: bool, matches_published: Option<bool>) -> Result<(), UntrueVerdict> {
@@ -137,7 +177,7 @@ fn check_varied(comparison: &Comparison) -> Result<(), UntrueVerdict> {
         comparison.rebuilds.iter().any(|r| conditions(0).is_some_and(|c| c.differing(&r.conditions).contains(v)))
     };
     let found: Vec<_> = Variation::ALL.into_iter().filter(differs).collect();
-    let verdict = &comparison.verdict;
+    let verdict = &comparison.details;
     if verdict.varied != found {
         return Err(UntrueVerdict::Varied { claimed: verdict.varied.clone(), found });
     }
@@ -162,7 +202,7 @@ fn check_varied(comparison: &Comparison) -> Result<(), UntrueVerdict> {
 }
 
 fn check_epoch(parts: &[Part<'_>], comparison: &Comparison) -> Result<(), UntrueVerdict> {
-    let EpochUsed { seconds, origin, tried } = &comparison.verdict.source_date_epoch;
+    let EpochUsed { seconds, origin, tried } = &comparison.details.source_date_epoch;
     for (rebuild, part) in (1..).zip(parts) {
         let found = part.provenance.epoch().map_err(|_| UntrueVerdict::EpochOrigin)?;
         if found != *seconds {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
+use reprove_attest::Rebuilder;
 use reprove_inputs::Pip;
 use reprove_job::{Context, Event};
 use reprove_store::{Store, StoreOptions, Tell};
@@ -108,7 +109,8 @@ impl App {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         let record = options.record();
         let (sandbox, deterministic) = (options.sandbox(), options.deterministic());
-        Context { store, sandbox, processors, record, deterministic, now: &Timestamp::now, events }
+        let rebuilder = Rebuilder::default();
+        Context { store, sandbox, processors, record, deterministic, rebuilder, now: &Timestamp::now, events }
     }
 
     pub(crate) fn tell(&self, event: Event) {

@@ -19,7 +19,7 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
             "keyid": claim.keyid().to_string(),
             "operator": claim.operator(),
             "platform": claim.platform(),
-            "outcome": claim.proof().verdict().outcome,
+            "verdict": claim.proof().word(),
             "isolation": claim.isolation(),
             "isolationLevel": claim.isolation_level(),
             "comparedOn": claim.proof().compared_on().to_string(),
@@ -71,8 +71,8 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("artifact", "no file was given to compare with it".into());
     }
     for claim in appraisal.claims() {
-        let said = if claim.is_reproduced() { "says that it is reproducible" } else { "says that it is different" };
-        line("claim", format!("{} on {} {said}", plain::line(claim.operator()), plain::line(claim.platform())));
+        let (operator, platform) = (plain::line(claim.operator()), plain::line(claim.platform()));
+        line("claim", format!("{operator} on {platform} says that it is {}", claim.proof().word().name()));
         line("", format!("signed by {}, compared on {} by its clock", claim.keyid(), claim.proof().compared_on()));
         let level = claim.isolation_level().map_or("below basic", IsolationLevel::name);
         line("", format!("isolation {}, {level}", claim.isolation().name()));

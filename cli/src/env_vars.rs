@@ -16,6 +16,10 @@ pub(crate) const STORE_QUOTA: &str = "REPROVE_STORE_QUOTA";
 pub(crate) const KEY: &str = "REPROVE_KEY";
 /// The passphrase of the private key, where that is encrypted. Default: it is asked for at the terminal.
 pub(crate) const KEY_PASSPHRASE: &str = "REPROVE_KEY_PASSPHRASE";
+/// Who rebuilds, for statements. Default: nothing is said of that.
+pub(crate) const OPERATOR: &str = "REPROVE_OPERATOR";
+/// On what, for statements. Default: nothing is said of that.
+pub(crate) const PLATFORM: &str = "REPROVE_PLATFORM";
 /// The Python that has the pip to fetch with. Default: `python3`.
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
 /// Where programs are: `git` for one.

@@ -68,7 +68,7 @@ mod tests {
 
     fn failure(exit: Exit, last_line: &str, log_cut: Option<u32>) -> BuildFailure {
         let (last_lines, log) = (vec![last_line.to_owned()], "/log".into());
-        BuildFailure { again: false, exit, seconds: 1, memory_mib: 16, log_cut, last_lines, log }
+        BuildFailure { again: false, exit, seconds: 1, memory_mib: 16, log_cut, last_lines, log, proof: None }
     }
 
     #[test]

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use reprove_attest::{Trust, VerifiedProof};
+use reprove_attest::{Trust, VerifiedFailure, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
-    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Finding, FindingKind,
-    HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
+    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding,
+    FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
 };
 
 use crate::{observed, plain};
@@ -313,6 +313,36 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     line("holds as long as", trust.holds_as_long_as.into());
     line("does not need", trust.does_not_need.into());
     text
+}
+
+/// What a verified proof of failure proves.
+pub(crate) fn unbuildable(proof_name: &str, verified: &VerifiedFailure) -> String {
+    let failure = verified.failure();
+    let mut text = format!("verified  {}: unbuildable\n\n", plain::line(proof_name));
+    text.push_str("  The proof is genuine. What it proves is that rebuilding failed, and nothing of the artifact.\n\n");
+    let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<18} {value}\n"));
+    let subject = verified.subject();
+    let checked = !verified.artifacts().is_empty();
+    let note = if checked { "the file given is this one" } else { "no file was given to compare with it" };
+    line("subject", format!("{}: {note}", plain::line(&subject.name)));
+    line("", digests(&subject.digest));
+    line("signed by", verified.signer().to_string());
+    for attempt in &failure.attempts {
+        line("build", ended(attempt.exit));
+    }
+    line("attempted on", format!("{}, by the rebuilder's clock", failure.attempted_on));
+    line("isolation", failure.isolation.name().into());
+    text
+}
+
+/// How a build ended.
+pub(crate) fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Success => "ended well".into(),
+        Exit::Status { step, status, .. } => format!("step {} ended with status {status}", step.saturating_add(1)),
+        Exit::Signal { step, signal, .. } => format!("step {} was ended by signal {signal}", step.saturating_add(1)),
+        Exit::TimeOut => "was ended after its limit of time".into(),
+    }
 }
 
 fn digests(digest: &DigestSet) -> String {

@@ -4,23 +4,24 @@
 
 use std::path::{Path, PathBuf};
 
-use reprove_attest::{Proof, PublicKey, SigningKey, audit};
-use reprove_job::Finished;
+use reprove_attest::{Audited, Proof, PublicKey, Rebuilder, SigningKey, audit};
+use reprove_job::{Context, Event, Finished, JobError};
 use reprove_model::{Outcome, Recipe};
 use reprove_store::Store;
 use serde_json::json;
 
 use crate::app::{App, absolute};
 use crate::artifacts::Artifacts;
-use crate::commands::VerdictArguments;
+use crate::commands::{BuildOptions, VerdictArguments};
 use crate::error::{CommandError, NO, YES};
 use crate::output::Target;
-use crate::{keys, output, render};
+use crate::{env_vars, keys, output, render};
 
 /// A job that is ready to start.
 pub(crate) struct Verdicted {
     pub(crate) store: Store,
     pub(crate) key: SigningKey,
+    rebuilder: Rebuilder,
     /// The proof's place as it was given, or as it is by default.
     shown: PathBuf,
     proof: Target,
@@ -38,6 +39,11 @@ impl Verdicted {
         version: Option<&str>,
         project: Option<(&Recipe, &Path)>,
     ) -> Result<Self, CommandError> {
+        let rebuilder = Rebuilder::new(
+            arguments.operator.or_else(|| env_vars::text(env_vars::OPERATOR)),
+            arguments.platform.or_else(|| env_vars::text(env_vars::PLATFORM)),
+        )
+        .map_err(|e| CommandError::bad_usage(e.to_string()))?;
         let shown = arguments.output.unwrap_or_else(|| proof_name(name, version).into());
         // First, as the proof may go into this directory too.
         let given = arguments.artifacts.as_deref();
@@ -53,22 +59,43 @@ impl Verdicted {
             let text = format!("made a key to sign with, {}; it is a plain local one: not encrypted", path.display());
             app.progress.note(&text);
         }
-        Ok(Self { store, key, shown, proof, artifacts })
+        Ok(Self { store, key, rebuilder, shown, proof, artifacts })
     }
 
-    /// Writes the proof, and prints the verdict.
-    pub(crate) async fn finish(self, app: &App, name: &str, mut finished: Finished) -> Result<u8, CommandError> {
-        let Self { store, key, shown, proof, artifacts } = self;
+    /// What the job needs.
+    pub(crate) fn context<'a>(
+        &self,
+        app: &App,
+        options: &BuildOptions,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> Context<'a> {
+        Context { rebuilder: self.rebuilder.clone(), ..app.context(self.store.clone(), options, events) }
+    }
+
+    /// Writes the proof, also of a failure, and prints the verdict.
+    pub(crate) async fn finish(
+        self,
+        app: &App,
+        name: &str,
+        finished: Result<Finished, JobError>,
+    ) -> Result<u8, CommandError> {
+        let Self { store, key, shown, proof, artifacts, .. } = self;
+        let mut finished = match finished {
+            Ok(finished) => finished,
+            Err(JobError::Build(mut failure)) => {
+                let signed = failure.proof.take();
+                let error = CommandError::from(JobError::Build(failure));
+                let Some(bytes) = signed else { return Err(error) };
+                write(app, proof, &shown, &key, bytes).await?;
+                let shown = shown.display().to_string();
+                return Err(error.fact("proof", shown.clone()).next(format!("that it failed is signed in {shown}")));
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(artifacts) = artifacts {
             artifacts.fill(&store, &finished).await?;
         }
-        let old = proof.replaced(Proof::MAX_BYTES);
-        proof.write(std::mem::take(&mut finished.proof)).await?;
-        app.progress.clear();
-        if let Some(old) = old {
-            let said = said(&old, &key.public_key()).unwrap_or_default();
-            app.progress.note(&format!("replaced {}{said}", shown.display()));
-        }
+        write(app, proof, &shown, &key, std::mem::take(&mut finished.proof)).await?;
         let keyid = key.public_key().id().to_string();
         if app.global.json {
             output::json(&json!({
@@ -94,10 +121,28 @@ impl Verdicted {
     }
 }
 
+/// Writes the proof, and says what it replaces.
+async fn write(app: &App, proof: Target, shown: &Path, key: &SigningKey, bytes: Vec<u8>) -> Result<(), CommandError> {
+    let old = proof.replaced(Proof::MAX_BYTES);
+    proof.write(bytes).await?;
+    app.progress.clear();
+    if let Some(old) = old {
+        let said = said(&old, &key.public_key()).unwrap_or_default();
+        app.progress.note(&format!("replaced {}{said}", shown.display()));
+    }
+    Ok(())
+}
+
 /// What a proof of this key said. Of one that does not verify, nothing is repeated.
 fn said(proof: &[u8], key: &PublicKey) -> Option<String> {
-    let verified = audit(proof, &[], std::slice::from_ref(key)).ok()?;
-    Some(format!(", which said `{}` on {}", render::word(verified.verdict().outcome), verified.compared_on()))
+    Some(match audit(proof, &[], std::slice::from_ref(key)).ok()? {
+        Audited::Compared(verified) => {
+            format!(", which said `{}` on {}", render::word(verified.verdict().outcome), verified.compared_on())
+        }
+        Audited::Unbuildable(verified) => {
+            format!(", which said `unbuildable` on {}", verified.failure().attempted_on)
+        }
+    })
 }
 
 /// A name that holds nothing but a file's name, whatever the package's is.

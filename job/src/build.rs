@@ -35,7 +35,7 @@ pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
         EpochRule::Search => return Err(JobError::NothingToSearch),
     };
     let source = context.source_files(&lock).await?;
-    let builds = Builds { context, lock: &lock, root: &root, source: &source };
+    let builds = Builds::new(context, &lock, &root, &source);
     let (first, _) = conditions(context.processors, None);
     context.doing("building");
     let Built { record, log } = builds.run(&first, epoch, Label::Only).await?;

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use reprove_images::RootFilesystem;
@@ -20,6 +21,8 @@ pub(crate) struct Builds<'a> {
     pub(crate) lock: &'a Lock,
     pub(crate) root: &'a RootFilesystem,
     pub(crate) source: &'a SourceFiles,
+    /// Every build that a verdict would be about, in order, however it ended.
+    pub(crate) attempts: Mutex<Vec<Built>>,
 }
 
 /// Which build it is, for its log's name.
@@ -31,7 +34,16 @@ pub(crate) enum Label {
     Cause(Option<Variation>),
 }
 
-impl Builds<'_> {
+impl<'a> Builds<'a> {
+    pub(crate) fn new(
+        context: &'a Context<'a>,
+        lock: &'a Lock,
+        root: &'a RootFilesystem,
+        source: &'a SourceFiles,
+    ) -> Self {
+        Self { context, lock, root, source, attempts: Mutex::default() }
+    }
+
     /// Builds with one candidate after the other until the result is as published. Where none is, the last one that could
     /// be built counts: a value that is set leaves less to chance than one that is not.
     pub(crate) async fn first(
@@ -79,6 +91,9 @@ impl Builds<'_> {
         label: Label,
     ) -> Result<Built, JobError> {
         let built = self.run_any(conditions, epoch, label).await?;
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.push(built.clone());
+        drop(attempts);
         let record = &built.record;
         if record.exit == Exit::Success {
             return Ok(built);
@@ -91,6 +106,7 @@ impl Builds<'_> {
             log_cut: record.log.truncated.then_some(record.limits.log_mib),
             last_lines: last_lines(&built.log).unwrap_or_default(),
             log: built.log,
+            proof: None,
         })))
     }
 

@@ -100,6 +100,8 @@ pub struct BuildFailure {
     pub last_lines: Vec<String>,
     /// Where all that it printed is.
     pub log: PathBuf,
+    /// A proof's bytes that say that it failed; none of a build that is not for a verdict.
+    pub proof: Option<Vec<u8>>,
 }
 
 fn which(again: bool) -> &'static str {

@@ -18,7 +18,7 @@ pub use error::{BuildFailure, JobError};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use reprove_attest::SigningKey;
+use reprove_attest::{Rebuilder, SigningKey};
 use reprove_images::RootFilesystem;
 use reprove_inputs::{Note, Pip};
 use reprove_model::{BuildRecord, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Verdict};
@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub record: RecordMode,
     /// Whether builds are deterministic ones, as if their recipes said so.
     pub deterministic: bool,
+    /// Who rebuilds, by their own word.
+    pub rebuilder: Rebuilder,
     /// The time.
     pub now: &'a (dyn Fn() -> Timestamp + Sync),
     /// Told what happens.
@@ -67,7 +69,7 @@ pub struct Finished {
     pub proof: Vec<u8>,
 }
 
-/// Rebuilds a published package from its source, and compares the two; `key` signs the proof.
+/// Rebuilds a published package from its source, and compares the two; `key` signs the proof, also of a failure.
 ///
 /// # Errors
 /// See [`JobError`].
@@ -85,7 +87,8 @@ pub async fn rebuild(
     prove::prove(context, key, lock, root, false).await
 }
 
-/// Builds a project directory twice, under other conditions each time, and compares the two; `key` signs the proof.
+/// Builds a project directory twice, under other conditions each time, and compares the two; `key` signs the proof, also of
+/// a failure.
 ///
 /// # Errors
 /// See [`JobError`].

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From a lock to a signed verdict.
 
+use std::sync::PoisonError;
+
 use jiff::Timestamp;
 use reprove_attest::{Proof, SigningKey};
 use reprove_images::RootFilesystem;
@@ -11,7 +13,7 @@ use reprove_verifier::{Differing, attribute, conditions, judge};
 use crate::builds::{Builds, Label, in_seconds};
 use crate::epoch::candidates;
 use crate::keep::keep;
-use crate::{Context, Finished, JobError, blocking, still_the_same};
+use crate::{BuildFailure, Context, Finished, JobError, blocking, still_the_same};
 
 /// Builds `lock` under two sets of conditions, judges, looks for causes, and signs with `key`.
 pub(crate) async fn prove(
@@ -22,20 +24,51 @@ pub(crate) async fn prove(
     move_clock: bool,
 ) -> Result<Finished, JobError> {
     let source = context.source_files(&lock).await?;
-    let builds = Builds { context, lock: &lock, root: &root, source: &source };
+    let builds = Builds::new(context, &lock, &root, &source);
+    match verdict(&builds, move_clock).await {
+        Ok((built, verdict)) => finish(context, key, lock, built, verdict).await,
+        Err(JobError::Build(failure)) => Err(failed(&builds, key, failure).await?),
+        Err(error) => Err(error),
+    }
+}
+
+/// Builds twice and judges.
+async fn verdict(builds: &Builds<'_>, move_clock: bool) -> Result<([Built; 2], Verdict), JobError> {
+    let Builds { context, lock, root, .. } = builds;
     let now = u64::try_from((context.now)().as_second()).unwrap_or(0);
     let (first_conditions, second_conditions) = conditions(context.processors, move_clock.then_some(now));
 
-    let (first, epoch) = builds.first(&first_conditions, candidates(&lock, &context.store).await?).await?;
+    let (first, epoch) = builds.first(&first_conditions, candidates(lock, &context.store).await?).await?;
     context.doing("building again, under other conditions");
     let second = builds.run(&second_conditions, epoch.seconds, Label::Second).await?;
     context.doing("comparing");
     let (one, other, published, store) =
         (first.record.clone(), second.record.clone(), lock.published.clone(), context.store.clone());
     let verdict = blocking(move || judge(&one, &other, published.as_ref(), epoch, &store)).await??;
-    let verdict = with_causes(&builds, verdict, &first.record, &second.record).await?;
-    still_the_same(&root).await?;
-    finish(context, key, lock, [first, second], verdict).await
+    let verdict = with_causes(builds, verdict, &first.record, &second.record).await?;
+    still_the_same(root).await?;
+    Ok(([first, second], verdict))
+}
+
+/// Signs that the builds failed, keeps what that names by digest, and gives the failure back with its proof.
+async fn failed(builds: &Builds<'_>, key: &SigningKey, mut failure: Box<BuildFailure>) -> Result<JobError, JobError> {
+    let Builds { context, lock, root, .. } = builds;
+    still_the_same(root).await?;
+    context.doing("signing");
+    let attempts: Vec<Built> = builds.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let records: Vec<&BuildRecord> = attempts.iter().map(|built| &built.record).collect();
+    let attempted_on = since(context, &records);
+    let proof = Proof::sign_failure(key, lock, &records, &context.rebuilder, attempted_on)?.to_bytes()?;
+    let kept: Vec<_> = attempts.iter().map(|built| (&built.record, built.log.as_path())).collect();
+    keep(context, lock, &kept).await?;
+    failure.proof = Some(proof);
+    Ok(JobError::Build(failure))
+}
+
+/// Now. A clock that was set back in between does not make what is said of builds come before them.
+fn since(context: &Context<'_>, records: &[&BuildRecord]) -> Timestamp {
+    let started = records.iter().map(|record| record.started).max().unwrap_or(Timestamp::MIN);
+    in_seconds((context.now)()).max(started)
 }
 
 /// Signs, and keeps what the proof names by digest.
@@ -49,10 +82,9 @@ async fn finish(
     context.doing("signing");
     let [first, second] = built;
     let records = [first.record, second.record];
-    // A clock that was set back in between does not make the comparison come before the builds.
-    let started = records.iter().map(|record| record.started).max().unwrap_or(Timestamp::MIN);
-    let compared_on = in_seconds((context.now)()).max(started);
-    let proof = Proof::sign(key, &lock, &[&records[0], &records[1]], &verdict, compared_on)?.to_bytes()?;
+    let both = [&records[0], &records[1]];
+    let compared_on = since(context, &both);
+    let proof = Proof::sign(key, &lock, &both, &verdict, &context.rebuilder, compared_on)?.to_bytes()?;
     let built = [(&records[0], first.log.as_path()), (&records[1], second.log.as_path())];
     keep(context, &lock, &built).await?;
     Ok(Finished { lock, verdict, records, logs: [first.log, second.log], proof })

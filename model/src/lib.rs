@@ -35,7 +35,7 @@ pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe
 pub use record::{BuildRecord, Enforced, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, PeakMemory};
 pub use tree::{Listing, Node, Tree, TreeError};
 pub use verdict::{
-    Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Finding, FindingKind, Outcome, Verdict,
+    Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Finding, FindingKind, Normalization, Outcome, Verdict,
 };
 
 /// The prefix of every type URI that reprove defines. It names formats; nothing is ever fetched from it.

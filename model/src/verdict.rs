@@ -23,8 +23,22 @@ pub struct Verdict {
     pub changed_alone: Vec<Variation>,
     /// `SOURCE_DATE_EPOCH`: what it was, and where that came from.
     pub source_date_epoch: EpochUsed,
+    /// What made the published artifact and the rebuilt one equal, applied in this order to both: only where they differ, and
+    /// all of it was needed. Empty where nothing known does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub normalizations: Vec<Normalization>,
     /// Every difference, sorted by place. Empty if and only if the outcome is `reproducible`.
     pub findings: Vec<Finding>,
+}
+
+/// One kind of difference that was taken out of two files before they were compared again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalization {
+    /// What it is called.
+    pub name: String,
+    /// Of what the published artifact is after it and all before it; the last one's is the rebuilt artifact's as well.
+    pub digest: DigestSet,
 }
 
 /// The word of a verdict. A build that did not finish is called neither: there is no verdict then, only a failure.

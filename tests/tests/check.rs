@@ -99,6 +99,23 @@ fn what_no_condition_explains_is_called_unstable() {
 }
 
 #[test]
+fn a_build_that_fails_is_signed() {
+    let bench = Bench::new();
+    // The first build fails, or the second alone.
+    for (step, builds) in [("exit 7", 1), ("touch out; test $(uname -n) = reprove-first || exit 7", 2)] {
+        let project = bench.project("project", &[step], "");
+        let ran = bench.run(["check", project.to_str().unwrap(), "--json"]).with_code(3);
+        let error = ran.json();
+        let proof = error["proof"].as_str().unwrap_or_else(|| panic!("{error:#}")).to_owned();
+        let key = bench.public_key();
+        let text = bench.run(["audit", &proof, "--key", key.to_str().unwrap()]).with_code(1).stdout;
+        assert!(text.starts_with(&format!("verified  {proof}: unbuildable\n")), "{text}");
+        assert!(text.contains("step 1 ended with status 7"), "{text}");
+        assert_eq!(text.matches("\n  build  ").count(), builds, "{text}");
+    }
+}
+
+#[test]
 fn an_order_of_files_is_a_cause() {
     assert_eq!(causes_of(&["ls -U files > out"]), ["file-order"]);
 }

@@ -24,6 +24,11 @@ fn fails_as(bench: &Bench, code: i32, command: Command) -> Ran {
     let ran = running.wait(Duration::from_secs(300)).with_code(code);
     assert!(ran.stderr.lines().any(|line| line.starts_with("error: ")), "{}", ran.stderr);
     assert_eq!(ran.stdout, "", "nothing but results on standard output");
+    // A build that failed is signed; nothing else leaves a proof.
+    if let Some((_, proof)) = ran.stderr.lines().find_map(|line| line.split_once("that it failed is signed in ")) {
+        assert_eq!(code, 3);
+        fs::remove_file(bench.path("work").join(proof)).unwrap();
+    }
     assert_eq!(bench.leftovers(id, &before), Vec::<String>::new());
     ran
 }
@@ -121,6 +126,7 @@ fn a_build_that_fails_shows_the_end_of_its_log_and_where_all_of_it_is() {
     let bench = Bench::new();
     bench.project("project", &["seq 1 500", "echo this is why >&2; exit 7"], "");
     let ran = fails(&bench, 3, &["check", "project"]);
+    says(&ran, &["that it failed is signed in project.proof.json\n"]);
     says(&ran, &["the build failed: step 2 ended with status 7", "  | 500\n", "  | this is why\n"]);
     assert!(!ran.stderr.contains("  | 1\n"), "only the end is shown");
     let expected: String = (1..=500).map(|n| format!("{n}\n")).collect();

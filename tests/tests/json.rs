@@ -54,6 +54,30 @@ fn a_verdict_and_its_audit() {
 }
 
 #[test]
+fn what_is_signed_is_as_its_schema_says() {
+    let bench = Bench::new();
+    let key = bench.public_key();
+    let _ = bench.example("hello-c-dated");
+    let named = ["--operator", "me", "--platform", "here"];
+    let _ = bench.run([&["check", "hello-c-dated", "-o", "dated.json"], &named[..]].concat()).with_code(1);
+    let _ = bench.example("hello-c");
+    bench.write("hello-c/Makefile", "all:\n\tfalse\n");
+    let _ = bench.run(["check", "hello-c", "-o", "failed.json"]).with_code(3);
+    for (proof, word) in [("dated.json", "different"), ("failed.json", "unbuildable")] {
+        let shown = valid(bench.run(["proof", "show", proof, "--json"]), 0, "proof");
+        let statement = &shown["envelopes"].as_array().unwrap().last().unwrap()["statement"];
+        let predicate = &statement["predicate"];
+        assert_eq!(predicate["verdict"], word);
+        assert_eq!(faults(predicate, "rebuild-comparison"), "", "{predicate:#}");
+        let mut more = predicate.clone();
+        more["more"] = json!(1);
+        assert_ne!(faults(&more, "rebuild-comparison"), "");
+    }
+    let audit = ["audit", "failed.json", "--key", key.to_str().unwrap(), "--json"];
+    assert_eq!(valid(bench.run(audit), 1, "audit")["unbuildable"]["attempts"][0]["exit"]["how"], "status");
+}
+
+#[test]
 fn a_rebuilds_verdict_and_its_audit() {
     let bench = Bench::new();
     let key = bench.public_key();

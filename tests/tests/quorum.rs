@@ -55,7 +55,7 @@ mod tests {
         let two_of_two = &["--trust", "trust.toml", "--policy", "policy.toml"];
         let enough = audit(&bench, "both.proof.json", artifact, two_of_two).with_code(0).stdout;
         assert!(enough.contains("reproduced by 2 independent rebuilders"), "{enough}");
-        assert!(enough.contains("first on this machine says that it is reproducible"), "{enough}");
+        assert!(enough.contains("first on this machine says that it is bit-identical"), "{enough}");
         assert!(enough.contains("a contrary result can't be excluded"), "{enough}");
         let alone = audit(&bench, &one, artifact, two_of_two).with_code(1).stdout;
         assert!(alone.contains("too-few-rebuilders: 1 independent"), "{alone}");

@@ -72,6 +72,7 @@ pub fn judge(
         varied,
         changed_alone: Vec::new(),
         source_date_epoch,
+        normalizations: Vec::new(),
         findings,
     })
 }

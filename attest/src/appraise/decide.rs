@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::gather::Gathered;
+use super::gather::{Failure, Gathered};
 use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
 use crate::audit::find;
 use crate::log::LogPolicy;
-use crate::{Artifact, AuditError, Distinct, Envelope, Policy, Proof, TrustRoots};
+use crate::{Artifact, AuditError, Distinct, Envelope, Policy, Proof, ResourceDescriptor, TrustRoots};
 
 /// What a proof says of logs, and which of them are believed.
 pub(super) struct Logs<'a> {
@@ -53,10 +53,14 @@ pub(super) fn decide(
     logs: &Logs<'_>,
     now: Timestamp,
 ) -> Appraisal {
-    let Gathered { claims, mut uncounted } = gathered;
+    let Gathered { claims, failures, mut uncounted } = gathered;
+    for Failure { envelope, keyid, subject: of } in failures {
+        let reason = subject(&of, artifacts).err().unwrap_or(Reason::Unbuildable);
+        uncounted.push(Uncounted { envelope, keyid, reason });
+    }
     let mut about = Vec::new();
     for claim in claims {
-        match subject(&claim, artifacts) {
+        match subject(claim.proof.subject(), artifacts) {
             Ok(()) => about.push(claim),
             Err(reason) => uncounted.push(Uncounted { envelope: claim.envelope, keyid: claim.keyid, reason }),
         }
@@ -104,10 +108,10 @@ fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Whether a claim is about all of the artifacts.
-fn subject(claim: &RebuilderClaim, artifacts: &[Artifact]) -> Result<(), Reason> {
+/// Whether what is said of these subjects is about all of the artifacts.
+fn subject(of: &[ResourceDescriptor], artifacts: &[Artifact]) -> Result<(), Reason> {
     for artifact in artifacts {
-        match find(artifact, claim.proof.subject()) {
+        match find(artifact, of) {
             Ok(_) => {}
             Err(AuditError::HalfArtifact { .. }) => return Err(Reason::HalfSubject),
             Err(_) => return Err(Reason::OtherSubject),

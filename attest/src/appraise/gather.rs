@@ -9,13 +9,23 @@ use reprove_model::DigestSet;
 use super::{Reason, RebuilderClaim, Uncounted};
 use crate::audit::verified;
 use crate::consistency::Part;
-use crate::{Comparison, KeyId, Predicate, Proof, ResourceDescriptor, Statement, TrustRoots, TrustedKey};
+use crate::{
+    Comparison, KeyId, Predicate, Proof, Rebuilder, ResourceDescriptor, Statement, TrustRoots, TrustedKey, Unbuildable,
+};
 
 /// What the envelopes of a proof say, and which of them say nothing that counts.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) claims: Vec<RebuilderClaim>,
+    pub(super) failures: Vec<Failure>,
     pub(super) uncounted: Vec<Uncounted>,
+}
+
+/// What a trusted key has signed of a rebuild that failed.
+pub(super) struct Failure {
+    pub(super) envelope: usize,
+    pub(super) keyid: KeyId,
+    pub(super) subject: Vec<ResourceDescriptor>,
 }
 
 /// A statement that a trusted key has signed.
@@ -34,12 +44,19 @@ pub(super) fn gather(proof: &Proof, trust: &TrustRoots, now: Timestamp) -> Gathe
     let signed = signed(proof, trust, &mut gathered);
     let mut named = BTreeSet::new();
     for (id, each) in &signed {
-        if let Predicate::Comparison(comparison) = &each.statement.predicate {
-            named.extend(comparison.rebuilds.iter().map(|rebuild| (id.0, rebuild.provenance)));
-            match claim(each, comparison, &signed, now) {
-                Ok(claim) => gathered.claims.push(claim),
-                Err(reason) => gathered.uncounted(each, reason),
+        match &each.statement.predicate {
+            Predicate::Provenance(_) => {}
+            Predicate::Comparison(comparison) => {
+                named.extend(comparison.rebuilds.iter().map(|rebuild| (id.0, rebuild.provenance)));
+                match claim(each, comparison, &signed, now) {
+                    Ok(claim) => gathered.claims.push(claim),
+                    Err(reason) => gathered.uncounted(each, reason),
+                }
             }
+            Predicate::Unbuildable(failed) => match failure(each, failed, now) {
+                Ok(failure) => gathered.failures.push(failure),
+                Err(reason) => gathered.uncounted(each, reason),
+            },
         }
     }
     let is_provenance = |each: &Signed<'_>| matches!(each.statement.predicate, Predicate::Provenance(_));
@@ -92,6 +109,13 @@ fn signed<'t>(proof: &Proof, trust: &'t TrustRoots, gathered: &mut Gathered) -> 
     signed
 }
 
+fn failure(signed: &Signed<'_>, failed: &Unbuildable, now: Timestamp) -> Result<Failure, Reason> {
+    failed.check(&signed.statement.subject).map_err(|e| Reason::inconsistent(&e))?;
+    signed.key.vouches(failed.attempted_on, now).map_err(Reason::Key)?;
+    let (envelope, keyid) = (signed.envelope, signed.key.key.id());
+    Ok(Failure { envelope, keyid, subject: signed.statement.subject.clone() })
+}
+
 /// What a comparison and the provenances that it names come to.
 fn claim(
     signed: &Signed<'_>,
@@ -109,14 +133,15 @@ fn claim(
     let subject: &[ResourceDescriptor] = &signed.statement.subject;
     let proof = verified(keyid, &parts, subject, comparison).map_err(|e| Reason::inconsistent(&e))?;
     signed.key.vouches(comparison.compared_on, now).map_err(Reason::Key)?;
-    Ok(RebuilderClaim {
-        envelope: signed.envelope,
-        keyid,
-        operator: signed.key.operator.clone(),
-        platform: signed.key.platform.clone(),
-        proof,
-        reasons: Vec::new(),
-    })
+    let TrustedKey { operator, platform, .. } = signed.key.clone();
+    let Rebuilder { operator: stated_operator, platform: stated_platform } = &comparison.rebuilder;
+    let other = |stated: &Option<String>, known: &str| stated.clone().filter(|stated| stated != known);
+    let reasons = [
+        other(stated_operator, &operator).map(Reason::OtherOperator),
+        other(stated_platform, &platform).map(Reason::OtherPlatform),
+    ];
+    let reasons = reasons.into_iter().flatten().collect();
+    Ok(RebuilderClaim { envelope: signed.envelope, keyid, operator, platform, proof, reasons })
 }
 
 /// Whoever signs another's build record again has built nothing. Which of two keys has copied from the other can't be told;

@@ -15,11 +15,11 @@ mod reason;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use reprove_model::{DigestSet, Isolation, IsolationLevel, Outcome, canonical};
+use reprove_model::{DigestSet, Isolation, IsolationLevel, canonical};
 
 pub use reason::{Reason, Shortfall};
 
-use crate::{Artifact, Distinct, KeyId, Policy, Proof, ProofError, TrustRoots, VerifiedProof};
+use crate::{Artifact, Distinct, KeyId, Policy, Proof, ProofError, RebuildVerdict, TrustRoots, VerifiedProof};
 
 /// Appraises a proof at the time `now`: what those whom `trust` names say of `artifacts`, and whether that is enough for
 /// `policy`. Without artifacts, it has to be about one thing.
@@ -91,7 +91,7 @@ impl RebuilderClaim {
     /// Whether it says that the artifact was reproduced, bit by bit.
     #[must_use]
     pub fn is_reproduced(&self) -> bool {
-        self.proof.verdict().outcome == Outcome::Reproducible
+        self.proof.word() == RebuildVerdict::BitIdentical
     }
 
     /// In what it was rebuilt.

@@ -31,6 +31,12 @@ pub enum Reason {
     HalfSubject,
     /// The rebuilds had other bits.
     Different,
+    /// The rebuilds failed.
+    Unbuildable,
+    /// It states another operator than the trust file has for its key.
+    OtherOperator(String),
+    /// It states another platform than the trust file has for its key.
+    OtherPlatform(String),
     /// It was not compared with anything that was published.
     NotPublished,
     /// Its walls were weaker than the policy allows.
@@ -65,6 +71,9 @@ impl Reason {
             Self::OtherSubject => "other-subject",
             Self::HalfSubject => "half-subject",
             Self::Different => "different",
+            Self::Unbuildable => "unbuildable",
+            Self::OtherOperator(_) => "other-operator",
+            Self::OtherPlatform(_) => "other-platform",
             Self::NotPublished => "not-published",
             Self::WeakIsolation(_) => "weak-isolation",
             Self::NotLogged(_) => "not-logged",
@@ -95,6 +104,13 @@ impl fmt::Display for Reason {
                 f.write_str("it is about something that has one of the artifact's two digests, and not the other")
             }
             Self::Different => f.write_str("its rebuilds had other bits"),
+            Self::Unbuildable => f.write_str("its rebuilds failed, so that there was nothing to compare"),
+            Self::OtherOperator(stated) => {
+                write!(f, "it says that its operator is {stated:?}, which is not the trust file's for its key")
+            }
+            Self::OtherPlatform(stated) => {
+                write!(f, "it says that its platform is {stated:?}, which is not the trust file's for its key")
+            }
             Self::NotPublished => f.write_str("it was not compared with anything that was published"),
             Self::WeakIsolation(level) => {
                 let level = level.map_or("below basic", IsolationLevel::name);

@@ -10,7 +10,7 @@ use crate::support::*;
 #[test]
 fn a_good_proof_says_what_was_stated() {
     let mut case = Case::published();
-    let proof = audit(&case.sign(), &[artifact("mine.whl", WHEEL)], &[key().public_key()]).unwrap();
+    let proof = audit(&case.sign(), &[artifact("mine.whl", WHEEL)], &[key().public_key()]).unwrap().compared().unwrap();
     assert_eq!(proof.verdict(), &reproducible(true));
     assert_eq!(proof.published(), lock(true).published.as_ref());
     assert_eq!(proof.isolation(), Isolation::Namespaces);
@@ -27,7 +27,7 @@ fn a_good_proof_says_what_was_stated() {
 #[test]
 fn without_anything_published_it_is_about_every_output_file() {
     let files = [artifact("a", b"read me"), artifact("b", WHEEL)];
-    let proof = audit(&Case::unpublished().sign(), &files, &[key().public_key()]).unwrap();
+    let proof = audit(&Case::unpublished().sign(), &files, &[key().public_key()]).unwrap().compared().unwrap();
     assert_eq!(proof.artifacts().iter().map(|a| a.subject()).collect::<Vec<_>>(), ["README", WHEEL_NAME]);
     assert_eq!(proof.published(), None);
 }
@@ -69,7 +69,8 @@ fn one_call_signs_a_whole_proof() {
     let lock = lock(true);
     let records = [0, 1].map(|n| record(&lock, n, tree(&[("README", b"read me"), (WHEEL_NAME, WHEEL)])));
     let compared_on = "2026-11-01T13:00:00Z".parse().unwrap();
-    let proof = Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(true), compared_on).unwrap();
+    let proof =
+        Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(true), &rebuilder(), compared_on).unwrap();
     assert_eq!(proof.to_bytes().unwrap(), Case::published().sign());
 }
 
@@ -96,7 +97,7 @@ proptest! {
             record
         });
         let compared_on = jiff::Timestamp::from_second(started).unwrap();
-        let proof = Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(false), compared_on).unwrap();
+        let proof = Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(false), &rebuilder(), compared_on).unwrap();
         let bytes = proof.to_bytes().unwrap();
         prop_assert_eq!(&Proof::from_bytes(&bytes).unwrap(), &proof);
         let verified = judge(&bytes).unwrap();

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use reprove_attest::log::{self, Checkpoint, LogProof, Note, NoteKey, NoteKind};
 use reprove_attest::{
-    Appraisal, Artifact, Distinct, Envelope, LoggedEnvelope, Policy, Proof, REPRODUCED, SigningKey, SummaryOf,
-    TrustRoots, appraise, summary,
+    Appraisal, Artifact, Distinct, Envelope, LoggedEnvelope, Policy, Proof, REPRODUCED, Rebuilder, SigningKey,
+    SummaryOf, TrustRoots, appraise, summary,
 };
 use reprove_model::{Between, DigestSet, Enforced, IsolationLevel, Outcome, Sha256, Verdict};
 
@@ -116,6 +116,26 @@ fn as_many_as_are_asked_for_are_enough() {
 }
 
 #[test]
+fn who_a_rebuilder_says_it_is_must_be_who_the_trust_file_says() {
+    let stated = |operator: &str, platform: &str, found: Found| {
+        let mut case = case(1000, found, false);
+        case.comparison().rebuilder = Rebuilder::new(Some(operator.into()), Some(platform.into())).unwrap();
+        appraised(signed(1, &case), &trust(&THREE, ""), &of(1))
+    };
+    assert!(stated("one", "x", Found::Same).is_enough());
+    for (operator, platform, codes) in [
+        ("other", "x", &["other-operator"][..]),
+        ("one", "y", &["other-platform"]),
+        ("two", "y", &["other-operator", "other-platform"]),
+    ] {
+        let appraisal = stated(operator, platform, Found::Same);
+        assert_eq!((reasons(&appraisal), shortfalls(&appraisal)[0]), (vec![codes.to_vec()], "too-few-rebuilders"));
+        // What it has against an artifact counts nevertheless.
+        assert!(shortfalls(&stated(operator, platform, Found::Other)).contains(&"veto"));
+    }
+}
+
+#[test]
 fn neither_order_nor_duplicates_change_the_decision() {
     let all = [says(1, Found::Same), says(2, Found::Other), says(3, Found::Same)].concat();
     for policy in [of(2), Policy { veto: false, ..of(2) }, Policy { veto: false, ..of(3) }] {
@@ -204,7 +224,7 @@ fn what_is_left_out_makes_nothing_count() {
 #[test]
 fn statements_that_contradict_each_other_do_not_count() {
     let mut case = case(1000, Found::Same, false);
-    case.comparison().verdict.rebuilds_agree = false;
+    case.comparison().details.rebuilds_agree = false;
     let appraisal = appraised(signed(1, &case), &trust(&THREE, ""), &of(1));
     assert_eq!(uncounted(&appraisal), [(3, "inconsistent")]);
     let unknown = Envelope::sign(&key(1), *b"{}");

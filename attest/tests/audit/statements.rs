@@ -81,7 +81,7 @@ fn one_build_is_not_two() {
     let why = refused(Case::published(), |case| {
         case.provenances[1] = case.provenances[0].clone();
         case.comparison().rebuilds[1] = case.comparison().rebuilds[0].clone();
-        case.comparison().verdict.varied.clear();
+        case.comparison().details.varied.clear();
     });
     assert!(matches!(why, Inconsistency::SameBuild { rebuild: 2 }), "{why}");
 }
@@ -163,7 +163,7 @@ fn the_stated_lock_is_made_of_what_is_stated() {
         let comparison = case.comparison();
         comparison.published = None;
         comparison.rebuilds.iter_mut().for_each(|rebuild| rebuild.artifact = None);
-        comparison.verdict = reproducible(false);
+        comparison.details = reproducible(false);
     });
     assert!(matches!(why, Inconsistency::LockContent { .. }), "{why}");
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use reprove_attest::{
-    Artifact, AuditError, Comparison, Envelope, Inconsistency, Predicate, Proof, Provenance, Rebuilt, SigningKey,
-    Statement, VerifiedProof, audit, comparison, provenance,
+    Artifact, AuditError, Comparison, Envelope, Inconsistency, Predicate, Proof, Provenance, Rebuilder, Rebuilt,
+    SigningKey, Statement, VerifiedProof, audit, comparison, provenance,
 };
 use reprove_model::{
     Between, BuildRecord, Clock, Conditions, Content, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
@@ -13,6 +13,11 @@ use reprove_model::{
     Observed, Origin, Outcome, PeakMemory, Published, Recipe, RecordMode, Role, Tree, TreePath, Variation, Verdict,
     canonical,
 };
+
+/// Who rebuilt the samples, by their own word.
+pub(crate) fn rebuilder() -> Rebuilder {
+    Rebuilder::default()
+}
 
 /// What the sample's artifact holds.
 pub(crate) const WHEEL: &[u8] = b"a wheel";
@@ -130,6 +135,7 @@ pub(crate) fn reproducible(published: bool) -> Verdict {
         matches_published: published.then_some(true),
         varied: vec![Variation::BuildPath, Variation::Hostname],
         changed_alone: vec![],
+        normalizations: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],
     }
@@ -150,7 +156,8 @@ impl Case {
         let payloads: Vec<_> = provenances.iter().map(|p| p.to_payload().unwrap()).collect();
         let rebuilds: Vec<_> =
             records.iter().zip(&payloads).map(|(record, provenance)| Rebuilt { record, provenance }).collect();
-        let comparison = comparison(lock, &rebuilds, verdict, "2026-11-01T13:00:00Z".parse().unwrap()).unwrap();
+        let comparison =
+            comparison(lock, &rebuilds, verdict, &rebuilder(), "2026-11-01T13:00:00Z".parse().unwrap()).unwrap();
         Self { provenances, comparison }
     }
 
@@ -190,23 +197,25 @@ impl Case {
     pub(crate) fn provenance(&mut self, index: usize) -> &mut Provenance {
         match &mut self.provenances[index].predicate {
             Predicate::Provenance(provenance) => provenance,
-            Predicate::Comparison(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 
     pub(crate) fn comparison(&mut self) -> &mut Comparison {
         match &mut self.comparison.predicate {
             Predicate::Comparison(comparison) => comparison,
-            Predicate::Provenance(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 
-    /// Makes the comparison name the provenances as they are now.
+    /// Makes the comparison name the provenances, and its findings, as they are now.
     pub(crate) fn relink(&mut self) {
         let digests: Vec<_> = self.provenances.iter().map(|p| DigestSet::of(&p.to_payload().unwrap())).collect();
         for (rebuild, digest) in self.comparison().rebuilds.iter_mut().zip(digests) {
             rebuild.provenance = digest;
         }
+        let comparison = self.comparison();
+        comparison.findings = DigestSet::of(&canonical::to_vec(&comparison.details.findings).unwrap());
     }
 
     /// States the lock that is made of what is stated, as a signer who changes all of it at once would.
@@ -233,7 +242,7 @@ pub(crate) fn proof(envelopes: Vec<Envelope>) -> Vec<u8> {
 
 /// Audits with the right key, about no file.
 pub(crate) fn judge(proof: &[u8]) -> Result<VerifiedProof, AuditError> {
-    audit(proof, &[], &[key().public_key()])
+    audit(proof, &[], &[key().public_key()]).map(|audited| audited.compared().unwrap())
 }
 
 pub(crate) fn artifact(name: &str, bytes: &[u8]) -> Artifact {

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A verdict's words must be true of the digests beside it, whoever signs them.
 
-use reprove_attest::{Inconsistency, UntrueVerdict as U};
+use reprove_attest::{Comparison, Inconsistency, RebuildVerdict as W, UntrueVerdict as U};
 use reprove_model::{
-    Between, Cause, Detail, DigestSet, EpochAttempt, EpochOrigin, Finding, Outcome, Variation, Verdict,
+    Between, Cause, Detail, DigestSet, EpochAttempt, EpochOrigin, Finding, Normalization, Outcome, Variation, Verdict,
 };
 
 use crate::support::*;
 
 fn untrue(case: Case, tamper: impl FnOnce(&mut Verdict)) -> U {
-    match refused(case, |case| tamper(&mut case.comparison().verdict)) {
+    untrue_comparison(case, |comparison| tamper(&mut comparison.details))
+}
+
+fn untrue_comparison(case: Case, tamper: impl FnOnce(&mut Comparison)) -> U {
+    match refused(case, |case| tamper(case.comparison())) {
         Inconsistency::Verdict(why) => why,
         why => panic!("{why}"),
     }
@@ -66,6 +70,55 @@ fn the_outcome_and_the_findings_follow() {
 }
 
 #[test]
+fn the_word_follows_from_the_details() {
+    let word = |case: Case, claimed| untrue_comparison(case, |comparison| comparison.verdict = claimed);
+    let wrong = |claimed, found| U::Word { claimed, found };
+    for claimed in [W::NormalizedEqual, W::Different] {
+        assert_eq!(word(Case::published(), claimed), wrong(claimed, W::BitIdentical));
+    }
+    for claimed in [W::BitIdentical, W::NormalizedEqual] {
+        assert_eq!(word(Case::different(), claimed), wrong(claimed, W::Different));
+    }
+    // Nor can a comparison pass for a failure, whose form is another.
+    let mut case = Case::different();
+    case.comparison().verdict = W::Unbuildable;
+    assert!(judge(&case.sign()).is_err());
+}
+
+#[test]
+fn what_was_normalized_is_named_where_only_that_made_it_equal() {
+    let named = |name: &str| Normalization { name: name.into(), digest: DigestSet::of(b"normalized") };
+    let normalized = |names: &[&str]| {
+        let mut case = Case::different();
+        let comparison = case.comparison();
+        comparison.details.normalizations = names.iter().map(|name| named(name)).collect();
+        comparison.verdict = W::NormalizedEqual;
+        case
+    };
+    assert_eq!(judge(&normalized(&["zip-times", "zip-order"]).sign()).unwrap().word(), W::NormalizedEqual);
+    let wrong = |claimed, found| U::Word { claimed, found };
+    let plain = untrue_comparison(normalized(&["zip-times"]), |comparison| comparison.verdict = W::Different);
+    assert_eq!(plain, wrong(W::Different, W::NormalizedEqual));
+    for names in [&["zip-times", "zip-times"][..], &[""]] {
+        let tamper = |verdict: &mut Verdict| verdict.normalizations = names.iter().map(|name| named(name)).collect();
+        assert_eq!(untrue(Case::different(), tamper), U::Normalizations);
+    }
+    // Where nothing was published, or the rebuilds differ, or nothing does.
+    for case in [Case::published(), Case::disagreeing(), Case::unpublished()] {
+        assert_eq!(untrue(case, |verdict| verdict.normalizations = vec![named("zip-times")]), U::Normalizations);
+    }
+}
+
+#[test]
+fn findings_are_named_by_their_digest() {
+    let mut case = Case::different();
+    case.comparison().findings = DigestSet::of(b"[]");
+    let error = judge(&case.sign()).unwrap_err();
+    let why = Inconsistency::Verdict(U::FindingsDigest);
+    assert_eq!(error.to_string(), reprove_attest::AuditError::Inconsistent(why).to_string());
+}
+
+#[test]
 fn a_finding_is_between_things_that_differ() {
     for (case, between) in [
         (Case::different(), Between::Rebuilds),
@@ -88,7 +141,8 @@ fn a_finding_counts_its_details_within_the_bound() {
     };
     let most = Finding::MAX_DETAILS;
     let mut good = Case::different();
-    with(most, most as u64)(&mut good.comparison().verdict);
+    with(most, most as u64)(&mut good.comparison().details);
+    good.relink();
     judge(&good.sign()).unwrap();
     for bad in [with(most + 1, 2000), with(2, 1)] {
         assert!(matches!(untrue(Case::different(), bad), U::Finding { .. }));

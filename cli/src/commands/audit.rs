@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
-use reprove_attest::{Artifact, AuditError, Policy, Proof, TrustRoots, VerifiedProof, appraise, audit};
+use reprove_attest::{
+    Artifact, AuditError, Audited, Policy, Proof, TrustRoots, VerifiedFailure, VerifiedProof, appraise, audit,
+};
 use reprove_model::{HashBoth, IsolationLevel, Outcome};
 use serde_json::json;
 
@@ -49,7 +51,8 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     }
     let proof_name = arguments.proof.display().to_string();
     match blocking(move || audited(&arguments)).await?? {
-        Ok(verified) => report(app, &proof_name, &verified),
+        Ok(Audited::Compared(verified)) => report(app, &proof_name, &verified),
+        Ok(Audited::Unbuildable(failure)) => report_failure(app, &proof_name, &failure),
         Err(error) => refuse(app, &proof_name, &error.to_string()),
     }
 }
@@ -101,15 +104,39 @@ async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8
 }
 
 /// What the audit says, once everything could be read.
-fn audited(arguments: &Arguments) -> Result<Result<VerifiedProof, AuditError>, CommandError> {
+fn audited(arguments: &Arguments) -> Result<Result<Audited, AuditError>, CommandError> {
     let trusted = arguments.keys.iter().map(|path| keys::load_public(path)).collect::<Result<Vec<_>, _>>()?;
     let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
     let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
     let audited = audit(&proof, &artifacts, &trusted);
-    Ok(match arguments.require_isolation {
-        Some(level) => audited.and_then(|verified| verified.demanding(level)),
-        None => audited,
+    Ok(match (audited, arguments.require_isolation) {
+        (Ok(Audited::Compared(verified)), Some(level)) => {
+            verified.demanding(level).map(|verified| Audited::Compared(Box::new(verified)))
+        }
+        (audited, _) => audited,
     })
+}
+
+/// What a proof of failure proves: nothing of the artifact.
+fn report_failure(app: &App, proof_name: &str, verified: &VerifiedFailure) -> Result<u8, CommandError> {
+    if app.global.json {
+        let failure = verified.failure();
+        let checked: Vec<&str> = verified.artifacts().iter().map(|a| a.artifact().name.as_str()).collect();
+        output::json(&json!({
+            "verified": true,
+            "proof": proof_name,
+            "signers": [verified.signer().to_string()],
+            "isolation": failure.isolation,
+            "unbuildable": { "attempts": failure.attempts },
+            "published": failure.published,
+            "artifacts": checked,
+            "lock": failure.lock,
+            "attemptedOn": failure.attempted_on.to_string(),
+        }))?;
+    } else {
+        output::text(&render::unbuildable(proof_name, verified))?;
+    }
+    Ok(NO)
 }
 
 fn report(app: &App, proof_name: &str, verified: &VerifiedProof) -> Result<u8, CommandError> {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use reprove_attest::{Envelope, Predicate, Proof, Statement};
+use reprove_attest::{Envelope, Predicate, Proof, Rebuilder, Statement};
 use reprove_model::IsolationLevel;
 use reprove_model::canonical::{self, CanonicalError};
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ fn exported(proof: &Proof) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
         lines.push(b'\n');
         let what = match Statement::from_payload(envelope.payload()).map(|statement| statement.predicate) {
             Ok(Predicate::Provenance(_)) => "provenance",
-            Ok(Predicate::Comparison(_)) => "comparison",
+            Ok(Predicate::Comparison(_) | Predicate::Unbuildable(_)) => "comparison",
             Err(_) => "unknown",
         };
         let bundle = proof.to_sigstore_bundle(envelope).map_err(|e| CommandError::bad_usage(e.to_string()))?;
@@ -138,6 +138,7 @@ fn as_text(name: &str, proof: &Proof) -> String {
         let what = match &statement.predicate {
             Predicate::Provenance(_) => "how something was built",
             Predicate::Comparison(_) => "what comparing rebuilds came to",
+            Predicate::Unbuildable(_) => "that rebuilding failed",
         };
         line("says", what.into());
         for subject in &statement.subject {
@@ -155,13 +156,29 @@ fn as_text(name: &str, proof: &Proof) -> String {
                 line("started on", run.metadata.started_on.to_string());
             }
             Predicate::Comparison(comparison) => {
-                let verdict = &comparison.verdict;
-                line("outcome", render::word(verdict.outcome).into());
+                line("verdict", comparison.verdict.name().into());
+                name_rebuilder(&comparison.rebuilder, &mut line);
                 line("rebuilds", comparison.rebuilds.len().to_string());
-                line("findings", verdict.findings.len().to_string());
+                line("findings", comparison.details.findings.len().to_string());
                 line("compared on", comparison.compared_on.to_string());
+            }
+            Predicate::Unbuildable(failure) => {
+                line("verdict", failure.verdict.name().into());
+                name_rebuilder(&failure.rebuilder, &mut line);
+                for attempt in &failure.attempts {
+                    line("build", render::ended(attempt.exit));
+                }
+                line("attempted on", failure.attempted_on.to_string());
             }
         }
     }
     text
+}
+
+fn name_rebuilder(rebuilder: &Rebuilder, line: &mut impl FnMut(&str, String)) {
+    for (label, name) in [("calls itself", &rebuilder.operator), ("on", &rebuilder.platform)] {
+        if let Some(name) = name {
+            line(label, name.clone());
+        }
+    }
 }

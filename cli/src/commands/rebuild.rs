@@ -35,6 +35,13 @@ pub(crate) struct VerdictArguments {
     /// The private key that signs; made at first use [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// Who rebuilds, to be said in the proof; an auditor's trust file has to say the same [default: REPROVE_OPERATOR, or
+    /// nothing]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) operator: Option<String>,
+    /// On what, to be said in the proof, as in "farm of example.org" [default: REPROVE_PLATFORM, or nothing]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) platform: Option<String>,
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
@@ -43,7 +50,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     reprove_inputs::pypi::check(purl).map_err(JobError::from)?;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
-    let context = app.context(prepared.store.clone(), &arguments.options, &events);
-    let finished = reprove_job::rebuild(&context, purl, &app.pip(), &prepared.key).await?;
+    let context = prepared.context(app, &arguments.options, &events);
+    let finished = reprove_job::rebuild(&context, purl, &app.pip(), &prepared.key).await;
     prepared.finish(app, &purl.to_string(), finished).await
 }

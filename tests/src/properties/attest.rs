@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 use reprove_attest::log::{Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind};
 use reprove_attest::{
-    Envelope, Policy, Predicate, Proof, PublicKey, SigningKey, Statement, TrustRoots, VerifiedProof, appraise,
-    audit as audit_proof,
+    Audited, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, SigningKey, Statement, TrustRoots,
+    VerifiedProof, appraise, audit as audit_proof,
 };
-use reprove_model::{DigestSet, Outcome};
+use reprove_model::{DigestSet, Outcome, canonical};
 
 use super::{assert_plain, nearly};
 
@@ -116,6 +116,7 @@ pub(super) fn audit(bytes: &[u8]) {
         for (rebuild, payload) in comparison.rebuilds.iter_mut().zip(provenances) {
             rebuild.provenance = DigestSet::of(payload);
         }
+        comparison.findings = DigestSet::of(&canonical::to_vec(&comparison.details.findings).unwrap());
     }
     *last = statement.to_payload().unwrap();
     audited(&signed(&payloads));
@@ -127,17 +128,17 @@ fn signed(payloads: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What passes a strict audit is appraised to the same, and neither order nor how often each is there changes that.
-fn appraised(proof: &[u8], strictly: Option<Outcome>) {
+fn appraised(proof: &[u8], strictly: Option<RebuildVerdict>) {
     let pem = key().public_key().to_spki_pem().unwrap();
-    let trust = format!("[[key]]\npublic = '''\n{pem}'''\noperator = 'one'\nplatform = 'x'\n");
+    let trust = format!("[[key]]\npublic = '''\n{pem}'''\noperator = 'one'\nplatform = 'farm'\n");
     let trust = TrustRoots::from_toml(&trust).unwrap();
     let appraise = |proof: &[u8]| appraise(proof, &[], &trust, &Policy::default(), Timestamp::MAX);
     let Ok(appraisal) = appraise(proof) else {
         return assert!(Proof::from_bytes(proof).is_err() && strictly.is_none());
     };
     // A strict audit refuses more: another order, what does not count beside what does.
-    if let Some(outcome) = strictly {
-        assert_eq!(appraisal.is_enough(), outcome == Outcome::Reproducible);
+    if let Some(word) = strictly {
+        assert_eq!(appraisal.is_enough(), word == RebuildVerdict::BitIdentical);
     }
     let mut other = Proof::from_bytes(proof).unwrap();
     other.envelopes.extend(other.envelopes.clone());
@@ -147,15 +148,19 @@ fn appraised(proof: &[u8], strictly: Option<Outcome>) {
 }
 
 fn audited(proof: &[u8]) {
-    let verified = match audit_proof(proof, &[], &[key().public_key()]) {
-        Ok(verified) => verified,
+    match audit_proof(proof, &[], &[key().public_key()]) {
+        Ok(audited) => {
+            appraised(proof, Some(audited.word()));
+            match audited {
+                Audited::Compared(verified) => consistent(&verified),
+                Audited::Unbuildable(verified) => assert_ne!(verified.failure().failure(), None),
+            }
+        }
         Err(error) => {
             appraised(proof, None);
             return assert_plain(&error.to_string());
         }
-    };
-    appraised(proof, Some(verified.verdict().outcome));
-    consistent(&verified);
+    }
     assert!(audit_proof(proof, &[], &[SigningKey::ed25519([2; 32]).public_key()]).is_err());
     // A log's word is looked at by an appraisal alone.
     if !Proof::from_bytes(proof).unwrap().logged.is_empty() {
@@ -173,6 +178,7 @@ fn consistent(verified: &VerifiedProof) {
     let agree = rebuilds.iter().all(|rebuild| rebuild.outputs == first.outputs);
     assert!(rebuilds.len() >= 2 && rebuilds.len() == verified.provenances().len());
     assert_eq!(verdict.rebuilds_agree, agree);
+    assert_eq!(verified.word() == RebuildVerdict::BitIdentical, verdict.outcome == Outcome::Reproducible);
     assert_eq!(verified.published().is_some(), verdict.matches_published.is_some());
     if verdict.outcome == Outcome::Reproducible {
         assert!(agree && verdict.findings.is_empty());

@@ -98,6 +98,7 @@ pub(super) fn reproducible(published: bool) -> Verdict {
         matches_published: published.then_some(true),
         varied: vec![Variation::BuildPath, Variation::Hostname],
         changed_alone: vec![],
+        normalizations: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],
     }

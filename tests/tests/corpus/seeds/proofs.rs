@@ -2,9 +2,10 @@
 //! Keys, statements and proofs.
 
 use reprove_attest::{
-    Algorithm, EncryptionSeed, Envelope, LoggedEnvelope, Proof, Rebuilt, SigningKey, comparison, provenance,
+    Algorithm, EncryptionSeed, Envelope, LoggedEnvelope, Proof, Rebuilder, Rebuilt, SigningKey, comparison, provenance,
+    unbuildable,
 };
-use reprove_model::{Between, BuildRecord, FindingKind, Lock, Outcome, Sha256, Verdict};
+use reprove_model::{Between, BuildRecord, Exit, FindingKind, Lock, Outcome, Sha256, Verdict};
 
 use super::documents::{WHEEL, finding, lock, record, reproducible};
 use super::{Corpus, text};
@@ -86,18 +87,33 @@ fn private_keys() -> Corpus {
     ("private_key", files)
 }
 
+const COMPARED_ON: &str = "2026-11-01T13:00:00Z";
+
+fn rebuilder() -> Rebuilder {
+    Rebuilder::new(Some("one".into()), Some("farm".into())).unwrap()
+}
+
+/// A failure's one statement.
+fn failure() -> Vec<u8> {
+    let lock = lock(true);
+    let failed = Exit::Status { step: 0, status: 2, out_of_memory: false };
+    let records = [record(&lock, 0, WHEEL), BuildRecord { exit: failed, ..record(&lock, 1, WHEEL) }];
+    let records: Vec<_> = records.iter().collect();
+    unbuildable(&lock, &records, &rebuilder(), COMPARED_ON.parse().unwrap()).unwrap().to_payload().unwrap()
+}
+
 fn payloads(lock: &Lock, records: &[BuildRecord], verdict: &Verdict) -> Vec<Vec<u8>> {
     let epoch = verdict.source_date_epoch.seconds;
     let payloads: Vec<_> =
         records.iter().map(|record| provenance(lock, record, epoch).unwrap().to_payload().unwrap()).collect();
     let rebuilds: Vec<_> =
         records.iter().zip(&payloads).map(|(record, provenance)| Rebuilt { record, provenance }).collect();
-    let compared = comparison(lock, &rebuilds, verdict, "2026-11-01T13:00:00Z".parse().unwrap()).unwrap();
+    let compared = comparison(lock, &rebuilds, verdict, &rebuilder(), COMPARED_ON.parse().unwrap()).unwrap();
     payloads.iter().cloned().chain([compared.to_payload().unwrap()]).collect()
 }
 
 /// The statements of one proof of every kind.
-fn cases() -> [(&'static str, Vec<Vec<u8>>); 4] {
+fn cases() -> [(&'static str, Vec<Vec<u8>>); 5] {
     let (with, without) = (lock(true), lock(false));
     let of = |lock: &Lock, outputs: [&[u8]; 2]| [record(lock, 0, outputs[0]), record(lock, 1, outputs[1])];
     let different = |between, agree, published: Option<bool>| Verdict {
@@ -116,22 +132,28 @@ fn cases() -> [(&'static str, Vec<Vec<u8>>); 4] {
             payloads(&with, &of(&with, another), &different(Between::PublishedAndRebuilt, true, Some(false))),
         ),
         ("disagreeing", payloads(&without, &of(&without, [b"a", b"b"]), &different(Between::Rebuilds, false, None))),
+        ("unbuildable", vec![failure()]),
     ]
 }
 
 fn statements() -> Corpus {
-    let [(_, published), _, (_, different), _] = cases();
+    let [(_, published), _, (_, different), _, (_, unbuildable)] = cases();
     let provenance = String::from_utf8(published[0].clone()).unwrap();
     let files = vec![
         ("provenance", published[0].clone()),
         ("comparison", published[2].clone()),
         ("different", different[2].clone()),
+        ("unbuildable", unbuildable[0].clone()),
         text("refused-version", provenance.replace("Statement/v1", "Statement/v2")),
         text("refused-predicate-type", provenance.replace("provenance/v1", "provenance/v9")),
         text("refused-predicate", provenance.replace("buildDefinition", "buildDefinitiom")),
         text("refused-newline", format!("{provenance}\n")),
         text("refused-space", format!(" {provenance}")),
         text("refused-digest", provenance.replace("\"sha256\":\"", "\"sha256\":\"0")),
+        text(
+            "refused-word",
+            String::from_utf8(unbuildable[0].clone()).unwrap().replace("\"unbuildable\"", "\"failed\""),
+        ),
         text("refused-null", provenance.replacen("\"annotations\":{", "\"annotations\":null,\"x\":{", 1)),
     ];
     ("statement", files)
@@ -181,6 +203,13 @@ fn audits() -> Corpus {
         text("refused-outcome", disagreeing.replace("\"different\"", "\"reproducible\"")),
         text("refused-agree", disagreeing.replace("\"rebuilds-agree\":false", "\"rebuilds-agree\":true")),
         text("refused-epoch", good.replace("315532800", "315532801")),
+        text("refused-word", good.replace("\"bit-identical\"", "\"different\"")),
+        text(
+            "refused-none-failed",
+            String::from_utf8(failure())
+                .unwrap()
+                .replace("\"how\":\"status\",\"outOfMemory\":false,\"status\":2,\"step\":0", "\"how\":\"success\""),
+        ),
         text("refused-time", good.replace("13:00:00Z", "11:00:00Z")),
         text("refused-same-host", good.replace("host-1", "host-0")),
         text("refused-file-name", good.replacen("py3", "py2", 1)),
