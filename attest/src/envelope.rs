@@ -7,7 +7,8 @@ use reprove_model::Sha256;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{KeyId, MAX_SIGNATURE, PublicKey, SigningKey};
+use crate::key::signature;
+use crate::{KeyId, MAX_SIGNATURE, PublicKey, Signer, SignerError};
 
 /// What every payload is: an in-toto statement (in-toto attestation framework v1, `envelope.md`).
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -23,11 +24,13 @@ pub struct Envelope {
 
 impl Envelope {
     /// Signs `payload`, an in-toto statement's bytes.
-    #[must_use]
-    pub fn sign(key: &SigningKey, payload: impl Into<Vec<u8>>) -> Self {
+    ///
+    /// # Errors
+    /// See [`SignerError`]; a [`SigningKey`](crate::SigningKey) gives none.
+    pub fn sign(key: &dyn Signer, payload: impl Into<Vec<u8>>) -> Result<Self, SignerError> {
         let payload = payload.into();
-        let signature = key.sign(&pae(PAYLOAD_TYPE, &payload));
-        Self { payload, keyid: key.public_key().id(), signature }
+        let signature = signature(key, &pae(PAYLOAD_TYPE, &payload))?;
+        Ok(Self { payload, keyid: key.public_key().id(), signature })
     }
 
     /// The SHA-256 digest of the payload. Unverified.
@@ -194,6 +197,7 @@ mod tests {
     use reprove_model::canonical;
 
     use super::*;
+    use crate::SigningKey;
 
     fn key(n: u8) -> SigningKey {
         SigningKey::ed25519([n; 32])
@@ -210,7 +214,7 @@ mod tests {
     #[test]
     fn each_way_to_be_wrong_is_told_apart() {
         let (ours, other) = (key(1), key(2));
-        let envelope = Envelope::sign(&ours, *b"{}");
+        let envelope = Envelope::sign(&ours, *b"{}").unwrap();
         let keys = [other.public_key(), ours.public_key()];
         let verified = envelope.verify(&keys).unwrap();
         assert_eq!((verified.payload(), verified.keyid()), (b"{}".as_slice(), ours.public_key().id()));
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn one_way_to_write_an_envelope() {
-        let good = String::from_utf8(canonical::to_vec(&Envelope::sign(&key(1), *b"{}")).unwrap()).unwrap();
+        let good = String::from_utf8(canonical::to_vec(&Envelope::sign(&key(1), *b"{}").unwrap()).unwrap()).unwrap();
         assert!(serde_json::from_str::<Envelope>(&good).is_ok());
         let signature = good.split_once("\"signatures\":[").unwrap().1.strip_suffix("]}").unwrap();
         for (from, to, why) in [
@@ -255,7 +259,7 @@ mod tests {
         #[test]
         fn any_payload_comes_back(payload in proptest::collection::vec(any::<u8>(), 0..200), seed in any::<[u8; 32]>()) {
             let key = SigningKey::ed25519(seed);
-            let bytes = canonical::to_vec(&Envelope::sign(&key, payload.clone())).unwrap();
+            let bytes = canonical::to_vec(&Envelope::sign(&key, payload.clone()).unwrap()).unwrap();
             let envelope: Envelope = canonical::from_slice(&bytes).unwrap();
             let verified = envelope.verify(&[key.public_key()]).unwrap();
             prop_assert_eq!(verified.payload(), payload);

@@ -5,7 +5,7 @@ use reprove_model::Sha256;
 use reprove_model::canonical::CanonicalError;
 use thiserror::Error;
 
-use crate::{Inconsistency, ProofError, ProvenanceFault, StatementError};
+use crate::{Inconsistency, ProofError, ProvenanceFault, SignerError, StatementError};
 
 /// Why a statement or a proof is not made: what it would say is not what was seen.
 #[derive(Debug, Error)]
@@ -58,6 +58,9 @@ pub enum AttestError {
     /// The proof can't be written.
     #[error(transparent)]
     Proof(#[from] ProofError),
+    /// The key made no signature.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
 }
 
 /// `SOURCE_DATE_EPOCH` as people say it.

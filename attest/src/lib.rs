@@ -39,8 +39,8 @@ pub use consistency::{Claim, Inconsistency, MAX_REBUILDS, MIN_REBUILDS, Shared};
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE, SignatureError, VerifiedPayload, pae};
 pub use error::AttestError;
 pub use key::{
-    Algorithm, EncryptionSeed, InvalidSignature, KeyError, KeyId, MAX_PEM, MAX_SIGNATURE, PublicKey, SigningKey,
-    is_encrypted,
+    Algorithm, EncryptionSeed, InvalidSignature, KeyError, KeyId, MAX_PEM, MAX_SIGNATURE, PublicKey, Signer,
+    SignerError, SigningKey, is_encrypted,
 };
 pub use policy::{Distinct, Policy, PolicyError};
 pub use proof::{LoggedEnvelope, Proof, ProofError};

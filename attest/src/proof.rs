@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use crate::log::{self, LogPolicy, LogProof, LogProofError, Logged};
 use crate::{
-    AttestError, Envelope, KeyId, PublicKey, Rebuilder, Rebuilt, SigningKey, comparison, provenance, unbuildable,
+    AttestError, Envelope, KeyId, PublicKey, Rebuilder, Rebuilt, Signer, SignerError, comparison, provenance,
+    unbuildable,
 };
 
 /// One file: the provenances' envelopes in the order of the rebuilds, then the comparison's; or that of a failure alone.
@@ -68,9 +69,9 @@ impl Proof {
     /// `verdict` at the time `compared_on`.
     ///
     /// # Errors
-    /// As [`provenance`] and [`comparison`].
+    /// As [`provenance`] and [`comparison`], and [`AttestError::Signer`].
     pub fn sign(
-        key: &SigningKey,
+        key: &dyn Signer,
         lock: &Lock,
         records: &[&BuildRecord],
         verdict: &Verdict,
@@ -85,22 +86,22 @@ impl Proof {
         let rebuilds: Vec<_> = pairs.map(|(record, provenance)| Rebuilt { record, provenance }).collect();
         let compared = comparison(lock, &rebuilds, verdict, rebuilder, compared_on)?.to_payload()?;
         let envelopes = payloads.into_iter().chain([compared]).map(|payload| Envelope::sign(key, payload));
-        Ok(Self::of(envelopes.collect()))
+        Ok(Self::of(envelopes.collect::<Result<_, SignerError>>()?))
     }
 
     /// States and signs that rebuilding `lock` by `rebuilder` failed, at the time `attempted_on`: see [`unbuildable`].
     ///
     /// # Errors
-    /// As [`unbuildable`].
+    /// As [`unbuildable`], and [`AttestError::Signer`].
     pub fn sign_failure(
-        key: &SigningKey,
+        key: &dyn Signer,
         lock: &Lock,
         records: &[&BuildRecord],
         rebuilder: &Rebuilder,
         attempted_on: Timestamp,
     ) -> Result<Self, AttestError> {
         let payload = unbuildable(lock, records, rebuilder, attempted_on)?.to_payload()?;
-        Ok(Self::of(vec![Envelope::sign(key, payload)]))
+        Ok(Self::of(vec![Envelope::sign(key, payload)?]))
     }
 
     /// A proof of envelopes that no log has.
@@ -233,6 +234,7 @@ struct Layout<F, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SigningKey;
 
     #[test]
     fn the_bound_holds_on_both_sides() {
@@ -244,7 +246,7 @@ mod tests {
         assert!(matches!(at(Proof::MAX_BYTES), ProofError::Canonical(_)));
         assert!(matches!(at(Proof::MAX_BYTES + 1), ProofError::TooLarge(_)));
         let key = SigningKey::ed25519([1; 32]);
-        let written = |payload: usize| Proof::of(vec![Envelope::sign(&key, vec![0; payload])]).to_bytes();
+        let written = |payload: usize| Proof::of(vec![Envelope::sign(&key, vec![0; payload]).unwrap()]).to_bytes();
         let overhead = written(0).unwrap().len();
         let most = (Proof::MAX_BYTES - overhead) / 4 * 3;
         assert!(written(most).is_ok());
@@ -254,7 +256,7 @@ mod tests {
     #[test]
     fn one_way_to_write_a_proof() {
         let key = SigningKey::ed25519([1; 32]);
-        let good = Proof::of(vec![Envelope::sign(&key, *b"{}")]);
+        let good = Proof::of(vec![Envelope::sign(&key, *b"{}").unwrap()]);
         let bytes = good.to_bytes().unwrap();
         assert_eq!(Proof::from_bytes(&bytes).unwrap(), good);
         let text = String::from_utf8(bytes).unwrap();

@@ -25,7 +25,7 @@ mod tests {
         assert!(Path::new(PYTHON).exists(), "there is no .venv with securesystemslib in it; `scripts/setup` makes it");
         for algorithm in Algorithm::ALL {
             let [key, other] = [1, 2].map(|seed| SigningKey::new(algorithm, [seed; 32]).unwrap());
-            let envelope = Envelope::sign(&key, *br#"{"_type":"https://in-toto.io/Statement/v1"}"#);
+            let envelope = Envelope::sign(&key, *br#"{"_type":"https://in-toto.io/Statement/v1"}"#).unwrap();
             let directory = tempfile::tempdir().unwrap();
             let json = serde_json::to_vec(&envelope).unwrap();
             let public = |key: &SigningKey| key.public_key().to_spki_pem().unwrap();

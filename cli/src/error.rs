@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 
 use clap::error::ErrorKind;
+use reprove_attest::AttestError;
 use reprove_images::EnvironmentError;
 use reprove_inputs::{InputsError, Kind};
 use reprove_job::JobError;
@@ -168,6 +169,7 @@ impl From<JobError> for CommandError {
         let this = match &error {
             JobError::Inputs(inputs) => from_inputs(inputs),
             JobError::Build(failure) => from_failure(failure),
+            JobError::Attest(AttestError::Signer(signer)) => signer.clone().into(),
             JobError::Run(run) => from_run(run),
             JobError::Environment(environment) => from_environment(environment),
             JobError::Judge(JudgeError::Empty) => from_error(BUILD_FAILED, &error),

@@ -5,8 +5,11 @@ use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use reprove_attest::{Algorithm, EncryptionSeed, KeyError, MAX_PEM, PublicKey, SigningKey, is_encrypted};
+use reprove_attest::{
+    Algorithm, EncryptionSeed, KeyError, MAX_PEM, PublicKey, Signer, SignerError, SigningKey, is_encrypted,
+};
 use zeroize::Zeroizing;
 
 use crate::app::{absolute, blocking};
@@ -28,17 +31,21 @@ pub(crate) fn path(given: Option<&Path>) -> Result<PathBuf, CommandError> {
 }
 
 /// The key of the file at `path`, and whether it was made now.
-pub(crate) async fn load_or_make(path: &Path) -> Result<(SigningKey, bool), CommandError> {
+pub(crate) async fn load_or_make(path: &Path) -> Result<(Arc<dyn Signer>, bool), CommandError> {
     if !path.exists()
         && let Some(key) = try_make(path, Algorithm::EcdsaP256, None)?
     {
-        return Ok((key, true));
+        return Ok((Arc::new(key), true));
     }
     Ok((load(path).await?, false))
 }
 
 /// The key of the file at `path`; asks for its passphrase where it has one.
-pub(crate) async fn load(path: &Path) -> Result<SigningKey, CommandError> {
+pub(crate) async fn load(path: &Path) -> Result<Arc<dyn Signer>, CommandError> {
+    Ok(Arc::new(load_file(path).await?))
+}
+
+async fn load_file(path: &Path) -> Result<SigningKey, CommandError> {
     let text = read(path)?;
     let bad = |e: KeyError| CommandError::bad_usage(format!("{}: {e}", path.display()));
     if !is_encrypted(&text) {
@@ -149,6 +156,16 @@ pub(crate) fn load_public(path: &Path) -> Result<PublicKey, CommandError> {
         CommandError::bad_usage(format!("{}: {e}", path.display()))
             .next("`reprove key show` prints a public key as this takes it")
     })
+}
+
+impl From<SignerError> for CommandError {
+    fn from(error: SignerError) -> Self {
+        let this = Self::cannot(error.to_string());
+        match error {
+            SignerError::Failed { .. } => this.next("look whether what holds the key is there, and run it again"),
+            SignerError::Wrong(_) => this.next("sign with another key: what holds this one is broken"),
+        }
+    }
 }
 
 fn with_hint(error: CommandError) -> CommandError {

@@ -3,8 +3,9 @@
 //! verdict after it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use reprove_attest::{Audited, Proof, PublicKey, Rebuilder, SigningKey, audit};
+use reprove_attest::{Audited, Proof, PublicKey, Rebuilder, Signer, audit};
 use reprove_job::{Context, Event, Finished, JobError};
 use reprove_model::{Outcome, Recipe};
 use reprove_store::Store;
@@ -20,7 +21,7 @@ use crate::{env_vars, keys, output, render};
 /// A job that is ready to start.
 pub(crate) struct Verdicted {
     pub(crate) store: Store,
-    pub(crate) key: SigningKey,
+    pub(crate) key: Arc<dyn Signer>,
     rebuilder: Rebuilder,
     /// The proof's place as it was given, or as it is by default.
     shown: PathBuf,
@@ -86,7 +87,7 @@ impl Verdicted {
                 let signed = failure.proof.take();
                 let error = CommandError::from(JobError::Build(failure));
                 let Some(bytes) = signed else { return Err(error) };
-                write(app, proof, &shown, &key, bytes).await?;
+                write(app, proof, &shown, &*key, bytes).await?;
                 let shown = shown.display().to_string();
                 return Err(error.fact("proof", shown.clone()).next(format!("that it failed is signed in {shown}")));
             }
@@ -95,7 +96,7 @@ impl Verdicted {
         if let Some(artifacts) = artifacts {
             artifacts.fill(&store, &finished).await?;
         }
-        write(app, proof, &shown, &key, std::mem::take(&mut finished.proof)).await?;
+        write(app, proof, &shown, &*key, std::mem::take(&mut finished.proof)).await?;
         let keyid = key.public_key().id().to_string();
         if app.global.json {
             output::json(&json!({
@@ -122,7 +123,7 @@ impl Verdicted {
 }
 
 /// Writes the proof, and says what it replaces.
-async fn write(app: &App, proof: Target, shown: &Path, key: &SigningKey, bytes: Vec<u8>) -> Result<(), CommandError> {
+async fn write(app: &App, proof: Target, shown: &Path, key: &dyn Signer, bytes: Vec<u8>) -> Result<(), CommandError> {
     let old = proof.replaced(Proof::MAX_BYTES);
     proof.write(bytes).await?;
     app.progress.clear();

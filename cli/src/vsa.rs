@@ -2,13 +2,14 @@
 //! `audit --vsa`: what an audit came to, signed, for others to rely on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
-use reprove_attest::{Appraisal, Artifact, Envelope, SigningKey, SummaryOf, summary};
+use reprove_attest::{Appraisal, Artifact, Envelope, Signer, SummaryOf, summary};
 use reprove_model::canonical;
 
-use crate::app::absolute;
+use crate::app::{absolute, blocking};
 use crate::error::CommandError;
 use crate::keys;
 use crate::output::Target;
@@ -37,7 +38,7 @@ pub(crate) struct Summaries {
     targets: Vec<(Target, bool)>,
     verifier: String,
     resource: String,
-    key: SigningKey,
+    key: Arc<dyn Signer>,
 }
 
 impl Summaries {
@@ -68,7 +69,8 @@ impl Summaries {
         for (target, compatible) in targets {
             let of = SummaryOf { verifier: &verifier, resource: &resource, policy, artifacts, at, compatible };
             let payload = summary(appraisal, &of).map_err(|e| CommandError::bad_usage(e.to_string()))?;
-            let envelope = canonical::to_vec(&Envelope::sign(&key, payload));
+            let key = Arc::clone(&key);
+            let envelope = canonical::to_vec(&blocking(move || Envelope::sign(&*key, payload)).await??);
             let mut line = envelope.map_err(|e| CommandError::cannot(e.to_string()))?;
             line.push(b'\n');
             target.write(line).await?;

@@ -16,9 +16,10 @@ pub use build::{BuiltOnce, build};
 pub use error::{BuildFailure, JobError};
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use reprove_attest::{Rebuilder, SigningKey};
+use reprove_attest::{Rebuilder, Signer};
 use reprove_images::RootFilesystem;
 use reprove_inputs::{Note, Pip};
 use reprove_model::{BuildRecord, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Verdict};
@@ -77,7 +78,7 @@ pub async fn rebuild(
     context: &Context<'_>,
     purl: &PackageUrl,
     pip: &Pip,
-    key: &SigningKey,
+    key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
     reprove_inputs::pypi::check(purl)?;
     let root = context.root_filesystem().await?;
@@ -96,7 +97,7 @@ pub async fn check(
     context: &Context<'_>,
     recipe: Recipe,
     directory: &Path,
-    key: &SigningKey,
+    key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
     let (lock, root) = context.lock_directory(recipe, directory).await?;
     let move_clock = root.clock_library.is_some() && !lock.recipe.build.deterministic;

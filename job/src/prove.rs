@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From a lock to a signed verdict.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
-use reprove_attest::{Proof, SigningKey};
+use reprove_attest::{AttestError, Proof, Signer};
 use reprove_images::RootFilesystem;
 use reprove_model::{BuildRecord, Lock, Variation, Verdict};
 use reprove_runner::Built;
@@ -18,7 +18,7 @@ use crate::{BuildFailure, Context, Finished, JobError, blocking, still_the_same}
 /// Builds `lock` under two sets of conditions, judges, looks for causes, and signs with `key`.
 pub(crate) async fn prove(
     context: &Context<'_>,
-    key: &SigningKey,
+    key: &Arc<dyn Signer>,
     lock: Lock,
     root: RootFilesystem,
     move_clock: bool,
@@ -51,14 +51,23 @@ async fn verdict(builds: &Builds<'_>, move_clock: bool) -> Result<([Built; 2], V
 }
 
 /// Signs that the builds failed, keeps what that names by digest, and gives the failure back with its proof.
-async fn failed(builds: &Builds<'_>, key: &SigningKey, mut failure: Box<BuildFailure>) -> Result<JobError, JobError> {
+async fn failed(
+    builds: &Builds<'_>,
+    key: &Arc<dyn Signer>,
+    mut failure: Box<BuildFailure>,
+) -> Result<JobError, JobError> {
     let Builds { context, lock, root, .. } = builds;
     still_the_same(root).await?;
     context.doing("signing");
     let attempts: Vec<Built> = builds.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let records: Vec<&BuildRecord> = attempts.iter().map(|built| &built.record).collect();
-    let attempted_on = since(context, &records);
-    let proof = Proof::sign_failure(key, lock, &records, &context.rebuilder, attempted_on)?.to_bytes()?;
+    let records: Vec<BuildRecord> = attempts.iter().map(|built| built.record.clone()).collect();
+    let attempted_on = since(context, &records.iter().collect::<Vec<_>>());
+    let (key, rebuilder, lock_of) = (Arc::clone(key), context.rebuilder.clone(), (*lock).clone());
+    let sign = move || {
+        let records: Vec<&BuildRecord> = records.iter().collect();
+        Proof::sign_failure(&*key, &lock_of, &records, &rebuilder, attempted_on)?.to_bytes().map_err(AttestError::from)
+    };
+    let proof = blocking(sign).await??;
     let kept: Vec<_> = attempts.iter().map(|built| (&built.record, built.log.as_path())).collect();
     keep(context, lock, &kept).await?;
     failure.proof = Some(proof);
@@ -74,7 +83,7 @@ fn since(context: &Context<'_>, records: &[&BuildRecord]) -> Timestamp {
 /// Signs, and keeps what the proof names by digest.
 async fn finish(
     context: &Context<'_>,
-    key: &SigningKey,
+    key: &Arc<dyn Signer>,
     lock: Lock,
     built: [Built; 2],
     verdict: Verdict,
@@ -82,9 +91,14 @@ async fn finish(
     context.doing("signing");
     let [first, second] = built;
     let records = [first.record, second.record];
-    let both = [&records[0], &records[1]];
-    let compared_on = since(context, &both);
-    let proof = Proof::sign(key, &lock, &both, &verdict, &context.rebuilder, compared_on)?.to_bytes()?;
+    let compared_on = since(context, &[&records[0], &records[1]]);
+    let (key, rebuilder) = (Arc::clone(key), context.rebuilder.clone());
+    // What holds the key may take long, or wait for somebody to touch it.
+    let sign = move || {
+        let proof = Proof::sign(&*key, &lock, &records.each_ref(), &verdict, &rebuilder, compared_on)?.to_bytes()?;
+        Ok::<_, AttestError>((proof, lock, records, verdict))
+    };
+    let (proof, lock, records, verdict) = blocking(sign).await??;
     let built = [(&records[0], first.log.as_path()), (&records[1], second.log.as_path())];
     keep(context, &lock, &built).await?;
     Ok(Finished { lock, verdict, records, logs: [first.log, second.log], proof })

@@ -4,7 +4,7 @@
 use std::fs;
 use std::ops::Range;
 
-use reprove_attest::SigningKey;
+use reprove_attest::Signer;
 use reprove_attest::log::Checkpoint;
 use reprove_attest::log::merkle::{Hash, leaf_hash, root};
 
@@ -16,8 +16,8 @@ impl Log {
     /// returns; before, none of them is.
     ///
     /// # Errors
-    /// [`LogError::Busy`] where another process adds; [`LogError::Note`] where `key` is not the log's; see [`LogError`].
-    pub fn append(&mut self, entries: &[Vec<u8>], key: &SigningKey) -> Result<Range<u64>, LogError> {
+    /// [`LogError::Busy`] where another process adds; [`LogError::Note`] where `key` is not the log's, or does not sign; see [`LogError`].
+    pub fn append(&mut self, entries: &[Vec<u8>], key: &dyn Signer) -> Result<Range<u64>, LogError> {
         if let Some(entry) = entries.iter().find(|entry| entry.len() > MAX_ENTRY) {
             return Err(LogError::TooLong(entry.len()));
         }

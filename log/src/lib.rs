@@ -17,7 +17,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use reprove_attest::SigningKey;
+use reprove_attest::Signer;
 use reprove_attest::log::merkle::{self, Hash};
 use reprove_attest::log::{Checkpoint, CheckpointError, LogProof, Note, NoteError, NoteKey, NoteKind};
 use thiserror::Error;
@@ -44,7 +44,7 @@ impl Log {
     ///
     /// # Errors
     /// See [`LogError`].
-    pub fn new(folder: &Path, origin: &str, key: &SigningKey) -> Result<Self, LogError> {
+    pub fn new(folder: &Path, origin: &str, key: &dyn Signer) -> Result<Self, LogError> {
         let fail = |e| io_error(folder, e);
         match DirBuilder::new().mode(0o755).create(folder) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(fail(e)),
@@ -188,7 +188,7 @@ impl Log {
     }
 }
 
-fn signed(checkpoint: &Checkpoint, key: &SigningKey) -> Result<Note, LogError> {
+fn signed(checkpoint: &Checkpoint, key: &dyn Signer) -> Result<Note, LogError> {
     let mut note = Note::new(&checkpoint.to_string())?;
     note.sign(&checkpoint.origin, key)?;
     Ok(note)
@@ -214,7 +214,7 @@ fn io_error(path: &Path, source: io::Error) -> LogError {
 ///
 /// # Errors
 /// [`NoteError`] where the origin is no name, or the key is not of Ed25519.
-pub fn key_of(origin: &str, key: &SigningKey) -> Result<NoteKey, NoteError> {
+pub fn key_of(origin: &str, key: &dyn Signer) -> Result<NoteKey, NoteError> {
     NoteKey::new(origin, NoteKind::Own, key.public_key())
 }
 

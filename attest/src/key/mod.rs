@@ -7,6 +7,7 @@ mod encrypted;
 mod error;
 mod id;
 mod p256;
+mod signer;
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,6 +22,8 @@ use pkcs8::{EncodePublicKey as _, SubjectPublicKeyInfoRef};
 pub use encrypted::{EncryptionSeed, is_encrypted};
 pub use error::{InvalidSignature, KeyError};
 pub use id::KeyId;
+pub(crate) use signer::signature;
+pub use signer::{Signer, SignerError};
 
 /// The longest PEM text that is read as a key, in bytes. The longest that is written takes about 500.
 pub const MAX_PEM: usize = 4096;

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use reprove_model::Sha256;
 use thiserror::Error;
 
-use crate::{PublicKey, SigningKey};
+use crate::key::signature;
+use crate::{PublicKey, Signer, SignerError};
 
 /// The longest note, in bytes.
 pub const MAX_NOTE: usize = 64 << 10;
@@ -176,19 +177,19 @@ impl Note {
     /// Adds a signature under `name`: the note is the signer's own.
     ///
     /// # Errors
-    /// [`NoteError::Key`] where `key` is not of Ed25519, [`NoteError::Name`].
-    pub fn sign(&mut self, name: &str, key: &SigningKey) -> Result<(), NoteError> {
+    /// [`NoteError::Key`] where `key` is not of Ed25519, [`NoteError::Name`], [`NoteError::Signer`].
+    pub fn sign(&mut self, name: &str, key: &dyn Signer) -> Result<(), NoteError> {
         let public = NoteKey::new(name, NoteKind::Own, key.public_key())?;
-        self.add(&public, key.sign(self.text.as_bytes()))
+        self.add(&public, signature(key, self.text.as_bytes())?)
     }
 
     /// Adds a cosignature under `name`: that the signer saw the note at `time`, in seconds since 1970.
     ///
     /// # Errors
     /// As [`Note::sign`].
-    pub fn cosign(&mut self, name: &str, key: &SigningKey, time: u64) -> Result<(), NoteError> {
+    pub fn cosign(&mut self, name: &str, key: &dyn Signer, time: u64) -> Result<(), NoteError> {
         let public = NoteKey::new(name, NoteKind::Cosigned, key.public_key())?;
-        let signature = key.sign(cosigned(time, &self.text).as_bytes());
+        let signature = signature(key, cosigned(time, &self.text).as_bytes())?;
         self.add(&public, [&time.to_be_bytes(), signature.as_slice()].concat())
     }
 
@@ -276,6 +277,9 @@ pub enum NoteError {
     /// A signature by the key that is not good.
     #[error("the signature by {0} is not that of this note: one of them was changed")]
     Signature(String),
+    /// The key made no signature.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
 }
 
 fn is_name(name: &str) -> bool {
@@ -285,7 +289,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Algorithm;
+    use crate::{Algorithm, SigningKey};
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::ed25519([seed; 32])

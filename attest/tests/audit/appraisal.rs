@@ -48,7 +48,7 @@ fn case(duration: u64, found: Found, weak: bool) -> Case {
 
 fn signed(seed: u8, case: &Case) -> Vec<Envelope> {
     let statements = case.provenances.iter().chain([&case.comparison]);
-    statements.map(|statement| Envelope::sign(&key(seed), statement.to_payload().unwrap())).collect()
+    statements.map(|statement| Envelope::sign(&key(seed), statement.to_payload().unwrap()).unwrap()).collect()
 }
 
 /// What the key of `seed` says, whose builds took as many seconds.
@@ -227,7 +227,7 @@ fn statements_that_contradict_each_other_do_not_count() {
     case.comparison().details.rebuilds_agree = false;
     let appraisal = appraised(signed(1, &case), &trust(&THREE, ""), &of(1));
     assert_eq!(uncounted(&appraisal), [(3, "inconsistent")]);
-    let unknown = Envelope::sign(&key(1), *b"{}");
+    let unknown = Envelope::sign(&key(1), *b"{}").unwrap();
     let appraisal = appraised([says(1, Found::Same), vec![unknown]].concat(), &trust(&THREE, ""), &of(1));
     assert!(appraisal.is_enough());
     assert_eq!(uncounted(&appraisal), [(4, "unknown-statement")]);

@@ -28,7 +28,7 @@ fn stated(published: bool, exits: &[Exit]) -> Statement {
 }
 
 fn signed(statement: &Statement) -> Vec<u8> {
-    proof(vec![Envelope::sign(&key(), statement.to_payload().unwrap())])
+    proof(vec![Envelope::sign(&key(), statement.to_payload().unwrap()).unwrap()])
 }
 
 fn judged(statement: &Statement) -> Result<Audited, AuditError> {
@@ -96,7 +96,7 @@ fn a_failure_does_not_contradict_itself() {
 
 #[test]
 fn a_failure_is_all_that_a_proof_says() {
-    let failure = Envelope::sign(&key(), stated(true, &[FAILED]).to_payload().unwrap());
+    let failure = Envelope::sign(&key(), stated(true, &[FAILED]).to_payload().unwrap()).unwrap();
     let mut envelopes = Proof::from_bytes(&Case::published().sign()).unwrap().envelopes;
     envelopes.push(failure);
     let both = audit(&proof(envelopes), &[], &[key().public_key()]);
@@ -126,7 +126,7 @@ fn a_failure_counts_for_nothing_and_is_no_veto() {
         let now = "2026-11-02T00:00:00Z".parse().unwrap();
         appraise(&proof(envelopes), &[file], &trust, &Policy::default(), now).unwrap()
     };
-    let failure = Envelope::sign(&key(), stated(true, &[FAILED]).to_payload().unwrap());
+    let failure = Envelope::sign(&key(), stated(true, &[FAILED]).to_payload().unwrap()).unwrap();
     let alone = judge(vec![failure.clone()], artifact("mine", WHEEL));
     assert!(!alone.is_enough() && alone.claims().is_empty());
     assert_eq!(alone.uncounted()[0].reason().code(), "unbuildable");
@@ -137,7 +137,7 @@ fn a_failure_counts_for_nothing_and_is_no_veto() {
     assert!(judge(envelopes, artifact("mine", WHEEL)).is_enough());
     let mut untrue = stated(true, &[FAILED]);
     predicate(&mut untrue).attempts.clear();
-    let untrue = Envelope::sign(&key(), untrue.to_payload().unwrap());
+    let untrue = Envelope::sign(&key(), untrue.to_payload().unwrap()).unwrap();
     let refused = judge(vec![untrue], artifact("mine", WHEEL));
     assert_eq!(refused.uncounted()[0].reason().code(), "inconsistent");
 }

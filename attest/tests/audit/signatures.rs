@@ -36,14 +36,14 @@ fn a_changed_signature_is_told_from_a_changed_statement() {
 #[test]
 fn a_changed_statement_with_its_digest_is_refused() {
     let mut payloads = Case::published().payloads();
-    let signed: Vec<_> = payloads.iter().map(|p| Envelope::sign(&key(), p.clone())).collect();
+    let signed: Vec<_> = payloads.iter().map(|p| Envelope::sign(&key(), p.clone()).unwrap()).collect();
     payloads[1].push(b' ');
     let signature = |envelope: &Envelope| {
         let json = serde_json::to_value(envelope).unwrap();
         json["signatures"][0]["sig"].as_str().unwrap().to_owned()
     };
     let mut changed = signed.clone();
-    changed[1] = Envelope::sign(&key(), payloads[1].clone());
+    changed[1] = Envelope::sign(&key(), payloads[1].clone()).unwrap();
     let text = String::from_utf8(proof(changed.clone())).unwrap();
     let text = text.replacen(&signature(&changed[1]), &signature(&signed[1]), 1);
     let error = judge(text.as_bytes()).unwrap_err();
@@ -66,7 +66,8 @@ fn a_changed_keyid_is_told_from_both() {
 
 #[test]
 fn signatures_cannot_change_places() {
-    let envelopes: Vec<_> = Case::published().payloads().into_iter().map(|p| Envelope::sign(&key(), p)).collect();
+    let envelopes: Vec<_> =
+        Case::published().payloads().into_iter().map(|p| Envelope::sign(&key(), p).unwrap()).collect();
     let text = String::from_utf8(proof(envelopes)).unwrap();
     let signature = |n: usize| text.split("\"sig\":\"").nth(n).unwrap().split('"').next().unwrap().to_owned();
     let swapped = text.replace(&signature(1), "first").replace(&signature(2), &signature(1));
@@ -77,7 +78,7 @@ fn signatures_cannot_change_places() {
 
 #[test]
 fn one_proof_has_one_signer() {
-    let sign = |(index, payload)| Envelope::sign(&if index == 1 { other_key() } else { key() }, payload);
+    let sign = |(index, payload)| Envelope::sign(&if index == 1 { other_key() } else { key() }, payload).unwrap();
     let bytes = proof(Case::published().payloads().into_iter().enumerate().map(sign).collect());
     let keys = [key().public_key(), other_key().public_key()];
     assert!(matches!(audit(&bytes, &[], &keys), Err(AuditError::ManySigners { envelope: 2, .. })));

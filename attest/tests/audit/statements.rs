@@ -10,7 +10,7 @@ use crate::support::*;
 
 /// Signs these payloads with the right key and audits them.
 fn judge_payloads(payloads: Vec<Vec<u8>>) -> AuditError {
-    judge(&proof(payloads.into_iter().map(|p| Envelope::sign(&key(), p)).collect())).unwrap_err()
+    judge(&proof(payloads.into_iter().map(|p| Envelope::sign(&key(), p).unwrap()).collect())).unwrap_err()
 }
 
 #[test]

@@ -232,7 +232,7 @@ impl Case {
     }
 
     pub(crate) fn sign(&self) -> Vec<u8> {
-        proof(self.payloads().into_iter().map(|payload| Envelope::sign(&key(), payload)).collect())
+        proof(self.payloads().into_iter().map(|payload| Envelope::sign(&key(), payload).unwrap()).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use reprove_attest::log::{Checkpoint, Note, NoteError, NoteKey, entry};
-use reprove_attest::{LoggedEnvelope, Proof, PublicKey, SigningKey};
+use reprove_attest::{LoggedEnvelope, Proof, PublicKey, Signer};
 use reprove_log::{Log, LogError};
 use serde_json::json;
 
@@ -64,16 +64,16 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     match arguments.command {
         Command::New { directory, origin, key } => {
             let (key, directory) = (keys::load(&keys::path(key.as_deref())?).await?, absolute(&directory)?);
-            let log_key = reprove_log::key_of(&origin, &key).map_err(|e| {
+            let log_key = reprove_log::key_of(&origin, &*key).map_err(|e| {
                 CommandError::bad_usage(e.to_string()).next("`reprove key new --algorithm ed25519` makes such a key")
             })?;
-            let log = blocking(move || Log::new(&directory, &origin, &key)).await?.map_err(failed)?;
+            let log = blocking(move || Log::new(&directory, &origin, &*key)).await?.map_err(failed)?;
             print(app, &log, &log_key)
         }
         Command::Add { directory, proof, signers, key } => {
             let key = keys::load(&keys::path(key.as_deref())?).await?;
             let target = Target::new(&absolute(&proof)?)?;
-            let added = blocking(move || add(&directory, &proof, &signers, &key)).await??;
+            let added = blocking(move || add(&directory, &proof, &signers, &*key)).await??;
             target.write(added.bytes).await?;
             let Added { size, entries, .. } = added;
             if app.global.json {
@@ -127,7 +127,7 @@ struct Added {
     size: u64,
 }
 
-fn add(directory: &Path, proof: &Path, signers: &[PathBuf], key: &SigningKey) -> Result<Added, CommandError> {
+fn add(directory: &Path, proof: &Path, signers: &[PathBuf], key: &dyn Signer) -> Result<Added, CommandError> {
     let bad = |text: String| CommandError::bad_usage(text);
     let signers = signers.iter().map(|path| keys::load_public(path)).collect::<Result<Vec<PublicKey>, _>>()?;
     let bytes = open::read("proof", proof, Links::Followed, Proof::MAX_BYTES)?;
@@ -187,6 +187,7 @@ fn verify(directory: &Path, key: &NoteKey, since: Option<&Path>) -> Result<Resul
 fn failed(error: LogError) -> CommandError {
     let text = error.to_string();
     match error {
+        LogError::Note(NoteError::Signer(error)) => error.into(),
         LogError::Io { .. } | LogError::Busy(_) | LogError::Damaged(_) | LogError::Forked { .. } => {
             CommandError::cannot(text)
         }

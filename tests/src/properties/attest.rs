@@ -123,7 +123,7 @@ pub(super) fn audit(bytes: &[u8]) {
 }
 
 fn signed(payloads: &[Vec<u8>]) -> Vec<u8> {
-    let envelopes = payloads.iter().map(|payload| Envelope::sign(&key(), payload.clone())).collect();
+    let envelopes = payloads.iter().map(|payload| Envelope::sign(&key(), payload.clone()).unwrap()).collect();
     Proof::of(envelopes).to_bytes().unwrap()
 }
 

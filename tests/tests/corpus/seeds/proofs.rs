@@ -160,7 +160,7 @@ fn statements() -> Corpus {
 }
 
 fn signed(key: &SigningKey, payloads: &[Vec<u8>]) -> Vec<u8> {
-    let envelopes = payloads.iter().map(|payload| Envelope::sign(key, payload.clone())).collect();
+    let envelopes = payloads.iter().map(|payload| Envelope::sign(key, payload.clone()).unwrap()).collect();
     Proof::of(envelopes).to_bytes().unwrap()
 }
 
