@@ -27,6 +27,20 @@ struct Bundle<'a> {
 struct Material {
     public_key: Hint,
     tlog_entries: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp_verification_data: Option<Timestamps>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Timestamps {
+    rfc3161_timestamps: Vec<SignedTimestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedTimestamp {
+    signed_timestamp: String,
 }
 
 #[derive(Serialize)]
@@ -74,16 +88,21 @@ struct SignedCheckpoint {
 
 impl Proof {
     /// One of this proof's envelopes as a bundle, in canonical JSON: with the keyid as the hint at its key, and with what the
-    /// proof has of logs. The id of a log is that of its note key (C2SP signed-note), four bytes, as it names itself:
+    /// proof has of logs and of timestamps. The id of a log is that of its note key (C2SP signed-note), four bytes, as it names itself:
     /// nothing is verified here.
     ///
     /// # Errors
     /// [`BundleError`].
     pub fn to_sigstore_bundle(&self, envelope: &Envelope) -> Result<Vec<u8>, BundleError> {
         let entries = self.logged.iter().filter(|logged| logged.is_of(envelope)).map(entry);
+        let timestamps = self.timestamped.iter().filter(|seen| seen.is_of(envelope));
+        let timestamps: Vec<_> =
+            timestamps.map(|seen| SignedTimestamp { signed_timestamp: seen.response.clone() }).collect();
         let material = Material {
             public_key: Hint { hint: envelope.keyid() },
             tlog_entries: entries.collect::<Result<_, BundleError>>()?,
+            timestamp_verification_data: (!timestamps.is_empty())
+                .then_some(Timestamps { rfc3161_timestamps: timestamps }),
         };
         let bundle = Bundle { media_type: BUNDLE_TYPE, verification_material: material, dsse_envelope: envelope };
         Ok(canonical::to_vec(&bundle)?)

@@ -27,11 +27,12 @@ mod rebuilder;
 mod roots;
 mod statement;
 mod summary;
+mod timestamp;
 mod trust;
 mod truth;
 mod unbuildable;
 
-pub use appraise::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted, appraise};
+pub use appraise::{Appraisal, Reason, RebuilderClaim, Seen, Shortfall, Uncounted, appraise};
 pub use audit::{Artifact, AuditError, Audited, VerifiedArtifact, VerifiedFailure, VerifiedProof, audit};
 pub use bundle::{BUNDLE_TYPE, BundleError};
 pub use comparison::{Comparison, Rebuild, RebuildVerdict, Rebuilt, Tool, comparison};
@@ -54,6 +55,9 @@ pub use statement::{
     Annotations, MAX_SUBJECTS, Predicate, ResourceDescriptor, STATEMENT_TYPE, Statement, StatementError,
 };
 pub use summary::{POLICY_URI, REPRODUCED, SUMMARY_TYPE, SummaryError, SummaryOf, summary};
+pub use timestamp::{
+    AuthorityError, MAX_TIMESTAMP, TimestampAuthority, TimestampError, TimestampRequest, TimestampedEnvelope,
+};
 pub use trust::Trust;
 pub use truth::UntrueVerdict;
 pub use unbuildable::{Attempt, MAX_ATTEMPTS, Unbuildable, UnbuildableFault, unbuildable};

@@ -27,6 +27,8 @@ pub struct Policy {
     pub veto: bool,
     /// Whether each comparison must be in a log that is trusted.
     pub logged: bool,
+    /// Whether a trusted authority must have seen the signature of each comparison.
+    pub timestamped: bool,
     /// How many trusted witnesses must have seen the checkpoint that it is under.
     pub witnesses: u32,
 }
@@ -53,6 +55,7 @@ impl Default for Policy {
             published: false,
             veto: true,
             logged: false,
+            timestamped: false,
             witnesses: 0,
         }
     }
@@ -130,7 +133,7 @@ mod tests {
     fn what_is_not_said_is_the_default() {
         assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
         let text = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
-                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nveto = false\nlogged = true\nwitnesses = 1\n";
+                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n";
         let expected = Policy {
             rebuilders: 2,
             distinct: [Distinct::Operator, Distinct::Platform].into(),
@@ -140,6 +143,7 @@ mod tests {
             published: true,
             veto: false,
             logged: true,
+            timestamped: true,
             witnesses: 1,
         };
         assert_eq!(Policy::from_toml(text).unwrap(), expected);

@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use crate::log::{self, LogPolicy, LogProof, LogProofError, Logged};
 use crate::{
-    AttestError, Envelope, KeyId, PublicKey, Rebuilder, Rebuilt, Signer, SignerError, comparison, provenance,
-    unbuildable,
+    AttestError, Envelope, KeyId, PublicKey, Rebuilder, Rebuilt, Signer, SignerError, TimestampedEnvelope, comparison,
+    provenance, unbuildable,
 };
 
 /// One file: the provenances' envelopes in the order of the rebuilds, then the comparison's; or that of a failure alone.
@@ -23,6 +23,8 @@ pub struct Proof {
     pub envelopes: Vec<Envelope>,
     /// What shows that some of them are in a log.
     pub logged: Vec<LoggedEnvelope>,
+    /// What shows when some of them were there.
+    pub timestamped: Vec<TimestampedEnvelope>,
 }
 
 /// That an envelope is in a log, by the log's word.
@@ -104,22 +106,24 @@ impl Proof {
         Ok(Self::of(vec![Envelope::sign(key, payload)?]))
     }
 
-    /// A proof of envelopes that no log has.
+    /// A proof of envelopes that no log has, and no authority has seen.
     #[must_use]
     pub fn of(envelopes: Vec<Envelope>) -> Self {
-        Self { envelopes, logged: Vec::new() }
+        Self { envelopes, logged: Vec::new(), timestamped: Vec::new() }
     }
 
     /// One proof with all that several have, each once, in their order. Nothing of it is verified.
     #[must_use]
     pub fn merge(proofs: impl IntoIterator<Item = Self>) -> Self {
-        let (mut seen, mut logged, mut envelopes) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        let (mut seen, mut logged, mut timestamped) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut envelopes = Vec::new();
         for proof in proofs {
             let mut is_new = |envelope: &Envelope| seen.insert((envelope.keyid(), envelope.payload_digest()));
             envelopes.extend(proof.envelopes.into_iter().filter(|envelope| is_new(envelope)));
             logged.extend(proof.logged);
+            timestamped.extend(proof.timestamped);
         }
-        Self { envelopes, logged: logged.into_iter().collect() }
+        Self { envelopes, logged: logged.into_iter().collect(), timestamped: timestamped.into_iter().collect() }
     }
 
     /// Writes the file: canonical JSON and a final newline.
@@ -133,6 +137,7 @@ impl Proof {
             envelopes: &self.envelopes,
             logged: self.logged.clone(),
             payloads,
+            timestamped: self.timestamped.clone(),
         })?;
         bytes.push(b'\n');
         within_bound(&bytes)?;
@@ -164,7 +169,11 @@ impl Proof {
         if let Some(logged) = layout.logged.iter().find(of_none) {
             return Err(ProofError::LoggedNothing(logged.payload));
         }
-        Ok(Self { envelopes: layout.envelopes, logged: layout.logged })
+        let of_none = |seen: &&TimestampedEnvelope| !layout.envelopes.iter().any(|envelope| seen.is_of(envelope));
+        if let Some(seen) = layout.timestamped.iter().find(of_none) {
+            return Err(ProofError::TimestampOfNothing(seen.payload));
+        }
+        Ok(Self { envelopes: layout.envelopes, logged: layout.logged, timestamped: layout.timestamped })
     }
 }
 
@@ -201,6 +210,9 @@ pub enum ProofError {
     /// A log's word for an envelope that is not there.
     #[error("the proof says that a log has an envelope whose payload has the SHA-256 {0}, and there is none")]
     LoggedNothing(Sha256),
+    /// A timestamp of an envelope that is not there.
+    #[error("the proof has a timestamp of an envelope whose payload has the SHA-256 {0}, and there is none")]
+    TimestampOfNothing(Sha256),
     /// Another format.
     #[error("the proof's format is {0:?}, and the only one known is {known:?}", known = Proof::FORMAT)]
     Format(String),
@@ -229,6 +241,8 @@ struct Layout<F, E> {
     logged: Vec<LoggedEnvelope>,
     /// SHA-256 of each envelope's payload. Nothing rests on them: they tell a changed statement from a changed signature.
     payloads: Vec<Sha256>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    timestamped: Vec<TimestampedEnvelope>,
 }
 
 #[cfg(test)]

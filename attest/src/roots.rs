@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::log::{NoteError, NoteKey, NoteKind};
 use crate::rebuilder::is_name;
-use crate::{KeyError, KeyId, PublicKey};
+use crate::{AuthorityError, KeyError, KeyId, PublicKey, TimestampAuthority};
 
 /// The keys that an auditor trusts, each with who holds it and until when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub struct TrustRoots {
     keys: Vec<TrustedKey>,
     logs: Vec<NoteKey>,
     witnesses: Vec<NoteKey>,
+    timestamp_authorities: Vec<TimestampAuthority>,
 }
 
 /// A key that is trusted to say what its holder saw.
@@ -54,8 +55,15 @@ pub enum KeyFault {
     Expired(Timestamp),
     /// It is trusted from this time on, and what is signed says that it is older.
     NotYetValid(Timestamp),
-    /// What is signed says that it was made at this time, which has not come yet.
+    /// What is signed, or an authority, says that it was there at this time, which has not come yet.
     FromTheFuture(Timestamp),
+    /// What is signed says that it was made after it was seen.
+    AfterItsTimestamp {
+        /// What it says.
+        claimed: Timestamp,
+        /// When it was seen.
+        shown: Timestamp,
+    },
 }
 
 impl fmt::Display for KeyFault {
@@ -64,15 +72,21 @@ impl fmt::Display for KeyFault {
             Self::Revoked(Revocation { at, because }) => {
                 write!(f, "the key was revoked on {at}")?;
                 because.as_ref().map_or(Ok(()), |because| write!(f, " ({because})"))?;
-                f.write_str(", and nothing but the signer says that this was signed before")
+                f.write_str(", and nobody who is believed says that this was signed before")
             }
             Self::Expired(at) => {
-                write!(f, "the key was trusted until {at}, and nothing but the signer says that this was signed before")
+                write!(f, "the key was trusted until {at}, and nobody who is believed says that this was signed before")
             }
             Self::NotYetValid(at) => {
                 write!(f, "the key is trusted from {at} on, and the statement says that it is older")
             }
-            Self::FromTheFuture(at) => write!(f, "the statement says that it was made on {at}, which has not come yet"),
+            Self::FromTheFuture(at) => write!(f, "it is said to have been there on {at}, which has not come yet"),
+            Self::AfterItsTimestamp { claimed, shown } => {
+                write!(
+                    f,
+                    "the statement says that it was made on {claimed}, and its timestamp that it was there on {shown}"
+                )
+            }
         }
     }
 }
@@ -81,24 +95,32 @@ impl fmt::Display for KeyFault {
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
 impl TrustedKey {
-    /// Whether the key vouches, at the time `now`, for what says of itself that it was made at the time `claimed`.
+    /// Whether the key vouches, at the time `now`, for what says of itself that it was made at the time `claimed`, and of
+    /// which somebody who is believed says that it was there at the time `shown`.
     ///
     /// # Errors
     /// See [`KeyFault`].
-    pub fn vouches(&self, claimed: Timestamp, now: Timestamp) -> Result<(), KeyFault> {
-        if let Some(revocation) = self.revoked.as_ref().filter(|revocation| revocation.at <= now) {
+    pub fn vouches(&self, claimed: Timestamp, shown: Option<Timestamp>, now: Timestamp) -> Result<(), KeyFault> {
+        for time in [Some(claimed), shown].into_iter().flatten() {
+            if time.duration_since(now) > CLOCKS_DIFFER {
+                return Err(KeyFault::FromTheFuture(time));
+            }
+        }
+        if let Some(shown) = shown.filter(|shown| claimed.duration_since(*shown) > CLOCKS_DIFFER) {
+            return Err(KeyFault::AfterItsTimestamp { claimed, shown });
+        }
+        // What was there before is not touched by what happened to the key afterwards.
+        let at = shown.unwrap_or(now);
+        if let Some(revocation) = self.revoked.as_ref().filter(|revocation| revocation.at <= at) {
             return Err(KeyFault::Revoked(revocation.clone()));
         }
-        if let Some(until) = self.valid_until.filter(|until| *until <= now) {
+        if let Some(until) = self.valid_until.filter(|until| *until <= at) {
             return Err(KeyFault::Expired(until));
         }
-        if let Some(from) = self.valid_from.filter(|from| claimed < *from) {
-            return Err(KeyFault::NotYetValid(from));
+        match self.valid_from.filter(|from| claimed.min(at) < *from) {
+            Some(from) => Err(KeyFault::NotYetValid(from)),
+            None => Ok(()),
         }
-        if claimed.duration_since(now) > CLOCKS_DIFFER {
-            return Err(KeyFault::FromTheFuture(claimed));
-        }
-        Ok(())
     }
 }
 
@@ -134,6 +156,14 @@ impl TrustRoots {
         };
         roots.logs = note_keys(file.logs, NoteKind::Own)?;
         roots.witnesses = note_keys(file.witnesses, NoteKind::Cosigned)?;
+        for (number, layout) in (1..).zip(file.timestamp_authority) {
+            let AuthorityLayout { name, certificates, valid_from, valid_until } = layout;
+            if !is_name(&name) {
+                return Err(TrustError::AuthorityName { number });
+            }
+            let authority = TimestampAuthority::new(&name, &certificates, valid_from, valid_until);
+            roots.timestamp_authorities.push(authority.map_err(|why| TrustError::Authority { name, why })?);
+        }
         if roots.keys.is_empty() { Err(TrustError::Nobody) } else { Ok(roots) }
     }
 
@@ -153,6 +183,12 @@ impl TrustRoots {
     #[must_use]
     pub fn witnesses(&self) -> &[NoteKey] {
         &self.witnesses
+    }
+
+    /// The authorities whose word on the time is believed, in the order of the file.
+    #[must_use]
+    pub fn timestamp_authorities(&self) -> &[TimestampAuthority] {
+        &self.timestamp_authorities
     }
 
     /// The key that has this id.
@@ -206,6 +242,20 @@ pub enum TrustError {
         /// What is written.
         text: String,
     },
+    /// An authority without a name that can be one.
+    #[error("timestamp authority {number}: its name is empty, longer than {max} characters, or has control characters", max = TrustRoots::MAX_NAME)]
+    AuthorityName {
+        /// Which, counted from 1.
+        number: usize,
+    },
+    /// An authority that can't be one.
+    #[error("timestamp authority {name:?}: {why}")]
+    Authority {
+        /// Which.
+        name: String,
+        /// Why.
+        why: AuthorityError,
+    },
     /// A name that is none.
     #[error("key {number}: its {what} is empty, longer than {max} characters, or has control characters", max = TrustRoots::MAX_NAME)]
     Name {
@@ -230,7 +280,7 @@ impl From<toml::de::Error> for TrustError {
 
 /// How a trust file is written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Layout {
     #[serde(default)]
     key: Vec<KeyLayout>,
@@ -238,6 +288,17 @@ struct Layout {
     logs: Vec<String>,
     #[serde(default)]
     witnesses: Vec<String>,
+    #[serde(default)]
+    timestamp_authority: Vec<AuthorityLayout>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct AuthorityLayout {
+    name: String,
+    certificates: String,
+    valid_from: Option<Timestamp>,
+    valid_until: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -338,18 +399,44 @@ mod tests {
                     revoked = \"2026-02-01T00:00:00Z\"\nrevoked-because = \"stolen\"";
         let mut key = TrustRoots::from_toml(&entry(1, more)).unwrap().keys()[0].clone();
         let within = at("2026-01-15T00:00:00Z");
-        assert_eq!(key.vouches(within, within), Ok(()));
+        assert_eq!(key.vouches(within, None, within), Ok(()));
         // Up to the moment before each bound, and not from it on.
-        assert_eq!(key.vouches(at("2026-01-01T00:00:00Z"), within), Ok(()));
-        let early = key.vouches(at("2025-12-31T23:59:59Z"), within);
+        assert_eq!(key.vouches(at("2026-01-01T00:00:00Z"), None, within), Ok(()));
+        let early = key.vouches(at("2025-12-31T23:59:59Z"), None, within);
         assert_eq!(early, Err(KeyFault::NotYetValid(at("2026-01-01T00:00:00Z"))));
-        assert_eq!(key.vouches(within, at("2026-01-31T23:59:59Z")), Ok(()));
-        let revoked = key.vouches(within, at("2026-02-01T00:00:00Z")).unwrap_err();
+        assert_eq!(key.vouches(within, None, at("2026-01-31T23:59:59Z")), Ok(()));
+        let revoked = key.vouches(within, None, at("2026-02-01T00:00:00Z")).unwrap_err();
         assert!(matches!(&revoked, KeyFault::Revoked(_)) && revoked.to_string().contains("(stolen)"));
         key.revoked = None;
-        assert_eq!(key.vouches(within, at("2026-02-28T23:59:59Z")), Ok(()));
-        assert!(matches!(key.vouches(within, at("2026-03-01T00:00:00Z")), Err(KeyFault::Expired(_))));
-        assert_eq!(key.vouches(at("2026-01-15T00:10:00Z"), within), Ok(()));
-        assert!(matches!(key.vouches(at("2026-01-15T00:10:01Z"), within), Err(KeyFault::FromTheFuture(_))));
+        assert_eq!(key.vouches(within, None, at("2026-02-28T23:59:59Z")), Ok(()));
+        assert!(matches!(key.vouches(within, None, at("2026-03-01T00:00:00Z")), Err(KeyFault::Expired(_))));
+        assert_eq!(key.vouches(at("2026-01-15T00:10:00Z"), None, within), Ok(()));
+        assert!(matches!(key.vouches(at("2026-01-15T00:10:01Z"), None, within), Err(KeyFault::FromTheFuture(_))));
+    }
+
+    #[test]
+    fn what_was_seen_before_a_key_was_revoked_or_expired_counts() {
+        let more = "valid-from = \"2026-01-01T00:00:00Z\"\nvalid-until = \"2026-03-01T00:00:00Z\"\n\
+                    revoked = \"2026-02-01T00:00:00Z\"";
+        let mut key = TrustRoots::from_toml(&entry(1, more)).unwrap().keys()[0].clone();
+        let (claimed, late) = (at("2026-01-15T00:00:00Z"), at("2030-01-01T00:00:00Z"));
+        let shown = |key: &TrustedKey, shown: &str| key.vouches(claimed, Some(at(shown)), late);
+        assert!(matches!(key.vouches(claimed, None, late), Err(KeyFault::Revoked(_))));
+        assert_eq!(shown(&key, "2026-01-31T23:59:59Z"), Ok(()));
+        assert!(matches!(shown(&key, "2026-02-01T00:00:00Z"), Err(KeyFault::Revoked(_))));
+        key.revoked = None;
+        assert_eq!(shown(&key, "2026-02-28T23:59:59Z"), Ok(()));
+        assert!(matches!(shown(&key, "2026-03-01T00:00:00Z"), Err(KeyFault::Expired(_))));
+        // It says that it is older than the key, is said to be, or says that it is younger than it is.
+        let early = key.vouches(at("2025-12-31T23:59:59Z"), Some(claimed), late);
+        assert!(matches!(early, Err(KeyFault::NotYetValid(_))));
+        assert_eq!(key.vouches(at("2026-01-01T00:00:00Z"), Some(at("2026-01-01T00:00:00Z")), late), Ok(()));
+        let early = key.vouches(at("2026-01-01T00:00:00Z"), Some(at("2025-12-31T23:59:59Z")), late);
+        assert!(matches!(early, Err(KeyFault::NotYetValid(_))));
+        assert_eq!(shown(&key, "2026-01-14T23:50:00Z"), Ok(()));
+        assert!(matches!(shown(&key, "2026-01-14T23:49:59Z"), Err(KeyFault::AfterItsTimestamp { .. })));
+        // A timestamp from the future is none.
+        let future = key.vouches(claimed, Some(at("2026-01-15T00:10:01Z")), claimed);
+        assert!(matches!(future, Err(KeyFault::FromTheFuture(_))));
     }
 }

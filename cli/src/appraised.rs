@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What several rebuilders say, as text and as JSON.
 
-use reprove_attest::{Appraisal, Artifact, RebuilderClaim, Trust};
+use reprove_attest::{Appraisal, Artifact, RebuilderClaim, Seen, Trust};
 use reprove_model::IsolationLevel;
 use serde_json::{Value, json};
 
@@ -23,6 +23,8 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
             "isolation": claim.isolation(),
             "isolationLevel": claim.isolation_level(),
             "comparedOn": claim.proof().compared_on().to_string(),
+            "seenOn": claim.seen().map(|seen| seen.at().to_string()),
+            "seenBy": claim.seen().map(Seen::by),
             "reasons": reasons,
         })
     };
@@ -74,6 +76,13 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         let (operator, platform) = (plain::line(claim.operator()), plain::line(claim.platform()));
         line("claim", format!("{operator} on {platform} says that it is {}", claim.proof().word().name()));
         line("", format!("signed by {}, compared on {} by its clock", claim.keyid(), claim.proof().compared_on()));
+        if let Some(seen) = claim.seen() {
+            line("", format!("its signature was there on {}, says {}", seen.at(), plain::line(seen.by())));
+        }
+        if let Some(since) = claim.since() {
+            let since = plain::line(&since.to_string());
+            line("", format!("it stands as it was signed before, and nothing that is signed now would: {since}"));
+        }
         let level = claim.isolation_level().map_or("below basic", IsolationLevel::name);
         line("", format!("isolation {}, {level}", claim.isolation().name()));
         for reason in claim.reasons() {

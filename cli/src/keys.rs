@@ -136,7 +136,8 @@ fn try_make(
     }
 }
 
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, CommandError> {
+/// Random bytes, of the system's.
+pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, CommandError> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(bytes.as_mut())
         .map_err(|e| CommandError::cannot(format!("the system gives no random bytes: {e}")))?;

@@ -18,6 +18,7 @@ mod plain;
 mod progress;
 mod render;
 mod signals;
+mod timestamping;
 mod verdicted;
 mod vsa;
 

@@ -14,10 +14,12 @@ pub mod fuzzing;
 mod notes;
 mod process;
 pub mod pypi;
+mod timestamp;
 mod wheel;
 
 pub use error::{InputsError, Kind};
 pub use notes::Note;
 
 pub use pypi::{BackendError, Pip};
+pub use timestamp::{AskError, ask_timestamp};
 pub use wheel::{WheelError, most_common_timestamp};

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Verifies bundles with @sigstore/verify, by a key, and by a log's word where LOG is not empty: KEY KEYID LOG BUNDLE...
-// LOG is NAME+ID+KEY (C2SP signed-note).
+// Verifies bundles with @sigstore/verify, by a key, and by a log's and an authority's word where LOG and AUTHORITY are not
+// empty: KEY KEYID LOG AUTHORITY BUNDLE...
+// LOG is NAME+ID+KEY (C2SP signed-note); AUTHORITY is a file with certificates in PEM, its own first.
 //
 // Each must verify as it is, and with nothing changed. Prints "verified N".
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 import { bundleFromJSON } from "@sigstore/bundle";
+import { X509Certificate } from "@sigstore/core";
 import { Verifier, toSignedEntity } from "@sigstore/verify";
 
-const [keyFile, keyid, log, ...files] = process.argv.slice(2);
+const [keyFile, keyid, log, authority, ...files] = process.argv.slice(2);
 const publicKey = createPublicKey(readFileSync(keyFile));
 const publicKeyOf = (hint) => {
     if (hint !== keyid) throw new Error(`there is no key ${hint}`);
@@ -23,13 +25,20 @@ const logOf = (text) => {
         baseURL: name,
         logID: Buffer.from(id, "hex"),
         publicKey: createPublicKey({ key: der, format: "der", type: "spki" }),
-        validFor: { start: new Date(0), end: new Date(8640000000000000) },
+        validFor: always,
     };
 };
+const always = { start: new Date(0), end: new Date(8640000000000000) };
+const authorityOf = (file) => {
+    const pem = readFileSync(file, "utf8").match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
+    return { certChain: pem.map((each) => X509Certificate.parse(each)), validFor: always };
+};
 const tlogs = log ? [logOf(log)] : [];
-const trust = { certificateAuthorities: [], timestampAuthorities: [], tlogs, ctlogs: [], publicKey: publicKeyOf };
-// A managed key, and no timestamp authority: the thresholds for what such would say are none.
-const verifier = new Verifier(trust, { tlogThreshold: tlogs.length, ctlogThreshold: 0, timestampThreshold: 0 });
+const timestampAuthorities = authority ? [authorityOf(authority)] : [];
+const trust = { certificateAuthorities: [], timestampAuthorities, tlogs, ctlogs: [], publicKey: publicKeyOf };
+// With a log and an authority, the client's own thresholds; else none for what is not there.
+const thresholds = { tlogThreshold: tlogs.length, ctlogThreshold: 0, timestampThreshold: timestampAuthorities.length };
+const verifier = new Verifier(trust, log && authority ? {} : thresholds);
 
 const verifies = (json) => {
     try {
@@ -72,6 +81,19 @@ for (const file of files) {
             changed((json) => {
                 const inclusion = entry(json).inclusionProof;
                 inclusion.checkpoint.envelope = inclusion.checkpoint.envelope.replace("\n", "x\n");
+            }),
+        );
+    }
+    if (authority) {
+        const data = (json) => json.verificationMaterial.timestampVerificationData;
+        refused.push(
+            changed((json) => (data(json).rfc3161Timestamps = [])),
+            changed((json) => {
+                // Its last bytes are the authority's signature; the certificates in its middle are not signed.
+                const [timestamp] = data(json).rfc3161Timestamps;
+                const bytes = Buffer.from(timestamp.signedTimestamp, "base64");
+                bytes[bytes.length - 8] ^= 1;
+                timestamp.signedTimestamp = bytes.toString("base64");
             }),
         );
     }

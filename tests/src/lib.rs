@@ -3,12 +3,14 @@
 //! a run has left behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's way to fail")]
 
+mod authority;
 mod bench;
 mod leftovers;
 mod program;
 pub mod properties;
 mod running;
 
+pub use authority::Authority;
 pub use bench::{Bench, sorted_names};
 pub use leftovers::{Leftovers, control_groups, is_root, processes};
 pub use program::{once, program, workspace};

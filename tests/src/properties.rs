@@ -22,8 +22,9 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 30] = [
+pub const ALL: [Property; 32] = [
     Property { name: "audit", check: attest::audit },
+    Property { name: "authority", check: attest::authority },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "inputs_listing", check: model::inputs_listing },
@@ -45,6 +46,7 @@ pub const ALL: [Property; 30] = [
     Property { name: "requirement", check: inputs::requirement },
     Property { name: "statement", check: attest::statement },
     Property { name: "text_compare", check: compare::text },
+    Property { name: "timestamp", check: attest::timestamp },
     Property { name: "tree", check: model::tree },
     Property { name: "tree_compare", check: compare::trees },
     Property { name: "trust", check: attest::trust },

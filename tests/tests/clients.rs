@@ -6,7 +6,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use reprove_tests::{Bench, sorted_names, workspace};
+    use reprove_tests::{Authority, Bench, sorted_names, workspace};
 
     /// A project that was checked with a key of this algorithm, and its proof exported to `exported`.
     fn exported(algorithm: &str) -> (Bench, String) {
@@ -38,12 +38,16 @@ mod tests {
         all.filter(|name| name.ends_with(".sigstore.json")).map(|name| folder.join(name)).collect()
     }
 
-    /// Whether Sigstore's client verifies the three bundles in `exported`, by the word of `log` as well where there is one.
-    fn sigstore_verifies(bench: &Bench, keyid: &str, log: &str, exported: &str) {
+    /// Whether Sigstore's client verifies the three bundles in `exported`, by the words of `log` and `authority` as well where
+    /// there is one.
+    fn sigstore_verifies(bench: &Bench, keyid: &str, log: &str, authority: &str, exported: &str) {
         there("tests/clients/node_modules/@sigstore/verify");
         let mut command = Command::new("node");
         command.arg(workspace().join("tests/clients/verify_bundles.mjs"));
-        command.arg(bench.path("work/key.pub")).args([keyid, log]).args(bundles(&bench.path("work").join(exported)));
+        command
+            .arg(bench.path("work/key.pub"))
+            .args([keyid, log, authority])
+            .args(bundles(&bench.path("work").join(exported)));
         assert_eq!(printed(&mut command), "verified 3\n");
     }
 
@@ -51,12 +55,12 @@ mod tests {
     fn sigstores_client_verifies_the_bundles_of_both_kinds_of_key() {
         for algorithm in ["ecdsa-p256", "ed25519"] {
             let (bench, keyid) = exported(algorithm);
-            sigstore_verifies(&bench, &keyid, "", "exported");
+            sigstore_verifies(&bench, &keyid, "", "", "exported");
         }
     }
 
     #[test]
-    fn sigstores_client_takes_our_logs_word() {
+    fn sigstores_client_takes_our_logs_word_and_an_authoritys() {
         let (bench, keyid) = exported("ecdsa-p256");
         let new = ["key", "new", "--no-passphrase", "--algorithm", "ed25519", "log.pem"];
         let _ = bench.run(new).with_code(0);
@@ -67,7 +71,15 @@ mod tests {
         // What is there already is not added again.
         assert_eq!(bench.run(add).with_code(0).json(), serde_json::json!({ "added": 0, "size": 3 }));
         let _ = bench.run(["proof", "export", "project.proof.json", "--to", "logged"]).with_code(0);
-        sigstore_verifies(&bench, &keyid, &log_key, "logged");
+        sigstore_verifies(&bench, &keyid, &log_key, "", "logged");
+
+        // By the client's own thresholds, which ask for a log and a timestamp.
+        let authority = Authority::start(10);
+        let timestamp = ["proof", "timestamp", "project.proof.json", "--authority", &authority.url()];
+        let _ = bench.run(timestamp).with_code(0);
+        let _ = bench.run(["proof", "export", "project.proof.json", "--to", "timestamped"]).with_code(0);
+        let certificates = bench.write("authority.pem", authority.certificates());
+        sigstore_verifies(&bench, &keyid, &log_key, certificates.to_str().unwrap(), "timestamped");
 
         // An auditor who asks for it believes this log, and no other.
         let public = std::fs::read_to_string(bench.path("work/key.pub")).unwrap();

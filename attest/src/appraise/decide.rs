@@ -5,52 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::evidence::Evidence;
 use super::gather::{Failure, Gathered};
 use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
 use crate::audit::find;
-use crate::log::LogPolicy;
-use crate::{Artifact, AuditError, Distinct, Envelope, Policy, Proof, ResourceDescriptor, TrustRoots};
-
-/// What a proof says of logs, and which of them are believed.
-pub(super) struct Logs<'a> {
-    pub(super) proof: &'a Proof,
-    pub(super) trust: &'a TrustRoots,
-}
-
-impl Logs<'_> {
-    /// Whether a trusted log has the comparison at a place in the proof, and so many witnesses saw that.
-    fn have(&self, claim: &RebuilderClaim, witnesses: u32) -> Result<(), String> {
-        let envelope = claim.envelope.checked_sub(1).and_then(|place| self.proof.envelopes.get(place));
-        let (Some(envelope), Some(key)) = (envelope, self.trust.find(claim.keyid)) else {
-            return Err("it is not in the proof".into());
-        };
-        if self.trust.logs().is_empty() {
-            return Err("the trust file names no log".into());
-        }
-        let mut why = "the proof has no log's word for it".to_owned();
-        // A payload may be there twice, with two signatures that are both good: either may be the one in the log.
-        let is_signed = |each: &&Envelope| each.verify(&[key.key]).is_ok();
-        for logged in self.proof.logged.iter().filter(|logged| logged.is_of(envelope)) {
-            for same in self.proof.envelopes.iter().filter(|each| logged.is_of(each)).filter(is_signed) {
-                for log in self.trust.logs() {
-                    let (log, witnesses_of) = (log.clone(), self.trust.witnesses().to_vec());
-                    let policy = LogPolicy { log, witnesses: witnesses_of, quorum: to_usize(witnesses) };
-                    match logged.verify(same, &key.key, &policy) {
-                        Ok(_) => return Ok(()),
-                        Err(error) => why = error.to_string(),
-                    }
-                }
-            }
-        }
-        Err(why)
-    }
-}
+use crate::{Artifact, AuditError, Distinct, Policy, ResourceDescriptor};
 
 pub(super) fn decide(
     gathered: Gathered,
     artifacts: &[Artifact],
     policy: &Policy,
-    logs: &Logs<'_>,
+    evidence: Evidence<'_>,
     now: Timestamp,
 ) -> Appraisal {
     let Gathered { claims, failures, mut uncounted } = gathered;
@@ -68,10 +33,18 @@ pub(super) fn decide(
     uncounted.sort_by_key(|each| each.envelope);
     for claim in &mut about {
         let mut more = reasons(claim, policy, now);
+        let key = evidence.trust.find(claim.keyid).ok_or("its key is not trusted");
         if policy.logged
-            && let Err(why) = logs.have(claim, policy.witnesses)
+            && let Err(why) = key
+                .map_err(str::to_owned)
+                .and_then(|key| evidence.is_logged(key, claim.payload.sha256, policy.witnesses))
         {
             more.push(Reason::NotLogged(why));
+        }
+        if policy.timestamped
+            && let Err(why) = &claim.seen
+        {
+            more.push(Reason::NotTimestamped(why.clone()));
         }
         claim.reasons.extend(more);
     }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use reprove_model::DigestSet;
 
-use super::{Reason, RebuilderClaim, Uncounted};
+use super::evidence::Evidence;
+use super::{Reason, RebuilderClaim, Seen, Uncounted};
 use crate::audit::verified;
 use crate::consistency::Part;
 use crate::{
@@ -39,21 +40,21 @@ struct Signed<'t> {
 /// By who signed it and of what bytes: so is one that is there twice one.
 type Named = (KeyId, DigestSet);
 
-pub(super) fn gather(proof: &Proof, trust: &TrustRoots, now: Timestamp) -> Gathered {
+pub(super) fn gather(evidence: Evidence<'_>, now: Timestamp) -> Gathered {
     let mut gathered = Gathered::default();
-    let signed = signed(proof, trust, &mut gathered);
+    let signed = signed(evidence.proof, evidence.trust, &mut gathered);
     let mut named = BTreeSet::new();
     for (id, each) in &signed {
         match &each.statement.predicate {
             Predicate::Provenance(_) => {}
             Predicate::Comparison(comparison) => {
                 named.extend(comparison.rebuilds.iter().map(|rebuild| (id.0, rebuild.provenance)));
-                match claim(each, comparison, &signed, now) {
+                match claim(each, comparison, &signed, evidence, now) {
                     Ok(claim) => gathered.claims.push(claim),
                     Err(reason) => gathered.uncounted(each, reason),
                 }
             }
-            Predicate::Unbuildable(failed) => match failure(each, failed, now) {
+            Predicate::Unbuildable(failed) => match failure(each, failed, evidence, now) {
                 Ok(failure) => gathered.failures.push(failure),
                 Err(reason) => gathered.uncounted(each, reason),
             },
@@ -109,9 +110,15 @@ fn signed<'t>(proof: &Proof, trust: &'t TrustRoots, gathered: &mut Gathered) -> 
     signed
 }
 
-fn failure(signed: &Signed<'_>, failed: &Unbuildable, now: Timestamp) -> Result<Failure, Reason> {
+fn failure(
+    signed: &Signed<'_>,
+    failed: &Unbuildable,
+    evidence: Evidence<'_>,
+    now: Timestamp,
+) -> Result<Failure, Reason> {
     failed.check(&signed.statement.subject).map_err(|e| Reason::inconsistent(&e))?;
-    signed.key.vouches(failed.attempted_on, now).map_err(Reason::Key)?;
+    let seen = evidence.seen(signed.key, signed.payload.sha256);
+    signed.key.vouches(failed.attempted_on, Seen::time(seen.as_ref().ok()), now).map_err(Reason::Key)?;
     let (envelope, keyid) = (signed.envelope, signed.key.key.id());
     Ok(Failure { envelope, keyid, subject: signed.statement.subject.clone() })
 }
@@ -121,6 +128,7 @@ fn claim(
     signed: &Signed<'_>,
     comparison: &Comparison,
     all: &BTreeMap<Named, Signed<'_>>,
+    evidence: Evidence<'_>,
     now: Timestamp,
 ) -> Result<RebuilderClaim, Reason> {
     let keyid = signed.key.key.id();
@@ -132,7 +140,11 @@ fn claim(
     let parts = parts.ok_or(Reason::Incomplete)?;
     let subject: &[ResourceDescriptor] = &signed.statement.subject;
     let proof = verified(keyid, &parts, subject, comparison).map_err(|e| Reason::inconsistent(&e))?;
-    signed.key.vouches(comparison.compared_on, now).map_err(Reason::Key)?;
+    // The comparison names its provenances by their digests: what is shown of it is shown of them.
+    let seen = evidence.seen(signed.key, signed.payload.sha256);
+    let compared_on = comparison.compared_on;
+    signed.key.vouches(compared_on, Seen::time(seen.as_ref().ok()), now).map_err(Reason::Key)?;
+    let since = signed.key.vouches(compared_on, None, now).err();
     let TrustedKey { operator, platform, .. } = signed.key.clone();
     let Rebuilder { operator: stated_operator, platform: stated_platform } = &comparison.rebuilder;
     let other = |stated: &Option<String>, known: &str| stated.clone().filter(|stated| stated != known);
@@ -141,7 +153,8 @@ fn claim(
         other(stated_platform, &platform).map(Reason::OtherPlatform),
     ];
     let reasons = reasons.into_iter().flatten().collect();
-    Ok(RebuilderClaim { envelope: signed.envelope, keyid, operator, platform, proof, reasons })
+    let (envelope, payload) = (signed.envelope, signed.payload);
+    Ok(RebuilderClaim { envelope, payload, keyid, operator, platform, proof, seen, since, reasons })
 }
 
 /// Whoever signs another's build record again has built nothing. Which of two keys has copied from the other can't be told;

@@ -9,6 +9,7 @@
 //! Neither the order of the envelopes nor how often each is there changes the decision.
 
 mod decide;
+mod evidence;
 mod gather;
 mod reason;
 
@@ -19,7 +20,9 @@ use reprove_model::{DigestSet, Isolation, IsolationLevel, canonical};
 
 pub use reason::{Reason, Shortfall};
 
-use crate::{Artifact, Distinct, KeyId, Policy, Proof, ProofError, RebuildVerdict, TrustRoots, VerifiedProof};
+use crate::{
+    Artifact, Distinct, KeyFault, KeyId, Policy, Proof, ProofError, RebuildVerdict, TrustRoots, VerifiedProof,
+};
 
 /// Appraises a proof at the time `now`: what those whom `trust` names say of `artifacts`, and whether that is enough for
 /// `policy`. Without artifacts, it has to be about one thing.
@@ -35,15 +38,15 @@ pub fn appraise(
     now: Timestamp,
 ) -> Result<Appraisal, ProofError> {
     let proof = Proof::from_bytes(proof)?;
-    let gathered = gather::gather(&proof, trust, now);
+    let evidence = evidence::Evidence { proof: &proof, trust };
+    let gathered = gather::gather(evidence, now);
     let mut used = Vec::new();
     for envelope in &proof.envelopes {
         used.push(DigestSet::of(&canonical::to_vec(envelope)?));
     }
     used.sort_unstable();
     used.dedup();
-    let logs = decide::Logs { proof: &proof, trust };
-    Ok(Appraisal { used, ..decide::decide(gathered, artifacts, policy, &logs, now) })
+    Ok(Appraisal { used, ..decide::decide(gathered, artifacts, policy, evidence, now) })
 }
 
 /// What one rebuilder says, by statements that it has signed and that nothing in them contradicts.
@@ -53,8 +56,32 @@ pub struct RebuilderClaim {
     pub(crate) keyid: KeyId,
     pub(crate) operator: String,
     pub(crate) platform: String,
+    pub(crate) payload: DigestSet,
     pub(crate) proof: VerifiedProof,
+    pub(crate) seen: Result<Seen, String>,
+    pub(crate) since: Option<KeyFault>,
     pub(crate) reasons: Vec<Reason>,
+}
+
+/// That an authority whom the auditor trusts has seen a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub(crate) at: Timestamp,
+    pub(crate) by: String,
+}
+
+impl Seen {
+    /// When.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// What the auditor calls the authority.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        &self.by
+    }
 }
 
 impl RebuilderClaim {
@@ -86,6 +113,18 @@ impl RebuilderClaim {
     #[must_use]
     pub fn proof(&self) -> &VerifiedProof {
         &self.proof
+    }
+
+    /// When a trusted authority first saw the signature of its comparison, where one is shown to have.
+    #[must_use]
+    pub fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref().ok()
+    }
+
+    /// What has become of the key since it was seen, so that it would not vouch for anything that is signed now.
+    #[must_use]
+    pub fn since(&self) -> Option<&KeyFault> {
+        self.since.as_ref()
     }
 
     /// Whether it says that the artifact was reproduced, bit by bit.

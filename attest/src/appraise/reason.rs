@@ -43,6 +43,8 @@ pub enum Reason {
     WeakIsolation(Option<IsolationLevel>),
     /// No trusted log has it, as far as the proof shows.
     NotLogged(String),
+    /// No trusted authority is shown to have seen its signature.
+    NotTimestamped(String),
     /// It was compared before this time.
     TooOld(Timestamp),
     /// It names a build that another key's claim names too, and is not the first to do so.
@@ -68,6 +70,7 @@ impl Reason {
             Self::Key(KeyFault::Expired(_)) => "key-expired",
             Self::Key(KeyFault::NotYetValid(_)) => "key-not-yet-valid",
             Self::Key(KeyFault::FromTheFuture(_)) => "from-the-future",
+            Self::Key(KeyFault::AfterItsTimestamp { .. }) => "after-its-timestamp",
             Self::OtherSubject => "other-subject",
             Self::HalfSubject => "half-subject",
             Self::Different => "different",
@@ -77,6 +80,7 @@ impl Reason {
             Self::NotPublished => "not-published",
             Self::WeakIsolation(_) => "weak-isolation",
             Self::NotLogged(_) => "not-logged",
+            Self::NotTimestamped(_) => "not-timestamped",
             Self::TooOld(_) => "too-old",
             Self::SameBuild(_) => "same-build",
         }
@@ -117,6 +121,7 @@ impl fmt::Display for Reason {
                 write!(f, "a rebuild ran in a sandbox that was {level}")
             }
             Self::NotLogged(why) => write!(f, "no trusted log is shown to have it: {why}"),
+            Self::NotTimestamped(why) => write!(f, "no trusted authority is shown to have seen it: {why}"),
             Self::TooOld(before) => write!(f, "it was made before {before}"),
             Self::SameBuild(other) => write!(f, "it names a build that the key {other} had named before it"),
         }

@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use reprove_model::IsolationLevel;
 
 pub(crate) use self::options::BuildOptions;
+pub(crate) use self::proof::read as read_proof;
 pub(crate) use self::rebuild::VerdictArguments;
 use crate::app::App;
 use crate::error::CommandError;

@@ -14,7 +14,7 @@ use crate::artifacts::Artifacts;
 use crate::error::{CommandError, YES};
 use crate::open::{self, Links};
 use crate::output::{self, Target};
-use crate::{plain, render};
+use crate::{plain, render, timestamping};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -37,6 +37,17 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
+    /// Ask a timestamp authority (RFC 3161) about a proof's signatures, and put its answers into the proof. Needs a network
+    Timestamp {
+        /// The proof, which is replaced by one with the answers in it
+        proof: PathBuf,
+        /// Where the authority is asked, by HTTP
+        #[arg(long, value_name = "URL")]
+        authority: String,
+        /// Ask also about signatures of which the proof has a timestamp already
+        #[arg(long)]
+        again: bool,
+    },
     /// Put the proofs of several rebuilders together
     Merge {
         /// The proofs
@@ -54,7 +65,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             let name = proof.display().to_string();
             let proof = blocking(move || read(&proof)).await??;
             if app.global.json {
-                let envelopes: Vec<Value> = proof.envelopes.iter().map(as_json).collect();
+                let envelopes: Vec<Value> = proof.envelopes.iter().map(|envelope| as_json(envelope, &proof)).collect();
                 output::json(&json!({ "proof": name, "verified": Value::Null, "envelopes": envelopes }))?;
             } else {
                 output::text(&as_text(&name, &proof))?;
@@ -70,6 +81,9 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
                 let place = plain::line(&to.display().to_string());
                 output::text(&format!("wrote to {place}, none of it verified:\n  {}\n", names.join("\n  ")))?;
             }
+        }
+        Command::Timestamp { proof, authority, again } => {
+            return timestamping::run(app, &proof, &authority, again).await;
         }
         Command::Merge { proofs, output } => {
             let target = Target::new(&absolute(&output)?)?;
@@ -92,7 +106,8 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     Ok(YES)
 }
 
-fn read(path: &Path) -> Result<Proof, CommandError> {
+/// A proof's file, read and not verified.
+pub(crate) fn read(path: &Path) -> Result<Proof, CommandError> {
     let bytes = open::read("proof", path, Links::Followed, Proof::MAX_BYTES)?;
     Proof::from_bytes(&bytes).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
 }
@@ -117,9 +132,14 @@ fn exported(proof: &Proof) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
     Ok(files)
 }
 
-fn as_json(envelope: &Envelope) -> Value {
+fn as_json(envelope: &Envelope, proof: &Proof) -> Value {
     let statement = serde_json::from_slice(envelope.payload()).unwrap_or(Value::Null);
-    json!({ "keyid": envelope.keyid().to_string(), "statement": statement })
+    let seen = proof.timestamped.iter().filter(|seen| seen.is_of(envelope));
+    let timestamps: Vec<_> = seen.map(|seen| seen.time().ok().map(|at| at.to_string())).collect();
+    let logged = proof.logged.iter().filter(|logged| logged.is_of(envelope)).count();
+    json!({
+        "keyid": envelope.keyid().to_string(), "statement": statement, "timestamps": timestamps, "logged": logged,
+    })
 }
 
 fn as_text(name: &str, proof: &Proof) -> String {
@@ -128,6 +148,13 @@ fn as_text(name: &str, proof: &Proof) -> String {
         text.push_str(&format!("\nenvelope {number}\n"));
         let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<18} {}\n", plain::line(&value)));
         line("names the key", envelope.keyid().to_string());
+        let logged = proof.logged.iter().filter(|logged| logged.is_of(envelope)).count();
+        if logged > 0 {
+            line("logs", format!("{logged} are said to have it"));
+        }
+        for seen in proof.timestamped.iter().filter(|seen| seen.is_of(envelope)) {
+            line("timestamp", seen.time().map_or_else(|e| e.to_string(), |at| at.to_string()));
+        }
         let statement = match Statement::from_payload(envelope.payload()) {
             Ok(statement) => statement,
             Err(why) => {

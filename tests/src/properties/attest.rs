@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use reprove_attest::log::{Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind};
 use reprove_attest::{
-    Audited, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, SigningKey, Statement, TrustRoots,
-    VerifiedProof, appraise, audit as audit_proof,
+    Audited, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, SigningKey, Statement, TimestampAuthority,
+    TimestampRequest, TimestampedEnvelope, TrustRoots, VerifiedProof, appraise, audit as audit_proof,
 };
 use reprove_model::{DigestSet, Outcome, canonical};
 
@@ -79,6 +79,30 @@ pub(super) fn log_proof(bytes: &[u8]) {
             assert!(proof.verify(b"", &policy).is_err());
         }
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What no authority has signed says nothing: whatever is read, the time is that of the one answer of the one that is known.
+pub(super) fn timestamp(bytes: &[u8]) {
+    let authority = TimestampAuthority::new("openssl", include_str!("authority.pem"), None, None).unwrap();
+    let envelope = Envelope::sign(&key(), *b"{}").unwrap();
+    let seen = TimestampedEnvelope::new(&envelope, bytes);
+    match seen.verify(&envelope, &authority) {
+        Ok(time) => assert_eq!(seen.time(), Ok(time)),
+        Err(error) => assert_plain(&error.to_string()),
+    }
+    let other = Envelope::sign(&key(), *b"[]").unwrap();
+    assert!(TimestampedEnvelope::new(&other, bytes).verify(&other, &authority).is_err());
+    let request = TimestampRequest::new(other.signature(), [7; 16]).unwrap();
+    assert!(request.answered_by(bytes).is_err());
+}
+
+/// What is a list of certificates makes an authority, or says why not.
+pub(super) fn authority(bytes: &[u8]) {
+    let Ok(pem) = str::from_utf8(bytes) else { return };
+    match TimestampAuthority::new("x", pem, None, None) {
+        Ok(authority) => assert_eq!(TimestampAuthority::new("x", pem, None, None), Ok(authority)),
+        Err(error) => assert_plain(&error.to_string()),
     }
 }
 

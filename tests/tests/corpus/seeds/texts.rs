@@ -13,6 +13,8 @@ pub(crate) fn all() -> Vec<Corpus> {
         trusts(),
         policies(),
         log_proofs(),
+        timestamps(),
+        authorities(),
         paths(),
         names(),
         purls(),
@@ -128,6 +130,41 @@ fn log_proofs() -> Corpus {
         text("refused-long", "x".repeat(131_073)),
     ];
     ("log_proof", files)
+}
+
+/// An answer of OpenSSL's authority to the question of the property, and what is like it.
+fn timestamps() -> Corpus {
+    let good = include_bytes!("timestamp/answer.tsr");
+    let changed = |at: usize| {
+        let mut bytes = good.to_vec();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let files = vec![
+        ("good", good.to_vec()),
+        ("refused-signature", changed(good.len() - 8)),
+        ("refused-status", changed(8)),
+        ("refused-cut", good[..good.len() / 2].to_vec()),
+        ("refused-more", [good.as_slice(), b"\0"].concat()),
+        text("refused-text", "<html>not found</html>"),
+        text("refused-empty", ""),
+    ];
+    ("timestamp", files)
+}
+
+fn authorities() -> Corpus {
+    let good = include_str!("../../../src/properties/authority.pem");
+    let (leaf, root) = good.split_at(good.len() / 2);
+    let files = vec![
+        text("good", good),
+        text("other-text-between", good.replace("-----BEGIN", "hello\n-----BEGIN")),
+        text("refused-cut", leaf),
+        text("refused-other-end", root),
+        text("refused-label", good.replace("CERTIFICATE", "PRIVATE KEY")),
+        text("refused-many", good.repeat(5)),
+        text("refused-base64", good.replacen("MII", "M!I", 1)),
+    ];
+    ("authority", files)
 }
 
 fn paths() -> Corpus {

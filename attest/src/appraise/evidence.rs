@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What others say of a statement that somebody has signed: that a log has it, and when it was there.
+
+use jiff::Timestamp;
+use reprove_model::Sha256;
+
+use super::Seen;
+use crate::log::LogPolicy;
+use crate::{Envelope, Proof, TrustRoots, TrustedKey};
+
+/// What a proof says of logs and of authorities, and which of them are believed.
+#[derive(Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    pub(super) proof: &'a Proof,
+    pub(super) trust: &'a TrustRoots,
+}
+
+impl<'a> Evidence<'a> {
+    /// Whether a trusted log has the statement that `key` has signed, and so many witnesses saw that.
+    pub(super) fn is_logged(&self, key: &TrustedKey, payload: Sha256, witnesses: u32) -> Result<(), String> {
+        if self.trust.logs().is_empty() {
+            return Err("the trust file names no log".into());
+        }
+        let mut why = "the proof has no log's word for it".to_owned();
+        for envelope in self.signed(key, payload) {
+            for logged in self.proof.logged.iter().filter(|logged| logged.is_of(envelope)) {
+                for log in self.trust.logs() {
+                    let (log, witnesses_of) = (log.clone(), self.trust.witnesses().to_vec());
+                    let quorum = usize::try_from(witnesses).unwrap_or(usize::MAX);
+                    match logged.verify(envelope, &key.key, &LogPolicy { log, witnesses: witnesses_of, quorum }) {
+                        Ok(_) => return Ok(()),
+                        Err(error) => why = error.to_string(),
+                    }
+                }
+            }
+        }
+        Err(why)
+    }
+
+    /// When a trusted authority first saw the signature of the statement that `key` has signed.
+    pub(super) fn seen(&self, key: &TrustedKey, payload: Sha256) -> Result<Seen, String> {
+        if self.trust.timestamp_authorities().is_empty() {
+            return Err("the trust file names no timestamp authority".into());
+        }
+        let mut why = "the proof has no timestamp of it".to_owned();
+        let mut first: Option<Seen> = None;
+        for envelope in self.signed(key, payload) {
+            for timestamped in self.proof.timestamped.iter().filter(|each| each.is_of(envelope)) {
+                for authority in self.trust.timestamp_authorities() {
+                    match timestamped.verify(envelope, authority) {
+                        Ok(at) => {
+                            let seen = Seen { at, by: authority.name().to_owned() };
+                            first = Some(first.map_or(seen.clone(), |first| earlier(first, seen)));
+                        }
+                        Err(error) => why = error.to_string(),
+                    }
+                }
+            }
+        }
+        first.ok_or(why)
+    }
+
+    /// The envelopes of a payload that `key` has signed: it may be there twice, with two signatures that are both good, and
+    /// either may be the one that others saw.
+    fn signed(&self, key: &TrustedKey, payload: Sha256) -> impl Iterator<Item = &'a Envelope> {
+        let key = key.key;
+        let is_same = move |each: &&Envelope| each.keyid() == key.id() && each.payload_digest() == payload;
+        self.proof.envelopes.iter().filter(is_same).filter(move |each| each.verify(&[key]).is_ok())
+    }
+}
+
+fn earlier(a: Seen, b: Seen) -> Seen {
+    let order = |seen: &Seen| (seen.at, seen.by.clone());
+    if order(&b) < order(&a) { b } else { a }
+}
+
+impl Seen {
+    pub(super) fn time(seen: Option<&Self>) -> Option<Timestamp> {
+        seen.map(|seen| seen.at)
+    }
+}
