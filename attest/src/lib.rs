@@ -41,7 +41,7 @@ pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE, SignatureError, Verifi
 pub use error::AttestError;
 pub use key::{
     Algorithm, EncryptionSeed, InvalidSignature, KeyError, KeyId, MAX_PEM, MAX_SIGNATURE, PublicKey, Signer,
-    SignerError, SigningKey, is_encrypted,
+    SignerError, SigningKey, ecdsa_p256_signature, is_encrypted,
 };
 pub use policy::{Distinct, Policy, PolicyError};
 pub use proof::{LoggedEnvelope, Proof, ProofError};

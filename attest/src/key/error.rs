@@ -39,7 +39,7 @@ pub enum KeyError {
     )]
     Public(String),
     /// Bytes that no point of the curve is encoded as.
-    #[error("the public key's 32 bytes are not the encoding of a point of Ed25519's curve")]
+    #[error("the public key's bytes are not the encoding of a point of its curve")]
     NotAPoint,
     /// A point outside the prime-order subgroup.
     #[error(

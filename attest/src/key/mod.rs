@@ -22,6 +22,7 @@ use pkcs8::{EncodePublicKey as _, SubjectPublicKeyInfoRef};
 pub use encrypted::{EncryptionSeed, is_encrypted};
 pub use error::{InvalidSignature, KeyError};
 pub use id::KeyId;
+pub use p256::ecdsa_p256_signature;
 pub(crate) use signer::signature;
 pub use signer::{Signer, SignerError};
 
@@ -194,6 +195,14 @@ impl PublicKey {
     /// for more than one message.
     pub fn ed25519(bytes: &[u8; 32]) -> Result<Self, KeyError> {
         ed25519::point(bytes).map(|point| Self(Point::Ed25519(point)))
+    }
+
+    /// Takes the 65 bytes of a P-256 key: its uncompressed point (SEC 1, section 2.3.3).
+    ///
+    /// # Errors
+    /// [`KeyError::NotAPoint`].
+    pub fn p256(point: &[u8]) -> Result<Self, KeyError> {
+        p256::point(point).map(|point| Self(Point::P256(point)))
     }
 
     /// Reads a SubjectPublicKeyInfo `PUBLIC KEY` (RFC 5480, section 2; RFC 8410, section 4).

@@ -25,10 +25,26 @@ pub(super) fn spki(key: &VerifyingKey) -> Vec<u8> {
     [SPKI_PREFIX.as_slice(), key.to_sec1_point(false).as_bytes()].concat()
 }
 
+/// Of an uncompressed point.
+pub(super) fn point(bytes: &[u8]) -> Result<VerifyingKey, KeyError> {
+    let key = VerifyingKey::from_sec1_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
+    if key.to_sec1_point(false).as_bytes() == bytes { Ok(key) } else { Err(KeyError::NotAPoint) }
+}
+
 /// With a nonce of RFC 6979.
 pub(super) fn sign(key: &SigningKey, message: &[u8]) -> Vec<u8> {
     let signature: Signature = key.sign(message);
     signature.normalize_s().to_der().as_bytes().to_vec()
+}
+
+/// The DER of a signature as PKCS#11 has it: `r` and `s`, 32 bytes each, big-endian. With the smaller of the two values that
+/// `s` can have.
+///
+/// # Errors
+/// [`InvalidSignature`] where they are no such numbers.
+pub fn ecdsa_p256_signature(r_and_s: &[u8]) -> Result<Vec<u8>, InvalidSignature> {
+    let signature = Signature::from_slice(r_and_s).map_err(|_| InvalidSignature)?;
+    Ok(signature.normalize_s().to_der().as_bytes().to_vec())
 }
 
 pub(super) fn verify(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
@@ -78,6 +94,19 @@ mod tests {
     }
 
     #[test]
+    fn two_numbers_become_the_signature_that_the_key_itself_makes() {
+        let expected = key().sign(b"sample");
+        let (r, s) = (hex(R), hex(S));
+        assert_eq!(ecdsa_p256_signature(&[r, s].concat()), Ok(expected));
+        let both = [r, s].concat();
+        for bad in
+            [&[][..], &both[..63], &[&both, &[0][..]].concat(), &[[0; 32], s].concat(), &[r, [0xff; 32]].concat()]
+        {
+            assert_eq!(ecdsa_p256_signature(bad), Err(InvalidSignature), "{bad:x?}");
+        }
+    }
+
+    #[test]
     fn only_one_encoding_of_a_signature_is_read() {
         let (signature, public) = (key().sign(b"text"), key().public_key());
         assert_eq!(public.verify(b"text", &signature), Ok(()));
@@ -101,6 +130,18 @@ mod tests {
         assert_eq!(public.to_spki_der().unwrap(), der.to_public_key_der().unwrap().as_bytes());
         assert_eq!(public.id(), KeyId::of(&public.to_spki_der().unwrap()));
         assert_eq!(PublicKey::from_spki_pem(&public.to_spki_pem().unwrap()), Ok(public));
+    }
+
+    #[test]
+    fn a_point_is_read_in_its_one_encoding() {
+        let point = from_number(&hex(NUMBER)).unwrap().verifying_key().to_sec1_point(false);
+        assert_eq!(PublicKey::p256(point.as_bytes()), Ok(key().public_key()));
+        let mut off_the_curve = point.as_bytes().to_vec();
+        off_the_curve[64] ^= 1;
+        let compressed = [&[0x02 | point.as_bytes()[64] & 1], &point.as_bytes()[1..33]].concat();
+        for bad in [&[][..], &[0], &point.as_bytes()[1..], &off_the_curve, &compressed] {
+            assert_eq!(PublicKey::p256(bad), Err(KeyError::NotAPoint), "{bad:x?}");
+        }
     }
 
     #[test]
