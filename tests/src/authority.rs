@@ -104,7 +104,7 @@ fn answer(folder: &Path, mut stream: TcpStream) {
             assert!(count > 0, "the question was cut");
             continue;
         };
-        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+        let text = String::from_utf8_lossy(bytes.get(..head).unwrap()).to_lowercase();
         assert!(text.contains("content-type: application/timestamp-query"), "{text}");
         let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
         if bytes.len() >= head + length.parse::<usize>().unwrap() {

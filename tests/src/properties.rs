@@ -11,6 +11,7 @@ mod compare;
 mod inputs;
 mod model;
 mod runner;
+mod token;
 
 /// What has to hold for one parser.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +23,14 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 32] = [
+pub const ALL: [Property; 33] = [
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "inputs_listing", check: model::inputs_listing },
     Property { name: "interpreter", check: runner::interpreter },
+    Property { name: "key_uri", check: token::key_uri },
     Property { name: "lock", check: model::lock },
     Property { name: "log_proof", check: attest::log_proof },
     Property { name: "names", check: model::names },

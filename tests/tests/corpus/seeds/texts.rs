@@ -15,6 +15,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         log_proofs(),
         timestamps(),
         authorities(),
+        key_uris(),
         paths(),
         names(),
         purls(),
@@ -165,6 +166,31 @@ fn authorities() -> Corpus {
         text("refused-base64", good.replacen("MII", "M!I", 1)),
     ];
     ("authority", files)
+}
+
+fn key_uris() -> Corpus {
+    let files = vec![
+        text("least", "pkcs11:object=k"),
+        text(
+            "all",
+            "pkcs11:token=The%20Software;manufacturer=Snake%20Oil,%20Inc.;model=1.0;serial=0A;slot-id=327;object=caf%C3%A9;\
+             id=%00%ff%A1a;type=private?module-path=/usr/lib/a.so&pin-source=file:/run/pin",
+        ),
+        text("pin-file", "pkcs11:id=%01?pin-source=file:///run/pin"),
+        text("longest", format!("pkcs11:object={}", "a".repeat(4_082))),
+        text("refused-long", format!("pkcs11:object={}", "a".repeat(4_083))),
+        text("refused-pin", "pkcs11:object=k?pin-value=0123456789012345678901234"),
+        text("refused-pin-in-path", "pkcs11:object=k;pin-value=0123456789012345678901234"),
+        text("refused-program", "pkcs11:object=k?pin-source=%7Ccat%20pin"),
+        text("refused-twice", "pkcs11:object=a;object=b"),
+        text("refused-unknown", "pkcs11:object=a;library-version=3"),
+        text("refused-relative", "pkcs11:object=a?module-path=softhsm2.so"),
+        text("refused-percent", "pkcs11:object=%4%41"),
+        text("refused-space", "pkcs11:object=a b"),
+        text("refused-no-key", "pkcs11:token=one"),
+        text("refused-scheme", "file:/key.pem"),
+    ];
+    ("key_uri", files)
 }
 
 fn paths() -> Corpus {
