@@ -12,7 +12,7 @@ pub(crate) const STORE: &str = "REPROVE_STORE";
 pub(crate) const STORE_VERIFY: &str = "REPROVE_STORE_VERIFY";
 /// The most that the store may hold, as in `20GiB`. Default: what the disk holds.
 pub(crate) const STORE_QUOTA: &str = "REPROVE_STORE_QUOTA";
-/// The private key that signs. Default: `reprove/key.pem` in [`config_home`].
+/// The private key that signs: a file, or a PKCS#11 URI. Default: `reprove/key.pem` in [`config_home`].
 pub(crate) const KEY: &str = "REPROVE_KEY";
 /// The passphrase of the private key, where that is encrypted. Default: it is asked for at the terminal.
 pub(crate) const KEY_PASSPHRASE: &str = "REPROVE_KEY_PASSPHRASE";
@@ -20,6 +20,10 @@ pub(crate) const KEY_PASSPHRASE: &str = "REPROVE_KEY_PASSPHRASE";
 pub(crate) const OPERATOR: &str = "REPROVE_OPERATOR";
 /// On what, for statements. Default: nothing is said of that.
 pub(crate) const PLATFORM: &str = "REPROVE_PLATFORM";
+/// The PIN of the token that the private key is on. Default: the file that the URI names, or it is asked for at the terminal.
+pub(crate) const PKCS11_PIN: &str = "REPROVE_PKCS11_PIN";
+/// The PKCS#11 module that a token is reached by, where the URI names none. No default.
+pub(crate) const PKCS11_MODULE: &str = "REPROVE_PKCS11_MODULE";
 /// The Python that has the pip to fetch with. Default: `python3`.
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
 /// Where programs are: `git` for one.

@@ -1,48 +1,83 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The key that signs what this machine saw: a file of this user's.
+//! The key that signs what this machine saw: a file of this user's, or on a token.
 
+use std::fmt;
 use std::fs::{self, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reprove_attest::{
-    Algorithm, EncryptionSeed, KeyError, MAX_PEM, PublicKey, Signer, SignerError, SigningKey, is_encrypted,
-};
+use reprove_attest::{Algorithm, EncryptionSeed, KeyError, MAX_PEM, PublicKey, Signer, SigningKey, is_encrypted};
+use reprove_token::{KeyUri, SCHEME};
 use zeroize::Zeroizing;
 
 use crate::app::{absolute, blocking};
-use crate::env_vars;
 use crate::error::CommandError;
 use crate::open::{self, Links};
 use crate::output::without_name;
 use crate::passphrase::{self, Passphrase};
+use crate::{env_vars, token};
+
+/// Where a private key is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// On a token.
+    Token(Box<KeyUri>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Token(uri) => uri.fmt(f),
+        }
+    }
+}
 
 /// Where the key is: `given`, or `REPROVE_KEY`, or the default place.
-pub(crate) fn path(given: Option<&Path>) -> Result<PathBuf, CommandError> {
+pub(crate) fn place(given: Option<&Path>) -> Result<Place, CommandError> {
     let path = given.map(Path::to_owned).or_else(|| env_vars::path(env_vars::KEY));
     let path = path.or_else(|| Some(env_vars::config_home()?.join("reprove/key.pem")));
     let path = path.ok_or_else(|| {
         CommandError::bad_usage("there is no place for the key: HOME is not set")
             .next(format!("name a file, or set {}", env_vars::KEY))
     })?;
-    absolute(&path)
+    match path.to_str().filter(|text| text.starts_with(SCHEME)) {
+        Some(text) => Ok(Place::Token(Box::new(text.parse().map_err(token::no_uri)?))),
+        None => Ok(Place::File(absolute(&path)?)),
+    }
 }
 
-/// The key of the file at `path`, and whether it was made now.
-pub(crate) async fn load_or_make(path: &Path) -> Result<(Arc<dyn Signer>, bool), CommandError> {
-    if !path.exists()
+/// As [`place`], where only a file will do.
+pub(crate) fn file(given: Option<&Path>) -> Result<PathBuf, CommandError> {
+    match place(given)? {
+        Place::File(path) => Ok(path),
+        Place::Token(_) => {
+            Err(CommandError::bad_usage("keys are made in files; a token makes its own").next(token::MAKE))
+        }
+    }
+}
+
+/// The key at `place`, and whether it was made now.
+pub(crate) async fn load_or_make(place: &Place) -> Result<(Arc<dyn Signer>, bool), CommandError> {
+    if let Place::File(path) = place
+        && !path.exists()
         && let Some(key) = try_make(path, Algorithm::EcdsaP256, None)?
     {
         return Ok((Arc::new(key), true));
     }
-    Ok((load(path).await?, false))
+    Ok((load(place).await?, false))
 }
 
-/// The key of the file at `path`; asks for its passphrase where it has one.
-pub(crate) async fn load(path: &Path) -> Result<Arc<dyn Signer>, CommandError> {
-    Ok(Arc::new(load_file(path).await?))
+/// The key at `place`; asks for the passphrase or the PIN where it has one.
+pub(crate) async fn load(place: &Place) -> Result<Arc<dyn Signer>, CommandError> {
+    Ok(match place {
+        Place::File(path) => Arc::new(load_file(path).await?),
+        Place::Token(uri) => Arc::new(token::load((**uri).clone()).await?),
+    })
 }
 
 async fn load_file(path: &Path) -> Result<SigningKey, CommandError> {
@@ -67,20 +102,7 @@ pub(crate) fn look(path: &Path) -> Result<bool, CommandError> {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, CommandError> {
-    let file = open::regular("key", path, Links::Followed).map_err(with_hint)?;
-    let unreadable = |e: io::Error| with_hint(open::unreadable("key", path, &e));
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let shown = path.display();
-        return Err(CommandError::bad_usage(format!(
-            "others can read the private key {shown} (mode {:o})",
-            mode & 0o777
-        ))
-        .next(format!("chmod 600 {shown}, and make a new key if somebody may have read it")));
-    }
-    let mut text = Zeroizing::default();
-    file.take(MAX_PEM as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text)
+    open::secret("private key", path, MAX_PEM, "make a new key").map_err(with_hint)
 }
 
 /// Makes a key at `path`, which must not exist. Only this user can read it; without a passphrase it is not encrypted.
@@ -159,16 +181,6 @@ pub(crate) fn load_public(path: &Path) -> Result<PublicKey, CommandError> {
     })
 }
 
-impl From<SignerError> for CommandError {
-    fn from(error: SignerError) -> Self {
-        let this = Self::cannot(error.to_string());
-        match error {
-            SignerError::Failed { .. } => this.next("look whether what holds the key is there, and run it again"),
-            SignerError::Wrong(_) => this.next("sign with another key: what holds this one is broken"),
-        }
-    }
-}
-
 fn with_hint(error: CommandError) -> CommandError {
     error.next("`reprove key new` makes a key")
 }
@@ -182,10 +194,11 @@ mod tests {
         for _ in 0..20 {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("config/key.pem");
+            let place = Place::File(path.clone());
             let keys: Vec<(String, bool)> = std::thread::scope(|scope| {
                 let make = || {
                     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                    let (key, made) = runtime.block_on(load_or_make(&path)).unwrap();
+                    let (key, made) = runtime.block_on(load_or_make(&place)).unwrap();
                     (key.public_key().id().to_string(), made)
                 };
                 let threads: Vec<_> = (0..16).map(|_| scope.spawn(make)).collect();

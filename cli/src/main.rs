@@ -19,6 +19,7 @@ mod progress;
 mod render;
 mod signals;
 mod timestamping;
+mod token;
 mod verdicted;
 mod vsa;
 

@@ -3,10 +3,11 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use zeroize::Zeroizing;
 
 use crate::error::CommandError;
 
@@ -55,6 +56,23 @@ pub(crate) fn read(what: &str, path: &Path, links: Links, most: usize) -> Result
 pub(crate) fn read_text(what: &str, path: &Path, links: Links, most: usize) -> Result<String, CommandError> {
     String::from_utf8(read(what, path, links, most)?)
         .map_err(|_| CommandError::bad_usage(format!("the {what} {} is not UTF-8 text", path.display())))
+}
+
+/// As [`read_text`], for what nobody else may read; `mend` says what to do besides where somebody could have.
+pub(crate) fn secret(what: &str, path: &Path, most: usize, mend: &str) -> Result<Zeroizing<String>, CommandError> {
+    let file = regular(what, path, Links::Followed)?;
+    let fail = |e: io::Error| unreadable(what, path, &e);
+    let mode = file.metadata().map_err(fail)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let shown = path.display();
+        let text = format!("others can read the {what} {shown} (mode {:o})", mode & 0o777);
+        return Err(
+            CommandError::bad_usage(text).next(format!("chmod 600 {shown}, and {mend} if somebody may have read it"))
+        );
+    }
+    let mut text = Zeroizing::default();
+    file.take(most as u64 + 1).read_to_string(&mut text).map_err(fail)?;
+    Ok(text)
 }
 
 /// It is there, perhaps, and can't be read.

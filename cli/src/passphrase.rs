@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Passphrases of keys: out of `REPROVE_KEY_PASSPHRASE`, or asked for at the terminal.
+//! Passphrases of keys: out of `REPROVE_KEY_PASSPHRASE`, or asked for at the terminal. PINs of tokens, where they are asked for.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -10,8 +10,8 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::app::blocking;
-use crate::env_vars;
 use crate::error::CommandError;
+use crate::{env_vars, plain};
 
 /// Cleared when it is dropped.
 pub(crate) type Passphrase = Zeroizing<String>;
@@ -54,6 +54,16 @@ pub(crate) async fn new(path: &Path) -> Result<Passphrase, CommandError> {
     if one == again { Ok(one) } else { Err(CommandError::bad_usage("the two passphrases are not the same")) }
 }
 
+/// The PIN of a token.
+pub(crate) async fn pin(token: &str, last_try: bool) -> Result<Passphrase, CommandError> {
+    let terminal = Terminal::open().map_err(|_| {
+        CommandError::bad_usage(format!("the token {token} needs a PIN, and there is no terminal to ask at"))
+            .next(format!("name a file with it as pin-source in the URI, or set {}", env_vars::PKCS11_PIN))
+    })?;
+    let warning = if last_try { " (the last try before it locks)" } else { "" };
+    terminal.ask(&plain::line(&format!("PIN of the token {token}{warning}: "))).await
+}
+
 /// The controlling terminal.
 struct Terminal(Arc<File>);
 
@@ -67,7 +77,7 @@ impl Terminal {
 
     /// Asks, and reads a line that is not shown.
     async fn ask(&self, question: &str) -> Result<Passphrase, CommandError> {
-        let fail = |e: io::Error| CommandError::cannot(format!("can't ask for the passphrase: {e}"));
+        let fail = |e: io::Error| CommandError::cannot(format!("can't ask at the terminal: {e}"));
         let before = tcgetattr(&*self.0).map_err(|e| fail(e.into()))?;
         let mut silent = before.clone();
         silent.local_flags.remove(LocalFlags::ECHO);
@@ -82,7 +92,7 @@ impl Terminal {
         });
         let mut line = read.await?.map_err(fail)?;
         if !line.ends_with('\n') {
-            return Err(CommandError::bad_usage("no passphrase was given, or one of more than 4,095 bytes"));
+            return Err(CommandError::bad_usage("nothing was typed, or more than 4,095 bytes"));
         }
         line.pop();
         Ok(line)

@@ -54,10 +54,10 @@ impl Verdicted {
         }
         let proof = Target::new(&absolute(&shown)?)?;
         let store = app.store()?;
-        let path = keys::path(arguments.key.as_deref())?;
-        let (key, made) = keys::load_or_make(&path).await?;
+        let place = keys::place(arguments.key.as_deref())?;
+        let (key, made) = keys::load_or_make(&place).await?;
         if made {
-            let text = format!("made a key to sign with, {}; it is a plain local one: not encrypted", path.display());
+            let text = format!("made a key to sign with, {place}; it is a plain local one: not encrypted");
             app.progress.note(&text);
         }
         Ok(Self { store, key, rebuilder, shown, proof, artifacts })

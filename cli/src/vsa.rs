@@ -28,8 +28,8 @@ pub(crate) struct SummaryArguments {
     /// What the artifact is, or where it is fetched from, for the summary
     #[arg(long, value_name = "URI")]
     resource: Option<String>,
-    /// The private key that signs the summary [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
-    #[arg(long, value_name = "FILE")]
+    /// The private key that signs the summary, a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+    #[arg(long, value_name = "KEY")]
     sign_with: Option<PathBuf>,
 }
 
@@ -53,7 +53,7 @@ impl Summaries {
         let (Some(verifier), Some(resource), false) = (verifier, resource, targets.is_empty()) else {
             return Ok(None);
         };
-        let key = keys::load(&keys::path(sign_with.as_deref())?).await?;
+        let key = keys::load(&keys::place(sign_with.as_deref())?).await?;
         Ok(Some(Self { targets, verifier: verifier.clone(), resource: resource.clone(), key }))
     }
 

@@ -97,6 +97,8 @@ impl Bench {
             "SOURCE_DATE_EPOCH",
             "PYTHONPATH",
             "REPROVE_KEY_PASSPHRASE",
+            "REPROVE_PKCS11_MODULE",
+            "REPROVE_PKCS11_PIN",
         ] {
             command.env_remove(name);
         }

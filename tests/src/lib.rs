@@ -9,6 +9,7 @@ mod leftovers;
 mod program;
 pub mod properties;
 mod running;
+mod terminal;
 
 pub use authority::Authority;
 pub use bench::{Bench, sorted_names};

@@ -4,23 +4,15 @@
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::{Read as _, Write as _};
     use std::path::Path;
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
-    use reprove_tests::{Bench, Ran, Running};
+    use reprove_tests::{Bench, Running};
 
     const PASSPHRASE: &str = "REPROVE_KEY_PASSPHRASE";
 
     const LONG: Duration = Duration::from_secs(60);
-
-    /// Runs `reprove` without a terminal, whoever runs this.
-    fn without_terminal(bench: &Bench, arguments: &[&str]) -> Ran {
-        let mut command = bench.program_in_this_place("setsid");
-        command.arg("--wait").arg(bench.command([""; 0]).get_program()).args(arguments);
-        Running::start(command).wait(LONG)
-    }
 
     fn openssl(arguments: &[&str], folder: &Path) -> Result<String, String> {
         let output = Command::new("openssl").args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap();
@@ -43,7 +35,7 @@ mod tests {
             assert_eq!(run(&["key", "show", file], "correct horse", 0).stdout, public);
             let wrong = run(&["key", "show", file], "battery staple", 2);
             assert!(wrong.stderr.contains("the passphrase does not open this private key"), "{}", wrong.stderr);
-            let none = without_terminal(&bench, &["key", "show", file]).with_code(2);
+            let none = bench.run_without_terminal(&["key", "show", file], &[]).with_code(2);
             assert!(none.stderr.contains("there is no terminal to ask at") && none.stderr.contains(PASSPHRASE));
             let open =
                 |pass: &str| openssl(&["pkey", "-in", file, "-passin", &format!("pass:{pass}"), "-pubout"], &folder);
@@ -55,7 +47,7 @@ mod tests {
     #[test]
     fn a_key_that_is_not_encrypted_is_made_when_that_is_said() {
         let bench = Bench::new();
-        let refused = without_terminal(&bench, &["key", "new", "one.pem"]).with_code(2);
+        let refused = bench.run_without_terminal(&["key", "new", "one.pem"], &[]).with_code(2);
         assert!(refused.stderr.contains("--no-passphrase") && !bench.path("work/one.pem").exists());
         let public = bench.run(["key", "new", "one.pem", "--no-passphrase"]).with_code(0).stdout;
         assert_eq!(openssl(&["pkey", "-in", "one.pem", "-pubout"], &bench.path("work")).unwrap(), public);
@@ -63,43 +55,16 @@ mod tests {
         assert!(there.stderr.contains("is there already"), "{}", there.stderr);
     }
 
-    /// Runs `reprove` at a terminal of its own, into which `typed` is typed.
-    fn at_a_terminal(bench: &Bench, arguments: &str, typed: &str) -> String {
-        let program = bench.command([""; 0]).get_program().to_str().unwrap().to_owned();
-        let mut command = bench.program_in_this_place("script");
-        command.args(["--quiet", "--return", "--command", &format!("{program} {arguments}"), "/dev/null"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut lines = typed.split_inclusive('\n');
-        let (mut shown, mut part, mut answered) = (String::new(), [0; 4096], 0);
-        loop {
-            let read = output.read(&mut part).unwrap();
-            if read == 0 {
-                break;
-            }
-            shown.push_str(&String::from_utf8_lossy(&part[..read]));
-            // A line for each question, once it is there.
-            if shown.matches(": ").count() > answered {
-                answered += 1;
-                let _ = input.write_all(lines.next().unwrap_or_default().as_bytes());
-            }
-        }
-        drop(input);
-        child.wait().unwrap();
-        shown
-    }
-
     #[test]
     fn a_passphrase_is_asked_for_and_not_shown() {
         let bench = Bench::new();
-        let made = at_a_terminal(&bench, "key new two.pem", "correct horse\ncorrect horse\n");
+        let made = bench.run_at_a_terminal("key new two.pem", "correct horse\ncorrect horse\n", &[]);
         assert!(made.contains("BEGIN PUBLIC KEY") && !made.contains("correct"), "{made}");
-        let shown = at_a_terminal(&bench, "key show two.pem", "correct horse\n");
+        let shown = bench.run_at_a_terminal("key show two.pem", "correct horse\n", &[]);
         assert!(shown.contains("BEGIN PUBLIC KEY") && !shown.contains("correct"), "{shown}");
-        let other = at_a_terminal(&bench, "key new three.pem", "correct horse\nbattery staple\n");
+        let other = bench.run_at_a_terminal("key new three.pem", "correct horse\nbattery staple\n", &[]);
         assert!(other.contains("are not the same") && !bench.path("work/three.pem").exists(), "{other}");
-        let empty = at_a_terminal(&bench, "key new three.pem", "\n");
+        let empty = bench.run_at_a_terminal("key new three.pem", "\n", &[]);
         assert!(empty.contains("an empty passphrase protects nothing"), "{empty}");
         let modes = fs::metadata(bench.path("work/two.pem")).unwrap().permissions();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&modes) & 0o777, 0o600);

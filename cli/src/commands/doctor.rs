@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::{CANNOT, CommandError, YES, from_environment, from_sandbox};
+use crate::keys::Place;
 use crate::render::listed;
-use crate::{env_vars, keys, output};
+use crate::{env_vars, keys, output, token};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -44,7 +45,7 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
     let opened = app.store();
     let mut all = sandbox(opened.as_ref().ok()).await;
     all.push(store(app, opened));
-    all.push(key());
+    all.push(key().await);
     all.push(pip(app).await);
     all.push(program("/usr/bin/python3", "Python packages are built with", "apt install python3"));
     all.push(optional_program("git", "leaving out of a project what Git ignores", "apt install git"));
@@ -174,16 +175,15 @@ fn store(app: &App, opened: Result<Store, CommandError>) -> Finding {
     Finding::needed("a place for what is built", &BUILDS, found)
 }
 
-/// Whether there is a key, or a place for one.
-fn key() -> Finding {
-    let found = keys::path(None).and_then(|path| {
-        let shown = path.display();
-        if path.exists() {
-            keys::look(&path).map(|encrypted| format!("{shown}{}", if encrypted { ", encrypted" } else { "" }))
-        } else {
-            Ok(format!("{shown}, made when it is first needed"))
-        }
-    });
+/// Whether there is a key, or a place for one. Nobody is logged in to a token for that.
+async fn key() -> Finding {
+    let found = match keys::place(None) {
+        Ok(Place::Token(uri)) => token::look(*uri).await.map(|name| format!("on the token {name}")),
+        Ok(Place::File(path)) if path.exists() => keys::look(&path)
+            .map(|encrypted| format!("{}{}", path.display(), if encrypted { ", encrypted" } else { "" })),
+        Ok(Place::File(path)) => Ok(format!("{}, made when it is first needed", path.display())),
+        Err(error) => Err(error),
+    };
     let found = found.map_err(|error| {
         let (found, next) = error.into_parts();
         (found, next.into_iter().next())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove key`: the key that signs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use reprove_attest::{Algorithm, PublicKey};
@@ -32,15 +32,15 @@ enum Command {
     },
     /// Print the public half of a private key, as `reprove audit --key` takes it
     Show {
-        /// The private key [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
-        file: Option<PathBuf>,
+        /// The private key, a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+        key: Option<PathBuf>,
     },
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     match arguments.command {
         Command::New { file, algorithm, no_passphrase } => {
-            let path = keys::path(file.as_deref())?;
+            let path = keys::file(file.as_deref())?;
             keys::is_free(&path)?;
             let passphrase = if no_passphrase { None } else { Some(passphrase::new(&path).await?) };
             let (encrypted, place) = (passphrase.is_some(), path.clone());
@@ -52,20 +52,20 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             } else {
                 format!("the private key is {shown}; it is not encrypted: keep it to yourself")
             });
-            print(app, &path, &key)
+            print(app, &shown.to_string(), &key)
         }
-        Command::Show { file } => {
-            let path = keys::path(file.as_deref())?;
-            print(app, &path, &keys::load(&path).await?.public_key())
+        Command::Show { key } => {
+            let place = keys::place(key.as_deref())?;
+            print(app, &place.to_string(), &keys::load(&place).await?.public_key())
         }
     }
 }
 
-fn print(app: &App, path: &Path, key: &PublicKey) -> Result<u8, CommandError> {
+fn print(app: &App, place: &str, key: &PublicKey) -> Result<u8, CommandError> {
     let pem = key.to_spki_pem().map_err(|e| CommandError::cannot(e.to_string()))?;
     if app.global.json {
         output::json(
-            &json!({ "file": path, "algorithm": key.algorithm().name(), "keyid": key.id().to_string(), "public": pem }),
+            &json!({ "file": place, "algorithm": key.algorithm().name(), "keyid": key.id().to_string(), "public": pem }),
         )?;
     } else {
         output::text(&pem)?;

@@ -30,8 +30,9 @@ enum Command {
         /// The log's name, which no other log has, as in log.example.org/builds
         #[arg(long, value_name = "NAME")]
         origin: String,
-        /// The private key that signs checkpoints, of Ed25519 [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
-        #[arg(long, value_name = "FILE")]
+        /// The private key that signs checkpoints, of Ed25519; a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or
+        /// REPROVE_KEY]
+        #[arg(long, value_name = "KEY")]
         key: Option<PathBuf>,
     },
     /// Add what a proof says to a log, and the log's word for it to the proof
@@ -43,8 +44,8 @@ enum Command {
         /// The public keys that the proof is signed by
         #[arg(long = "signer", value_name = "FILE", required = true)]
         signers: Vec<PathBuf>,
-        /// The private key that signs checkpoints [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
-        #[arg(long, value_name = "FILE")]
+        /// The private key that signs checkpoints, a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+        #[arg(long, value_name = "KEY")]
         key: Option<PathBuf>,
     },
     /// Read a log as its monitor does: is every entry under the checkpoint, and was nothing changed since?
@@ -63,7 +64,7 @@ enum Command {
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     match arguments.command {
         Command::New { directory, origin, key } => {
-            let (key, directory) = (keys::load(&keys::path(key.as_deref())?).await?, absolute(&directory)?);
+            let (key, directory) = (keys::load(&keys::place(key.as_deref())?).await?, absolute(&directory)?);
             let log_key = reprove_log::key_of(&origin, &*key).map_err(|e| {
                 CommandError::bad_usage(e.to_string()).next("`reprove key new --algorithm ed25519` makes such a key")
             })?;
@@ -71,7 +72,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             print(app, &log, &log_key)
         }
         Command::Add { directory, proof, signers, key } => {
-            let key = keys::load(&keys::path(key.as_deref())?).await?;
+            let key = keys::load(&keys::place(key.as_deref())?).await?;
             let target = Target::new(&absolute(&proof)?)?;
             let added = blocking(move || add(&directory, &proof, &signers, &*key)).await??;
             target.write(added.bytes).await?;

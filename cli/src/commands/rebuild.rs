@@ -32,8 +32,9 @@ pub(crate) struct VerdictArguments {
     /// be empty or not there yet
     #[arg(long, value_name = "DIR")]
     pub(crate) artifacts: Option<PathBuf>,
-    /// The private key that signs; made at first use [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
-    #[arg(long, value_name = "FILE")]
+    /// The private key that signs, a file or a PKCS#11 URI; made at first use [default: ~/.config/reprove/key.pem; or
+    /// REPROVE_KEY]
+    #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// Who rebuilds, to be said in the proof; an auditor's trust file has to say the same [default: REPROVE_OPERATOR, or
     /// nothing]
