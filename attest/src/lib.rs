@@ -24,6 +24,7 @@ mod policy;
 mod proof;
 mod provenance;
 mod rebuilder;
+mod rego;
 mod roots;
 mod statement;
 mod summary;
@@ -50,6 +51,7 @@ pub use provenance::{
     RunDetails, provenance,
 };
 pub use rebuilder::{InvalidName, Rebuilder};
+pub use rego::{MAX_REGO_INPUT, RegoError, RegoInputError, RegoPolicy, RegoRefusal, rego_input};
 pub use roots::{KeyFault, Revocation, TrustError, TrustRoots, TrustedKey};
 pub use statement::{
     Annotations, MAX_SUBJECTS, Predicate, ResourceDescriptor, STATEMENT_TYPE, Statement, StatementError,

@@ -4,7 +4,7 @@
 
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{DigestSet, Environment, PackageUrl, Published, Role};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -48,18 +48,26 @@ impl Predicate {
     }
 }
 
+/// The JSON value that is signed, in canonical JSON or not.
+impl Serialize for Statement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let layout = Layout {
+            kind: STATEMENT_TYPE,
+            subject: &self.subject,
+            predicate_type: self.predicate.type_uri(),
+            predicate: &self.predicate,
+        };
+        layout.serialize(serializer)
+    }
+}
+
 impl Statement {
     /// Writes the statement: the bytes that are signed.
     ///
     /// # Errors
     /// [`StatementError::Canonical`] past `canonical::MAX_DOCUMENT` bytes.
     pub fn to_payload(&self) -> Result<Vec<u8>, StatementError> {
-        Ok(canonical::to_vec(&Layout {
-            kind: STATEMENT_TYPE,
-            subject: &self.subject,
-            predicate_type: self.predicate.type_uri(),
-            predicate: &self.predicate,
-        })?)
+        Ok(canonical::to_vec(self)?)
     }
 
     /// Reads what [`Statement::to_payload`] writes, and nothing else.

@@ -2,6 +2,7 @@
 //! From envelopes to what each trusted rebuilder claims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use reprove_model::DigestSet;
@@ -34,7 +35,7 @@ struct Signed<'t> {
     envelope: usize,
     key: &'t TrustedKey,
     payload: DigestSet,
-    statement: Statement,
+    statement: Arc<Statement>,
 }
 
 /// By who signed it and of what bytes: so is one that is there twice one.
@@ -102,7 +103,10 @@ fn signed<'t>(proof: &Proof, trust: &'t TrustRoots, gathered: &mut Gathered) -> 
         }
         match Statement::from_payload(verified.payload()) {
             Ok(statement) => {
-                signed.insert((keyid, payload), Signed { envelope: number, key, payload, statement });
+                signed.insert(
+                    (keyid, payload),
+                    Signed { envelope: number, key, payload, statement: Arc::new(statement) },
+                );
             }
             Err(why) => refuse(Reason::UnknownStatement(why.to_string())),
         }
@@ -132,11 +136,10 @@ fn claim(
     now: Timestamp,
 ) -> Result<RebuilderClaim, Reason> {
     let keyid = signed.key.key.id();
-    let part = |provenance: DigestSet| {
-        let found = all.get(&(keyid, provenance))?;
-        Part::of(&found.statement, found.payload)
-    };
-    let parts: Option<Vec<_>> = comparison.rebuilds.iter().map(|rebuild| part(rebuild.provenance)).collect();
+    let named: Option<Vec<_>> =
+        comparison.rebuilds.iter().map(|rebuild| all.get(&(keyid, rebuild.provenance))).collect();
+    let named = named.ok_or(Reason::Incomplete)?;
+    let parts: Option<Vec<_>> = named.iter().map(|found| Part::of(&found.statement, found.payload)).collect();
     let parts = parts.ok_or(Reason::Incomplete)?;
     let subject: &[ResourceDescriptor] = &signed.statement.subject;
     let proof = verified(keyid, &parts, subject, comparison).map_err(|e| Reason::inconsistent(&e))?;
@@ -154,7 +157,21 @@ fn claim(
     ];
     let reasons = reasons.into_iter().flatten().collect();
     let (envelope, payload) = (signed.envelope, signed.payload);
-    Ok(RebuilderClaim { envelope, payload, keyid, operator, platform, proof, seen, since, reasons })
+    let comparison = Arc::clone(&signed.statement);
+    let provenances = named.iter().map(|found| Arc::clone(&found.statement)).collect();
+    Ok(RebuilderClaim {
+        envelope,
+        payload,
+        keyid,
+        operator,
+        platform,
+        proof,
+        seen,
+        since,
+        comparison,
+        provenances,
+        reasons,
+    })
 }
 
 /// Whoever signs another's build record again has built nothing. Which of two keys has copied from the other can't be told;

@@ -14,6 +14,7 @@ mod gather;
 mod reason;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use reprove_model::{DigestSet, Isolation, IsolationLevel, canonical};
@@ -21,7 +22,8 @@ use reprove_model::{DigestSet, Isolation, IsolationLevel, canonical};
 pub use reason::{Reason, Shortfall};
 
 use crate::{
-    Artifact, Distinct, KeyFault, KeyId, Policy, Proof, ProofError, RebuildVerdict, TrustRoots, VerifiedProof,
+    Artifact, Distinct, KeyFault, KeyId, Policy, Proof, ProofError, RebuildVerdict, RegoRefusal, Statement, TrustRoots,
+    VerifiedProof,
 };
 
 /// Appraises a proof at the time `now`: what those whom `trust` names say of `artifacts`, and whether that is enough for
@@ -60,6 +62,8 @@ pub struct RebuilderClaim {
     pub(crate) proof: VerifiedProof,
     pub(crate) seen: Result<Seen, String>,
     pub(crate) since: Option<KeyFault>,
+    pub(crate) comparison: Arc<Statement>,
+    pub(crate) provenances: Vec<Arc<Statement>>,
     pub(crate) reasons: Vec<Reason>,
 }
 
@@ -127,6 +131,17 @@ impl RebuilderClaim {
         self.since.as_ref()
     }
 
+    /// The statement of the comparison, as it was signed.
+    #[must_use]
+    pub fn comparison(&self) -> &Statement {
+        &self.comparison
+    }
+
+    /// The statements of the builds that it compares, as they were signed, in the comparison's order.
+    pub fn provenances(&self) -> impl Iterator<Item = &Statement> {
+        self.provenances.iter().map(Arc::as_ref)
+    }
+
     /// Whether it says that the artifact was reproduced, bit by bit.
     #[must_use]
     pub fn is_reproduced(&self) -> bool {
@@ -191,6 +206,13 @@ pub struct Appraisal {
 }
 
 impl Appraisal {
+    /// The same, where a Rego policy is to be content as well. That can take away, and never make enough what is not.
+    #[must_use]
+    pub fn refused_by(mut self, refusals: impl IntoIterator<Item = RegoRefusal>) -> Self {
+        self.shortfalls.extend(refusals.into_iter().map(Shortfall::Rego));
+        self
+    }
+
     /// Whether it is enough.
     #[must_use]
     pub fn is_enough(&self) -> bool {

@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use reprove_model::IsolationLevel;
 
-use crate::{Inconsistency, KeyFault, KeyId};
+use crate::{Inconsistency, KeyFault, KeyId, RegoRefusal};
 
 /// Why a statement, or a claim that is made of some, does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +154,8 @@ pub enum Shortfall {
     },
     /// The claims are about different things, and no artifact was given to choose by.
     SeveralSubjects,
+    /// A Rego policy is not content.
+    Rego(RegoRefusal),
 }
 
 impl Shortfall {
@@ -165,6 +167,7 @@ impl Shortfall {
             Self::Isolations { .. } => "too-few-isolations",
             Self::Veto { .. } => "veto",
             Self::SeveralSubjects => "several-subjects",
+            Self::Rego(_) => "rego",
         }
     }
 }
@@ -182,6 +185,7 @@ impl fmt::Display for Shortfall {
             Self::SeveralSubjects => {
                 f.write_str("the proof is about more than one thing: give the artifact that is asked about")
             }
+            Self::Rego(refusal) => refusal.fmt(f),
         }
     }
 }

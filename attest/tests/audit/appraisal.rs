@@ -13,12 +13,12 @@ use super::support::{Case, WHEEL, WHEEL_NAME, finding, lock, record, reproducibl
 
 /// What a rebuilder found.
 #[derive(Clone, Copy, PartialEq)]
-enum Found {
+pub(crate) enum Found {
     Same,
     Other,
 }
 
-fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::ed25519([seed; 32])
 }
 
@@ -52,12 +52,12 @@ fn signed(seed: u8, case: &Case) -> Vec<Envelope> {
 }
 
 /// What the key of `seed` says, whose builds took as many seconds.
-fn says(seed: u8, found: Found) -> Vec<Envelope> {
+pub(crate) fn says(seed: u8, found: Found) -> Vec<Envelope> {
     signed(seed, &case(u64::from(seed) * 1000, found, false))
 }
 
 /// Trusts the keys of these seeds, which these operators hold on these platforms.
-fn trust(keys: &[(u8, &str, &str)], more: &str) -> TrustRoots {
+pub(crate) fn trust(keys: &[(u8, &str, &str)], more: &str) -> TrustRoots {
     let entry = |(seed, operator, platform): &(u8, &str, &str)| {
         let pem = key(*seed).public_key().to_spki_pem().unwrap();
         format!("[[key]]\npublic = '''\n{pem}'''\noperator = '{operator}'\nplatform = '{platform}'\n{more}\n")
@@ -65,29 +65,29 @@ fn trust(keys: &[(u8, &str, &str)], more: &str) -> TrustRoots {
     TrustRoots::from_toml(&keys.iter().map(entry).collect::<String>()).unwrap()
 }
 
-const THREE: [(u8, &str, &str); 3] = [(1, "one", "x"), (2, "two", "y"), (3, "three", "z")];
+pub(crate) const THREE: [(u8, &str, &str); 3] = [(1, "one", "x"), (2, "two", "y"), (3, "three", "z")];
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-02T00:00:00Z".parse().unwrap()
 }
 
-fn wheel() -> Artifact {
+pub(crate) fn wheel() -> Artifact {
     Artifact { name: "the wheel".into(), digest: DigestSet::of(WHEEL) }
 }
 
-fn bytes(envelopes: Vec<Envelope>) -> Vec<u8> {
+pub(crate) fn bytes(envelopes: Vec<Envelope>) -> Vec<u8> {
     Proof::of(envelopes).to_bytes().unwrap()
 }
 
-fn appraised(envelopes: Vec<Envelope>, trust: &TrustRoots, policy: &Policy) -> Appraisal {
+pub(crate) fn appraised(envelopes: Vec<Envelope>, trust: &TrustRoots, policy: &Policy) -> Appraisal {
     appraise(&bytes(envelopes), &[wheel()], trust, policy, now()).unwrap()
 }
 
-fn of(rebuilders: u32) -> Policy {
+pub(crate) fn of(rebuilders: u32) -> Policy {
     Policy { rebuilders, ..Policy::default() }
 }
 
-fn shortfalls(appraisal: &Appraisal) -> Vec<&'static str> {
+pub(crate) fn shortfalls(appraisal: &Appraisal) -> Vec<&'static str> {
     appraisal.shortfalls().iter().map(|shortfall| shortfall.code()).collect()
 }
 

@@ -12,6 +12,8 @@ mod construction;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod rego;
+#[cfg(test)]
 mod signatures;
 #[cfg(test)]
 mod statements;

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a policy in Rego sees: `docs/schema/rego-input.json`.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use reprove_model::{DigestSet, Isolation, IsolationLevel, Outcome};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{Appraisal, Artifact, KeyId, Reason, RebuilderClaim, Shortfall, Statement};
+
+/// The longest input, in bytes: as long as the longest proof.
+pub const MAX_REGO_INPUT: usize = crate::Proof::MAX_BYTES;
+
+/// Why there is no input.
+#[derive(Debug, Error)]
+pub enum RegoInputError {
+    /// Longer than [`MAX_REGO_INPUT`].
+    #[error("what a policy in Rego would see has more than {MAX_REGO_INPUT} bytes")]
+    TooLong,
+    /// A value that can't be written.
+    #[error("what a policy in Rego would see can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// What a policy in Rego sees of an appraisal of `artifacts` at the time `now`, in JSON. Statements are in it where a trusted
+/// key has signed them and they make up a claim about the artifacts; none else.
+///
+/// # Errors
+/// See [`RegoInputError`].
+pub fn rego_input(appraisal: &Appraisal, artifacts: &[Artifact], now: Timestamp) -> Result<String, RegoInputError> {
+    let input = Input {
+        time: now.to_string(),
+        artifacts: artifacts.iter().map(|each| Named { name: &each.name, digest: each.digest }).collect(),
+        claims: appraisal.claims().iter().map(|claim| Claim::of(claim, now)).collect(),
+        uncounted: appraisal.uncounted().iter().map(Uncounted::of).collect(),
+        independent: appraisal.independent(),
+        shortfalls: appraisal.shortfalls().iter().map(Shortfall::code).collect(),
+    };
+    written(&input, MAX_REGO_INPUT)
+}
+
+fn written(input: &impl Serialize, most: usize) -> Result<String, RegoInputError> {
+    let mut bounded = Bounded { bytes: Vec::new(), most };
+    match serde_json::to_writer(&mut bounded, input) {
+        Err(error) if error.is_io() => Err(RegoInputError::TooLong),
+        written => {
+            written?;
+            String::from_utf8(bounded.bytes).map_err(|_| RegoInputError::TooLong)
+        }
+    }
+}
+
+/// Takes so many bytes, and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.most - self.bytes.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Input<'a> {
+    time: String,
+    artifacts: Vec<Named<'a>>,
+    claims: Vec<Claim<'a>>,
+    uncounted: Vec<Uncounted>,
+    independent: usize,
+    shortfalls: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    digest: DigestSet,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Claim<'a> {
+    envelope: usize,
+    keyid: KeyId,
+    operator: &'a str,
+    platform: &'a str,
+    reproduced: bool,
+    outcome: Outcome,
+    isolation: Isolation,
+    isolation_level: Option<IsolationLevel>,
+    compared_on: String,
+    age_seconds: i64,
+    counted: bool,
+    reasons: Vec<&'static str>,
+    statements: Statements<'a>,
+}
+
+#[derive(Serialize)]
+struct Statements<'a> {
+    comparison: &'a Statement,
+    provenances: Vec<&'a Statement>,
+}
+
+impl<'a> Claim<'a> {
+    fn of(claim: &'a RebuilderClaim, now: Timestamp) -> Self {
+        let compared_on = claim.proof().compared_on();
+        Self {
+            envelope: claim.envelope(),
+            keyid: claim.keyid(),
+            operator: claim.operator(),
+            platform: claim.platform(),
+            reproduced: claim.is_reproduced(),
+            outcome: claim.proof().verdict().outcome,
+            isolation: claim.isolation(),
+            isolation_level: claim.isolation_level(),
+            compared_on: compared_on.to_string(),
+            age_seconds: now.as_second() - compared_on.as_second(),
+            counted: claim.reasons().is_empty(),
+            reasons: claim.reasons().iter().map(Reason::code).collect(),
+            statements: Statements { comparison: claim.comparison(), provenances: claim.provenances().collect() },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Uncounted {
+    envelope: usize,
+    keyid: KeyId,
+    code: &'static str,
+    text: String,
+}
+
+impl Uncounted {
+    fn of(each: &crate::Uncounted) -> Self {
+        let reason = each.reason();
+        Self { envelope: each.envelope(), keyid: each.keyid(), code: reason.code(), text: reason.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_holds_on_both_sides() {
+        let text = "x".repeat(98);
+        assert_eq!(written(&text, 100).unwrap(), format!("{text:?}"));
+        assert!(matches!(written(&text, 99), Err(RegoInputError::TooLong)));
+    }
+}
