@@ -16,6 +16,7 @@ mod output;
 mod passphrase;
 mod plain;
 mod progress;
+mod rego;
 mod render;
 mod signals;
 mod timestamping;
@@ -34,8 +35,12 @@ use crate::signals::Interrupts;
 
 fn main() -> ExitCode {
     // Before anything else, while there is one thread.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == reprove_runner::HELPER_ARGUMENT) {
+    let first = std::env::args_os().nth(1);
+    if first.as_ref().is_some_and(|argument| argument == reprove_runner::HELPER_ARGUMENT) {
         return reprove_runner::helper_main();
+    }
+    if first.is_some_and(|argument| argument == rego::EVALUATOR_ARGUMENT) {
+        return rego::evaluator_main();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -113,7 +113,13 @@ fn what_several_rebuilders_say() {
         (&enough["verified"], &enough["independent"], &enough["claims"][0]["operator"]),
         (&json!(true), &json!(1), &json!("me"))
     );
-    let short = valid(bench.run(audit), 1, "audit");
+    let seen = [&audit[..], &["--rego-input", "seen.json"]].concat();
+    let short = valid(bench.run(seen), 1, "audit");
+    let mut seen: Value = serde_json::from_slice(&fs::read(bench.path("work/seen.json")).unwrap()).unwrap();
+    assert_eq!(faults(&seen, "rego-input"), "", "{seen:#}");
+    assert_eq!((&seen["shortfalls"], &seen["time"]), (&json!(["too-few-rebuilders"]), &short["at"]));
+    seen["claims"][0]["statements"]["more"] = json!(1);
+    assert!(faults(&seen, "rego-input").contains("'more' was unexpected"));
     assert_eq!((&short["verified"], &short["shortfalls"][0]["code"]), (&json!(false), &json!("too-few-rebuilders")));
 }
 

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove audit`: what does this proof prove? Needs no network, no sandbox and no store.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 use reprove_attest::{
-    Artifact, AuditError, Audited, Policy, Proof, TrustRoots, VerifiedFailure, VerifiedProof, appraise, audit,
+    Appraisal, Artifact, AuditError, Audited, Policy, Proof, ProofError, RegoPolicy, TrustRoots, VerifiedFailure,
+    VerifiedProof, appraise, audit, rego_input,
 };
 use reprove_model::{HashBoth, IsolationLevel, Outcome};
 use serde_json::json;
 
-use crate::app::{App, blocking};
+use crate::app::{App, absolute, blocking};
 use crate::commands::isolation_level;
 use crate::error::{CommandError, NO, YES};
 use crate::open::{self, Links};
+use crate::output::Target;
 use crate::vsa::{Summaries, SummaryArguments};
-use crate::{appraised, keys, output, plain, render};
+use crate::{appraised, keys, output, plain, rego, render};
 
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("trusted").args(["keys", "trust"]).required(true))]
@@ -35,6 +38,12 @@ pub(crate) struct Arguments {
     /// What is enough [default: one trusted rebuilder, and no trusted one that got other bits]
     #[arg(long, value_name = "FILE", requires = "trust")]
     policy: Option<PathBuf>,
+    /// What else must allow it, in Rego: `allow` in the package `reprove`, and nothing in `deny`
+    #[arg(long, value_name = "FILE", requires = "trust")]
+    rego: Option<PathBuf>,
+    /// Write what a policy in Rego sees, in JSON, for other engines
+    #[arg(long, value_name = "FILE", requires = "trust")]
+    rego_input: Option<PathBuf>,
     /// Audit as if it were this time, as in 2026-11-25T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME", requires = "trust")]
     at: Option<Timestamp>,
@@ -72,28 +81,26 @@ async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8
     let proof_name = arguments.proof.display().to_string();
     let at = arguments.at.unwrap_or_else(Timestamp::now);
     let summaries = Summaries::prepare(&arguments.summary).await?;
-    let judged = blocking(move || {
-        let bad = |path: &Path, e: String| CommandError::bad_usage(format!("{}: {e}", path.display()));
-        let text = open::read_text("trust file", &trust, Links::Followed, TrustRoots::MAX_BYTES)?;
-        let trusted = TrustRoots::from_toml(&text).map_err(|e| bad(&trust, e.to_string()))?;
-        let policy_text = match &arguments.policy {
-            Some(path) => open::read_text("policy", path, Links::Followed, Policy::MAX_BYTES)?,
-            None => String::new(),
-        };
-        let policy_path = arguments.policy.clone().unwrap_or_default();
-        let mut policy = Policy::from_toml(&policy_text).map_err(|e| bad(&policy_path, e.to_string()))?;
-        policy.minimum_isolation = policy.minimum_isolation.max(arguments.require_isolation);
-        let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
-        let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
-        let appraisal = appraise(&proof, &artifacts, &trusted, &policy, at);
-        Ok::<_, CommandError>((artifacts, policy_text, appraisal))
-    });
-    let (artifacts, policy, appraisal) = match judged.await?? {
-        (artifacts, policy, Ok(appraisal)) => (artifacts, policy, appraisal),
-        (_, _, Err(error)) => return refuse(app, &proof_name, &error.to_string()),
+    let input_target = arguments.rego_input.as_deref().map(|path| Target::new(&absolute(path)?)).transpose()?;
+    let rego_path = arguments.rego.clone();
+    let Judged { artifacts, policy, rego, appraisal } = blocking(move || judged(&arguments, &trust, at)).await??;
+    let mut appraisal = match appraisal {
+        Ok(appraisal) => appraisal,
+        Err(error) => return refuse(app, &proof_name, &error.to_string()),
     };
+    if rego.is_some() || input_target.is_some() {
+        let input = rego_input(&appraisal, &artifacts, at).map_err(|e| CommandError::cannot(e.to_string()))?;
+        if let Some(text) = &rego {
+            let refusals = rego::evaluate(text, &input).await?;
+            let path = rego_path.unwrap_or_default();
+            appraisal = appraisal.refused_by(refusals.map_err(|why| no_file(&path, why))?);
+        }
+        if let Some(target) = input_target {
+            target.write(input.into_bytes()).await?;
+        }
+    }
     if let Some(summaries) = summaries {
-        summaries.write(&appraisal, &artifacts, policy.as_bytes(), at).await?;
+        summaries.write(&appraisal, &artifacts, &summarised(policy, rego), at).await?;
     }
     if app.global.json {
         output::json(&appraised::as_json(&proof_name, &artifacts, &at.to_string(), &appraisal))?;
@@ -101,6 +108,44 @@ async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8
         output::text(&appraised::as_text(&proof_name, &artifacts, &appraisal))?;
     }
     Ok(if appraisal.is_enough() { YES } else { NO })
+}
+
+/// What was read, and what it comes to without a policy in Rego.
+struct Judged {
+    artifacts: Vec<Artifact>,
+    policy: String,
+    rego: Option<String>,
+    appraisal: Result<Appraisal, ProofError>,
+}
+
+fn judged(arguments: &Arguments, trust: &Path, at: Timestamp) -> Result<Judged, CommandError> {
+    let text = open::read_text("trust file", trust, Links::Followed, TrustRoots::MAX_BYTES)?;
+    let trusted = TrustRoots::from_toml(&text).map_err(|e| no_file(trust, e))?;
+    let policy_text = match &arguments.policy {
+        Some(path) => open::read_text("policy", path, Links::Followed, Policy::MAX_BYTES)?,
+        None => String::new(),
+    };
+    let policy_path = arguments.policy.clone().unwrap_or_default();
+    let mut policy = Policy::from_toml(&policy_text).map_err(|e| no_file(&policy_path, e))?;
+    policy.minimum_isolation = policy.minimum_isolation.max(arguments.require_isolation);
+    let read_rego = |path: &PathBuf| open::read_text("policy", path, Links::Followed, RegoPolicy::MAX_BYTES);
+    let rego = arguments.rego.as_ref().map(read_rego).transpose()?;
+    let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
+    let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
+    let appraisal = appraise(&proof, &artifacts, &trusted, &policy, at);
+    Ok(Judged { artifacts, policy: policy_text, rego, appraisal })
+}
+
+/// A file that is not what it is given as.
+fn no_file(path: &Path, why: impl Display) -> CommandError {
+    CommandError::bad_usage(format!("{}: {why}", path.display()))
+}
+
+/// What a summary gives the digest of as the policy: `policy.toml`, and after a NUL byte, which no such file has, the one in
+/// Rego.
+fn summarised(policy: String, rego: Option<String>) -> Vec<u8> {
+    let rego = rego.map(|text| format!("\0{text}")).unwrap_or_default();
+    (policy + &rego).into_bytes()
 }
 
 /// What the audit says, once everything could be read.
