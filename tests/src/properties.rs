@@ -23,7 +23,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 33] = [
+pub const ALL: [Property; 34] = [
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bytes_compare", check: compare::bytes },
@@ -44,6 +44,7 @@ pub const ALL: [Property; 33] = [
     Property { name: "pyproject", check: inputs::pyproject },
     Property { name: "recipe", check: model::recipe },
     Property { name: "record", check: model::record },
+    Property { name: "rego", check: attest::rego },
     Property { name: "release", check: inputs::release },
     Property { name: "requirement", check: inputs::requirement },
     Property { name: "statement", check: attest::statement },

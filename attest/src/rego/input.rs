@@ -4,11 +4,11 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use reprove_model::{DigestSet, Isolation, IsolationLevel, Outcome};
+use reprove_model::{DigestSet, Isolation, IsolationLevel};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{Appraisal, Artifact, KeyId, Reason, RebuilderClaim, Shortfall, Statement};
+use crate::{Appraisal, Artifact, KeyId, Reason, RebuildVerdict, RebuilderClaim, Shortfall, Statement};
 
 /// The longest input, in bytes: as long as the longest proof.
 pub const MAX_REGO_INPUT: usize = crate::Proof::MAX_BYTES;
@@ -97,7 +97,7 @@ struct Claim<'a> {
     operator: &'a str,
     platform: &'a str,
     reproduced: bool,
-    outcome: Outcome,
+    verdict: RebuildVerdict,
     isolation: Isolation,
     isolation_level: Option<IsolationLevel>,
     compared_on: String,
@@ -122,7 +122,7 @@ impl<'a> Claim<'a> {
             operator: claim.operator(),
             platform: claim.platform(),
             reproduced: claim.is_reproduced(),
-            outcome: claim.proof().verdict().outcome,
+            verdict: claim.proof().word(),
             isolation: claim.isolation(),
             isolation_level: claim.isolation_level(),
             compared_on: compared_on.to_string(),

@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use reprove_attest::log::{Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind};
 use reprove_attest::{
-    Audited, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, SigningKey, Statement, TimestampAuthority,
-    TimestampRequest, TimestampedEnvelope, TrustRoots, VerifiedProof, appraise, audit as audit_proof,
+    Audited, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, RegoPolicy, SigningKey, Statement,
+    TimestampAuthority, TimestampRequest, TimestampedEnvelope, TrustRoots, VerifiedProof, appraise,
+    audit as audit_proof,
 };
 use reprove_model::{DigestSet, Outcome, canonical};
 
@@ -59,6 +60,18 @@ pub(super) fn policy(bytes: &[u8]) {
             assert!(!policy.distinct.is_empty());
         }
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// The longest policy that is looked at here: the deepest brackets in a longer one can take the parser minutes.
+const REGO: usize = 2048;
+
+/// What is no policy in Rego is refused in one line that does nothing to a terminal. None is evaluated: only a process of its
+/// own bounds that, and reading what is longer.
+pub(super) fn rego(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes.get(..REGO).unwrap_or(bytes)) else { return };
+    if let Err(error) = RegoPolicy::parse(text) {
+        assert_plain(&error.to_string());
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         recipes(),
         trusts(),
         policies(),
+        regos(),
         log_proofs(),
         timestamps(),
         authorities(),
@@ -110,6 +111,30 @@ fn policies() -> Corpus {
         text("refused-level", "minimum-isolation = \"weak\""),
     ];
     ("policy", files)
+}
+
+fn regos() -> Corpus {
+    let rules = |rules: &str| format!("package reprove\n\n{rules}\n");
+    let of = |body: &str| rules(&format!("default allow := false\n\nallow if {{\n\t{body}\n}}"));
+    let files = vec![
+        text("operators", include_str!("../../../../examples/policies/operators.rego")),
+        text("recent", include_str!("../../../../examples/policies/recent.rego")),
+        text("inputs", include_str!("../../../../examples/policies/inputs.rego")),
+        text("walk", of("walk(input, [path, value])\n\tpath[_] == value")),
+        text("with", of("allow with input as {\"a\": [1.5e3, `raw`, null]}")),
+        text("else", rules("allow := true if input.x else := false if not input.y")),
+        text("refused-package", "package other\nallow := true\n"),
+        text("refused-no-allow", rules("deny contains \"x\" if true")),
+        text("refused-old", rules("allow { input.x }")),
+        text("refused-unbound", of("x > 1")),
+        text("deep", of(&format!("{}1{}", "[".repeat(8), "]".repeat(8)))),
+        text("refused-deep", of(&format!("{}1{}", "[".repeat(13), "]".repeat(13)))),
+        text("refused-parentheses", of(&format!("{}1{}", "(".repeat(40), ")".repeat(40)))),
+        text("refused-long-line", rules(&format!("allow := true # {}", "x".repeat(1_024)))),
+        text("refused-cut", rules("allow if {")),
+        text("refused-controls", rules("allow := \u{1b}[31m")),
+    ];
+    ("rego", files)
 }
 
 fn log_proofs() -> Corpus {
