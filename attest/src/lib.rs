@@ -33,7 +33,7 @@ mod trust;
 mod truth;
 mod unbuildable;
 
-pub use appraise::{Appraisal, Reason, RebuilderClaim, Seen, Shortfall, Uncounted, appraise};
+pub use appraise::{Appraisal, Contrary, Reason, RebuilderClaim, Seen, Shortfall, Uncounted, WhyPossible, appraise};
 pub use audit::{Artifact, AuditError, Audited, VerifiedArtifact, VerifiedFailure, VerifiedProof, audit};
 pub use bundle::{BUNDLE_TYPE, BundleError};
 pub use comparison::{Comparison, Rebuild, RebuildVerdict, Rebuilt, Tool, comparison};
@@ -54,7 +54,7 @@ pub use rebuilder::{InvalidName, Rebuilder};
 pub use rego::{MAX_REGO_INPUT, RegoError, RegoInputError, RegoPolicy, RegoRefusal, rego_input};
 pub use roots::{KeyFault, Revocation, TrustError, TrustRoots, TrustedKey};
 pub use statement::{
-    Annotations, MAX_SUBJECTS, Predicate, ResourceDescriptor, STATEMENT_TYPE, Statement, StatementError,
+    Annotations, MAX_SUBJECTS, Predicate, ResourceDescriptor, STATEMENT_TYPE, Statement, StatementError, subjects_of,
 };
 pub use summary::{POLICY_URI, REPRODUCED, SUMMARY_TYPE, SummaryError, SummaryOf, summary};
 pub use timestamp::{

@@ -23,6 +23,10 @@ pub struct Policy {
     pub max_age_days: Option<u32>,
     /// Whether it must have been compared with something that was published.
     pub published: bool,
+    /// Whether a trusted log must have said what it has for each artifact, and all of that must be in the proof.
+    pub recorded: bool,
+    /// The oldest word of a log on what it has that counts, in days.
+    pub recorded_within_days: Option<u32>,
     /// Whether one trusted rebuilder that got other bits is enough to refuse.
     pub veto: bool,
     /// Whether each comparison must be in a log that is trusted.
@@ -53,6 +57,8 @@ impl Default for Policy {
             minimum_isolation: None,
             max_age_days: None,
             published: false,
+            recorded: false,
+            recorded_within_days: None,
             veto: true,
             logged: false,
             timestamped: false,
@@ -133,7 +139,7 @@ mod tests {
     fn what_is_not_said_is_the_default() {
         assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
         let text = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
-                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n";
+                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nrecorded = true\nrecorded-within-days = 7\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n";
         let expected = Policy {
             rebuilders: 2,
             distinct: [Distinct::Operator, Distinct::Platform].into(),
@@ -141,6 +147,8 @@ mod tests {
             minimum_isolation: Some(IsolationLevel::Strong),
             max_age_days: Some(30),
             published: true,
+            recorded: true,
+            recorded_within_days: Some(7),
             veto: false,
             logged: true,
             timestamped: true,

@@ -9,7 +9,7 @@ use reprove_model::{BuildRecord, Lock, Sha256, Verdict};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::log::{self, LogPolicy, LogProof, LogProofError, Logged};
+use crate::log::{self, LogPolicy, LogProof, LogProofError, Logged, RecordedSubject};
 use crate::{
     AttestError, Envelope, KeyId, PublicKey, Rebuilder, Rebuilt, Signer, SignerError, TimestampedEnvelope, comparison,
     provenance, unbuildable,
@@ -25,6 +25,8 @@ pub struct Proof {
     pub logged: Vec<LoggedEnvelope>,
     /// What shows when some of them were there.
     pub timestamped: Vec<TimestampedEnvelope>,
+    /// What logs say that they have for some subjects.
+    pub recorded: Vec<RecordedSubject>,
 }
 
 /// That an envelope is in a log, by the log's word.
@@ -109,21 +111,28 @@ impl Proof {
     /// A proof of envelopes that no log has, and no authority has seen.
     #[must_use]
     pub fn of(envelopes: Vec<Envelope>) -> Self {
-        Self { envelopes, logged: Vec::new(), timestamped: Vec::new() }
+        Self { envelopes, logged: Vec::new(), timestamped: Vec::new(), recorded: Vec::new() }
     }
 
     /// One proof with all that several have, each once, in their order. Nothing of it is verified.
     #[must_use]
     pub fn merge(proofs: impl IntoIterator<Item = Self>) -> Self {
         let (mut seen, mut logged, mut timestamped) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut recorded = BTreeSet::new();
         let mut envelopes = Vec::new();
         for proof in proofs {
             let mut is_new = |envelope: &Envelope| seen.insert((envelope.keyid(), envelope.payload_digest()));
             envelopes.extend(proof.envelopes.into_iter().filter(|envelope| is_new(envelope)));
             logged.extend(proof.logged);
             timestamped.extend(proof.timestamped);
+            recorded.extend(proof.recorded);
         }
-        Self { envelopes, logged: logged.into_iter().collect(), timestamped: timestamped.into_iter().collect() }
+        Self {
+            envelopes,
+            logged: logged.into_iter().collect(),
+            timestamped: timestamped.into_iter().collect(),
+            recorded: recorded.into_iter().collect(),
+        }
     }
 
     /// Writes the file: canonical JSON and a final newline.
@@ -137,6 +146,7 @@ impl Proof {
             envelopes: &self.envelopes,
             logged: self.logged.clone(),
             payloads,
+            recorded: self.recorded.clone(),
             timestamped: self.timestamped.clone(),
         })?;
         bytes.push(b'\n');
@@ -173,7 +183,8 @@ impl Proof {
         if let Some(seen) = layout.timestamped.iter().find(of_none) {
             return Err(ProofError::TimestampOfNothing(seen.payload));
         }
-        Ok(Self { envelopes: layout.envelopes, logged: layout.logged, timestamped: layout.timestamped })
+        let Layout { envelopes, logged, timestamped, recorded, .. } = layout;
+        Ok(Self { envelopes, logged, timestamped, recorded })
     }
 }
 
@@ -241,6 +252,8 @@ struct Layout<F, E> {
     logged: Vec<LoggedEnvelope>,
     /// SHA-256 of each envelope's payload. Nothing rests on them: they tell a changed statement from a changed signature.
     payloads: Vec<Sha256>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    recorded: Vec<RecordedSubject>,
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     timestamped: Vec<TimestampedEnvelope>,
 }

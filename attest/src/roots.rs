@@ -92,7 +92,7 @@ impl fmt::Display for KeyFault {
 }
 
 /// How far the clock of who signed may be before that of who audits.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
+pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
 impl TrustedKey {
     /// Whether the key vouches, at the time `now`, for what says of itself that it was made at the time `claimed`, and of

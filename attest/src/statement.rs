@@ -2,8 +2,10 @@
 //! Statements: in-toto Statement v1 (in-toto attestation framework, `spec/v1/statement.md`), with the two predicates that
 //! a proof holds. One value has one way to be written: canonical JSON.
 
+use std::collections::BTreeSet;
+
 use reprove_model::canonical::{self, CanonicalError};
-use reprove_model::{DigestSet, Environment, PackageUrl, Published, Role};
+use reprove_model::{DigestSet, Environment, PackageUrl, Published, Role, Sha256};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
@@ -100,6 +102,15 @@ impl Statement {
         }
         Ok(statement)
     }
+}
+
+/// The SHA-256 digests of what a payload is about, of whatever type; none of what is no statement.
+#[must_use]
+pub fn subjects_of(payload: &[u8]) -> BTreeSet<Sha256> {
+    let statement: Value = serde_json::from_slice(payload).unwrap_or_default();
+    let subjects = statement.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let digest = |subject: &Value| subject.get("digest")?.get("sha256")?.as_str()?.parse().ok();
+    subjects.iter().filter_map(digest).collect()
 }
 
 /// One artifact, by name and digests (in-toto attestation framework, `spec/v1/resource_descriptor.md`).

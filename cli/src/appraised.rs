@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What several rebuilders say, as text and as JSON.
 
-use reprove_attest::{Appraisal, Artifact, RebuilderClaim, Seen, Trust};
+use reprove_attest::{Appraisal, Artifact, Contrary, RebuilderClaim, Seen, Trust};
 use reprove_model::IsolationLevel;
 use serde_json::{Value, json};
 
 use crate::plain;
-
-/// What can never be known from a proof alone.
-const CONTRARY: &str = "a contrary result can't be excluded: a statement can be left out of a proof";
 
 pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, appraisal: &Appraisal) -> Value {
     let said = |code: &str, text: String| json!({ "code": code, "text": text });
@@ -45,7 +42,8 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
         "claims": appraisal.claims().iter().map(claim).collect::<Vec<_>>(),
         "uncounted": uncounted.collect::<Vec<_>>(),
         "shortfalls": shortfalls,
-        "contraryExcluded": false,
+        "contraryExcluded": matches!(appraisal.contrary(), Contrary::Excluded { .. }),
+        "contrary": contrary(appraisal),
     })
 }
 
@@ -94,7 +92,7 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("not counted", format!("envelope {}, {code}: {why}", each.envelope()));
         line("", format!("it names the key {}", each.keyid()));
     }
-    line("contrary results", CONTRARY.into());
+    line("contrary results", plain::line(&contrary(appraisal)));
     if let Some(first) = appraisal.claims().first() {
         let trust = Trust::of(first.isolation());
         line("claimed", trust.claim.into());
@@ -102,4 +100,14 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("does not need", trust.does_not_need.into());
     }
     text
+}
+
+/// What is known of statements that are not in the proof.
+fn contrary(appraisal: &Appraisal) -> String {
+    match appraisal.contrary() {
+        Contrary::Excluded { log, at } => {
+            format!("all that the log {log} had on {at}, by its own word, is in the proof")
+        }
+        Contrary::Possible(why) => format!("a contrary result can't be excluded: {why}"),
+    }
 }

@@ -9,6 +9,7 @@ mod commands;
 mod env_vars;
 mod error;
 mod failure;
+mod gathering;
 mod keys;
 mod observed;
 mod open;

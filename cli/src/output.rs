@@ -57,6 +57,15 @@ enum Way {
 impl Target {
     /// Looks at `path`, which is absolute. A proof, or an empty file, that is there will be replaced; any other file will not.
     pub(crate) fn new(path: &Path) -> Result<Self, CommandError> {
+        Self::replacing(path, "proof", is_proof)
+    }
+
+    /// The same, where what will be replaced is a `what` by `is_one`.
+    pub(crate) fn replacing(
+        path: &Path,
+        what: &str,
+        is_one: impl FnOnce(&Path) -> io::Result<bool>,
+    ) -> Result<Self, CommandError> {
         let fail = |e: io::Error| {
             let next = "name a file, in a directory that is there and that you may write to";
             from_error(BAD_USAGE, &WriteError(path.display().to_string(), e)).next(next)
@@ -67,8 +76,8 @@ impl Target {
                 Way::Direct(open_direct(path, &there).map_err(fail)?)
             }
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(fail(e)),
-            Ok(there) if there.len() > 0 && !is_proof(path).map_err(fail)? => {
-                let text = format!("{} is there already and is not a proof; it is not overwritten", path.display());
+            Ok(there) if there.len() > 0 && !is_one(path).map_err(fail)? => {
+                let text = format!("{} is there already and is not a {what}; it is not overwritten", path.display());
                 return Err(CommandError::bad_usage(text).next("name another file"));
             }
             Ok(_) | Err(_) => beside(path).map_err(fail)?,

@@ -2,6 +2,7 @@
 //! Adding to a log.
 
 use std::fs;
+use std::io;
 use std::ops::Range;
 
 use reprove_attest::Signer;
@@ -9,7 +10,7 @@ use reprove_attest::log::Checkpoint;
 use reprove_attest::log::merkle::{Hash, leaf_hash, root};
 
 use crate::tiles::{Kind, Tiles, WIDTH, path, tile_root};
-use crate::{Log, LogError, MAX_ENTRY, io_error, key_of, signed, write_whole};
+use crate::{Log, LogError, MAX_ENTRY, Record, io_error, key_of, signed, write_whole};
 
 impl Log {
     /// Adds entries, signs what the log is then, and gives their places. They are in the log, and on the disk, when this
@@ -17,7 +18,8 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Busy`] where another process adds; [`LogError::Note`] where `key` is not the log's, or does not sign; see [`LogError`].
-    pub fn append(&mut self, entries: &[Vec<u8>], key: &dyn Signer) -> Result<Range<u64>, LogError> {
+    pub fn append(&mut self, records: &[Record], key: &dyn Signer) -> Result<Range<u64>, LogError> {
+        let entries: Vec<&[u8]> = records.iter().map(|record| record.entry.as_slice()).collect();
         if let Some(entry) = entries.iter().find(|entry| entry.len() > MAX_ENTRY) {
             return Err(LogError::TooLong(entry.len()));
         }
@@ -30,23 +32,51 @@ impl Log {
         if entries.is_empty() {
             return Ok(added);
         }
-        self.add_entries(start, entries)?;
+        self.add_entries(start, &entries)?;
         self.add_hashes(start, entries.iter().map(|entry| leaf_hash(entry)).collect())?;
+        self.list(start, records)?;
         let root = root(&Tiles { folder: &self.folder, size: added.end }, added.end)?;
         self.checkpoint = Checkpoint { origin, size: added.end, root };
         self.note = signed(&self.checkpoint, key)?;
         self.publish()?;
+        self.remove_partial(start..added.end)?;
         Ok(added)
     }
 
-    fn add_entries(&self, start: u64, entries: &[Vec<u8>]) -> Result<(), LogError> {
-        let bytes = |entry: &Vec<u8>| {
+    /// Removes the partial tiles of which there are whole ones by now, as tlog-tiles allows: whoever asks for one that is
+    /// gone asks for the whole one.
+    fn remove_partial(&self, added: Range<u64>) -> Result<(), LogError> {
+        let (mut level, mut range) = (0, added.start / WIDTH..added.end / WIDTH);
+        while !range.is_empty() {
+            let kinds = [Some(Kind::Hashes(level)), (level == 0).then_some(Kind::Entries)];
+            for kind in kinds.into_iter().flatten() {
+                for number in range.clone() {
+                    let partial = self.folder.join(path(kind, number, 1));
+                    let folder = partial.parent().unwrap_or(&self.folder);
+                    match fs::remove_dir_all(folder) {
+                        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error(folder, e)),
+                        _ => {}
+                    }
+                }
+            }
+            (level, range) = (level + 1, range.start / WIDTH..range.end / WIDTH);
+        }
+        Ok(())
+    }
+
+    fn add_entries(&self, start: u64, entries: &[&[u8]]) -> Result<(), LogError> {
+        let bytes = |entry: &[u8]| {
             let length = u16::try_from(entry.len()).map_err(|_| LogError::TooLong(entry.len()))?;
-            Ok::<_, LogError>([&length.to_be_bytes(), entry.as_slice()].concat())
+            Ok::<_, LogError>([&length.to_be_bytes(), entry].concat())
         };
         for (number, part) in parts(start, entries) {
             let before = if start > number * WIDTH { self.tiles().entries(number)? } else { Vec::new() };
-            let all = before.iter().chain(part).map(bytes).collect::<Result<Vec<_>, _>>()?;
+            let all = before
+                .iter()
+                .map(Vec::as_slice)
+                .chain(part.iter().copied())
+                .map(bytes)
+                .collect::<Result<Vec<_>, _>>()?;
             self.write(Kind::Entries, number, all.len() as u64, &all.concat())?;
         }
         Ok(())

@@ -10,6 +10,7 @@
 //! is after; and an entry whose place was given is in it.
 
 mod append;
+mod index;
 mod tiles;
 
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -22,6 +23,7 @@ use reprove_attest::log::merkle::{self, Hash};
 use reprove_attest::log::{Checkpoint, CheckpointError, LogProof, Note, NoteError, NoteKey, NoteKind};
 use thiserror::Error;
 
+pub use index::Record;
 use tiles::Tiles;
 
 /// The longest entry, in bytes (C2SP tlog-tiles, "Log Entries").
@@ -154,12 +156,13 @@ impl Log {
         if merkle::is_consistent(seen.size, &seen.root, *size, root, &proof) { Ok(()) } else { Err(forked()) }
     }
 
-    /// Reads every entry and every tile, and computes the tree anew.
+    /// Reads every entry and every tile, and computes the tree anew; looks whether all that it has is listed by its subjects.
     ///
     /// # Errors
     /// [`LogError::Damaged`], [`LogError::Io`].
     pub fn verify(&self) -> Result<(), LogError> {
-        self.tiles().verify(&self.checkpoint.root)
+        self.tiles().verify(&self.checkpoint.root)?;
+        self.verify_lists()
     }
 
     fn tiles(&self) -> Tiles<'_> {
@@ -196,13 +199,24 @@ fn signed(checkpoint: &Checkpoint, key: &dyn Signer) -> Result<Note, LogError> {
 
 /// Writes a file that is there whole or not at all, and that anyone may read.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    write(path, bytes, true)
+}
+
+/// The same; one that replaces nothing is on the disk only with the checkpoint that comes after it, which is soon enough.
+fn write_listed(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    write(path, bytes, path.symlink_metadata().is_ok())
+}
+
+fn write(path: &Path, bytes: &[u8], sync: bool) -> Result<(), LogError> {
     use io::Write as _;
     let fail = |e: io::Error| io_error(path, e);
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
+    if sync {
+        file.as_file().sync_all().map_err(fail)?;
+    }
     file.persist(path).map(drop).map_err(|e| fail(e.error))
 }
 
@@ -241,6 +255,9 @@ pub enum LogError {
     /// A tile that is not what the checkpoint says.
     #[error("{}: damaged: it is not what the checkpoint says", .0.display())]
     Damaged(PathBuf),
+    /// Entries whose envelopes are not known.
+    #[error("{}: this log has entries without their envelopes, and so no word on what it has for a subject", .0.display())]
+    NotListed(PathBuf),
     /// No such place.
     #[error("the log has {size} entries, and none with the number {index}")]
     NoEntry {

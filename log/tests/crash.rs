@@ -11,9 +11,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use reprove_attest::SigningKey;
-use reprove_attest::log::Checkpoint;
-use reprove_log::{Log, key_of};
+use reprove_attest::log::{Checkpoint, entry};
+use reprove_attest::{Envelope, SigningKey};
+use reprove_log::{Log, Record, key_of};
+use reprove_model::Sha256;
 
 const LOG: &str = "REPROVE_TEST_LOG";
 const SEED: &str = "REPROVE_TEST_SEED";
@@ -25,6 +26,19 @@ fn key() -> SigningKey {
 
 fn open(path: &Path) -> Log {
     Log::open(path, Some(&key_of(ORIGIN, &key()).unwrap())).unwrap()
+}
+
+/// One of a few subjects.
+fn subject(number: u64) -> Sha256 {
+    Sha256::of(&(number % 64).to_le_bytes())
+}
+
+/// A statement with this number, and its entry.
+fn statement(number: u64) -> (Envelope, Record) {
+    let payload = format!(r#"{{"number":{number},"subject":[{{"digest":{{"sha256":"{}"}}}}]}}"#, subject(number));
+    let envelope = Envelope::sign(&key(), payload).unwrap();
+    let record = Record::of(entry(&envelope, &key().public_key()).unwrap(), envelope.clone());
+    (envelope, record)
 }
 
 /// A pseudo-random sequence (xorshift64*).
@@ -48,11 +62,10 @@ fn the_one_that_is_killed() {
     let mut random = Random(std::env::var(SEED).unwrap().parse().unwrap());
     let mut log = open(Path::new(&path));
     loop {
-        let entries: Vec<Vec<u8>> =
-            (0..1 + random.below(90)).map(|_| random.below(u64::MAX).to_le_bytes().to_vec()).collect();
-        let last = entries.last().unwrap().clone();
-        let added = log.append(&entries, &key()).unwrap();
-        let text = format!("{} {}\n", added.end, u64::from_le_bytes(last.try_into().unwrap()));
+        let numbers: Vec<u64> = (0..1 + random.below(90)).map(|_| random.below(u64::MAX)).collect();
+        let records: Vec<Record> = numbers.iter().map(|number| statement(*number).1).collect();
+        let added = log.append(&records, &key()).unwrap();
+        let text = format!("{} {}\n", added.end, numbers.last().unwrap());
         std::io::stderr().write_all(text.as_bytes()).unwrap();
     }
 }
@@ -96,7 +109,10 @@ fn survived(points: u64) {
         log.extends(&seen).unwrap_or_else(|e| panic!("point {point}: {e}"));
         if let Some((size, last)) = said {
             assert!(log.checkpoint().size >= size, "point {point}: an entry that was in the log is not");
-            assert_eq!(log.entry(size - 1).unwrap(), last.to_le_bytes(), "point {point}");
+            let envelope = statement(last).0;
+            assert_eq!(log.entry(size - 1).unwrap(), entry(&envelope, &key().public_key()).unwrap(), "point {point}");
+            let found = log.recorded(&subject(last)).unwrap();
+            assert!(found.iter().any(|(number, _, found)| (*number, found) == (size - 1, &envelope)), "point {point}");
         }
         if point % 8 == 0 || point + 1 == points {
             log.verify().unwrap_or_else(|e| panic!("point {point}: {e}"));

@@ -5,10 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use reprove_attest::SigningKey;
 use reprove_attest::log::merkle::{Hash, leaf_hash, node_hash};
-use reprove_attest::log::{Checkpoint, LogPolicy, NoteError};
-use reprove_log::{Log, LogError, MAX_ENTRY, key_of};
+use reprove_attest::log::{Checkpoint, LogPolicy, NoteError, entry};
+use reprove_attest::{Envelope, SigningKey};
+use reprove_log::{Log, LogError, MAX_ENTRY, Record, key_of};
+use reprove_model::Sha256;
 use tempfile::TempDir;
 
 const ORIGIN: &str = "log.example/one";
@@ -21,8 +22,12 @@ fn policy() -> LogPolicy {
     LogPolicy { log: key_of(ORIGIN, &key(1)).unwrap(), witnesses: vec![], quorum: 0 }
 }
 
-fn entries(range: std::ops::Range<u64>) -> Vec<Vec<u8>> {
+fn bodies(range: std::ops::Range<u64>) -> Vec<Vec<u8>> {
     range.map(|number| format!("entry {number}").into_bytes()).collect()
+}
+
+fn entries(range: std::ops::Range<u64>) -> Vec<Record> {
+    bodies(range).into_iter().map(Record::opaque).collect()
 }
 
 fn log() -> (TempDir, PathBuf, Log) {
@@ -58,14 +63,14 @@ fn what_is_added_in_any_parts_is_in_the_log() {
         let added = log.append(&entries(size..size + part), &key(1)).unwrap();
         assert_eq!(added, size..size + part);
         size += part;
-        let hashes: Vec<Hash> = entries(0..size).iter().map(|entry| leaf_hash(entry)).collect();
+        let hashes: Vec<Hash> = bodies(0..size).iter().map(|entry| leaf_hash(entry)).collect();
         assert_eq!((log.checkpoint().size, log.checkpoint().root), (size, naive(&hashes)), "{size}");
         let again = open(&folder);
         again.verify().unwrap();
         for index in [0, 1, size / 2, size - 1] {
             let proof = again.prove(index.min(size - 1)).unwrap();
             let entry = again.entry(proof.index).unwrap();
-            assert_eq!(entry, entries(proof.index..proof.index + 1)[0]);
+            assert_eq!(entry, bodies(proof.index..proof.index + 1)[0]);
             assert_eq!(proof.verify(&entry, &policy()).unwrap().checkpoint, *log.checkpoint());
         }
         for old in &seen {
@@ -86,7 +91,7 @@ fn a_third_level_of_tiles_is_the_same_tree() {
     let _ = log.append(&entries(0..256 * 256 - 1), &key(1)).unwrap();
     let before = log.checkpoint().clone();
     let _ = log.append(&entries(256 * 256 - 1..size), &key(1)).unwrap();
-    let hashes: Vec<Hash> = entries(0..size).iter().map(|entry| leaf_hash(entry)).collect();
+    let hashes: Vec<Hash> = bodies(0..size).iter().map(|entry| leaf_hash(entry)).collect();
     assert_eq!(log.checkpoint().root, naive(&hashes));
     assert!(folder.join("tile/2/000.p/1").is_file() && folder.join("tile/1/000").is_file());
     log.verify().unwrap();
@@ -94,8 +99,81 @@ fn a_third_level_of_tiles_is_the_same_tree() {
     for index in [0, 65_535, 65_536, size - 1] {
         let proof = log.prove(index).unwrap();
         assert!(proof.hashes.len() <= 17);
-        assert!(proof.verify(&entries(index..index + 1)[0], &policy()).is_ok());
+        assert!(proof.verify(&bodies(index..index + 1)[0], &policy()).is_ok());
     }
+}
+
+/// An envelope about these subjects, and its entry.
+fn statement(number: u64, subjects: &[&[u8]]) -> (Envelope, Record) {
+    let subject = subjects.iter().map(|subject| format!(r#"{{"digest":{{"sha256":"{}"}}}}"#, Sha256::of(subject)));
+    let payload = format!(r#"{{"number":{number},"subject":[{}]}}"#, subject.collect::<Vec<_>>().join(","));
+    let envelope = Envelope::sign(&key(9), payload).unwrap();
+    let record = Record::of(entry(&envelope, &key(9).public_key()).unwrap(), envelope.clone());
+    (envelope, record)
+}
+
+#[test]
+fn all_that_a_log_has_for_a_subject_is_found() {
+    let (_dir, folder, mut log) = log();
+    let (one, two, none) = (Sha256::of(b"one"), Sha256::of(b"two"), Sha256::of(b"none"));
+    let subjects: [&[&[u8]]; 4] = [&[b"one"], &[b"two", b"one"], &[], &[b"two", b"two"]];
+    let all: Vec<_> = (0..).zip(subjects).map(|(number, subjects)| statement(number, subjects)).collect();
+    for (_, record) in &all {
+        let _ = log.append(std::slice::from_ref(record), &key(1)).unwrap();
+    }
+    let again = open(&folder);
+    again.verify().unwrap();
+    let found = |subject: &Sha256| {
+        let found = again.recorded(subject).unwrap();
+        assert!(found.iter().all(|(number, leaf, _)| leaf_hash(&again.entry(*number).unwrap()) == *leaf));
+        found.into_iter().map(|(number, _, envelope)| (number, envelope)).collect::<Vec<_>>()
+    };
+    let of = |numbers: &[usize]| numbers.iter().map(|n| (*n as u64, all[*n].0.clone())).collect::<Vec<_>>();
+    assert_eq!(found(&one), of(&[0, 1]));
+    assert_eq!(found(&two), of(&[1, 3]));
+    assert_eq!(found(&none), []);
+    assert_eq!(again.with_payload(&Sha256::of(all[2].0.payload())).unwrap().len(), 1);
+
+    // Whatever is taken out of the lists is found by whoever reads all of it.
+    let list = folder.join("subject").join(&one.to_string()[..2]).join(one.to_string());
+    let text = fs::read_to_string(&list).unwrap();
+    for changed in [text.lines().next().unwrap(), "", &text.replacen("0 ", "5 ", 1)] {
+        fs::write(&list, format!("{}\n", changed.trim_end()).trim_start()).unwrap();
+        assert!(matches!(again.verify(), Err(LogError::Damaged(_))), "{changed}");
+    }
+    fs::write(&list, &text).unwrap();
+    again.verify().unwrap();
+    // What a killed process has left behind is no entry.
+    fs::write(&list, format!("{text}9 {}\n", text.split(' ').nth(1).unwrap().lines().next().unwrap())).unwrap();
+    assert_eq!(found(&one), of(&[0, 1]));
+    let _ = log.append(&[statement(9, &[b"one"]).1], &key(1)).unwrap();
+    assert_eq!(open(&folder).recorded(&one).unwrap().len(), 3);
+    let leaf: String = leaf_hash(&log.entry(0).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(folder.join("envelope").join(&leaf[..2]).join(&leaf), "{}").unwrap();
+    assert!(matches!(log.verify(), Err(LogError::Damaged(_))));
+
+    // A log that does not know what it has says nothing of it.
+    let _ = log.append(&entries(0..1), &key(1)).unwrap();
+    assert!(matches!(log.recorded(&two), Err(LogError::NotListed(_))));
+}
+
+#[test]
+fn partial_tiles_go_when_there_are_whole_ones() {
+    let (_dir, folder, mut log) = log();
+    let partial = |name: &str| folder.join("tile").join(name).exists();
+    let _ = log.append(&entries(0..255), &key(1)).unwrap();
+    assert!(partial("0/000.p") && partial("entries/000.p"));
+    let old = open(&folder);
+    let _ = log.append(&entries(255..257), &key(1)).unwrap();
+    assert!(!partial("0/000.p") && !partial("entries/000.p"));
+    assert!(partial("0/001.p/1") && partial("entries/001.p/1") && partial("1/000.p/1"));
+    // Whoever has an older checkpoint finds the whole ones.
+    old.verify().unwrap();
+    assert!(old.prove(254).unwrap().verify(&bodies(254..255)[0], &policy()).is_ok());
+    let size = 256 * 256 + 1;
+    let _ = log.append(&entries(257..size), &key(1)).unwrap();
+    assert!(!partial("1/000.p") && partial("2/000.p/1") && partial("1/000"));
+    log.verify().unwrap();
 }
 
 #[test]
@@ -119,7 +197,7 @@ fn only_the_logs_key_adds_and_only_one_at_a_time() {
 #[test]
 fn an_entrys_bound_holds_on_both_sides() {
     let (_dir, folder, mut log) = log();
-    let entry = |length: usize| vec![vec![7; length]];
+    let entry = |length: usize| vec![Record::opaque(vec![7; length])];
     assert_eq!(log.append(&entry(MAX_ENTRY), &key(1)).unwrap(), 0..1);
     assert!(matches!(log.append(&entry(MAX_ENTRY + 1), &key(1)), Err(LogError::TooLong(65_536))));
     assert_eq!(log.append(&entry(0), &key(1)).unwrap(), 1..2);
@@ -168,7 +246,7 @@ fn what_a_million_entries_cost() {
         let before = log.checkpoint().clone();
         while log.checkpoint().size < size {
             let first = log.checkpoint().size;
-            let part: Vec<Vec<u8>> = (first..(first + 1_000).min(size)).map(body).collect();
+            let part: Vec<Record> = (first..(first + 1_000).min(size)).map(body).map(Record::opaque).collect();
             let _ = log.append(&part, &key(1)).unwrap();
         }
         let filled = start.elapsed();
@@ -177,7 +255,7 @@ fn what_a_million_entries_cost() {
             (0..20).for_each(|_| what());
             start.elapsed() / 20
         };
-        let one = timed(&mut || assert_eq!(log.append(&[body(7)], &key(1)).unwrap().count(), 1));
+        let one = timed(&mut || assert_eq!(log.append(&[Record::opaque(body(7))], &key(1)).unwrap().count(), 1));
         let mut proof = log.prove(size / 3).unwrap();
         let proving = timed(&mut || proof = log.prove(size / 3).unwrap());
         let checking = timed(&mut || drop(proof.verify(&body(size / 3), &policy()).unwrap()));

@@ -85,6 +85,59 @@ mod tests {
     }
 
     #[test]
+    fn what_a_log_has_for_a_file_is_gathered_and_nothing_is_left_out() {
+        let bench = Bench::new();
+        bench.project("project", &["echo same > out"], "");
+        let (one, one_key) = rebuilt(&bench, "one", 0);
+        bench.project("project", &["case $PWD in */first*) echo same;; *) echo other;; esac > out"], "");
+        let (two, two_key) = rebuilt(&bench, "two", 1);
+        let new = ["key", "new", "--quiet", "--no-passphrase", "--algorithm", "ed25519", "log.pem"];
+        let _ = bench.run(new).with_code(0);
+        let made = ["log", "new", "log", "--origin", "log.example/one", "--key", "log.pem", "--json"];
+        let log_key = bench.run(made).with_code(0).json()["key"].as_str().unwrap().to_owned();
+        for (proof, public) in [(&one, &one_key), (&two, &two_key)] {
+            bench.write("signer.pub", public);
+            // A copy adds nothing.
+            let _ = fs::copy(bench.path("work").join(proof), bench.path("work/copy.json")).unwrap();
+            for (proof, added) in [(proof.as_str(), 3), ("copy.json", 0)] {
+                let add = ["log", "add", "log", proof, "--signer", "signer.pub", "--key", "log.pem", "--json"];
+                assert_eq!(bench.run(add).with_code(0).json()["added"], added);
+            }
+        }
+        trust(&bench, "trust.toml", &[("first", &one_key), ("second", &two_key)]);
+        let text = fs::read_to_string(bench.path("work/trust.toml")).unwrap();
+        bench.write("trust.toml", format!("logs = ['{log_key}']\n{text}"));
+        bench.write("policy.toml", "recorded = true\nrecorded-within-days = 1\n");
+        let asked = &["--trust", "trust.toml", "--policy", "policy.toml"];
+        // Both are about the same file: the first got it twice, the second once.
+        let alone = audit(&bench, &one, "one/first/out", asked).with_code(1).stdout;
+        assert!(alone.contains("contrary-possible") && !alone.contains("veto"), "{alone}");
+        let gather = ["log", "gather", "log", "one/first/out", "-o", "all.json", "--key", "log.pem", "--json"];
+        assert_eq!(bench.run(gather).with_code(0).json()["envelopes"], 6);
+        let all = audit(&bench, "all.json", "one/first/out", asked).with_code(1).stdout;
+        assert!(all.contains("veto: second") && !all.contains("contrary-possible"), "{all}");
+        assert!(all.contains("all that the log log.example/one had on "), "{all}");
+        // What nobody has recorded is all here too.
+        let gather = ["log", "gather", "log", "log.pem", "-o", "none.json", "--key", "log.pem"];
+        let _ = bench.run(gather).with_code(0);
+        let none = audit(&bench, "none.json", "log.pem", asked).with_code(1).stdout;
+        assert!(none.contains("too-few-rebuilders") && !none.contains("contrary-possible"), "{none}");
+        let other = ["log", "gather", "log", "log.pem", "-o", "x.json", "--key", "one.pem"];
+        assert!(bench.run(other).code != Some(0));
+
+        // A monitor keeps what it has seen.
+        let watch = ["log", "verify", "log", "--log-key", &log_key, "--state", "seen"];
+        let _ = bench.run(watch).with_code(0);
+        let kept = fs::read_to_string(bench.path("work/seen")).unwrap();
+        assert!(kept.starts_with("log.example/one\n6\n"), "{kept}");
+        let _ = bench.run(watch).with_code(0);
+        fs::remove_dir_all(bench.path("work/log")).unwrap();
+        let _ = bench.run(made).with_code(0);
+        let _ = bench.run(watch).with_code(1);
+        assert_eq!(fs::read_to_string(bench.path("work/seen")).unwrap(), kept, "what was seen stays");
+    }
+
+    #[test]
     fn who_got_other_bits_has_a_veto() {
         let bench = Bench::new();
         bench.project("project", &["echo same > out"], "");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::contrary::{Contrary, contrary};
 use super::evidence::Evidence;
 use super::gather::{Failure, Gathered};
 use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
@@ -69,7 +70,11 @@ pub(super) fn decide(
             .extend(against.map(|claim| Shortfall::Veto { operator: claim.operator.clone(), keyid: claim.keyid }));
         shortfalls.dedup();
     }
-    Appraisal { claims: about, uncounted, shortfalls, independent, used: Vec::new() }
+    let contrary = contrary(evidence, artifacts, policy, now);
+    if let (true, Contrary::Possible(why)) = (policy.recorded, &contrary) {
+        shortfalls.push(Shortfall::Contrary(why.clone()));
+    }
+    Appraisal { claims: about, uncounted, shortfalls, independent, contrary, used: Vec::new() }
 }
 
 /// Those that count towards what the policy asks for.

@@ -8,6 +8,7 @@
 //!
 //! Neither the order of the envelopes nor how often each is there changes the decision.
 
+mod contrary;
 mod decide;
 mod evidence;
 mod gather;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use reprove_model::{DigestSet, Isolation, IsolationLevel, canonical};
 
+pub use contrary::{Contrary, WhyPossible};
 pub use reason::{Reason, Shortfall};
 
 use crate::{
@@ -202,6 +204,7 @@ pub struct Appraisal {
     pub(crate) uncounted: Vec<Uncounted>,
     pub(crate) shortfalls: Vec<Shortfall>,
     pub(crate) independent: usize,
+    pub(crate) contrary: Contrary,
     pub(crate) used: Vec<DigestSet>,
 }
 
@@ -247,6 +250,12 @@ impl Appraisal {
     #[must_use]
     pub fn independent_in(&self, distinct: &BTreeSet<Distinct>) -> usize {
         decide::independent(&decide::counted(&self.claims), distinct)
+    }
+
+    /// Whether a contrary result can have been left out.
+    #[must_use]
+    pub fn contrary(&self) -> &Contrary {
+        &self.contrary
     }
 
     /// Of the canonical JSON of each envelope that was appraised, sorted: all that are in the proof.

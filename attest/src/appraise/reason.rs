@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use reprove_model::IsolationLevel;
 
+use super::WhyPossible;
 use crate::{Inconsistency, KeyFault, KeyId, RegoRefusal};
 
 /// Why a statement, or a claim that is made of some, does not count.
@@ -152,6 +153,8 @@ pub enum Shortfall {
         /// By which key.
         keyid: KeyId,
     },
+    /// A contrary result can have been left out.
+    Contrary(WhyPossible),
     /// The claims are about different things, and no artifact was given to choose by.
     SeveralSubjects,
     /// A Rego policy is not content.
@@ -166,6 +169,7 @@ impl Shortfall {
             Self::Rebuilders { .. } => "too-few-rebuilders",
             Self::Isolations { .. } => "too-few-isolations",
             Self::Veto { .. } => "veto",
+            Self::Contrary(_) => "contrary-possible",
             Self::SeveralSubjects => "several-subjects",
             Self::Rego(_) => "rego",
         }
@@ -182,6 +186,7 @@ impl fmt::Display for Shortfall {
                 write!(f, "they were in {found} kinds of isolation, and the policy asks for {wanted}")
             }
             Self::Veto { operator, keyid } => write!(f, "{operator} (key {keyid}) got other bits, which is a veto"),
+            Self::Contrary(why) => write!(f, "a contrary result can't be excluded: {why}"),
             Self::SeveralSubjects => {
                 f.write_str("the proof is about more than one thing: give the artifact that is asked about")
             }

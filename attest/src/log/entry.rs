@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{DigestSet, Sha256};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::{Envelope, PublicKey};
+use crate::{Envelope, KeyId, PublicKey};
 
 /// The `kind` of every entry.
 pub const ENTRY_KIND: &str = "dsse";
@@ -33,6 +34,29 @@ pub fn entry(envelope: &Envelope, key: &PublicKey) -> Result<Vec<u8>, CanonicalE
             signatures: [signature],
         },
     })
+}
+
+/// Whether an entry is that of an envelope, by the key that the entry names; whether that key has signed it is not looked at.
+#[must_use]
+pub fn is_entry_of(bytes: &[u8], envelope: &Envelope) -> bool {
+    let key = signer(bytes).filter(|key| key.id() == envelope.keyid());
+    key.is_some_and(|key| entry(envelope, &key).is_ok_and(|expected| expected == bytes))
+}
+
+/// The key by which an entry says that it is signed; `None` where it is no entry of this kind, or names a key that is none.
+/// Unverified.
+#[must_use]
+pub fn entry_signer(entry: &[u8]) -> Option<KeyId> {
+    signer(entry).map(|key| key.id())
+}
+
+fn signer(entry: &[u8]) -> Option<PublicKey> {
+    let entry: Value = canonical::from_slice(entry).ok()?;
+    let is_kind = entry.get("kind")? == ENTRY_KIND && entry.get("apiVersion")? == ENTRY_VERSION;
+    let [signature] = entry.get("spec")?.get("signatures")?.as_array()?.as_slice() else { return None };
+    let pem = STANDARD.decode(signature.get("verifier")?.as_str()?).ok()?;
+    let key = PublicKey::from_spki_pem(str::from_utf8(&pem).ok()?).ok()?;
+    is_kind.then_some(key)
 }
 
 #[derive(Serialize)]

@@ -7,8 +7,10 @@ mod entry;
 pub mod merkle;
 mod note;
 mod proof;
+mod recorded;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use entry::{ENTRY_KIND, ENTRY_VERSION, entry};
+pub use entry::{ENTRY_KIND, ENTRY_VERSION, entry, entry_signer, is_entry_of};
 pub use note::{MAX_NOTE, MAX_SIGNATURES, Note, NoteError, NoteKey, NoteKind};
 pub use proof::{LogPolicy, LogProof, LogProofError, Logged};
+pub use recorded::{MAX_RECORDED, Recorded, RecordedError, RecordedSubject};

@@ -10,6 +10,8 @@ mod bytes;
 #[cfg(test)]
 mod construction;
 #[cfg(test)]
+mod contrary;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod rego;

@@ -213,7 +213,8 @@ fn report(app: &App, proof_name: &str, verified: &VerifiedProof) -> Result<u8, C
     Ok(if outcome == Outcome::Reproducible { YES } else { NO })
 }
 
-fn digest(path: &Path) -> Result<Artifact, CommandError> {
+/// A file that somebody asks about.
+pub(crate) fn digest(path: &Path) -> Result<Artifact, CommandError> {
     let mut both = HashBoth::default();
     let mut file = open::regular("artifact", path, Links::Followed)?;
     io::copy(&mut file, &mut both).map_err(|e| open::unreadable("artifact", path, &e))?;

@@ -4,16 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use reprove_attest::log::merkle::leaf_hash;
 use reprove_attest::log::{Checkpoint, Note, NoteError, NoteKey, entry};
-use reprove_attest::{LoggedEnvelope, Proof, PublicKey, Signer};
-use reprove_log::{Log, LogError};
+use reprove_attest::{Envelope, LoggedEnvelope, Proof, PublicKey, Signer};
+use reprove_log::{Log, LogError, Record};
+use reprove_model::Sha256;
 use serde_json::json;
 
 use crate::app::{App, absolute, blocking};
 use crate::error::{CommandError, NO, YES};
 use crate::open::{self, Links};
 use crate::output::{self, Target};
-use crate::{keys, plain};
+use crate::{gathering, keys, plain};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -48,6 +50,20 @@ enum Command {
         #[arg(long, value_name = "KEY")]
         key: Option<PathBuf>,
     },
+    /// Write all that a log has for some files into a proof, with the log's word that this is all
+    Gather {
+        /// The log
+        directory: PathBuf,
+        /// The files
+        #[arg(required = true)]
+        artifacts: Vec<PathBuf>,
+        /// Where the proof is written
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// The private key that signs checkpoints [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
     /// Read a log as its monitor does: is every entry under the checkpoint, and was nothing changed since?
     Verify {
         /// The log
@@ -58,6 +74,9 @@ enum Command {
         /// A checkpoint of this log that was kept from before
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
+        /// Where to keep the checkpoint that was verified, for the next time: looked at first, where it is there
+        #[arg(long, value_name = "FILE", conflicts_with = "since")]
+        state: Option<PathBuf>,
     },
 }
 
@@ -84,13 +103,23 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             }
             Ok(YES)
         }
-        Command::Verify { directory, log_key, since } => {
+        Command::Gather { directory, artifacts, output, key } => {
+            gathering::run(app, directory, artifacts, &output, key.as_deref()).await
+        }
+        Command::Verify { directory, log_key, since, state } => {
+            let since = since.or_else(|| state.clone().filter(|state| state.symlink_metadata().is_ok()));
+            // One that is there was read as a checkpoint before it is replaced.
+            let kept = |state: PathBuf| Target::replacing(&absolute(&state)?, "checkpoint", |_| Ok(true));
+            let state = state.map(kept).transpose()?;
             let log_key: NoteKey = log_key.parse().map_err(|e: NoteError| CommandError::bad_usage(e.to_string()))?;
             let key = log_key.clone();
             app.progress.doing("reading the log");
             match blocking(move || verify(&directory, &key, since.as_deref())).await?? {
                 Ok(log) => {
                     app.progress.clear();
+                    if let Some(state) = state {
+                        state.write(log.note().to_string().into_bytes()).await?;
+                    }
                     print(app, &log, &log_key)
                 }
                 Err(error) => {
@@ -145,20 +174,37 @@ fn add(directory: &Path, proof: &Path, signers: &[PathBuf], key: &dyn Signer) ->
         entries.push((envelope, bytes));
     }
     let mut log = Log::open(directory, None).map_err(failed)?;
-    let all: Vec<Vec<u8>> = entries.iter().map(|(_, bytes)| bytes.clone()).collect();
-    let places = log.append(&all, key).map_err(failed)?;
+    // Nor what the log has by way of another copy of the proof.
+    let (mut there, mut new) = (Vec::new(), Vec::new());
+    for (envelope, bytes) in entries {
+        let same = log.with_payload(&Sha256::of(envelope.payload())).map_err(failed)?;
+        let leaf = leaf_hash(&bytes);
+        match same.iter().find(|(_, found, _)| *found == leaf) {
+            Some((number, ..)) => there.push((*number, (envelope, bytes))),
+            None => new.push((envelope, bytes)),
+        }
+    }
+    let records: Vec<Record> =
+        new.iter().map(|(envelope, bytes)| Record::of(bytes.clone(), (*envelope).clone())).collect();
+    let added = log.append(&records, key).map_err(failed)?;
+    let places = added.zip(new).chain(there);
     let mut logged = Vec::new();
-    for (place, (envelope, bytes)) in places.zip(&entries) {
-        logged.push(LoggedEnvelope {
-            keyid: envelope.keyid(),
-            payload: reprove_model::Sha256::of(envelope.payload()),
-            entry: String::from_utf8_lossy(bytes).into_owned(),
-            proof: log.prove(place).map_err(failed)?.to_string(),
-        });
+    for (place, (envelope, _)) in places {
+        logged.push(word(&log, place, envelope)?);
     }
     proof.logged.extend(logged);
     let bytes = proof.to_bytes().map_err(|e| bad(e.to_string()))?;
-    Ok(Added { bytes, entries: all.len(), size: log.checkpoint().size })
+    Ok(Added { bytes, entries: records.len(), size: log.checkpoint().size })
+}
+
+/// A log's word that it has an envelope at a place.
+pub(crate) fn word(log: &Log, place: u64, envelope: &Envelope) -> Result<LoggedEnvelope, CommandError> {
+    Ok(LoggedEnvelope {
+        keyid: envelope.keyid(),
+        payload: Sha256::of(envelope.payload()),
+        entry: String::from_utf8_lossy(&log.entry(place).map_err(failed)?).into_owned(),
+        proof: log.prove(place).map_err(failed)?.to_string(),
+    })
 }
 
 fn verify(directory: &Path, key: &NoteKey, since: Option<&Path>) -> Result<Result<Log, LogError>, CommandError> {
@@ -185,7 +231,7 @@ fn verify(directory: &Path, key: &NoteKey, since: Option<&Path>) -> Result<Resul
     }
 }
 
-fn failed(error: LogError) -> CommandError {
+pub(crate) fn failed(error: LogError) -> CommandError {
     let text = error.to_string();
     match error {
         LogError::Note(NoteError::Signer(error)) => error.into(),

@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use reprove_model::IsolationLevel;
 
+pub(crate) use self::audit::digest as artifact_digest;
+pub(crate) use self::log::{failed, word};
 pub(crate) use self::options::BuildOptions;
 pub(crate) use self::proof::read as read_proof;
 pub(crate) use self::rebuild::VerdictArguments;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys, statements and proofs.
 
+use reprove_attest::log::{Checkpoint, RecordedSubject};
 use reprove_attest::{
     Algorithm, EncryptionSeed, Envelope, LoggedEnvelope, Proof, Rebuilder, Rebuilt, SigningKey, comparison, provenance,
     unbuildable,
@@ -175,6 +176,10 @@ fn proofs() -> Corpus {
         |payload| LoggedEnvelope { keyid: key().public_key().id(), payload, entry: "{}".into(), proof: "x".into() };
     logged.logged = vec![word(Sha256::of(logged.envelopes[0].payload()))];
     files.push(("logged", logged.to_bytes().unwrap()));
+    let mut recorded = logged.clone();
+    let checkpoint = Checkpoint { origin: "log.example".into(), size: 3, root: [0; 32] };
+    recorded.recorded = vec![RecordedSubject::sign(&checkpoint, Sha256::of(WHEEL), &[[1; 32]], 1, &key()).unwrap()];
+    files.push(("recorded", recorded.to_bytes().unwrap()));
     logged.logged = vec![word(Sha256::of(b"nothing"))];
     files.push(("refused-logged-nothing", logged.to_bytes().unwrap()));
     files.extend([

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What was left out of a proof is missed where a trusted log says what it has.
+
+use jiff::{SignedDuration, Timestamp};
+use reprove_attest::log::{self, Checkpoint, LogProof, Note, NoteKey, NoteKind, RecordedSubject, merkle};
+use reprove_attest::{
+    Appraisal, Contrary, Envelope, LoggedEnvelope, Policy, Proof, PublicKey, SigningKey, TrustRoots, WhyPossible,
+    appraise,
+};
+use reprove_model::Sha256;
+
+use super::appraisal::{Found, says};
+use super::support::{WHEEL, artifact};
+
+const RECORDED: i64 = 1_793_620_800;
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::ed25519([seed; 32])
+}
+
+fn public(seed: u8) -> PublicKey {
+    key(seed).public_key()
+}
+
+/// Trusts the keys 1 and 2, and the log of the key 8 or another.
+fn trust(log: &str, log_key: u8) -> TrustRoots {
+    let entry = |seed: u8| {
+        let pem = public(seed).to_spki_pem().unwrap();
+        format!("[[key]]\npublic = '''\n{pem}'''\noperator = '{seed}'\nplatform = '{seed}'\n")
+    };
+    let log = NoteKey::new(log, NoteKind::Own, public(log_key)).unwrap();
+    TrustRoots::from_toml(&format!("logs = ['{log}']\n{}{}", entry(1), entry(2))).unwrap()
+}
+
+/// The word of the log of the key 8 on what it has for the wheel: these envelopes, by these keys.
+fn word(all: &[(&Envelope, u8)]) -> RecordedSubject {
+    let leaves: Vec<_> =
+        all.iter().map(|(envelope, seed)| merkle::leaf_hash(&log::entry(envelope, &public(*seed)).unwrap())).collect();
+    let checkpoint = Checkpoint { origin: "log.example".into(), size: 7, root: [3; 32] };
+    let time = u64::try_from(RECORDED).unwrap();
+    RecordedSubject::sign(&checkpoint, Sha256::of(WHEEL), &leaves, time, &key(8)).unwrap()
+}
+
+fn judged(proof: &Proof, trust: &TrustRoots, policy: &Policy, now: Timestamp) -> Appraisal {
+    appraise(&proof.to_bytes().unwrap(), &[artifact("the wheel", WHEEL)], trust, policy, now).unwrap()
+}
+
+fn shortfalls(appraisal: &Appraisal) -> Vec<&'static str> {
+    appraisal.shortfalls().iter().map(|shortfall| shortfall.code()).collect()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(RECORDED).unwrap()
+}
+
+/// One rebuilder that got the same bits and one that did not, and the log's word on both comparisons.
+fn both() -> (Proof, RecordedSubject) {
+    let (one, two) = (says(1, Found::Same), says(2, Found::Other));
+    let recorded = word(&[(one.last().unwrap(), 1), (two.last().unwrap(), 2)]);
+    (Proof { recorded: vec![recorded.clone()], ..Proof::of([one, two].concat()) }, recorded)
+}
+
+#[test]
+fn what_a_log_has_and_the_proof_has_not_is_missed() {
+    let policy = Policy { recorded: true, ..Policy::default() };
+    let trusted = trust("log.example", 8);
+    let (all, recorded) = both();
+    let found = judged(&all, &trusted, &policy, now());
+    assert_eq!(shortfalls(&found), ["veto"]);
+    assert_eq!(*found.contrary(), Contrary::Excluded { log: "log.example".into(), at: now() });
+
+    // Without the contrary one, whoever only counts is content; whoever asks the log is not.
+    let mut cut = all.clone();
+    cut.envelopes.truncate(3);
+    let lax = judged(&cut, &trusted, &Policy::default(), now());
+    assert!(lax.is_enough() && matches!(lax.contrary(), Contrary::Possible(WhyPossible::LeftOut { count: 1, .. })));
+    assert_eq!(shortfalls(&judged(&cut, &trusted, &policy, now())), ["contrary-possible"]);
+    // Nor is a word that leaves it out believed, nor one of another log, nor one about something else.
+    let mut entries = recorded.entries.clone();
+    entries.truncate(1);
+    cut.recorded = vec![RecordedSubject { entries, ..recorded }];
+    let why = |proof: &Proof, trust: &TrustRoots| match judged(proof, trust, &policy, now()).contrary() {
+        Contrary::Possible(why) => why.clone(),
+        excluded => panic!("{excluded:?}"),
+    };
+    let no_word = WhyPossible::NoWord("the wheel".into());
+    assert_eq!(why(&cut, &trusted), no_word);
+    cut.recorded.clear();
+    assert_eq!(why(&cut, &trusted), no_word);
+    assert_eq!(why(&all, &trust("log.example", 9)), no_word);
+    assert_eq!(why(&all, &trust("other.example", 8)), no_word);
+    // With nothing recorded, all of it is here.
+    let nothing = Proof { recorded: vec![word(&[])], ..Proof::of(says(1, Found::Same)) };
+    assert!(judged(&nothing, &trusted, &policy, now()).is_enough());
+    let bytes = all.to_bytes().unwrap();
+    let no_file = appraise(&bytes, &[], &trusted, &policy, now()).unwrap();
+    assert_eq!(*no_file.contrary(), Contrary::Possible(WhyPossible::NoArtifact));
+}
+
+#[test]
+fn a_logs_word_counts_within_the_time_that_the_policy_gives() {
+    let (all, _) = both();
+    let policy = Policy { recorded: true, recorded_within_days: Some(2), veto: false, ..Policy::default() };
+    let at = |seconds| {
+        let now = now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        judged(&all, &trust("log.example", 8), &policy, now).is_enough()
+    };
+    assert!(at(0) && at(2 * 86_400) && !at(2 * 86_400 + 1));
+    assert!(at(-600) && !at(-601));
+}
+
+#[test]
+fn what_keys_that_are_not_trusted_have_signed_need_only_be_known_as_such() {
+    let (ours, theirs) = (says(1, Found::Same), says(3, Found::Other));
+    let contrary = theirs.last().unwrap().clone();
+    let recorded = word(&[(ours.last().unwrap(), 1), (&contrary, 3)]);
+    let mut proof = Proof { recorded: vec![recorded], ..Proof::of([ours, vec![contrary.clone()]].concat()) };
+    let policy = Policy { recorded: true, ..Policy::default() };
+    let judge = |proof: &Proof| shortfalls(&judged(proof, &trust("log.example", 8), &policy, now()));
+    assert_eq!(judge(&proof), ["contrary-possible"], "nothing shows whose it is");
+    let mut note = Note::new("log.example\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    note.sign("log.example", &key(8)).unwrap();
+    let logged = |entry: Vec<u8>| LoggedEnvelope {
+        keyid: contrary.keyid(),
+        payload: Sha256::of(contrary.payload()),
+        entry: String::from_utf8(entry).unwrap(),
+        proof: LogProof { index: 0, hashes: vec![], checkpoint: note.clone() }.to_string(),
+    };
+    proof.logged = vec![logged(log::entry(&contrary, &public(3)).unwrap())];
+    assert_eq!(judge(&proof), [""; 0]);
+    // Who says so of a statement by a trusted key has not shown the statement.
+    let (all, recorded) = both();
+    let mut hidden = Proof { recorded: vec![recorded], ..Proof::of(all.envelopes[..3].to_vec()) };
+    let entry = log::entry(&all.envelopes[5], &public(2)).unwrap();
+    let first = &hidden.envelopes[0];
+    let (keyid, payload) = (first.keyid(), Sha256::of(first.payload()));
+    hidden.logged = vec![LoggedEnvelope { keyid, payload, ..logged(entry) }];
+    assert_eq!(judge(&hidden), ["contrary-possible"]);
+}
+
+#[test]
+fn a_statement_counts_as_here_only_as_it_was_signed() {
+    let (all, _) = both();
+    let policy = Policy { recorded: true, veto: false, ..Policy::default() };
+    let enough = |proof: &Proof| judged(proof, &trust("log.example", 8), &policy, now()).is_enough();
+    assert!(enough(&all));
+    let mut forged = serde_json::to_value(&all.envelopes[5]).unwrap();
+    forged["signatures"][0]["sig"] = serde_json::to_value(&all.envelopes[4]).unwrap()["signatures"][0]["sig"].clone();
+    let mut changed = all.clone();
+    changed.envelopes[5] = serde_json::from_value(forged).unwrap();
+    assert!(!enough(&changed));
+}
