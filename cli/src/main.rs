@@ -24,6 +24,7 @@ mod timestamping;
 mod token;
 mod verdicted;
 mod vsa;
+mod witnessing;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use reprove_attest::{MAX_TIMESTAMP, Proof, TimestampError, TimestampRequest, TimestampedEnvelope};
-use reprove_inputs::{AskError, ask_timestamp};
+use reprove_inputs::{Answer, AskError, post};
 use serde_json::json;
 
 use crate::app::{App, absolute, blocking};
@@ -28,10 +28,13 @@ pub(crate) async fn run(app: &App, path: &Path, url: &str, again: bool) -> Resul
         let refused = |e: TimestampError| CommandError::cannot(format!("{url}: {e}"));
         let request = TimestampRequest::new(envelope.signature(), *random()?).map_err(refused)?;
         let question = request.to_der().map_err(refused)?;
-        let answer = ask_timestamp(url, &question, MAX_TIMESTAMP as u64).await.map_err(|error| match error {
-            AskError::Url(_) => CommandError::bad_usage(error.to_string()),
-            error => CommandError::cannot(error.to_string()),
-        })?;
+        let asked = post(url, "application/timestamp-query", &question, MAX_TIMESTAMP as u64).await;
+        let answer = match asked.map_err(from_asking)? {
+            Answer { status: 200, body } => body,
+            Answer { status, .. } => {
+                return Err(CommandError::cannot(format!("{url} answered with the status {status}")));
+            }
+        };
         times.push(request.answered_by(&answer).map_err(refused)?);
         proof.timestamped.push(TimestampedEnvelope::new(envelope, &answer));
     }
@@ -50,4 +53,12 @@ pub(crate) async fn run(app: &App, path: &Path, url: &str, again: bool) -> Resul
         output::text(&format!("{name}: {added} timestamps added for {of} envelopes{latest}; none verified here\n"))?;
     }
     Ok(YES)
+}
+
+/// Why nobody answered.
+pub(crate) fn from_asking(error: AskError) -> CommandError {
+    match error {
+        AskError::Url(_) => CommandError::bad_usage(error.to_string()),
+        error => CommandError::cannot(error.to_string()),
+    }
 }

@@ -11,15 +11,15 @@ pub mod directory;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod http;
 mod notes;
 mod process;
 pub mod pypi;
-mod timestamp;
 mod wheel;
 
 pub use error::{InputsError, Kind};
 pub use notes::Note;
 
+pub use http::{Answer, AskError, post};
 pub use pypi::{BackendError, Pip};
-pub use timestamp::{AskError, ask_timestamp};
 pub use wheel::{WheelError, most_common_timestamp};

@@ -12,6 +12,7 @@
 mod append;
 mod index;
 mod tiles;
+mod witness;
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -20,11 +21,12 @@ use std::path::{Path, PathBuf};
 
 use reprove_attest::Signer;
 use reprove_attest::log::merkle::{self, Hash};
-use reprove_attest::log::{Checkpoint, CheckpointError, LogProof, Note, NoteError, NoteKey, NoteKind};
+use reprove_attest::log::{AddCheckpoint, Checkpoint, CheckpointError, LogProof, Note, NoteError, NoteKey, NoteKind};
 use thiserror::Error;
 
 pub use index::Record;
 use tiles::Tiles;
+pub use witness::{Witness, WitnessError};
 
 /// The longest entry, in bytes (C2SP tlog-tiles, "Log Entries").
 pub const MAX_ENTRY: usize = 65_535;
@@ -139,6 +141,38 @@ impl Log {
             return Err(LogError::NoEntry { index: old, size });
         }
         merkle::consistency_proof(&self.tiles(), old, size)
+    }
+
+    /// What is sent to a witness that has cosigned the log's first `old` entries.
+    ///
+    /// # Errors
+    /// As [`Log::consistency`].
+    pub fn for_witness(&self, old: u64) -> Result<AddCheckpoint, LogError> {
+        let proof = if old == 0 { Vec::new() } else { self.consistency(old)? };
+        Ok(AddCheckpoint { old, proof, note: self.note.clone() })
+    }
+
+    /// Adds a witness's cosignature, the line that it has answered, to the log's checkpoint.
+    ///
+    /// # Errors
+    /// [`LogError::Busy`]; [`LogError::Forked`] where the log has grown since it was opened; [`LogError::Note`] where it is no
+    /// cosignature of this checkpoint by `witness`.
+    pub fn add_cosignature(&mut self, line: &str, witness: &NoteKey) -> Result<(), LogError> {
+        let _lock = self.lock()?;
+        let now = Self::open(&self.folder, None)?;
+        if now.checkpoint != self.checkpoint {
+            return Err(LogError::Forked { old: self.checkpoint.size, size: now.checkpoint.size });
+        }
+        let text = now.note.to_string();
+        // One that is there already by this witness is replaced.
+        let own = format!("\u{2014} {} ", witness.name());
+        let (head, lines) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let others: String =
+            lines.lines().filter(|line| !line.starts_with(&own)).map(|line| format!("{line}\n")).collect();
+        let note: Note = format!("{head}\n\n{others}{}\n", line.trim_end()).parse()?;
+        witness.verify(&note)?;
+        self.note = note;
+        self.publish()
     }
 
     /// Looks whether the log still begins with what `seen` is of, which somebody has kept: whether nothing was changed or

@@ -23,7 +23,8 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 34] = [
+pub const ALL: [Property; 36] = [
+    Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bytes_compare", check: compare::bytes },
@@ -44,6 +45,7 @@ pub const ALL: [Property; 34] = [
     Property { name: "pyproject", check: inputs::pyproject },
     Property { name: "recipe", check: model::recipe },
     Property { name: "record", check: model::record },
+    Property { name: "recorded", check: attest::recorded },
     Property { name: "rego", check: attest::rego },
     Property { name: "release", check: inputs::release },
     Property { name: "requirement", check: inputs::requirement },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove log`: a transparency log in a directory, which any static web server can serve.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -15,6 +16,7 @@ use crate::app::{App, absolute, blocking};
 use crate::error::{CommandError, NO, YES};
 use crate::open::{self, Links};
 use crate::output::{self, Target};
+use crate::witnessing::{self, Serving};
 use crate::{gathering, keys, plain};
 
 #[derive(Args, Debug)]
@@ -64,6 +66,35 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
+    /// Be a witness: cosign the checkpoints of logs, over HTTP, as long as each begins with the one before. Ends by a signal
+    Witness {
+        /// Where the last checkpoint of each log is kept
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// The witness's name, which no other has, as in witness.example.org/one
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// The key of a log whose checkpoints are cosigned; may be given more than once
+        #[arg(long = "log-key", value_name = "NAME+ID+KEY", required = true)]
+        logs: Vec<String>,
+        /// The private key that cosigns, of Ed25519 [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Where to listen, as in 127.0.0.1:8080; port 0 is any that is free
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: SocketAddr,
+    },
+    /// Ask a witness to cosign a log's checkpoint. Needs a network
+    Cosign {
+        /// The log
+        directory: PathBuf,
+        /// Where the witness is asked
+        #[arg(long, value_name = "URL")]
+        witness: String,
+        /// The witness's key, as it prints it
+        #[arg(long, value_name = "NAME+ID+KEY")]
+        witness_key: String,
+    },
     /// Read a log as its monitor does: is every entry under the checkpoint, and was nothing changed since?
     Verify {
         /// The log
@@ -106,12 +137,21 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         Command::Gather { directory, artifacts, output, key } => {
             gathering::run(app, directory, artifacts, &output, key.as_deref()).await
         }
+        Command::Witness { state, name, logs, key, listen } => {
+            let signer = keys::load(&keys::place(key.as_deref())?).await?;
+            let logs = logs.iter().map(|text| note_key(text)).collect::<Result<_, _>>()?;
+            let state = absolute(&state)?;
+            witnessing::serve(app, Serving { state, name, listen, logs, signer }).await
+        }
+        Command::Cosign { directory, witness, witness_key } => {
+            witnessing::cosign(app, directory, &witness, note_key(&witness_key)?).await
+        }
         Command::Verify { directory, log_key, since, state } => {
             let since = since.or_else(|| state.clone().filter(|state| state.symlink_metadata().is_ok()));
             // One that is there was read as a checkpoint before it is replaced.
             let kept = |state: PathBuf| Target::replacing(&absolute(&state)?, "checkpoint", |_| Ok(true));
             let state = state.map(kept).transpose()?;
-            let log_key: NoteKey = log_key.parse().map_err(|e: NoteError| CommandError::bad_usage(e.to_string()))?;
+            let log_key = note_key(&log_key)?;
             let key = log_key.clone();
             app.progress.doing("reading the log");
             match blocking(move || verify(&directory, &key, since.as_deref())).await?? {
@@ -135,6 +175,10 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             }
         }
     }
+}
+
+fn note_key(text: &str) -> Result<NoteKey, CommandError> {
+    text.parse().map_err(|e: NoteError| CommandError::bad_usage(format!("{text}: {e}")))
 }
 
 fn print(app: &App, log: &Log, key: &NoteKey) -> Result<u8, CommandError> {

@@ -2,7 +2,7 @@
 //! Keys, statements and proofs.
 
 use jiff::Timestamp;
-use reprove_attest::log::{Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind};
+use reprove_attest::log::{AddCheckpoint, Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind, RecordedSubject};
 use reprove_attest::{
     Audited, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, RegoPolicy, SigningKey, Statement,
     TimestampAuthority, TimestampRequest, TimestampedEnvelope, TrustRoots, VerifiedProof, appraise,
@@ -115,6 +115,37 @@ pub(super) fn authority(bytes: &[u8]) {
     let Ok(pem) = str::from_utf8(bytes) else { return };
     match TimestampAuthority::new("x", pem, None, None) {
         Ok(authority) => assert_eq!(TimestampAuthority::new("x", pem, None, None), Ok(authority)),
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
+/// What is asked of a witness is the same when it is written and read again, and nobody's checkpoint is cosigned.
+pub(super) fn add_checkpoint(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let log = NoteKey::new("log.example", NoteKind::Own, SigningKey::ed25519([9; 32]).public_key()).unwrap();
+    match text.parse::<AddCheckpoint>() {
+        Ok(request) => {
+            assert_eq!(request.to_string().parse(), Ok(request.clone()));
+            assert!(request.check(&[log], None).is_err());
+        }
+        Err(error) => assert_eq!(error.status(), 400),
+    }
+}
+
+/// A log's word on a subject, its note first and then a leaf hash a line: what is believed is what the log has signed.
+pub(super) fn recorded(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let (note, entries) = text.split_once("\n--\n").unwrap_or((text, ""));
+    let word = RecordedSubject { note: format!("{note}\n"), entries: entries.lines().map(str::to_owned).collect() };
+    let log = |seed| NoteKey::new("log.example", NoteKind::Own, SigningKey::ed25519([seed; 32]).public_key()).unwrap();
+    assert!(word.verify(&[log(9)]).is_err());
+    match word.verify(&[log(1)]) {
+        Ok(recorded) => {
+            assert_eq!((recorded.origin(), recorded.entries().len()), ("log.example", word.entries.len()));
+            let mut more = word.clone();
+            more.entries.push("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into());
+            assert!(more.verify(&[log(1)]).is_err());
+        }
         Err(error) => assert_plain(&error.to_string()),
     }
 }

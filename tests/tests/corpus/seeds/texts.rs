@@ -2,8 +2,8 @@
 //! Recipes, and the texts that name things.
 
 use reprove_attest::SigningKey;
-use reprove_attest::log::{Checkpoint, LogProof, Note, merkle};
-use reprove_model::{Digest, Recipe};
+use reprove_attest::log::{AddCheckpoint, Checkpoint, LogProof, Note, RecordedSubject, merkle};
+use reprove_model::{Digest, Recipe, Sha256};
 
 use super::{Corpus, text};
 
@@ -14,6 +14,8 @@ pub(crate) fn all() -> Vec<Corpus> {
         policies(),
         regos(),
         log_proofs(),
+        add_checkpoints(),
+        recordeds(),
         timestamps(),
         authorities(),
         key_uris(),
@@ -156,6 +158,37 @@ fn log_proofs() -> Corpus {
         text("refused-long", "x".repeat(131_073)),
     ];
     ("log_proof", files)
+}
+
+fn add_checkpoints() -> Corpus {
+    let checkpoint = Checkpoint { origin: "log.example".into(), size: 2, root: merkle::leaf_hash(b"root") };
+    let mut note = Note::new(&checkpoint.to_string()).unwrap();
+    note.sign("log.example", &SigningKey::ed25519([1; 32])).unwrap();
+    let good = AddCheckpoint { old: 1, proof: vec![merkle::leaf_hash(b"0")], note }.to_string();
+    let files = vec![
+        text("good", &*good),
+        text("from-nothing", good.replacen("old 1", "old 0", 1)),
+        text("refused-old", good.replacen("old 1", "old 01", 1)),
+        text("refused-hash", good.replacen("=\n\n", "\n\n", 1)),
+        text("refused-no-note", good.split_once("\n\n").unwrap().0),
+        text("refused-long", "x".repeat(16_385)),
+    ];
+    ("add_checkpoint", files)
+}
+
+fn recordeds() -> Corpus {
+    let checkpoint = Checkpoint { origin: "log.example".into(), size: 2, root: merkle::leaf_hash(b"root") };
+    let leaves = [merkle::leaf_hash(b"0"), merkle::leaf_hash(b"1")];
+    let word = RecordedSubject::sign(&checkpoint, Sha256::of(b"x"), &leaves, 1, &SigningKey::ed25519([1; 32])).unwrap();
+    let good = format!("{}--\n{}", word.note, word.entries.join("\n"));
+    let files = vec![
+        text("good", &*good),
+        text("refused-header", good.replace("recorded/v1", "recorded/v2")),
+        text("refused-count", good.replacen("\n2\n", "\n3\n", 1)),
+        text("refused-left-out", good.rsplit_once('\n').unwrap().0),
+        text("refused-checkpoint", format!("{checkpoint}\n\u{2014} log.example AAAA\n")),
+    ];
+    ("recorded", files)
 }
 
 /// An answer of OpenSSL's authority to the question of the property, and what is like it.
