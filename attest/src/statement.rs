@@ -77,7 +77,12 @@ impl Statement {
     /// # Errors
     /// See [`StatementError`].
     pub fn from_payload(payload: &[u8]) -> Result<Self, StatementError> {
-        let layout: Layout<String, Vec<ResourceDescriptor>, Value> = canonical::from_slice(payload)?;
+        if payload.len() > canonical::MAX_DOCUMENT {
+            return Err(CanonicalError::TooLarge(payload.len(), canonical::MAX_DOCUMENT).into());
+        }
+        // That it is canonical is seen below, where it is written again.
+        let layout = serde_json::from_slice(payload).map_err(CanonicalError::from)?;
+        let layout: Layout<String, Vec<ResourceDescriptor>, Value> = layout;
         let short = |text: &str| text.chars().take(200).collect::<String>();
         if layout.kind != STATEMENT_TYPE {
             return Err(StatementError::StatementType(short(&layout.kind)));
