@@ -15,6 +15,7 @@ mod audit;
 mod bundle;
 mod comparison;
 mod consistency;
+mod documents;
 mod envelope;
 mod error;
 mod key;
@@ -38,6 +39,7 @@ pub use audit::{Artifact, AuditError, Audited, VerifiedArtifact, VerifiedFailure
 pub use bundle::{BUNDLE_TYPE, BundleError};
 pub use comparison::{Comparison, Rebuild, RebuildVerdict, Rebuilt, Tool, comparison};
 pub use consistency::{Claim, Inconsistency, MAX_REBUILDS, MIN_REBUILDS, Shared};
+pub use documents::{BuildInputs, DocumentError, NotShown, SCAI_TYPE, ScaiOf, cyclonedx, scai, spdx};
 pub use envelope::{Envelope, EnvelopeError, PAYLOAD_TYPE, SignatureError, VerifiedPayload, pae};
 pub use error::AttestError;
 pub use key::{

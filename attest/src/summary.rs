@@ -101,7 +101,8 @@ fn is_reproduced(appraisal: &Appraisal) -> bool {
     appraisal.independent_in(&[Distinct::Operator, Distinct::Platform].into()) >= 2
 }
 
-fn is_uri(text: &str) -> bool {
+/// Whether it is an absolute URI (RFC 3986, section 3), in ASCII and not too long.
+pub(crate) fn is_uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));

@@ -74,7 +74,7 @@ pub(super) fn decide(
     if let (true, Contrary::Possible(why)) = (policy.recorded, &contrary) {
         shortfalls.push(Shortfall::Contrary(why.clone()));
     }
-    Appraisal { claims: about, uncounted, shortfalls, independent, contrary, used: Vec::new() }
+    Appraisal { claims: about, uncounted, shortfalls, independent, contrary, used: Vec::new(), envelopes: Vec::new() }
 }
 
 /// Those that count towards what the policy asks for.

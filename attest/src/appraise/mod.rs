@@ -48,9 +48,10 @@ pub fn appraise(
     for envelope in &proof.envelopes {
         used.push(DigestSet::of(&canonical::to_vec(envelope)?));
     }
+    let envelopes = used.clone();
     used.sort_unstable();
     used.dedup();
-    Ok(Appraisal { used, ..decide::decide(gathered, artifacts, policy, evidence, now) })
+    Ok(Appraisal { used, envelopes, ..decide::decide(gathered, artifacts, policy, evidence, now) })
 }
 
 /// What one rebuilder says, by statements that it has signed and that nothing in them contradicts.
@@ -206,6 +207,7 @@ pub struct Appraisal {
     pub(crate) independent: usize,
     pub(crate) contrary: Contrary,
     pub(crate) used: Vec<DigestSet>,
+    pub(crate) envelopes: Vec<DigestSet>,
 }
 
 impl Appraisal {
@@ -262,5 +264,11 @@ impl Appraisal {
     #[must_use]
     pub fn used(&self) -> &[DigestSet] {
         &self.used
+    }
+
+    /// Of the canonical JSON of the envelope that holds the comparison of `claim`, which is one of this appraisal's.
+    #[must_use]
+    pub fn evidence(&self, claim: &RebuilderClaim) -> Option<DigestSet> {
+        self.envelopes.get(claim.envelope.checked_sub(1)?).copied()
     }
 }

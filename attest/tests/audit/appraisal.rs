@@ -23,7 +23,7 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 }
 
 /// The statements of the rebuilder whose builds took so long, which makes them its own.
-fn case(duration: u64, found: Found, weak: bool) -> Case {
+pub(crate) fn case(duration: u64, found: Found, weak: bool) -> Case {
     let lock = lock(true);
     let wheel = if found == Found::Same { WHEEL } else { b"another wheel" };
     let records = [0, 1].map(|number| {
@@ -46,7 +46,7 @@ fn case(duration: u64, found: Found, weak: bool) -> Case {
     Case::of(&lock, &records, &verdict)
 }
 
-fn signed(seed: u8, case: &Case) -> Vec<Envelope> {
+pub(crate) fn signed(seed: u8, case: &Case) -> Vec<Envelope> {
     let statements = case.provenances.iter().chain([&case.comparison]);
     statements.map(|statement| Envelope::sign(&key(seed), statement.to_payload().unwrap()).unwrap()).collect()
 }

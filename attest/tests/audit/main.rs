@@ -12,6 +12,8 @@ mod construction;
 #[cfg(test)]
 mod contrary;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod rego;
