@@ -6,6 +6,7 @@ mod app;
 mod appraised;
 mod artifacts;
 mod commands;
+mod documents;
 mod env_vars;
 mod error;
 mod failure;

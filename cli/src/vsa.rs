@@ -22,15 +22,30 @@ pub(crate) struct SummaryArguments {
     /// The same without SLSA_BUILD_REPRODUCED, which slsa-verifier 2.7.1 refuses to read
     #[arg(long, value_name = "FILE", requires_all = ["trust", "verifier", "resource"])]
     vsa_compatible: Option<PathBuf>,
-    /// Who audits, for the summary
+    /// Who audits, for the summary and for the attribute report
     #[arg(long, value_name = "URI")]
-    verifier: Option<String>,
+    pub(crate) verifier: Option<String>,
     /// What the artifact is, or where it is fetched from, for the summary
     #[arg(long, value_name = "URI")]
     resource: Option<String>,
-    /// The private key that signs the summary, a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+    /// The private key that signs these two, a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
     #[arg(long, value_name = "KEY")]
     sign_with: Option<PathBuf>,
+}
+
+impl SummaryArguments {
+    /// The key that signs.
+    pub(crate) async fn key(&self) -> Result<Arc<dyn Signer>, CommandError> {
+        keys::load(&keys::place(self.sign_with.as_deref())?).await
+    }
+}
+
+/// Signs a payload: one envelope a file, in JSON, as in in-toto's bundles (`*.intoto.jsonl`).
+pub(crate) async fn envelope(key: Arc<dyn Signer>, payload: Vec<u8>) -> Result<Vec<u8>, CommandError> {
+    let envelope = canonical::to_vec(&blocking(move || Envelope::sign(&*key, payload)).await??);
+    let mut line = envelope.map_err(|e| CommandError::cannot(e.to_string()))?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Summaries that are to be written, and the key for them: what would keep them from being written was found before.
@@ -43,7 +58,7 @@ pub(crate) struct Summaries {
 
 impl Summaries {
     pub(crate) async fn prepare(arguments: &SummaryArguments) -> Result<Option<Self>, CommandError> {
-        let SummaryArguments { vsa, vsa_compatible, verifier, resource, sign_with } = arguments;
+        let SummaryArguments { vsa, vsa_compatible, verifier, resource, .. } = arguments;
         let mut targets = Vec::new();
         for (path, compatible) in [(vsa, false), (vsa_compatible, true)] {
             if let Some(path) = path {
@@ -53,11 +68,15 @@ impl Summaries {
         let (Some(verifier), Some(resource), false) = (verifier, resource, targets.is_empty()) else {
             return Ok(None);
         };
-        let key = keys::load(&keys::place(sign_with.as_deref())?).await?;
+        let key = arguments.key().await?;
         Ok(Some(Self { targets, verifier: verifier.clone(), resource: resource.clone(), key }))
     }
 
-    /// Writes one envelope a file, in JSON, as in in-toto's bundles (`*.intoto.jsonl`).
+    /// The key that signs.
+    pub(crate) fn key(&self) -> Arc<dyn Signer> {
+        Arc::clone(&self.key)
+    }
+
     pub(crate) async fn write(
         self,
         appraisal: &Appraisal,
@@ -69,11 +88,7 @@ impl Summaries {
         for (target, compatible) in targets {
             let of = SummaryOf { verifier: &verifier, resource: &resource, policy, artifacts, at, compatible };
             let payload = summary(appraisal, &of).map_err(|e| CommandError::bad_usage(e.to_string()))?;
-            let key = Arc::clone(&key);
-            let envelope = canonical::to_vec(&blocking(move || Envelope::sign(&*key, payload)).await??);
-            let mut line = envelope.map_err(|e| CommandError::cannot(e.to_string()))?;
-            line.push(b'\n');
-            target.write(line).await?;
+            target.write(envelope(Arc::clone(&key), payload).await?).await?;
         }
         Ok(())
     }

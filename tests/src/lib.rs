@@ -5,6 +5,7 @@
 
 mod authority;
 mod bench;
+mod clients;
 mod leftovers;
 mod program;
 pub mod properties;
@@ -13,6 +14,7 @@ mod terminal;
 
 pub use authority::Authority;
 pub use bench::{Bench, sorted_names};
+pub use clients::python_client;
 pub use leftovers::{Leftovers, control_groups, is_root, processes};
 pub use program::{once, program, workspace};
 pub use running::{Ran, Running, wait_until};

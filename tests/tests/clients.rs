@@ -6,7 +6,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use reprove_tests::{Authority, Bench, sorted_names, workspace};
+    use reprove_tests::{Authority, Bench, python_client, sorted_names, workspace};
 
     /// A project that was checked with a key of this algorithm, and its proof exported to `exported`.
     fn exported(algorithm: &str) -> (Bench, String) {
@@ -107,20 +107,20 @@ mod tests {
 
     #[test]
     fn in_totos_own_definitions_read_the_statements() {
-        let python = there(".venv/bin/python");
         let (bench, _) = exported("ecdsa-p256");
         let public = std::fs::read_to_string(bench.path("work/key.pub")).unwrap();
         let entry = format!("[[key]]\npublic = '''\n{public}'''\noperator = 'me'\nplatform = 'here'\n");
         bench.write("trust.toml", entry);
         let audit = ["audit", "project.proof.json", "made/first/out", "--trust", "trust.toml", "--vsa", "vsa.jsonl"];
+        let report = ["--scai", "scai.jsonl"];
         let summary =
             ["--verifier", "https://me.example/", "--resource", "pkg:generic/project@1", "--sign-with", "key.pem"];
-        let _ = bench.run([&audit[..], &summary].concat()).with_code(0);
-        let mut command = Command::new(python);
-        command.arg("-I").arg(workspace().join("tests/clients/statements.py"));
-        command.arg(bench.path("work/exported/proof.intoto.jsonl")).arg(bench.path("work/vsa.jsonl"));
+        let _ = bench.run([&audit[..], &summary, &report].concat()).with_code(0);
+        let files = ["exported/proof.intoto.jsonl", "vsa.jsonl", "scai.jsonl"];
         let (provenance, ours) = ("https://slsa.dev/provenance/v1\n", "https://reprove.dev/rebuild-comparison/v0.1\n");
-        let expected = format!("{provenance}{provenance}{ours}https://slsa.dev/verification_summary/v1\n");
-        assert_eq!(printed(&mut command), expected);
+        let (summary, report) =
+            ("https://slsa.dev/verification_summary/v1\n", "https://in-toto.io/attestation/scai/v0.3\n");
+        let expected = format!("{provenance}{provenance}{ours}{summary}{report}");
+        assert_eq!(python_client("statements.py", files.map(|file| bench.path("work").join(file))), expected);
     }
 }

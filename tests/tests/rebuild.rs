@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use reprove_tests::{Bench, Ran, Running, is_root, once};
+use reprove_tests::{Bench, Ran, Running, is_root, once, python_client};
 use serde_json::{Value, json};
 
 const WHEEL: &str = "idna-3.20-py3-none-any.whl";
@@ -72,6 +72,36 @@ fn what_was_rebuilt_is_what_was_published() {
     let read = |kind: &str| fs::read(folder.join(kind).join(WHEEL)).unwrap();
     let published = read("published");
     assert!(published.starts_with(b"PK") && published == read("first") && published == read("second"));
+}
+
+#[test]
+fn the_bills_of_a_package_have_what_it_was_locked_to() {
+    let bench = auditor();
+    let bills = ["--cyclonedx", "bom.json", "--spdx", "spdx.json"];
+    let _ = bench.run([&AUDIT[..], &bills].concat()).with_code(0);
+    let files = ["bom.json", "spdx.json"].map(|name| bench.path("work").join(name));
+    let [bom, document] =
+        files.each_ref().map(|file| serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap());
+    let count = bom["components"].as_array().unwrap().len();
+    assert_eq!(python_client("documents.py", &files), format!("CycloneDX 1.6 {count}\nSPDX-2.3 {}\n", count + 1));
+    let artifact = &bom["metadata"]["component"];
+    assert_eq!((&artifact["name"], &artifact["version"]), (&json!("idna"), &json!("3.20")));
+    let proof: Value = serde_json::from_slice(&fs::read(bench.path("work/idna.proof.json")).unwrap()).unwrap();
+    let provenance = statement(&proof["envelopes"][0]);
+    let locked = provenance["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    assert_eq!(locked.len(), count);
+    let components = bom["components"].as_array().unwrap().iter();
+    let packages = document["packages"].as_array().unwrap()[1..].iter();
+    for (locked, (component, package)) in locked.iter().zip(components.zip(packages)) {
+        assert_eq!(component["purl"], locked["uri"]);
+        assert_eq!(package["externalRefs"][0]["referenceLocator"], locked["uri"]);
+        assert_eq!(component["hashes"][1]["content"], locked["digest"]["sha256"]);
+        assert_eq!(package["checksums"][0]["checksumValue"], locked["digest"]["sha256"]);
+    }
+    let tools = locked.iter().filter(|locked| locked["annotations"]["role"] == "tool").count();
+    let relationships = document["relationships"].as_array().unwrap();
+    assert!(tools > 0, "a wheel has a back end");
+    assert_eq!(relationships.iter().filter(|r| r["relationshipType"] == "BUILD_TOOL_OF").count(), tools);
 }
 
 #[test]

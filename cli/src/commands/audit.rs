@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::app::{App, absolute, blocking};
 use crate::commands::isolation_level;
+use crate::documents::{DocumentArguments, Documents};
 use crate::error::{CommandError, NO, YES};
 use crate::open::{self, Links};
 use crate::output::Target;
@@ -48,8 +49,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", requires = "trust")]
     at: Option<Timestamp>,
     /// Refuse a proof with a rebuild in a weaker sandbox: basic, strong or full
-    #[arg(long, value_name = "LEVEL", value_parser = isolation_level, conflicts_with_all = ["vsa", "vsa_compatible"])]
+    #[arg(long, value_name = "LEVEL", value_parser = isolation_level, conflicts_with_all = ["vsa", "vsa_compatible", "scai"])]
     require_isolation: Option<IsolationLevel>,
+    #[command(flatten)]
+    documents: DocumentArguments,
     #[command(flatten)]
     summary: SummaryArguments,
 }
@@ -59,11 +62,17 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         return appraised(app, arguments, trust).await;
     }
     let proof_name = arguments.proof.display().to_string();
-    match blocking(move || audited(&arguments)).await?? {
-        Ok(Audited::Compared(verified)) => report(app, &proof_name, &verified),
-        Ok(Audited::Unbuildable(failure)) => report_failure(app, &proof_name, &failure),
-        Err(error) => refuse(app, &proof_name, &error.to_string()),
-    }
+    let documents = Documents::prepare(&arguments.documents, &arguments.summary, None).await?;
+    let audited = match blocking(move || audited(&arguments)).await?? {
+        Ok(audited) => audited,
+        Err(error) => return refuse(app, &proof_name, &error.to_string()),
+    };
+    let is_shown = documents.write_audited(app, &audited).await?;
+    let code = match audited {
+        Audited::Compared(verified) => report(app, &proof_name, &verified)?,
+        Audited::Unbuildable(failure) => report_failure(app, &proof_name, &failure)?,
+    };
+    Ok(if is_shown { code } else { NO })
 }
 
 fn refuse(app: &App, proof_name: &str, reason: &str) -> Result<u8, CommandError> {
@@ -81,6 +90,8 @@ async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8
     let proof_name = arguments.proof.display().to_string();
     let at = arguments.at.unwrap_or_else(Timestamp::now);
     let summaries = Summaries::prepare(&arguments.summary).await?;
+    let key = summaries.as_ref().map(Summaries::key);
+    let documents = Documents::prepare(&arguments.documents, &arguments.summary, key).await?;
     let input_target = arguments.rego_input.as_deref().map(|path| Target::new(&absolute(path)?)).transpose()?;
     let rego_path = arguments.rego.clone();
     let Judged { artifacts, policy, rego, appraisal } = blocking(move || judged(&arguments, &trust, at)).await??;
@@ -99,15 +110,17 @@ async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8
             target.write(input.into_bytes()).await?;
         }
     }
+    let policy = summarised(policy, rego);
     if let Some(summaries) = summaries {
-        summaries.write(&appraisal, &artifacts, &summarised(policy, rego), at).await?;
+        summaries.write(&appraisal, &artifacts, &policy, at).await?;
     }
+    let is_shown = documents.write_appraised(app, &appraisal, &artifacts, &policy, at).await?;
     if app.global.json {
         output::json(&appraised::as_json(&proof_name, &artifacts, &at.to_string(), &appraisal))?;
     } else {
         output::text(&appraised::as_text(&proof_name, &artifacts, &appraisal))?;
     }
-    Ok(if appraisal.is_enough() { YES } else { NO })
+    Ok(if appraisal.is_enough() && is_shown { YES } else { NO })
 }
 
 /// What was read, and what it comes to without a policy in Rego.

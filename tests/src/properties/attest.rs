@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys, statements and proofs.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use reprove_attest::log::{AddCheckpoint, Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind, RecordedSubject};
 use reprove_attest::{
-    Audited, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, RegoPolicy, SigningKey, Statement,
-    TimestampAuthority, TimestampRequest, TimestampedEnvelope, TrustRoots, VerifiedProof, appraise,
-    audit as audit_proof,
+    Audited, BuildInputs, DocumentError, Envelope, Policy, Predicate, Proof, PublicKey, RebuildVerdict, RegoPolicy,
+    SigningKey, Statement, TimestampAuthority, TimestampRequest, TimestampedEnvelope, TrustRoots, VerifiedProof,
+    appraise, audit as audit_proof, cyclonedx, spdx,
 };
 use reprove_model::{DigestSet, Outcome, canonical};
 
@@ -249,6 +251,7 @@ fn consistent(verified: &VerifiedProof) {
     assert_eq!(verdict.rebuilds_agree, agree);
     assert_eq!(verified.word() == RebuildVerdict::BitIdentical, verdict.outcome == Outcome::Reproducible);
     assert_eq!(verified.published().is_some(), verdict.matches_published.is_some());
+    billed(verified);
     if verdict.outcome == Outcome::Reproducible {
         assert!(agree && verdict.findings.is_empty());
         if let Some(published) = verified.published() {
@@ -258,3 +261,28 @@ fn consistent(verified: &VerifiedProof) {
         assert!(!verdict.findings.is_empty());
     }
 }
+
+/// What was reproduced has bills of what went in, the same each time, in which each thing has an id of its own; nothing else
+/// has any.
+fn billed(verified: &VerifiedProof) {
+    let inputs = match BuildInputs::of(verified) {
+        Ok(inputs) => inputs,
+        Err(error) => {
+            assert_ne!(verified.word(), RebuildVerdict::BitIdentical);
+            return assert_plain(&error.to_string());
+        }
+    };
+    assert_eq!(verified.word(), RebuildVerdict::BitIdentical);
+    for (write, list, id) in [(cyclonedx as Bill, "components", "bom-ref"), (spdx, "packages", "SPDXID")] {
+        let bill = write(&inputs).unwrap();
+        assert_eq!(write(&inputs).unwrap(), bill);
+        let value: serde_json::Value = canonical::from_slice(&bill).unwrap();
+        let items = value.get(list).and_then(|list| list.as_array()).unwrap();
+        let ids: BTreeSet<_> = items.iter().map(|item| item.get(id).and_then(|id| id.as_str()).unwrap()).collect();
+        assert_eq!(ids.len(), items.len());
+        let dependencies = &verified.provenances().first().unwrap().build_definition.resolved_dependencies;
+        assert!(ids.len() >= dependencies.len());
+    }
+}
+
+type Bill = fn(&BuildInputs<'_>) -> Result<Vec<u8>, DocumentError>;
