@@ -17,10 +17,10 @@ use crate::output::Target;
 #[derive(Args, Debug)]
 pub(crate) struct SummaryArguments {
     /// Write what the audit came to as a signed verification summary of SLSA, also where it is not enough
-    #[arg(long, value_name = "FILE", requires_all = ["trust", "verifier", "resource"])]
+    #[arg(long, value_name = "FILE", requires_all = ["trust", "verifier", "resource"], conflicts_with = "keys")]
     vsa: Option<PathBuf>,
     /// The same without SLSA_BUILD_REPRODUCED, which slsa-verifier 2.7.1 refuses to read
-    #[arg(long, value_name = "FILE", requires_all = ["trust", "verifier", "resource"])]
+    #[arg(long, value_name = "FILE", requires_all = ["trust", "verifier", "resource"], conflicts_with = "keys")]
     vsa_compatible: Option<PathBuf>,
     /// Who audits, for the summary and for the attribute report
     #[arg(long, value_name = "URI")]

@@ -154,4 +154,16 @@ mod tests {
         let several = bench.run(["audit", "both.proof.json", "--trust", "trust.toml"]).with_code(1).stdout;
         assert!(several.contains("several-subjects"), "{several}");
     }
+
+    #[test]
+    fn what_is_of_a_trust_file_is_not_overlooked_beside_a_key() {
+        let bench = Bench::new();
+        let summary = ["--verifier", "https://auditor.example/", "--resource", "pkg:generic/project@1"];
+        for option in ["--policy", "--rego", "--rego-input", "--at", "--vsa", "--vsa-compatible", "--scai"] {
+            let value = if option == "--at" { "2026-11-25T12:00:00Z" } else { "file" };
+            let arguments = [&["audit", "p.proof.json", "--key", "key.pub", option, value][..], &summary].concat();
+            let refused = bench.run(arguments).with_code(2).stderr;
+            assert!(refused.contains(option) && refused.contains("cannot be used with"), "{refused}");
+        }
+    }
 }

@@ -23,6 +23,8 @@ use crate::output::Target;
 use crate::vsa::{Summaries, SummaryArguments};
 use crate::{appraised, keys, output, plain, rego, render};
 
+// An argument that requires `trust` has to say that it conflicts with `keys`: beside what excludes it, clap does not ask for
+// `trust`.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("trusted").args(["keys", "trust"]).required(true))]
 pub(crate) struct Arguments {
@@ -37,16 +39,16 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
     /// What is enough [default: one trusted rebuilder, and no trusted one that got other bits]
-    #[arg(long, value_name = "FILE", requires = "trust")]
+    #[arg(long, value_name = "FILE", requires = "trust", conflicts_with = "keys")]
     policy: Option<PathBuf>,
     /// What else must allow it, in Rego: `allow` in the package `reprove`, and nothing in `deny`
-    #[arg(long, value_name = "FILE", requires = "trust")]
+    #[arg(long, value_name = "FILE", requires = "trust", conflicts_with = "keys")]
     rego: Option<PathBuf>,
     /// Write what a policy in Rego sees, in JSON, for other engines
-    #[arg(long, value_name = "FILE", requires = "trust")]
+    #[arg(long, value_name = "FILE", requires = "trust", conflicts_with = "keys")]
     rego_input: Option<PathBuf>,
     /// Audit as if it were this time, as in 2026-11-25T12:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", requires = "trust")]
+    #[arg(long, value_name = "TIME", requires = "trust", conflicts_with = "keys")]
     at: Option<Timestamp>,
     /// Refuse a proof with a rebuild in a weaker sandbox: basic, strong or full
     #[arg(long, value_name = "LEVEL", value_parser = isolation_level, conflicts_with_all = ["vsa", "vsa_compatible", "scai"])]
