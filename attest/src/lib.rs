@@ -36,7 +36,7 @@ mod unbuildable;
 
 pub use appraise::{Appraisal, Contrary, Reason, RebuilderClaim, Seen, Shortfall, Uncounted, WhyPossible, appraise};
 pub use audit::{Artifact, AuditError, Audited, VerifiedArtifact, VerifiedFailure, VerifiedProof, audit};
-pub use bundle::{BUNDLE_TYPE, BundleError};
+pub use bundle::{BUNDLE_TYPE, BundleError, MAX_BUNDLE};
 pub use comparison::{Comparison, Rebuild, RebuildVerdict, Rebuilt, Tool, comparison};
 pub use consistency::{Claim, Inconsistency, MAX_REBUILDS, MIN_REBUILDS, Shared};
 pub use documents::{BuildInputs, DocumentError, NotShown, SCAI_TYPE, ScaiOf, cyclonedx, scai, spdx};

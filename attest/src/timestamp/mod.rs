@@ -59,7 +59,8 @@ impl TimestampedEnvelope {
         timestamp_of(&self.response()?)
     }
 
-    fn response(&self) -> Result<Vec<u8>, TimestampError> {
+    /// The answer's DER.
+    pub(crate) fn response(&self) -> Result<Vec<u8>, TimestampError> {
         let response = STANDARD.decode(&self.response).map_err(|_| TimestampError::Base64)?;
         if response.len() > MAX_TIMESTAMP { Err(TimestampError::TooLong(response.len())) } else { Ok(response) }
     }

@@ -97,6 +97,20 @@ pub(super) fn log_proof(bytes: &[u8]) {
     }
 }
 
+/// A bundle makes a proof of its one envelope, which writes a bundle that makes the same; why it makes none does nothing to a
+/// terminal. So the proof can be written and read.
+pub(super) fn bundle(bytes: &[u8]) {
+    match Proof::from_sigstore_bundle(bytes) {
+        Ok(proof) => {
+            let [envelope] = proof.envelopes.as_slice() else { panic!("{} envelopes", proof.envelopes.len()) };
+            let again = proof.to_sigstore_bundle(envelope).unwrap();
+            assert_eq!(Proof::from_sigstore_bundle(&again).unwrap(), proof);
+            assert_eq!(Proof::from_bytes(&proof.to_bytes().unwrap()).unwrap(), proof);
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
 /// What no authority has signed says nothing: whatever is read, the time is that of the one answer of the one that is known.
 pub(super) fn timestamp(bytes: &[u8]) {
     let authority = TimestampAuthority::new("openssl", include_str!("authority.pem"), None, None).unwrap();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys, statements and proofs.
 
-use reprove_attest::log::{Checkpoint, RecordedSubject};
+use reprove_attest::log::{self, Checkpoint, LogProof, Note, RecordedSubject, merkle};
 use reprove_attest::{
-    Algorithm, EncryptionSeed, Envelope, LoggedEnvelope, Proof, Rebuilder, Rebuilt, SigningKey, comparison, provenance,
-    unbuildable,
+    Algorithm, EncryptionSeed, Envelope, LoggedEnvelope, Proof, Rebuilder, Rebuilt, SigningKey, TimestampedEnvelope,
+    comparison, provenance, unbuildable,
 };
 use reprove_model::{Between, BuildRecord, Exit, FindingKind, Lock, Outcome, Sha256, Verdict};
 
@@ -12,7 +12,7 @@ use super::documents::{WHEEL, finding, lock, record, reproducible};
 use super::{Corpus, text};
 
 pub(crate) fn all() -> Vec<Corpus> {
-    vec![public_keys(), private_keys(), statements(), proofs(), audits()]
+    vec![public_keys(), private_keys(), statements(), proofs(), audits(), bundles()]
 }
 
 /// The key of the audit's property.
@@ -221,4 +221,40 @@ fn audits() -> Corpus {
         text("refused-empty", ""),
     ]);
     ("audit", files)
+}
+
+fn bundles() -> Corpus {
+    let envelope = Envelope::sign(&key(), *b"{}").unwrap();
+    let (keyid, payload) = (envelope.keyid(), Sha256::of(b"{}"));
+    let entry = log::entry(&envelope, &key().public_key()).unwrap();
+    let other = merkle::leaf_hash(b"other");
+    let root = merkle::node_hash(&other, &merkle::leaf_hash(&entry));
+    let mut checkpoint = Note::new(&Checkpoint { origin: "log.example".into(), size: 2, root }.to_string()).unwrap();
+    checkpoint.sign("log.example", &SigningKey::ed25519([8; 32])).unwrap();
+    let word = LogProof { index: 1, hashes: vec![other], checkpoint }.to_string();
+    let mut proof = Proof::of(vec![envelope.clone()]);
+    let bundle = |proof: &Proof| String::from_utf8(proof.to_sigstore_bundle(&envelope).unwrap()).unwrap();
+    let signed = bundle(&proof);
+    proof.logged = vec![LoggedEnvelope { keyid, payload, entry: String::from_utf8(entry).unwrap(), proof: word }];
+    proof.timestamped = vec![TimestampedEnvelope::new(&envelope, b"answer")];
+    let good = bundle(&proof);
+    let named = |name: &str| signed.replacen("\"dsseEnvelope\"", &format!("\"{name}\""), 1);
+    let files = vec![
+        text("good", &*good),
+        text("spaced", good.replace(',', ",\n ")),
+        text("older-type", good.replacen(".v0.3+json", "+json;version=0.3", 1)),
+        text("no-entries", signed.replacen(",\"tlogEntries\":[]", "", 1)),
+        text("refused-version", good.replacen("v0.3", "v0.4", 1)),
+        text("refused-message", named("messageSignature")),
+        text("refused-certificate", signed.replacen("publicKey", "certificate", 1)),
+        text("refused-hint", signed.replacen("\"hint\":\"", "\"hint\":\"A", 1)),
+        text("refused-kind", good.replacen("\"kind\":\"dsse\"", "\"kind\":\"intoto\"", 1)),
+        text("refused-size", good.replacen("\"treeSize\":\"2\"", "\"treeSize\":\"3\"", 1)),
+        text("refused-index", good.replacen("\"logIndex\":\"1\"", "\"logIndex\":\"-1\"", 1)),
+        text("refused-timestamp", good.replacen("\"signedTimestamp\":\"", "\"signedTimestamp\":\"=", 1)),
+        text("refused-controls", named("\\u001b[1A")),
+        text("refused-cut", &good[..good.len() - 1]),
+        text("refused-twice", good.replacen('{', "{\"mediaType\":\"\",", 1)),
+    ];
+    ("bundle", files)
 }
