@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use reprove_attest::{Envelope, Predicate, Proof, Rebuilder, Statement};
+use reprove_attest::{Envelope, MAX_BUNDLE, Predicate, Proof, Rebuilder, Statement};
 use reprove_model::IsolationLevel;
 use reprove_model::canonical::{self, CanonicalError};
 use serde_json::{Value, json};
@@ -36,6 +36,15 @@ enum Command {
         /// A directory that is not there yet, or an empty one
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+    },
+    /// Make a proof of such `*.sigstore.json` bundles: its envelopes are in their order. Verifies nothing: `reprove audit` does
+    Import {
+        /// The bundles
+        #[arg(required = true, value_name = "BUNDLE")]
+        bundles: Vec<PathBuf>,
+        /// Where the proof is written
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
     /// Ask a timestamp authority (RFC 3161) about a proof's signatures, and put its answers into the proof. Needs a network
     Timestamp {
@@ -85,25 +94,40 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         Command::Timestamp { proof, authority, again } => {
             return timestamping::run(app, &proof, &authority, again).await;
         }
-        Command::Merge { proofs, output } => {
-            let target = Target::new(&absolute(&output)?)?;
-            let (envelopes, bytes) = blocking(move || {
-                let proofs = proofs.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-                let merged = Proof::merge(proofs);
-                let bytes = merged.to_bytes().map_err(|e| CommandError::bad_usage(e.to_string()))?;
-                Ok::<_, CommandError>((merged.envelopes.len(), bytes))
-            })
-            .await??;
-            target.write(bytes).await?;
-            if app.global.json {
-                output::json(&json!({ "proof": output, "envelopes": envelopes }))?;
-            } else {
-                let name = plain::line(&output.display().to_string());
-                output::text(&format!("wrote {name}: {envelopes} envelopes, none of them verified\n"))?;
-            }
-        }
+        Command::Merge { proofs, output } => put_together(app, &proofs, &output, read).await?,
+        Command::Import { bundles, output } => put_together(app, &bundles, &output, read_bundle).await?,
     }
     Ok(YES)
+}
+
+/// One proof of all that `read` gets from `files`, written to `output`.
+async fn put_together(
+    app: &App,
+    files: &[PathBuf],
+    output: &Path,
+    read: fn(&Path) -> Result<Proof, CommandError>,
+) -> Result<(), CommandError> {
+    let target = Target::new(&absolute(output)?)?;
+    let files = files.to_vec();
+    let (envelopes, bytes) = blocking(move || {
+        let proofs = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+        let all = Proof::merge(proofs);
+        let bytes = all.to_bytes().map_err(|e| CommandError::bad_usage(e.to_string()))?;
+        Ok::<_, CommandError>((all.envelopes.len(), bytes))
+    })
+    .await??;
+    target.write(bytes).await?;
+    if app.global.json {
+        output::json(&json!({ "proof": output, "envelopes": envelopes }))
+    } else {
+        let name = plain::line(&output.display().to_string());
+        output::text(&format!("wrote {name}: {envelopes} envelopes, none of them verified\n"))
+    }
+}
+
+fn read_bundle(path: &Path) -> Result<Proof, CommandError> {
+    let bytes = open::read("bundle", path, Links::Followed, MAX_BUNDLE)?;
+    Proof::from_sigstore_bundle(&bytes).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
 }
 
 /// A proof's file, read and not verified.
@@ -115,6 +139,8 @@ pub(crate) fn read(path: &Path) -> Result<Proof, CommandError> {
 /// The files that a proof is exported as: all envelopes, one a line, and a bundle of each.
 fn exported(proof: &Proof) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
     let fail = |e: CanonicalError| CommandError::cannot(e.to_string());
+    // So that the names sort as the envelopes do.
+    let digits = proof.envelopes.len().to_string().len();
     let mut lines = Vec::new();
     let mut files = Vec::new();
     for (number, envelope) in (1..).zip(&proof.envelopes) {
@@ -126,7 +152,7 @@ fn exported(proof: &Proof) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
             Err(_) => "unknown",
         };
         let bundle = proof.to_sigstore_bundle(envelope).map_err(|e| CommandError::bad_usage(e.to_string()))?;
-        files.push((format!("{number}-{what}.sigstore.json"), bundle));
+        files.push((format!("{number:0digits$}-{what}.sigstore.json"), bundle));
     }
     files.insert(0, ("proof.intoto.jsonl".into(), lines));
     Ok(files)

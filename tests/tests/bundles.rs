@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sigstore's client in Rust, the crate `sigstore-verify`, holds against our bundles. It takes the key itself, and never looks
-//! at the hint.
+//! Bundles: what Sigstore's client in Rust, the crate `sigstore-verify`, takes of ours, and the way back to a proof. The client
+//! takes the key itself, and never looks at the hint.
 
 #[cfg(test)]
 mod tests {
@@ -8,6 +8,7 @@ mod tests {
 
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
+    use reprove_attest::Proof;
     use reprove_attest::log::NoteKey;
     use reprove_model::Sha256;
     use reprove_tests::{Authority, Bench, sorted_names};
@@ -219,5 +220,42 @@ mod tests {
             let why = asked(false).takes(&bundle).unwrap_err();
             assert!(why.contains("timestamp") || why.contains("time"), "{why}");
         }
+    }
+
+    #[test]
+    fn bundles_make_the_proof_that_they_were_made_of() {
+        let published = Published::new("ecdsa-p256");
+        let bench = &published.bench;
+        let import = |folder: &str| {
+            let names = sorted_names(&bench.path("work").join(folder)).into_iter();
+            let bundles = names.filter(|name| name.ends_with(".sigstore.json")).map(|name| format!("{folder}/{name}"));
+            let all = [String::from("proof"), "import".into(), "-o".into(), "imported".into(), "--json".into()];
+            bench.run(all.into_iter().chain(bundles)).with_code(0).json()
+        };
+        let read = |name: &str| fs::read(bench.path("work").join(name)).unwrap();
+        assert_eq!(import("signed"), json!({ "proof": "imported", "envelopes": 3 }));
+        let signed = Proof::from_bytes(&read("project.proof.json")).unwrap();
+        assert_eq!(read("imported"), Proof::of(signed.envelopes).to_bytes().unwrap());
+        let _ = bench.run(["audit", "imported", "--key", "key.pub"]).with_code(0);
+
+        import("timestamped");
+        let all = Proof::merge([Proof::from_bytes(&read("project.proof.json")).unwrap()]);
+        assert_eq!((all.logged.len(), all.timestamped.len()), (3, 3));
+        assert_eq!(Proof::from_bytes(&read("imported")).unwrap(), all);
+        let public = fs::read_to_string(bench.path("work/key.pub")).unwrap();
+        let key = format!("[[key]]\npublic = '''\n{public}'''\noperator = 'me'\nplatform = 'here'\n");
+        bench.write("trust.toml", format!("logs = ['{}']\n{key}", published.log_key));
+        bench.write("policy.toml", "logged = true\n");
+        let audit = ["audit", "imported", "--trust", "trust.toml", "--policy", "policy.toml"];
+        let _ = bench.run(audit).with_code(0);
+        import("signed");
+        assert!(bench.run(audit).with_code(1).stdout.contains("not-logged"));
+
+        let mut changed = published.bundles("logged").remove(0);
+        entry(&mut changed)["inclusionProof"]["treeSize"] = "4".into();
+        bench.write("changed", changed.to_string());
+        let refused = bench.run(["proof", "import", "changed", "-o", "other"]).with_code(2);
+        assert!(refused.stderr.contains("log entry does not hang together"), "{}", refused.stderr);
+        assert!(!bench.path("work/other").exists());
     }
 }
