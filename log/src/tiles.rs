@@ -180,4 +180,18 @@ mod tests {
             assert_eq!(path(kind, number, width).to_str(), Some(expected));
         }
     }
+
+    /// The examples of C2SP tlog-tiles, "Partial Tiles".
+    #[test]
+    fn tiles_are_as_wide_as_in_the_specification() {
+        let widths = |size, level, numbers: [u64; 3]| {
+            let tiles = Tiles { folder: Path::new(""), size };
+            numbers.map(|number| tiles.width(Kind::Hashes(level), number))
+        };
+        assert_eq!(widths(70_000, 0, [272, 273, 274]), [256, 112, 0]);
+        assert_eq!(widths(70_000, 1, [0, 1, 2]), [256, 17, 0]);
+        assert_eq!(widths(70_000, 2, [0, 1, 2]), [1, 0, 0]);
+        assert_eq!(widths(70_000, 3, [0, 1, 2]), [0, 0, 0]);
+        assert_eq!((widths(256, 0, [0, 1, 2]), widths(256, 1, [0, 1, 2])), ([256, 0, 0], [1, 0, 0]));
+    }
 }

@@ -307,9 +307,9 @@ mod tests {
         (log, NoteKey::new("witness.example", NoteKind::Cosigned, key(2).public_key()).unwrap())
     }
 
-    /// The example of C2SP's signed-note, and its key.
+    /// The example of Go's package sumdb/note, which signed notes come from, and its key.
     #[test]
-    fn the_specifications_example() {
+    fn the_first_implementations_example() {
         let text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
         let key: NoteKey = text.parse().unwrap();
         assert_eq!(key.to_string(), text);
