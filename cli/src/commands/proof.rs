@@ -235,3 +235,22 @@ fn name_rebuilder(rebuilder: &Rebuilder, line: &mut impl FnMut(&str, String)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reprove_attest::SigningKey;
+
+    use super::*;
+
+    #[test]
+    fn the_names_of_bundles_sort_as_the_envelopes_do() {
+        let key = SigningKey::ed25519([1; 32]);
+        let of = |count: u8| Proof::of((0..count).map(|n| Envelope::sign(&key, [n]).unwrap()).collect());
+        for (count, first, last) in [(9, "1", "9"), (10, "01", "10")] {
+            let names: Vec<String> = exported(&of(count)).unwrap().into_iter().skip(1).map(|(name, _)| name).collect();
+            assert!(names.is_sorted() && names.len() == usize::from(count), "{names:?}");
+            let expected = [first, last].map(|number| format!("{number}-unknown.sigstore.json"));
+            assert_eq!([names.first().cloned(), names.last().cloned()], expected.map(Some));
+        }
+    }
+}
