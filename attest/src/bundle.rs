@@ -73,7 +73,7 @@ impl Proof {
             seen.response().map(|_| seen)
         });
         let timestamped = timestamped.collect::<Result<_, _>>()?;
-        Ok(Self { envelopes: vec![envelope], logged, timestamped })
+        Ok(Self { logged, timestamped, ..Self::of(vec![envelope]) })
     }
 }
 
@@ -265,7 +265,7 @@ mod tests {
         };
         let timestamped = vec![TimestampedEnvelope::new(&envelope, b"answer")];
         let logged = vec![logged(1, leaf, 0, vec![]), logged(2, node_hash(&other, &leaf), 1, vec![other])];
-        Proof { envelopes: vec![envelope], logged, timestamped }
+        Proof { logged, timestamped, ..Proof::of(vec![envelope]) }
     }
 
     fn bundle() -> Value {
