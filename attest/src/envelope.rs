@@ -18,6 +18,8 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 #[serde(try_from = "Layout", into = "Layout")]
 pub struct Envelope {
     payload: Vec<u8>,
+    /// Of the payload: what others say of an envelope names it by that, and there may be many.
+    digest: Sha256,
     keyid: KeyId,
     signature: Vec<u8>,
 }
@@ -30,12 +32,12 @@ impl Envelope {
     pub fn sign(key: &dyn Signer, payload: impl Into<Vec<u8>>) -> Result<Self, SignerError> {
         let payload = payload.into();
         let signature = signature(key, &pae(PAYLOAD_TYPE, &payload))?;
-        Ok(Self { payload, keyid: key.public_key().id(), signature })
+        Ok(Self { digest: Sha256::of(&payload), payload, keyid: key.public_key().id(), signature })
     }
 
     /// The SHA-256 digest of the payload. Unverified.
     pub(crate) fn payload_digest(&self) -> Sha256 {
-        Sha256::of(&self.payload)
+        self.digest
     }
 
     /// The payload. Unverified: nothing is known of who wrote it.
@@ -187,7 +189,7 @@ impl TryFrom<Layout> for Envelope {
         if signature.len() > MAX_SIGNATURE {
             return Err(EnvelopeError::SignatureLength(signature.len()));
         }
-        Ok(Self { payload, keyid: *keyid, signature })
+        Ok(Self { digest: Sha256::of(&payload), payload, keyid: *keyid, signature })
     }
 }
 

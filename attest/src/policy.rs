@@ -93,6 +93,9 @@ impl Policy {
         if policy.witnesses > 0 && !policy.logged {
             return Err(PolicyError::NothingToWitness);
         }
+        if policy.recorded_within_days.is_some() && !policy.recorded {
+            return Err(PolicyError::NothingRecorded);
+        }
         if policy.distinct.is_empty() {
             return Err(PolicyError::NotDistinct);
         }
@@ -120,6 +123,9 @@ pub enum PolicyError {
     /// Witnesses of no log.
     #[error("witnesses see checkpoints of a log: say logged = true as well")]
     NothingToWitness,
+    /// An age of nothing.
+    #[error("recorded-within-days is of a log's word on what it has: say recorded = true as well")]
+    NothingRecorded,
     /// Nothing to differ in.
     #[error("distinct is empty, so that one rebuilder could count for all; it names operator, platform, or both")]
     NotDistinct,
@@ -174,6 +180,7 @@ mod tests {
         assert!(matches!(Policy::from_toml(&padded(Policy::MAX_BYTES + 1)), Err(PolicyError::TooLong(_))));
         for (text, why) in [
             ("witnesses = 1", "say logged = true"),
+            ("recorded-within-days = 1", "say recorded = true"),
             ("distinct = []", "one rebuilder could count for all"),
             ("rebuilder = 2", "unknown field `rebuilder`"),
             ("minimum-isolation = \"weak\"", "unknown variant `weak`"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Statements: in-toto Statement v1 (in-toto attestation framework, `spec/v1/statement.md`), with the two predicates that
-//! a proof holds. One value has one way to be written: canonical JSON.
+//! Statements: in-toto Statement v1 (in-toto attestation framework, `spec/v1/statement.md`), with the predicates that a
+//! proof holds. One value has one way to be written: canonical JSON.
 
 use std::collections::BTreeSet;
 

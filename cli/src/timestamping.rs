@@ -14,6 +14,8 @@ use crate::keys::random;
 use crate::output::{self, Target};
 use crate::plain;
 
+const AGAIN: &str = "ask again later, or another authority; the proof is as it was";
+
 /// Asks the authority at `url` about every signature of the proof that none has seen, or about all of them `again`, and
 /// puts its answers into the proof.
 pub(crate) async fn run(app: &App, path: &Path, url: &str, again: bool) -> Result<u8, CommandError> {
@@ -25,14 +27,14 @@ pub(crate) async fn run(app: &App, path: &Path, url: &str, again: bool) -> Resul
     let mut times = Vec::new();
     for (number, envelope) in (1..).zip(&wanted) {
         app.progress.doing(&format!("asking for timestamp {number} of {}", wanted.len()));
-        let refused = |e: TimestampError| CommandError::cannot(format!("{url}: {e}"));
+        let refused = |e: TimestampError| CommandError::cannot(format!("{url}: {e}")).next(AGAIN);
         let request = TimestampRequest::new(envelope.signature(), *random()?).map_err(refused)?;
         let question = request.to_der().map_err(refused)?;
         let asked = post(url, "application/timestamp-query", &question, MAX_TIMESTAMP as u64).await;
         let answer = match asked.map_err(from_asking)? {
             Answer { status: 200, body } => body,
             Answer { status, .. } => {
-                return Err(CommandError::cannot(format!("{url} answered with the status {status}")));
+                return Err(CommandError::cannot(format!("{url} answered with the status {status}")).next(AGAIN));
             }
         };
         times.push(request.answered_by(&answer).map_err(refused)?);

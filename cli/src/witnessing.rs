@@ -26,12 +26,13 @@ use crate::app::{App, blocking};
 use crate::commands::failed;
 use crate::error::{CommandError, YES};
 use crate::output;
+use crate::progress::Progress;
 use crate::timestamping::from_asking;
 
 /// How many ask at once; who comes later waits.
 const CONNECTIONS: usize = 64;
 /// How long one connection may take for all of its requests.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Who a witness is, and whom it knows.
 pub(crate) struct Serving {
@@ -59,11 +60,14 @@ pub(crate) async fn serve(app: &App, serving: Serving) -> Result<u8, CommandErro
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return Ok(YES) };
-        // A connection that could not be taken is its caller's to try again.
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let witness = Arc::clone(&witness);
+        // A connection that could not be taken is its caller's to try again; where there are too many, one waits a moment.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (witness, progress) = (Arc::clone(&witness), app.progress.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&witness), request));
+            let service = service_fn(move |request| answer(Arc::clone(&witness), progress.clone(), request));
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
             // What goes wrong with one connection is that caller's alone.
@@ -73,9 +77,13 @@ pub(crate) async fn serve(app: &App, serving: Serving) -> Result<u8, CommandErro
     }
 }
 
-async fn answer(witness: Arc<Witness>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    witness: Arc<Witness>,
+    progress: Progress,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, kind, text) = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/add-checkpoint") => add_checkpoint(witness, request).await,
+        (&Method::POST, "/add-checkpoint") => add_checkpoint(witness, &progress, request).await,
         (_, "/add-checkpoint") => (405, PLAIN, "only POST is answered here\n".into()),
         _ => (404, PLAIN, "there is only /add-checkpoint\n".into()),
     };
@@ -87,7 +95,11 @@ async fn answer(witness: Arc<Witness>, request: Request<Incoming>) -> Result<Res
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-async fn add_checkpoint(witness: Arc<Witness>, request: Request<Incoming>) -> (u16, &'static str, String) {
+async fn add_checkpoint(
+    witness: Arc<Witness>,
+    progress: &Progress,
+    request: Request<Incoming>,
+) -> (u16, &'static str, String) {
     let body = match Limited::new(request.into_body(), MAX_ADD_CHECKPOINT).collect().await {
         Ok(body) => body.to_bytes(),
         Err(e) => return (400, PLAIN, format!("{e}\n")),
@@ -100,8 +112,14 @@ async fn add_checkpoint(witness: Arc<Witness>, request: Request<Incoming>) -> (u
             (refusal.status(), kind, format!("{refusal}\n"))
         }
         // What is wrong here is for whoever runs the witness, and is not told to others.
-        Ok(Err(WitnessError::Log(_))) | Err(_) => (500, PLAIN, "the witness can't answer now\n".into()),
+        Ok(Err(WitnessError::Log(error))) => cannot(progress, &error.to_string()),
+        Err(_) => cannot(progress, "a part of the program failed"),
     }
+}
+
+fn cannot(progress: &Progress, why: &str) -> (u16, &'static str, String) {
+    progress.note(&format!("no cosignature was given: {why}"));
+    (500, PLAIN, "the witness can't answer now\n".into())
 }
 
 /// Asks a witness to cosign what a log is now, and adds its cosignature to the checkpoint.
@@ -114,6 +132,13 @@ pub(crate) async fn cosign(app: &App, directory: PathBuf, url: &str, witness: No
     let mut old = 0;
     let mut asked = 0;
     let line = loop {
+        let size = log.checkpoint().size;
+        if old > size {
+            let text = format!("the witness at {url} has cosigned {old} entries of this log, and here are {size}");
+            return Err(
+                CommandError::bad_usage(text).next("this is an older copy of the log, or another history of it")
+            );
+        }
         let request = log.for_witness(old).map_err(failed)?.to_string();
         let answer = post(&place, PLAIN, request.as_bytes(), MAX_ADD_CHECKPOINT as u64).await.map_err(from_asking)?;
         asked += 1;
@@ -124,7 +149,7 @@ pub(crate) async fn cosign(app: &App, directory: PathBuf, url: &str, witness: No
             (409, Ok(size)) if asked < 3 && size != old => old = size,
             _ => {
                 let text = format!("the witness at {url} answered with the status {status}: {}", text.trim_end());
-                return Err(CommandError::cannot(text));
+                return Err(CommandError::cannot(text).next("ask again later, or ask whoever runs the witness"));
             }
         }
     };

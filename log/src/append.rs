@@ -32,6 +32,10 @@ impl Log {
         if entries.is_empty() {
             return Ok(added);
         }
+        // Nothing is signed that does not begin with what was signed before, whatever somebody has done to the files.
+        if root(&self.tiles(), start)? != self.checkpoint.root {
+            return Err(LogError::Damaged(self.folder.clone()));
+        }
         self.add_entries(start, &entries)?;
         self.add_hashes(start, entries.iter().map(|entry| leaf_hash(entry)).collect())?;
         self.list(start, records)?;
@@ -71,6 +75,10 @@ impl Log {
         };
         for (number, part) in parts(start, entries) {
             let before = if start > number * WIDTH { self.tiles().entries(number)? } else { Vec::new() };
+            let leaves: Vec<Hash> = before.iter().map(|entry| leaf_hash(entry)).collect();
+            if !leaves.is_empty() && self.tiles().hashes(0, number)? != leaves {
+                return Err(LogError::Damaged(self.folder.join(path(Kind::Entries, number, before.len() as u64))));
+            }
             let all = before
                 .iter()
                 .map(Vec::as_slice)

@@ -12,7 +12,7 @@
 
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use reprove_attest::{Envelope, log, subjects_of};
 use reprove_model::{Sha256, canonical};
 
 use crate::tiles::WIDTH;
-use crate::{Log, LogError, io_error, write_listed, write_whole};
+use crate::{Log, LogError, io_error, read, read_text, write_listed, write_whole};
 
 /// One entry, and the envelope that it is of.
 #[derive(Clone, Debug)]
@@ -73,9 +73,7 @@ impl Log {
     /// [`LogError::NotListed`] where the log has entries whose envelopes it does not know; [`LogError::Damaged`],
     /// [`LogError::Io`].
     pub fn recorded(&self, subject: &Sha256) -> Result<Vec<(u64, Hash, Envelope)>, LogError> {
-        if self.folder.join(OPAQUE).symlink_metadata().is_ok() {
-            return Err(LogError::NotListed(self.folder.clone()));
-        }
+        self.is_listed()?;
         self.listed(By::Subject, subject)
     }
 
@@ -106,7 +104,7 @@ impl Log {
 
     fn envelope(&self, leaf: &Hash) -> Result<Envelope, LogError> {
         let path = self.envelope_path(leaf);
-        let bytes = fs::read(&path).map_err(|e| io_error(&path, e))?;
+        let bytes = read(&path, MAX_FILE)?;
         canonical::from_slice(&bytes).map_err(|_| LogError::Damaged(path))
     }
 
@@ -141,7 +139,7 @@ impl Log {
     /// Whether every entry's envelope is there, is the one that the entry is of, and is listed. Of a log that has entries
     /// without envelopes, nothing is looked at.
     pub(crate) fn verify_lists(&self) -> Result<(), LogError> {
-        if self.folder.join(OPAQUE).symlink_metadata().is_ok() {
+        if self.is_listed().is_err() {
             return Ok(());
         }
         let mut listed: BTreeMap<(By, Sha256), BTreeSet<(u64, Hash)>> = BTreeMap::new();
@@ -176,6 +174,16 @@ impl Log {
     }
 }
 
+pub(crate) fn is_listed(folder: &Path) -> Result<(), LogError> {
+    match folder.join(OPAQUE).symlink_metadata() {
+        Ok(_) => Err(LogError::NotListed(folder.to_owned())),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The longest envelope, and the longest list, in bytes.
+const MAX_FILE: u64 = 64 << 20;
+
 /// By what an envelope is listed.
 fn keys(envelope: &Envelope) -> BTreeSet<(By, Sha256)> {
     let subjects = subjects_of(envelope.payload()).into_iter().map(|subject| (By::Subject, subject));
@@ -192,9 +200,9 @@ fn make_folder(path: &Path) -> Result<(), LogError> {
 }
 
 fn read_list(path: &Path) -> Result<Vec<(u64, Hash)>, LogError> {
-    let text = match fs::read_to_string(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read.map_err(|e| io_error(path, e))?,
+    let text = match read_text(path, MAX_FILE) {
+        Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
     };
     let line = |line: &str| {
         let (number, leaf) = line.split_once(' ')?;

@@ -16,9 +16,12 @@ mod witness;
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nix::fcntl::OFlag;
 use reprove_attest::Signer;
 use reprove_attest::log::merkle::{self, Hash};
 use reprove_attest::log::{AddCheckpoint, Checkpoint, CheckpointError, LogProof, Note, NoteError, NoteKey, NoteKind};
@@ -71,14 +74,11 @@ impl Log {
     /// See [`LogError`].
     pub fn open(folder: &Path, key: Option<&NoteKey>) -> Result<Self, LogError> {
         let path = folder.join("checkpoint");
-        let mut text = String::new();
-        let read = File::open(&path).and_then(|file| {
-            use io::Read as _;
-            file.take(MAX_CHECKPOINT + 1).read_to_string(&mut text)
-        });
-        match read {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(LogError::NoLog(folder.to_owned())),
-            read => read.map_err(|e| io_error(&path, e))?,
+        let text = match read_text(&path, MAX_CHECKPOINT) {
+            Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(LogError::NoLog(folder.to_owned()));
+            }
+            read => read?,
         };
         let note: Note = text.parse()?;
         let checkpoint: Checkpoint = note.text().parse()?;
@@ -89,6 +89,14 @@ impl Log {
             }
         }
         Ok(Self { folder: folder.to_owned(), note, checkpoint })
+    }
+
+    /// Whether it knows the envelope of each entry, and so what it has for a subject.
+    ///
+    /// # Errors
+    /// [`LogError::NotListed`].
+    pub fn is_listed(&self) -> Result<(), LogError> {
+        index::is_listed(&self.folder)
     }
 
     /// What the log says of its tree.
@@ -155,22 +163,35 @@ impl Log {
     /// Adds a witness's cosignature, the line that it has answered, to the log's checkpoint.
     ///
     /// # Errors
-    /// [`LogError::Busy`]; [`LogError::Forked`] where the log has grown since it was opened; [`LogError::Note`] where it is no
+    /// [`LogError::Busy`]; [`LogError::Grown`] where the log has grown since it was opened; [`LogError::Note`] where it is no
     /// cosignature of this checkpoint by `witness`.
     pub fn add_cosignature(&mut self, line: &str, witness: &NoteKey) -> Result<(), LogError> {
         let _lock = self.lock()?;
         let now = Self::open(&self.folder, None)?;
         if now.checkpoint != self.checkpoint {
-            return Err(LogError::Forked { old: self.checkpoint.size, size: now.checkpoint.size });
+            return Err(LogError::Grown { old: self.checkpoint.size, size: now.checkpoint.size });
+        }
+        // One line by the witness's own key, and the log's own signature beside it.
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let is_by_witness = |line: &str| {
+            let signature = line.strip_prefix(&format!("\u{2014} {} ", witness.name()));
+            signature
+                .and_then(|base64| STANDARD.decode(base64).ok())
+                .is_some_and(|bytes| bytes.starts_with(&witness.id()))
+        };
+        if witness.name() == self.checkpoint.origin || line.contains('\n') || !is_by_witness(line) {
+            return Err(LogError::Note(NoteError::NotSigned(witness.name().to_owned())));
         }
         let text = now.note.to_string();
-        // One that is there already by this witness is replaced.
-        let own = format!("\u{2014} {} ", witness.name());
         let (head, lines) = text.split_once("\n\n").unwrap_or((&text, ""));
+        // One that is there already by this key is replaced.
         let others: String =
-            lines.lines().filter(|line| !line.starts_with(&own)).map(|line| format!("{line}\n")).collect();
-        let note: Note = format!("{head}\n\n{others}{}\n", line.trim_end()).parse()?;
+            lines.lines().filter(|line| !is_by_witness(line)).map(|line| format!("{line}\n")).collect();
+        let note: Note = format!("{head}\n\n{others}{line}\n").parse()?;
         witness.verify(&note)?;
+        if note.text() != self.note.text() {
+            return Err(LogError::Damaged(self.folder.clone()));
+        }
         self.note = note;
         self.publish()
     }
@@ -254,6 +275,24 @@ fn write(path: &Path, bytes: &[u8], sync: bool) -> Result<(), LogError> {
     file.persist(path).map(drop).map_err(|e| fail(e.error))
 }
 
+/// Reads a file of at most `most` bytes: no link, no pipe, no device.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, LogError> {
+    use io::Read as _;
+    let fail = |e| io_error(path, e);
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(fail)?;
+    if !file.metadata().map_err(fail)?.is_file() {
+        return Err(LogError::Damaged(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > most { Err(LogError::Damaged(path.to_owned())) } else { Ok(bytes) }
+}
+
+fn read_text(path: &Path, most: u64) -> Result<String, LogError> {
+    String::from_utf8(read(path, most)?).map_err(|_| LogError::Damaged(path.to_owned()))
+}
+
 fn io_error(path: &Path, source: io::Error) -> LogError {
     LogError::Io { path: path.to_owned(), source }
 }
@@ -306,6 +345,17 @@ pub enum LogError {
     /// Another log's checkpoint.
     #[error("the checkpoint is of the log {0:?}, and the key is another's")]
     OtherOrigin(String),
+    /// A log that another process has added to.
+    #[error("the log has grown from {old} entries to {size} meanwhile; ask the witness again")]
+    Grown {
+        /// How many it had.
+        old: u64,
+        /// How many it has.
+        size: u64,
+    },
+    /// Another process is this witness.
+    #[error("{}: another process is a witness with this memory; there is one at a time", .0.display())]
+    OtherWitness(PathBuf),
     /// A tree that does not begin with an older one.
     #[error("the log was changed: its {size} entries do not begin with the {old} that it had")]
     Forked {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tiles (C2SP tlog-tiles, "Merkle Tree" and "Log Entries"): 256 hashes of one level, or 256 entries, in a file.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use reprove_attest::log::merkle::{Hash, Subtrees, leaf_hash, node_hash, root};
 
-use crate::{LogError, io_error};
+use crate::{LogError, MAX_ENTRY, read};
 
 /// Hashes in a tile: a tile of one level is one hash of the next.
 pub(crate) const WIDTH: u64 = 256;
@@ -64,14 +63,17 @@ impl Tiles<'_> {
     fn read(&self, kind: Kind, number: u64) -> Result<(PathBuf, Vec<u8>, u64), LogError> {
         let width = self.width(kind, number);
         let mut at = self.folder.join(path(kind, number, width));
-        let read = match fs::read(&at) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && width < WIDTH => {
-                at = self.folder.join(path(kind, number, WIDTH));
-                fs::read(&at)
-            }
-            read => read,
+        let most = match kind {
+            Kind::Hashes(_) => WIDTH * 32,
+            Kind::Entries => WIDTH * (MAX_ENTRY as u64 + 2),
         };
-        let bytes = read.map_err(|e| io_error(&at, e))?;
+        let bytes = match read(&at, most) {
+            Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && width < WIDTH => {
+                at = self.folder.join(path(kind, number, WIDTH));
+                read(&at, most)?
+            }
+            read => read?,
+        };
         Ok((at, bytes, width))
     }
 

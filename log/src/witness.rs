@@ -2,18 +2,18 @@
 //! A witness's memory: of each log, the last checkpoint that it has cosigned. A checkpoint is on the disk before its
 //! cosignature is given to anyone, so that no witness that was killed cosigns two histories.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reprove_attest::Signer;
-use reprove_attest::log::{AddCheckpoint, Checkpoint, Note, NoteKey, NoteKind, WitnessRefusal};
+use reprove_attest::log::{AddCheckpoint, Checkpoint, MAX_NOTE, Note, NoteKey, NoteKind, WitnessRefusal};
 use reprove_model::Sha256;
 use thiserror::Error;
 
-use crate::{LogError, io_error, write_whole};
+use crate::{LogError, io_error, read_text, write_whole};
 
 /// A witness.
 pub struct Witness {
@@ -30,16 +30,18 @@ impl Witness {
     /// process for a folder.
     ///
     /// # Errors
-    /// [`LogError::Busy`] where there is another, [`LogError::Note`] where the key or the name can't be a witness's.
+    /// [`LogError::OtherWitness`] where there is another, [`LogError::Note`] where the key or the name can't be a witness's.
     pub fn open(folder: &Path, name: &str, signer: Arc<dyn Signer>, logs: Vec<NoteKey>) -> Result<Self, LogError> {
         let key = NoteKey::new(name, NoteKind::Cosigned, signer.public_key())?;
         DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| io_error(folder, e))?;
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| io_error(parent, e))?;
         let path = folder.join(".lock");
         let mut options = File::options();
         let lock = options.create(true).truncate(false).write(true).open(&path).map_err(|e| io_error(&path, e))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LogError::Busy(folder.to_owned())),
+            Err(TryLockError::WouldBlock) => return Err(LogError::OtherWitness(folder.to_owned())),
             Err(TryLockError::Error(e)) => return Err(io_error(&path, e)),
         }
         Ok(Self { folder: folder.to_owned(), key, signer, logs, turn: Mutex::default(), _lock: lock })
@@ -84,9 +86,9 @@ impl Witness {
 }
 
 fn read(path: &Path) -> Result<Option<Checkpoint>, LogError> {
-    let text = match fs::read_to_string(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|e| io_error(path, e))?,
+    let text = match read_text(path, MAX_NOTE as u64) {
+        Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
     };
     let damaged = |_| LogError::Damaged(path.to_owned());
     let note: Note = text.parse().map_err(damaged)?;

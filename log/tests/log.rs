@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use reprove_attest::log::merkle::{Hash, leaf_hash, node_hash};
-use reprove_attest::log::{Checkpoint, LogPolicy, NoteError, entry};
+use reprove_attest::log::{Checkpoint, LogPolicy, Note, NoteError, NoteKey, NoteKind, entry};
 use reprove_attest::{Envelope, SigningKey};
 use reprove_log::{Log, LogError, MAX_ENTRY, Record, key_of};
 use reprove_model::Sha256;
@@ -155,6 +155,73 @@ fn all_that_a_log_has_for_a_subject_is_found() {
     // A log that does not know what it has says nothing of it.
     let _ = log.append(&entries(0..1), &key(1)).unwrap();
     assert!(matches!(log.recorded(&two), Err(LogError::NotListed(_))));
+}
+
+#[test]
+fn nothing_is_added_to_what_was_changed() {
+    for file in ["tile/0/000.p/3", "tile/entries/000.p/3"] {
+        let (_dir, folder, mut log) = log();
+        let _ = log.append(&entries(0..3), &key(1)).unwrap();
+        let mut bytes = fs::read(folder.join(file)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(folder.join(file), bytes).unwrap();
+        assert!(matches!(log.append(&entries(3..4), &key(1)), Err(LogError::Damaged(_))), "{file}");
+        assert_eq!(open(&folder).checkpoint().size, 3);
+    }
+}
+
+#[test]
+fn what_is_no_file_or_too_long_is_not_read() {
+    let (_dir, folder, mut log) = log();
+    let _ = log.append(&entries(0..3), &key(1)).unwrap();
+    let tile = folder.join("tile/entries/000.p/3");
+    let good = fs::read(&tile).unwrap();
+    fs::remove_file(&tile).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &tile).unwrap();
+    assert!(log.verify().is_err());
+    fs::remove_file(&tile).unwrap();
+    nix::unistd::mkfifo(&tile, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(log.verify().is_err());
+    fs::remove_file(&tile).unwrap();
+    let room = 256 * (MAX_ENTRY + 2) - good.len();
+    fs::write(&tile, [good.as_slice(), &vec![0; room]].concat()).unwrap();
+    assert!(log.entry(0).is_ok());
+    fs::write(&tile, [good.as_slice(), &vec![0; room + 1]].concat()).unwrap();
+    assert!(matches!(log.entry(0), Err(LogError::Damaged(_))));
+}
+
+#[test]
+fn a_cosignature_is_one_line_by_the_witness_beside_the_logs_own() {
+    let (_dir, folder, mut log) = log();
+    let _ = log.append(&entries(0..3), &key(1)).unwrap();
+    let witness = NoteKey::new("witness.example", NoteKind::Cosigned, key(2).public_key()).unwrap();
+    let line = |name: &str, text: &str, seed: u8| {
+        let mut note = Note::new(text).unwrap();
+        note.cosign(name, &key(seed), 1_700_000_000).unwrap();
+        note.to_string().split_once("\n\n").unwrap().1.to_owned()
+    };
+    let text = log.checkpoint().to_string();
+    let good = line("witness.example", &text, 2);
+    let before = fs::read(folder.join("checkpoint")).unwrap();
+    let own = NoteKey::new(ORIGIN, NoteKind::Cosigned, key(2).public_key()).unwrap();
+    assert!(log.add_cosignature(&line(ORIGIN, &text, 2), &own).is_err(), "under the log's own name");
+    for bad in [
+        line("witness.example", &text, 3),
+        line("witness.example", "another\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 2),
+        format!("{good}\u{2014} {ORIGIN} AAAAAAA=\n"),
+        format!("x\n\n{good}"),
+        String::new(),
+    ] {
+        assert!(log.add_cosignature(&bad, &witness).is_err(), "{bad}");
+    }
+    assert_eq!(fs::read(folder.join("checkpoint")).unwrap(), before);
+    for _ in 0..2 {
+        log.add_cosignature(&good, &witness).unwrap();
+        let again = open(&folder);
+        assert!(witness.verify(again.note()).is_ok());
+        assert_eq!(again.note().to_string().matches("witness.example").count(), 1);
+    }
+    assert_eq!(log.append(&entries(3..4), &key(1)).unwrap(), 3..4);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -142,7 +143,10 @@ async fn a_run_that_is_given_up_leaves_nothing() {
 /// A sandbox whose processes can be told from all others by the path of their program, and that path.
 fn named_sandbox(bench: &Bench) -> (Sandbox, String) {
     let program = bench.dir.path().join("helper");
-    fs::copy(env!("CARGO_BIN_EXE_reprove-sandbox"), &program).unwrap();
+    // Written by another process: a child that another test forks meanwhile would keep it open, and what is open for writing
+    // can't be started.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_reprove-sandbox")).arg(&program).status().unwrap();
+    assert!(copied.success());
     (Sandbox::with_helper(program.clone()), program.to_str().unwrap().to_owned())
 }
 

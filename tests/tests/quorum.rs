@@ -125,6 +125,21 @@ mod tests {
         let other = ["log", "gather", "log", "log.pem", "-o", "x.json", "--key", "one.pem"];
         assert!(bench.run(other).code != Some(0));
 
+        // A log that hides its lists does not verify.
+        bench.write("log/opaque", "");
+        let hidden = bench.run(["log", "verify", "log", "--log-key", &log_key]).with_code(1).stdout;
+        assert!(hidden.contains("without their envelopes"), "{hidden}");
+        fs::remove_file(bench.path("work/log/opaque")).unwrap();
+        // What only says that it is the log's word keeps nothing out of it.
+        let mut proof: Value = serde_json::from_slice(&fs::read(bench.path("work").join(&two)).unwrap()).unwrap();
+        for logged in proof["logged"].as_array_mut().unwrap() {
+            logged["entry"] = "x".into();
+        }
+        bench.write("forged.json", format!("{proof}\n"));
+        let _ = bench.run(["log", "new", "second", "--origin", "log.example/two", "--key", "log.pem"]).with_code(0);
+        let add = ["log", "add", "second", "forged.json", "--signer", "signer.pub", "--key", "log.pem", "--json"];
+        assert_eq!(bench.run(add).with_code(0).json()["added"], 3);
+
         // A monitor keeps what it has seen.
         let watch = ["log", "verify", "log", "--log-key", &log_key, "--state", "seen"];
         let _ = bench.run(watch).with_code(0);

@@ -124,14 +124,25 @@ mod tests {
 
         // Another history by the same key, also for a witness that was started anew.
         let _ = new_log(&bench, "other");
-        let refused = |witness: &Witness| cosign(witness, "other").with_code(2).stderr;
-        assert!(refused(&witness).contains("3"));
+        assert!(
+            cosign(&witness, "other")
+                .with_code(2)
+                .stderr
+                .contains("has cosigned 3 entries of this log, and here are 0")
+        );
         let key = witness.key.clone();
         drop(witness);
         let witness = Witness::start(&bench, &log_key);
         assert_eq!(witness.key, key);
-        let _ =
-            bench.run(["log", "add", "other", "all.json", "--signer", public.to_str().unwrap(), "--key", "log.pem"]);
+        let again = witness.post("/add-checkpoint", &format!("old 0\n\n{note}"));
+        assert!(again.starts_with("HTTP/1.1 409 ") && again.ends_with("\r\n\r\n3\n"), "{again}");
+        for name in ["one", "two"] {
+            bench.project(name, &[&format!("echo {name} > out")], "");
+            let _ = bench.run(["check", name]).with_code(0);
+            let (proof, signer) = (format!("{name}.proof.json"), public.to_str().unwrap());
+            let _ = bench.run(["log", "add", "other", &proof, "--signer", signer, "--key", "log.pem"]).with_code(0);
+        }
+        assert!(cosign(&witness, "other").with_code(4).stderr.contains("the status 422"));
         let _ = cosign(&witness, "log").with_code(0);
 
         // What it does not understand, it says so of.

@@ -60,7 +60,10 @@ pub(crate) fn of(session: &Session, private: &Object, algorithm: Algorithm) -> R
 /// `CKA_EC_POINT`: an octet string in DER, or, by the words of PKCS#11 v3.0 and on some tokens, the bytes alone.
 fn from_point(algorithm: Algorithm, point: &[u8]) -> Result<PublicKey, KeyError> {
     match algorithm {
-        Algorithm::EcdsaP256 => PublicKey::p256(point.strip_prefix(&[0x04, 65]).unwrap_or(point)),
+        Algorithm::EcdsaP256 => {
+            // A point alone begins with 4 as well, and may go on with 65.
+            PublicKey::p256(point.strip_prefix(&[0x04, 65]).filter(|bytes| bytes.len() == 65).unwrap_or(point))
+        }
         Algorithm::Ed25519 => {
             let bytes = point.strip_prefix(&[0x04, 32]).filter(|bytes| bytes.len() == 32).unwrap_or(point);
             PublicKey::ed25519(bytes.try_into().map_err(|_| KeyError::NotAPoint)?)
@@ -88,6 +91,21 @@ mod tests {
                 assert!(from_point(kind, bad).is_err(), "{bad:x?}");
             }
         }
+    }
+
+    /// Its second byte is the length that the other form has there.
+    #[test]
+    fn a_point_alone_is_not_taken_for_a_wrapped_one() {
+        let key = |number: u16| {
+            let mut seed = [7; 32];
+            seed[..2].copy_from_slice(&number.to_be_bytes());
+            SigningKey::new(Algorithm::EcdsaP256, seed).unwrap().public_key()
+        };
+        let point = |key: &PublicKey| key.to_spki_der().unwrap().split_off(26);
+        let public = (0..).map(key).find(|key| point(key)[1] == 65).unwrap();
+        let bytes = point(&public);
+        assert_eq!(from_point(Algorithm::EcdsaP256, &bytes), Ok(public));
+        assert_eq!(from_point(Algorithm::EcdsaP256, &[&[0x04, 65], bytes.as_slice()].concat()), Ok(public));
     }
 
     #[test]

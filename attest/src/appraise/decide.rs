@@ -19,13 +19,19 @@ pub(super) fn decide(
     evidence: Evidence<'_>,
     now: Timestamp,
 ) -> Appraisal {
-    let Gathered { claims, failures, mut uncounted } = gathered;
+    let Gathered { claims, failures, doubtful, mut uncounted } = gathered;
     for Failure { envelope, keyid, subject: of } in failures {
         let reason = subject(&of, artifacts).err().unwrap_or(Reason::Unbuildable);
         uncounted.push(Uncounted { envelope, keyid, reason });
     }
     let mut about = Vec::new();
+    let mut against = Vec::new();
     for claim in claims {
+        // What is against one of several files is against all of them together.
+        let is_about_one = artifacts.is_empty() || artifacts.iter().any(|one| find(one, claim.proof.subject()).is_ok());
+        if policy.veto && is_about_one && !claim.is_reproduced() {
+            against.push(Shortfall::Veto { operator: claim.operator.clone(), keyid: claim.keyid });
+        }
         match subject(claim.proof.subject(), artifacts) {
             Ok(()) => about.push(claim),
             Err(reason) => uncounted.push(Uncounted { envelope: claim.envelope, keyid: claim.keyid, reason }),
@@ -64,13 +70,9 @@ pub(super) fn decide(
     if isolations < to_usize(policy.isolations) {
         shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
     }
-    if policy.veto {
-        let against = about.iter().filter(|claim| !claim.is_reproduced());
-        shortfalls
-            .extend(against.map(|claim| Shortfall::Veto { operator: claim.operator.clone(), keyid: claim.keyid }));
-        shortfalls.dedup();
-    }
-    let contrary = contrary(evidence, artifacts, policy, now);
+    shortfalls.extend(against);
+    shortfalls.dedup();
+    let contrary = contrary(evidence, &doubtful, artifacts, policy, now);
     if let (true, Contrary::Possible(why)) = (policy.recorded, &contrary) {
         shortfalls.push(Shortfall::Contrary(why.clone()));
     }

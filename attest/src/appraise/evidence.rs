@@ -6,6 +6,7 @@ use reprove_model::Sha256;
 
 use super::Seen;
 use crate::log::LogPolicy;
+use crate::roots::CLOCKS_DIFFER;
 use crate::{Envelope, Proof, TrustRoots, TrustedKey};
 
 /// What a proof says of logs and of authorities, and which of them are believed.
@@ -38,7 +39,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// When a trusted authority first saw the signature of the statement that `key` has signed.
-    pub(super) fn seen(&self, key: &TrustedKey, payload: Sha256) -> Result<Seen, String> {
+    pub(super) fn seen(&self, key: &TrustedKey, payload: Sha256, now: Timestamp) -> Result<Seen, String> {
         if self.trust.timestamp_authorities().is_empty() {
             return Err("the trust file names no timestamp authority".into());
         }
@@ -48,6 +49,9 @@ impl<'a> Evidence<'a> {
             for timestamped in self.proof.timestamped.iter().filter(|each| each.is_of(envelope)) {
                 for authority in self.trust.timestamp_authorities() {
                     match timestamped.verify(envelope, authority) {
+                        Ok(at) if at.duration_since(now) > CLOCKS_DIFFER => {
+                            why = format!("it is of {at}, which has not come yet")
+                        }
                         Ok(at) => {
                             let seen = Seen { at, by: authority.name().to_owned() };
                             first = Some(first.map_or(seen.clone(), |first| earlier(first, seen)));

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use reprove_model::DigestSet;
 
+use super::contrary::Doubtful;
 use super::evidence::Evidence;
 use super::{Reason, RebuilderClaim, Seen, Uncounted};
 use crate::audit::verified;
 use crate::consistency::Part;
 use crate::{
-    Comparison, KeyId, Predicate, Proof, Rebuilder, ResourceDescriptor, Statement, TrustRoots, TrustedKey, Unbuildable,
+    Comparison, KeyId, Predicate, Proof, RebuildVerdict, Rebuilder, ResourceDescriptor, Statement, TrustRoots,
+    TrustedKey, Unbuildable,
 };
 
 /// What the envelopes of a proof say, and which of them say nothing that counts.
@@ -20,6 +22,7 @@ use crate::{
 pub(super) struct Gathered {
     pub(super) claims: Vec<RebuilderClaim>,
     pub(super) failures: Vec<Failure>,
+    pub(super) doubtful: Vec<Doubtful>,
     pub(super) uncounted: Vec<Uncounted>,
 }
 
@@ -52,7 +55,14 @@ pub(super) fn gather(evidence: Evidence<'_>, now: Timestamp) -> Gathered {
                 named.extend(comparison.rebuilds.iter().map(|rebuild| (id.0, rebuild.provenance)));
                 match claim(each, comparison, &signed, evidence, now) {
                     Ok(claim) => gathered.claims.push(claim),
-                    Err(reason) => gathered.uncounted(each, reason),
+                    Err(reason) => {
+                        let is_doubtful = matches!(reason, Reason::Key(_));
+                        if is_doubtful && comparison.verdict != RebuildVerdict::BitIdentical {
+                            let subject = each.statement.subject.clone();
+                            gathered.doubtful.push((subject, each.key.operator.clone()));
+                        }
+                        gathered.uncounted(each, reason);
+                    }
                 }
             }
             Predicate::Unbuildable(failed) => match failure(each, failed, evidence, now) {
@@ -121,7 +131,7 @@ fn failure(
     now: Timestamp,
 ) -> Result<Failure, Reason> {
     failed.check(&signed.statement.subject).map_err(|e| Reason::inconsistent(&e))?;
-    let seen = evidence.seen(signed.key, signed.payload.sha256);
+    let seen = evidence.seen(signed.key, signed.payload.sha256, now);
     signed.key.vouches(failed.attempted_on, Seen::time(seen.as_ref().ok()), now).map_err(Reason::Key)?;
     let (envelope, keyid) = (signed.envelope, signed.key.key.id());
     Ok(Failure { envelope, keyid, subject: signed.statement.subject.clone() })
@@ -144,9 +154,16 @@ fn claim(
     let subject: &[ResourceDescriptor] = &signed.statement.subject;
     let proof = verified(keyid, &parts, subject, comparison).map_err(|e| Reason::inconsistent(&e))?;
     // The comparison names its provenances by their digests: what is shown of it is shown of them.
-    let seen = evidence.seen(signed.key, signed.payload.sha256);
+    let seen = evidence.seen(signed.key, signed.payload.sha256, now);
     let compared_on = comparison.compared_on;
-    signed.key.vouches(compared_on, Seen::time(seen.as_ref().ok()), now).map_err(Reason::Key)?;
+    let vouched = signed.key.vouches(compared_on, Seen::time(seen.as_ref().ok()), now);
+    // Evidence that somebody adds does not take away what stands against an artifact without it.
+    let is_contrary = comparison.verdict != RebuildVerdict::BitIdentical;
+    let vouched = vouched.or_else(|fault| match signed.key.vouches(compared_on, None, now) {
+        Ok(()) if is_contrary => Ok(()),
+        _ => Err(fault),
+    });
+    vouched.map_err(Reason::Key)?;
     let since = signed.key.vouches(compared_on, None, now).err();
     let TrustedKey { operator, platform, .. } = signed.key.clone();
     let Rebuilder { operator: stated_operator, platform: stated_platform } = &comparison.rebuilder;

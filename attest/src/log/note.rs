@@ -84,6 +84,12 @@ impl NoteKey {
         [a, b, c, d]
     }
 
+    /// The key itself.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.key
+    }
+
     /// Whether the note has a signature by this key that is good; the time that it says, in seconds since 1970, where it is
     /// a cosignature.
     ///

@@ -49,6 +49,7 @@ pub struct Recorded {
     subject: Sha256,
     origin: String,
     size: u64,
+    root: Hash,
     time: u64,
     entries: Vec<Hash>,
 }
@@ -70,6 +71,12 @@ impl Recorded {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Their root: with the size, the checkpoint that it is of.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.root
     }
 
     /// When, by the log's clock, in seconds since 1970.
@@ -124,16 +131,17 @@ impl RecordedSubject {
             return Err(RecordedError::Count(self.entries.len()));
         }
         let note: Note = self.note.parse()?;
-        let Said { origin, size, subject, time, count, list, .. } = note.text().parse()?;
-        let log = logs.iter().find(|log| log.name() == origin);
-        let log = log.ok_or_else(|| RecordedError::UnknownLog(origin.chars().take(200).collect()))?;
-        log.verify(&note)?;
+        let Said { origin, size, root, subject, time, count, list } = note.text().parse()?;
+        // A log may have changed its key: any of those that are believed will do.
+        let tried = logs.iter().filter(|log| log.name() == origin).map(|log| log.verify(&note).map(drop));
+        let unknown = || Err(RecordedError::UnknownLog(origin.chars().take(200).collect()));
+        tried.reduce(Result::or).map_or_else(unknown, |signed| Ok(signed?))?;
         let entries = self.entries.iter().map(|text| hash(text)).collect::<Option<Vec<_>>>();
         let entries = entries.ok_or(RecordedError::Shape)?;
         if entries.len() as u64 != count || list_root(&entries) != list {
             return Err(RecordedError::OtherEntries);
         }
-        Ok(Recorded { subject, origin, size, time, entries })
+        Ok(Recorded { subject, origin, size, root, time, entries })
     }
 }
 
@@ -249,6 +257,7 @@ mod tests {
         assert_eq!((recorded.origin(), recorded.entries().len()), ("log.example", 3));
         assert!(matches!(read.verify(&[log("other.example", 1)]), Err(RecordedError::UnknownLog(_))));
         assert!(matches!(read.verify(&[log("log.example", 2)]), Err(RecordedError::Note(_))));
+        assert!(read.verify(&[log("log.example", 2), log("log.example", 1)]).is_ok(), "the log has changed its key");
         assert!(word(&[]).verify(&[log("log.example", 1)]).unwrap().entries().is_empty());
         // One is left out, one is added, two change places.
         let tampered = |change: &dyn Fn(&mut Vec<String>)| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use reprove_attest::log::merkle::leaf_hash;
-use reprove_attest::log::{Checkpoint, Note, NoteError, NoteKey, entry};
+use reprove_attest::log::{Checkpoint, LogPolicy, Note, NoteError, NoteKey, entry};
 use reprove_attest::{Envelope, LoggedEnvelope, Proof, PublicKey, Signer};
 use reprove_log::{Log, LogError, Record};
 use reprove_model::Sha256;
@@ -208,16 +208,20 @@ fn add(directory: &Path, proof: &Path, signers: &[PathBuf], key: &dyn Signer) ->
     let mut proof = Proof::from_bytes(&bytes).map_err(|e| bad(format!("{}: {e}", proof.display())))?;
     // Nothing is taken in that its signer did not sign, and nothing twice.
     let mut entries = Vec::new();
+    let mut log = Log::open(directory, None).map_err(failed)?;
+    let own = reprove_log::key_of(&log.checkpoint().origin, key).map_err(|e| failed(e.into()))?;
+    let policy = LogPolicy { log: own, witnesses: Vec::new(), quorum: 0 };
     for (number, envelope) in (1..).zip(&proof.envelopes) {
         let verified = envelope.verify(&signers).map_err(|e| bad(format!("envelope {number}: {e}")))?;
         let signer = signers.iter().find(|signer| signer.id() == verified.keyid());
-        let Some(signer) = signer.filter(|_| !proof.logged.iter().any(|logged| logged.is_of(envelope))) else {
+        let Some(signer) = signer else { continue };
+        // What this log has said already; what is only said to be its word changes nothing.
+        if proof.logged.iter().any(|logged| logged.verify(envelope, signer, &policy).is_ok()) {
             continue;
-        };
+        }
         let bytes = entry(envelope, signer).map_err(|e| bad(e.to_string()))?;
         entries.push((envelope, bytes));
     }
-    let mut log = Log::open(directory, None).map_err(failed)?;
     // Nor what the log has by way of another copy of the proof.
     let (mut there, mut new) = (Vec::new(), Vec::new());
     for (envelope, bytes) in entries {
@@ -266,6 +270,7 @@ fn verify(directory: &Path, key: &NoteKey, since: Option<&Path>) -> Result<Resul
     let judge = || {
         let log = Log::open(directory, Some(key))?;
         log.verify()?;
+        log.is_listed()?;
         seen.as_ref().map_or(Ok(()), |seen| log.extends(seen))?;
         Ok(log)
     };
@@ -279,9 +284,12 @@ pub(crate) fn failed(error: LogError) -> CommandError {
     let text = error.to_string();
     match error {
         LogError::Note(NoteError::Signer(error)) => error.into(),
-        LogError::Io { .. } | LogError::Busy(_) | LogError::Damaged(_) | LogError::Forked { .. } => {
-            CommandError::cannot(text)
-        }
+        LogError::Io { .. }
+        | LogError::Busy(_)
+        | LogError::OtherWitness(_)
+        | LogError::Damaged(_)
+        | LogError::Grown { .. }
+        | LogError::Forked { .. } => CommandError::cannot(text),
         _ => CommandError::bad_usage(text),
     }
 }
