@@ -5,10 +5,10 @@
 mod tests {
     use jiff::Timestamp;
     use reprove_attest::{
-        AuthorityError, Envelope, MAX_TIMESTAMP, Proof, ProofError, SigningKey, TimestampAuthority, TimestampError,
-        TimestampRequest, TimestampedEnvelope,
+        AuthorityError, Envelope, MAX_TIMESTAMP, Policy, Proof, ProofError, SigningKey, TimestampAuthority,
+        TimestampError, TimestampRequest, TimestampedEnvelope, TrustRoots, appraise,
     };
-    use reprove_tests::{Authority, Bench};
+    use reprove_tests::{Authority, Bench, workspace};
 
     fn envelope(payload: &[u8]) -> Envelope {
         Envelope::sign(&SigningKey::ed25519([1; 32]), payload).unwrap()
@@ -161,6 +161,36 @@ mod tests {
         }
         trust(&format!("revoked = '{}'", after(-3600)), &authority.certificates());
         assert!(audit(&much_later, 1).contains("key-revoked"));
+    }
+
+    /// The corpora's proofs say that they are of the 1st of November, and an authority of today sees them later.
+    #[test]
+    fn a_timestamp_that_somebody_adds_takes_nothing_away() {
+        let authority = Authority::start(10);
+        let key = SigningKey::ed25519([1; 32]).public_key().to_spki_pem().unwrap();
+        let certificates = authority.certificates();
+        let trust = TrustRoots::from_toml(&format!(
+            "[[key]]\npublic = '''\n{key}'''\noperator = 'one'\nplatform = 'farm'\n\
+             [[timestamp-authority]]\nname = 'openssl'\ncertificates = '''\n{certificates}'''\n"
+        ))
+        .unwrap();
+        let now = "2026-11-02T00:00:00Z".parse().unwrap();
+        let judge = |proof: &Proof, policy: &Policy| {
+            let appraisal = appraise(&proof.to_bytes().unwrap(), &[], &trust, policy, now).unwrap();
+            appraisal.shortfalls().iter().map(|shortfall| shortfall.code()).collect::<Vec<_>>()
+        };
+        for (name, is_enough) in [("published", true), ("different", false)] {
+            let path = workspace().join("tests/corpora/proof").join(name);
+            let mut proof = Proof::from_bytes(&std::fs::read(path).unwrap()).unwrap();
+            let before = judge(&proof, &Policy::default());
+            assert_eq!((before.is_empty(), before.contains(&"veto")), (is_enough, !is_enough));
+            let comparison = proof.envelopes.last().unwrap().clone();
+            let (_, answer) = asked(&authority, &comparison);
+            proof.timestamped.push(TimestampedEnvelope::new(&comparison, &answer));
+            assert_eq!(judge(&proof, &Policy::default()), before);
+            let asking = Policy { timestamped: true, ..Policy::default() };
+            assert!(judge(&proof, &asking).contains(&"too-few-rebuilders"), "it has not come yet");
+        }
     }
 
     #[test]
