@@ -127,7 +127,8 @@ fn the_proof_says_what_was_used() {
     }
     let environment = &first["predicate"]["buildDefinition"]["internalParameters"]["env"];
     assert!(environment.is_object() && environment.get("SOURCE_DATE_EPOCH").is_none(), "{environment}");
-    let epoch = &comparison["predicate"]["verdict"]["sourceDateEpoch"];
+    assert_eq!(comparison["predicate"]["verdict"], "bit-identical");
+    let epoch = &comparison["predicate"]["details"]["sourceDateEpoch"];
     assert_eq!((&epoch["seconds"], &epoch["origin"]), (&Value::Null, &json!("search-unset")));
 }
 
