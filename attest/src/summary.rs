@@ -9,7 +9,7 @@ use reprove_model::{DigestSet, canonical};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{Appraisal, Artifact, Distinct, RebuilderClaim, STATEMENT_TYPE, Tool};
+use crate::{Appraisal, Artifact, Distinct, STATEMENT_TYPE, Tool};
 
 /// The `predicateType` of a verification summary.
 pub const SUMMARY_TYPE: &str = "https://slsa.dev/verification_summary/v1";
@@ -99,8 +99,7 @@ pub fn summary(appraisal: &Appraisal, of: &SummaryOf<'_>) -> Result<Vec<u8>, Sum
 /// Whether two rebuilders that share neither operator nor platform have got it, and no trusted one other bits, whatever the
 /// policy asked for.
 fn is_reproduced(appraisal: &Appraisal) -> bool {
-    appraisal.claims().iter().all(RebuilderClaim::is_reproduced)
-        && appraisal.independent_in(&[Distinct::Operator, Distinct::Platform].into()) >= 2
+    appraisal.against().is_empty() && appraisal.independent_in(&[Distinct::Operator, Distinct::Platform].into()) >= 2
 }
 
 /// Whether it is an absolute URI (RFC 3986, section 3), in ASCII and not too long.

@@ -161,7 +161,7 @@ pub(super) fn contrary(
 pub(super) type Doubtful = (Vec<ResourceDescriptor>, String);
 
 /// Whether something is about an artifact, also where that is by one of its digests alone.
-fn is_about(of: &[ResourceDescriptor], artifact: &Artifact) -> bool {
+pub(super) fn is_about(of: &[ResourceDescriptor], artifact: &Artifact) -> bool {
     of.iter().any(|subject| {
         subject.digest.sha256 == artifact.digest.sha256 || subject.digest.blake3 == artifact.digest.blake3
     })

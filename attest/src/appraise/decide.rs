@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::contrary::{Contrary, contrary};
+use super::contrary::{Contrary, contrary, is_about};
 use super::evidence::Evidence;
 use super::gather::{Failure, Gathered};
 use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
@@ -28,9 +28,9 @@ pub(super) fn decide(
     let mut against = Vec::new();
     for claim in claims {
         // What is against one of several files is against all of them together.
-        let is_about_one = artifacts.is_empty() || artifacts.iter().any(|one| find(one, claim.proof.subject()).is_ok());
-        if policy.veto && is_about_one && !claim.is_reproduced() {
-            against.push(Shortfall::Veto { operator: claim.operator.clone(), keyid: claim.keyid });
+        let is_about_one = artifacts.is_empty() || artifacts.iter().any(|one| is_about(claim.proof.subject(), one));
+        if is_about_one && !claim.is_reproduced() {
+            against.push((claim.operator.clone(), claim.keyid));
         }
         match subject(claim.proof.subject(), artifacts) {
             Ok(()) => about.push(claim),
@@ -70,13 +70,25 @@ pub(super) fn decide(
     if isolations < to_usize(policy.isolations) {
         shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
     }
-    shortfalls.extend(against);
-    shortfalls.dedup();
+    against.dedup();
+    if policy.veto {
+        let veto = |(operator, keyid): &(String, _)| Shortfall::Veto { operator: operator.clone(), keyid: *keyid };
+        shortfalls.extend(against.iter().map(veto));
+    }
     let contrary = contrary(evidence, &doubtful, artifacts, policy, now);
     if let (true, Contrary::Possible(why)) = (policy.recorded, &contrary) {
         shortfalls.push(Shortfall::Contrary(why.clone()));
     }
-    Appraisal { claims: about, uncounted, shortfalls, independent, contrary, used: Vec::new(), envelopes: Vec::new() }
+    Appraisal {
+        claims: about,
+        uncounted,
+        shortfalls,
+        independent,
+        against,
+        contrary,
+        used: Vec::new(),
+        envelopes: Vec::new(),
+    }
 }
 
 /// Those that count towards what the policy asks for.

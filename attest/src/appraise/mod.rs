@@ -205,6 +205,7 @@ pub struct Appraisal {
     pub(crate) uncounted: Vec<Uncounted>,
     pub(crate) shortfalls: Vec<Shortfall>,
     pub(crate) independent: usize,
+    pub(crate) against: Vec<(String, KeyId)>,
     pub(crate) contrary: Contrary,
     pub(crate) used: Vec<DigestSet>,
     pub(crate) envelopes: Vec<DigestSet>,
@@ -252,6 +253,13 @@ impl Appraisal {
     #[must_use]
     pub fn independent_in(&self, distinct: &BTreeSet<Distinct>) -> usize {
         decide::independent(&decide::counted(&self.claims), distinct)
+    }
+
+    /// The operators and keys of those trusted rebuilders that got other bits of one of the artifacts, whatever the policy
+    /// makes of that.
+    #[must_use]
+    pub fn against(&self) -> &[(String, KeyId)] {
+        &self.against
     }
 
     /// Whether a contrary result can have been left out.

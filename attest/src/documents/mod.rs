@@ -66,10 +66,10 @@ pub enum DocumentError {
 
 /// The claims that count, where they are enough and nobody who is trusted got other bits; at least one.
 fn shown(appraisal: &Appraisal) -> Result<Vec<&RebuilderClaim>, NotShown> {
-    if let Some(contrary) = appraisal.claims().iter().find(|claim| !claim.is_reproduced())
+    if let Some((operator, keyid)) = appraisal.against().first()
         && appraisal.is_enough()
     {
-        return Err(NotShown::Contrary { operator: contrary.operator().to_owned(), keyid: contrary.keyid() });
+        return Err(NotShown::Contrary { operator: operator.clone(), keyid: *keyid });
     }
     let counted: Vec<_> = appraisal.claims().iter().filter(|claim| claim.reasons().is_empty()).collect();
     if appraisal.is_enough() && !counted.is_empty() { Ok(counted) } else { Err(NotShown::NotEnough) }

@@ -193,6 +193,11 @@ fn what_is_against_one_of_several_files_is_against_all() {
         shortfalls(&appraisal)
     };
     assert_eq!(judge(&files), ["veto"]);
+    // Where the policy has no veto, it is enough, and whose word is against it is known nevertheless.
+    let lax = Policy { veto: false, ..Policy::default() };
+    let appraisal = appraise(&proof, &files, &trust("log.example", 8), &lax, now()).unwrap();
+    assert!(appraisal.is_enough());
+    assert_eq!(appraisal.against(), [("2".to_owned(), public(2).id())]);
     assert_eq!(judge(&files[1..]), [""; 0], "the other said nothing of this one");
 }
 
