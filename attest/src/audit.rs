@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The audit: from a proof's bytes, the artifacts' digests and the keys that the auditor trusts to what is proved.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use reprove_model::{DigestSet, Isolation, IsolationLevel, Published, Recipe, Sha256, Verdict};
 use thiserror::Error;
@@ -30,7 +32,7 @@ pub fn audit(proof: &[u8], artifacts: &[Artifact], keys: &[PublicKey]) -> Result
     };
     if let Some((subject, failure)) = failure(&statements)? {
         failure.check(subject)?;
-        let failure = VerifiedFailure { signer, failure: failure.clone(), artifacts: find(subject)? };
+        let failure = VerifiedFailure { signer, failure: Arc::clone(failure), artifacts: find(subject)? };
         return Ok(Audited::Unbuildable(Box::new(failure)));
     }
     let (provenances, subject, comparison) = arrange(&statements)?;
@@ -71,7 +73,7 @@ impl Audited {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedFailure {
     signer: KeyId,
-    failure: Unbuildable,
+    failure: Arc<Unbuildable>,
     artifacts: Vec<VerifiedArtifact>,
 }
 
@@ -106,16 +108,16 @@ pub(crate) fn verified(
     signer: KeyId,
     provenances: &[Part<'_>],
     subject: &[ResourceDescriptor],
-    comparison: &Comparison,
+    comparison: &Arc<Comparison>,
 ) -> Result<VerifiedProof, Inconsistency> {
     consistent(provenances, subject, comparison)?;
     let first = provenances.first().ok_or(Inconsistency::Rebuilds(0))?;
     Ok(VerifiedProof {
         signers: vec![signer],
         subject: subject.to_vec(),
-        recipe: first.provenance.build_definition.external_parameters.recipe.clone(),
-        provenances: provenances.iter().map(|part| part.provenance.clone()).collect(),
-        comparison: comparison.clone(),
+        first: Arc::clone(first.provenance),
+        provenances: provenances.iter().map(|part| Arc::clone(part.provenance)).collect(),
+        comparison: Arc::clone(comparison),
         artifacts: Vec::new(),
     })
 }
@@ -155,9 +157,9 @@ impl VerifiedArtifact {
 pub struct VerifiedProof {
     signers: Vec<KeyId>,
     subject: Vec<ResourceDescriptor>,
-    recipe: Recipe,
-    provenances: Vec<Provenance>,
-    comparison: Comparison,
+    first: Arc<Provenance>,
+    provenances: Vec<Arc<Provenance>>,
+    comparison: Arc<Comparison>,
     artifacts: Vec<VerifiedArtifact>,
 }
 
@@ -204,14 +206,14 @@ impl VerifiedProof {
 
     /// How each rebuild was built, in the same order.
     #[must_use]
-    pub fn provenances(&self) -> &[Provenance] {
-        &self.provenances
+    pub fn provenances(&self) -> impl ExactSizeIterator<Item = &Provenance> {
+        self.provenances.iter().map(Arc::as_ref)
     }
 
     /// What was built each time.
     #[must_use]
     pub fn recipe(&self) -> &Recipe {
-        &self.recipe
+        &self.first.build_definition.external_parameters.recipe
     }
 
     /// Of the canonical JSON of the lock that was built each time.
@@ -397,17 +399,17 @@ fn verify(proof: &Proof, keys: &[PublicKey]) -> Result<(KeyId, Vec<Signed>), Aud
     let statements = (1..).zip(&payloads).map(|(envelope, verified)| {
         let statement = Statement::from_payload(verified.payload());
         let statement = statement.map_err(|why| AuditError::Statement { envelope, of, why })?;
-        Ok(Signed { statement, payload: DigestSet::of(verified.payload()) })
+        Ok(Signed { statement, payload: verified.digest() })
     });
     Ok((signer, statements.collect::<Result<_, AuditError>>()?))
 }
 
 /// The one statement of failure, where there is one; then it stands alone.
-fn failure(statements: &[Signed]) -> Result<Option<(&[ResourceDescriptor], &Unbuildable)>, AuditError> {
+fn failure(statements: &[Signed]) -> Result<Option<(&[ResourceDescriptor], &Arc<Unbuildable>)>, AuditError> {
     for (envelope, signed) in (1..).zip(statements) {
         if let Predicate::Unbuildable(failure) = &signed.statement.predicate {
             let is_alone = statements.len() == 1;
-            let found = is_alone.then_some((signed.statement.subject.as_slice(), &**failure));
+            let found = is_alone.then_some((signed.statement.subject.as_slice(), failure));
             return found.map(Some).ok_or(AuditError::FailureNotAlone(envelope));
         }
     }
@@ -415,11 +417,11 @@ fn failure(statements: &[Signed]) -> Result<Option<(&[ResourceDescriptor], &Unbu
 }
 
 /// Takes provenances first, and exactly one comparison after them.
-fn arrange(statements: &[Signed]) -> Result<(Vec<Part<'_>>, &[ResourceDescriptor], &Comparison), AuditError> {
+fn arrange(statements: &[Signed]) -> Result<(Vec<Part<'_>>, &[ResourceDescriptor], &Arc<Comparison>), AuditError> {
     let comparisons: Vec<_> = (1..)
         .zip(statements)
         .filter_map(|(envelope, signed)| match &signed.statement.predicate {
-            Predicate::Comparison(comparison) => Some((envelope, signed, &**comparison)),
+            Predicate::Comparison(comparison) => Some((envelope, signed, comparison)),
             Predicate::Provenance(_) | Predicate::Unbuildable(_) => None,
         })
         .collect();

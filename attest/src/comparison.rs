@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Comparisons: our predicate for what comparing rebuilds, with each other and with what was published, came to.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use reprove_model::{BuildRecord, Conditions, DigestSet, Isolation, Lock, Outcome, Published, Verdict, canonical};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::consistency::{Inconsistency, Part, consistent, rebuilt_artifact, subject_of};
 use crate::{AttestError, Predicate, Rebuilder, Statement, provenance};
@@ -65,7 +66,7 @@ pub fn comparison(
     };
     let subject = subject_of(published, first);
     consistent(&parts, &subject, &comparison)?;
-    Ok(Statement { subject, predicate: Predicate::Comparison(Box::new(comparison)) })
+    Ok(Statement { subject, predicate: Predicate::Comparison(Arc::new(comparison)) })
 }
 
 /// What comparing rebuilds came to.
@@ -124,11 +125,6 @@ impl RebuildVerdict {
             Self::Different => "different",
             Self::Unbuildable => "unbuildable",
         }
-    }
-
-    /// The word of a predicate that was not read yet.
-    pub(crate) fn of(predicate: &Value) -> Option<Self> {
-        Self::deserialize(predicate.get("verdict")?).ok()
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`consistent`], so that neither can drift from the other.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use reprove_model::{DigestSet, Published, Sha256, canonical};
 use thiserror::Error;
@@ -179,7 +180,7 @@ impl std::fmt::Display for Shared {
 pub(crate) struct Part<'a> {
     pub(crate) payload: DigestSet,
     pub(crate) subject: &'a [ResourceDescriptor],
-    pub(crate) provenance: &'a Provenance,
+    pub(crate) provenance: &'a Arc<Provenance>,
 }
 
 impl<'a> Part<'a> {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Envelopes: DSSE v1 (secure-systems-lab/dsse, `envelope.md` and `protocol.md`), with exactly one signature each.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reprove_model::Sha256;
-use serde::{Deserialize, Serialize};
+use reprove_model::{Digest, DigestSet, Sha256};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::key::signature;
@@ -14,8 +17,7 @@ use crate::{KeyId, MAX_SIGNATURE, PublicKey, Signer, SignerError};
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// A payload and the signature that somebody put on it. Nothing about it is known to be true until [`Envelope::verify`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Layout", into = "Layout")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     payload: Vec<u8>,
     /// Of the payload: what others say of an envelope names it by that, and there may be many.
@@ -66,7 +68,9 @@ impl Envelope {
         let message = pae(PAYLOAD_TYPE, &self.payload);
         let signed_by = |key: &&PublicKey| key.verify(&message, &self.signature).is_ok();
         match keys.iter().find(|key| key.id() == self.keyid) {
-            Some(key) if signed_by(&key) => Ok(VerifiedPayload { payload: self.payload.clone(), keyid: self.keyid }),
+            Some(key) if signed_by(&key) => {
+                Ok(VerifiedPayload { payload: self.payload.clone(), sha256: self.digest, keyid: self.keyid })
+            }
             Some(_) => Err(SignatureError::Mismatch { keyid: self.keyid }),
             None => match keys.iter().find(signed_by) {
                 Some(key) => Err(SignatureError::WrongKeyId { named: self.keyid, signer: key.id() }),
@@ -80,6 +84,7 @@ impl Envelope {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedPayload {
     payload: Vec<u8>,
+    sha256: Sha256,
     keyid: KeyId,
 }
 
@@ -88,6 +93,12 @@ impl VerifiedPayload {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// Their digests.
+    #[must_use]
+    pub fn digest(&self) -> DigestSet {
+        DigestSet { blake3: Digest::of(&self.payload), sha256: self.sha256 }
     }
 
     /// The key that signed them.
@@ -151,41 +162,52 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 /// How an envelope is written.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Layout {
-    payload: String,
-    payload_type: String,
-    signatures: Vec<LayoutSignature>,
+struct Layout<'a> {
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
+    #[serde(borrow)]
+    payload_type: Cow<'a, str>,
+    #[serde(borrow)]
+    signatures: Vec<LayoutSignature<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LayoutSignature {
+struct LayoutSignature<'a> {
     keyid: KeyId,
-    sig: String,
+    #[serde(borrow)]
+    sig: Cow<'a, str>,
 }
 
-impl From<Envelope> for Layout {
-    fn from(envelope: Envelope) -> Self {
-        Self {
-            payload: STANDARD.encode(&envelope.payload),
+impl Serialize for Envelope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let layout = Layout {
+            payload: STANDARD.encode(&self.payload).into(),
             payload_type: PAYLOAD_TYPE.into(),
-            signatures: vec![LayoutSignature { keyid: envelope.keyid, sig: STANDARD.encode(envelope.signature) }],
-        }
+            signatures: vec![LayoutSignature { keyid: self.keyid, sig: STANDARD.encode(&self.signature).into() }],
+        };
+        layout.serialize(serializer)
     }
 }
 
-impl TryFrom<Layout> for Envelope {
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Layout::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    }
+}
+
+impl TryFrom<Layout<'_>> for Envelope {
     type Error = EnvelopeError;
 
-    fn try_from(layout: Layout) -> Result<Self, Self::Error> {
+    fn try_from(layout: Layout<'_>) -> Result<Self, Self::Error> {
         if layout.payload_type != PAYLOAD_TYPE {
             return Err(EnvelopeError::PayloadType(layout.payload_type.chars().take(200).collect()));
         }
         let [LayoutSignature { keyid, sig }] = layout.signatures.as_slice() else {
             return Err(EnvelopeError::Signatures(layout.signatures.len()));
         };
-        let payload = STANDARD.decode(layout.payload).map_err(|_| EnvelopeError::Base64("payload"))?;
-        let signature = STANDARD.decode(sig).map_err(|_| EnvelopeError::Base64("sig"))?;
+        let payload = STANDARD.decode(layout.payload.as_bytes()).map_err(|_| EnvelopeError::Base64("payload"))?;
+        let signature = STANDARD.decode(sig.as_bytes()).map_err(|_| EnvelopeError::Base64("sig"))?;
         if signature.len() > MAX_SIGNATURE {
             return Err(EnvelopeError::SignatureLength(signature.len()));
         }

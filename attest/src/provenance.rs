@@ -3,6 +3,7 @@
 //! camelCase; the values inside the parameters are the model's own, as it writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
@@ -81,7 +82,7 @@ pub fn provenance(lock: &Lock, record: &BuildRecord, epoch: Option<u64>) -> Resu
     let files = record.outputs.files().take(MAX_SUBJECTS + 1);
     let subject: Vec<_> = files.map(|(path, digest, _)| byproduct(&path.to_string(), *digest)).collect();
     provenance.check(&subject)?;
-    Ok(Statement { subject, predicate: Predicate::Provenance(Box::new(provenance)) })
+    Ok(Statement { subject, predicate: Predicate::Provenance(Arc::new(provenance)) })
 }
 
 /// How the subjects were built.

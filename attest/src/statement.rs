@@ -3,9 +3,11 @@
 //! proof holds. One value has one way to be written: canonical JSON.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{DigestSet, Environment, PackageUrl, Published, Role, Sha256};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
@@ -28,15 +30,14 @@ pub struct Statement {
 }
 
 /// What a statement says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Predicate {
     /// How the subjects were built: SLSA Provenance v1.
-    Provenance(Box<Provenance>),
+    Provenance(Arc<Provenance>),
     /// What comparing rebuilds of the subjects came to.
-    Comparison(Box<Comparison>),
+    Comparison(Arc<Comparison>),
     /// That rebuilding the subjects failed: a comparison that had nothing to compare.
-    Unbuildable(Box<Unbuildable>),
+    Unbuildable(Arc<Unbuildable>),
 }
 
 impl Predicate {
@@ -46,6 +47,16 @@ impl Predicate {
         match self {
             Self::Provenance(_) => Provenance::TYPE,
             Self::Comparison(_) | Self::Unbuildable(_) => Comparison::TYPE,
+        }
+    }
+}
+
+impl Serialize for Predicate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Provenance(provenance) => provenance.as_ref().serialize(serializer),
+            Self::Comparison(comparison) => comparison.as_ref().serialize(serializer),
+            Self::Unbuildable(failure) => failure.as_ref().serialize(serializer),
         }
     }
 }
@@ -80,26 +91,26 @@ impl Statement {
         if payload.len() > canonical::MAX_DOCUMENT {
             return Err(CanonicalError::TooLarge(payload.len(), canonical::MAX_DOCUMENT).into());
         }
-        // That it is canonical is seen below, where it is written again.
-        let layout = serde_json::from_slice(payload).map_err(CanonicalError::from)?;
-        let layout: Layout<String, Vec<ResourceDescriptor>, Value> = layout;
-        let short = |text: &str| text.chars().take(200).collect::<String>();
-        if layout.kind != STATEMENT_TYPE {
-            return Err(StatementError::StatementType(short(&layout.kind)));
+        // Most are what they look like. What is written again has the types in it, so nothing more need be looked at.
+        let known = Self::of(payload, Predicate::Provenance).or_else(|_| Self::of(payload, Predicate::Comparison));
+        if let Ok(known) = known
+            && !known.is_failure()
+            && known.to_payload()? == payload
+        {
+            return Ok(known);
         }
-        let fail = |error: serde_json::Error| StatementError::Predicate {
-            kind: short(&layout.predicate_type),
-            source: error.into(),
-        };
-        let predicate = match layout.predicate_type.as_str() {
-            Provenance::TYPE => Predicate::Provenance(serde_json::from_value(layout.predicate).map_err(fail)?),
-            Comparison::TYPE if RebuildVerdict::of(&layout.predicate) == Some(RebuildVerdict::Unbuildable) => {
-                Predicate::Unbuildable(serde_json::from_value(layout.predicate).map_err(fail)?)
-            }
-            Comparison::TYPE => Predicate::Comparison(serde_json::from_value(layout.predicate).map_err(fail)?),
+        let Layout { kind, predicate_type, .. }: Layout<String, IgnoredAny, IgnoredAny> = read(payload)?;
+        let short = |text: &str| text.chars().take(200).collect::<String>();
+        if kind != STATEMENT_TYPE {
+            return Err(StatementError::StatementType(short(&kind)));
+        }
+        let statement = match predicate_type.as_str() {
+            Provenance::TYPE => Self::of(payload, Predicate::Provenance),
+            Comparison::TYPE if is_failure(payload) => Self::of(payload, Predicate::Unbuildable),
+            Comparison::TYPE => Self::of(payload, Predicate::Comparison),
             other => return Err(StatementError::PredicateType(short(other))),
         };
-        let statement = Self { subject: layout.subject, predicate };
+        let statement = statement.map_err(|source| StatementError::Predicate { kind: predicate_type, source })?;
         let written = statement.to_payload()?;
         if written != payload {
             let at = written.iter().zip(payload).take_while(|(a, b)| a == b).count();
@@ -107,6 +118,32 @@ impl Statement {
         }
         Ok(statement)
     }
+
+    /// Reads a statement whose predicate is of one type.
+    fn of<P: DeserializeOwned>(payload: &[u8], predicate: fn(Arc<P>) -> Predicate) -> Result<Self, CanonicalError> {
+        let layout: Layout<IgnoredAny, Vec<ResourceDescriptor>, P> = read(payload)?;
+        Ok(Self { subject: layout.subject, predicate: predicate(Arc::new(layout.predicate)) })
+    }
+
+    /// Whether it is a comparison, with the word of a failure.
+    fn is_failure(&self) -> bool {
+        let Predicate::Comparison(comparison) = &self.predicate else { return false };
+        comparison.verdict == RebuildVerdict::Unbuildable
+    }
+}
+
+fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CanonicalError> {
+    Ok(serde_json::from_slice(payload)?)
+}
+
+/// Whether a comparison that was not read yet has the word of a failure.
+fn is_failure(payload: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Word {
+        verdict: RebuildVerdict,
+    }
+    let layout = read::<Layout<IgnoredAny, IgnoredAny, Word>>(payload);
+    layout.is_ok_and(|layout| layout.predicate.verdict == RebuildVerdict::Unbuildable)
 }
 
 /// The SHA-256 digests of what a payload is about, of whatever type; none of what is no statement.

@@ -78,7 +78,7 @@ pub fn summary(appraisal: &Appraisal, of: &SummaryOf<'_>) -> Result<Vec<u8>, Sum
         levels.push(REPRODUCED);
     }
     let subject = of.artifacts.iter().map(|artifact| Subject { name: &artifact.name, digest: artifact.digest });
-    let used = appraisal.used().iter().map(|digest| Used { digest: *digest });
+    let used = appraisal.used()?.into_iter().map(|digest| Used { digest });
     Ok(canonical::to_vec(&Summary {
         statement: STATEMENT_TYPE,
         subject: subject.collect(),

@@ -3,6 +3,7 @@
 //! not be shown is not the same as what nobody tried.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use reprove_model::{
@@ -63,7 +64,7 @@ pub fn unbuildable(
     };
     let subject = vec![predicate.subject()];
     predicate.check(&subject)?;
-    Ok(Statement { subject, predicate: Predicate::Unbuildable(Box::new(predicate)) })
+    Ok(Statement { subject, predicate: Predicate::Unbuildable(Arc::new(predicate)) })
 }
 
 /// That rebuilding failed. Its `predicateType` is [`crate::Comparison::TYPE`].

@@ -298,7 +298,7 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     }
     line("built twice", built_twice(verdict));
     line("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch));
-    let parameters = || verified.provenances().iter().map(|p| &p.build_definition.internal_parameters);
+    let parameters = || verified.provenances().map(|p| &p.build_definition.internal_parameters);
     if let Some(text) = deterministic(parameters().map(|each| each.undetermined.as_ref())) {
         line("deterministic", text);
     }

@@ -113,6 +113,16 @@ fn parse_hex(text: &str) -> Result<[u8; 32], ParseDigestError> {
     Ok(bytes)
 }
 
+fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut text = [0; 64];
+    let (pairs, _) = text.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    text
+}
+
 macro_rules! digest_type {
     ($type:ident) => {
         impl $type {
@@ -138,7 +148,7 @@ macro_rules! digest_type {
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(str::from_utf8(&hex(&self.0)).map_err(|_| fmt::Error)?)
             }
         }
 

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Values that are text wherever they are written.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use serde::de::{Error, Visitor};
+
 /// Has a type be the text that [`std::fmt::Display`] writes and [`std::str::FromStr`] reads, in JSON and where it is shown
 /// to a programmer.
 macro_rules! written_as_text {
@@ -19,8 +25,23 @@ macro_rules! written_as_text {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                <String as serde::Deserialize>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str($crate::text::Text(std::marker::PhantomData))
             }
         }
     };
+}
+
+/// Reads a value from its text, wherever that stands.
+pub(crate) struct Text<T>(pub(crate) PhantomData<T>);
+
+impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }

@@ -86,7 +86,6 @@ pub(super) fn decide(
         independent,
         against,
         contrary,
-        used: Vec::new(),
         envelopes: Vec::new(),
     }
 }

@@ -107,7 +107,7 @@ fn signed<'t>(proof: &Proof, trust: &'t TrustRoots, gathered: &mut Gathered) -> 
             refuse(Reason::BadSignature);
             continue;
         };
-        let payload = DigestSet::of(verified.payload());
+        let payload = verified.digest();
         if signed.contains_key(&(keyid, payload)) {
             continue;
         }
@@ -140,7 +140,7 @@ fn failure(
 /// What a comparison and the provenances that it names come to.
 fn claim(
     signed: &Signed<'_>,
-    comparison: &Comparison,
+    comparison: &Arc<Comparison>,
     all: &BTreeMap<Named, Signed<'_>>,
     evidence: Evidence<'_>,
     now: Timestamp,

@@ -18,14 +18,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use reprove_model::{DigestSet, Isolation, IsolationLevel, canonical};
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{DigestSet, Isolation, IsolationLevel};
 
 pub use contrary::{Contrary, WhyPossible};
 pub use reason::{Reason, Shortfall};
 
 use crate::{
-    Artifact, Distinct, KeyFault, KeyId, Policy, Proof, ProofError, RebuildVerdict, RegoRefusal, Statement, TrustRoots,
-    VerifiedProof,
+    Artifact, Distinct, Envelope, KeyFault, KeyId, Policy, Proof, ProofError, RebuildVerdict, RegoRefusal, Statement,
+    TrustRoots, VerifiedProof,
 };
 
 /// Appraises a proof at the time `now`: what those whom `trust` names say of `artifacts`, and whether that is enough for
@@ -44,14 +45,8 @@ pub fn appraise(
     let proof = Proof::from_bytes(proof)?;
     let evidence = evidence::Evidence { proof: &proof, trust };
     let gathered = gather::gather(evidence, now);
-    let mut used = Vec::new();
-    for envelope in &proof.envelopes {
-        used.push(DigestSet::of(&canonical::to_vec(envelope)?));
-    }
-    let envelopes = used.clone();
-    used.sort_unstable();
-    used.dedup();
-    Ok(Appraisal { used, envelopes, ..decide::decide(gathered, artifacts, policy, evidence, now) })
+    let decided = decide::decide(gathered, artifacts, policy, evidence, now);
+    Ok(Appraisal { envelopes: proof.envelopes, ..decided })
 }
 
 /// What one rebuilder says, by statements that it has signed and that nothing in them contradicts.
@@ -207,8 +202,7 @@ pub struct Appraisal {
     pub(crate) independent: usize,
     pub(crate) against: Vec<(String, KeyId)>,
     pub(crate) contrary: Contrary,
-    pub(crate) used: Vec<DigestSet>,
-    pub(crate) envelopes: Vec<DigestSet>,
+    pub(crate) envelopes: Vec<Envelope>,
 }
 
 impl Appraisal {
@@ -268,15 +262,24 @@ impl Appraisal {
         &self.contrary
     }
 
-    /// Of the canonical JSON of each envelope that was appraised, sorted: all that are in the proof.
-    #[must_use]
-    pub fn used(&self) -> &[DigestSet] {
-        &self.used
+    /// Of the canonical JSON of each envelope that was appraised, sorted, each once: all that are in the proof.
+    ///
+    /// # Errors
+    /// None, of envelopes that were read from a proof.
+    pub fn used(&self) -> Result<BTreeSet<DigestSet>, CanonicalError> {
+        self.envelopes.iter().map(digest).collect()
     }
 
     /// Of the canonical JSON of the envelope that holds the comparison of `claim`, which is one of this appraisal's.
-    #[must_use]
-    pub fn evidence(&self, claim: &RebuilderClaim) -> Option<DigestSet> {
-        self.envelopes.get(claim.envelope.checked_sub(1)?).copied()
+    ///
+    /// # Errors
+    /// As [`Appraisal::used`].
+    pub fn evidence(&self, claim: &RebuilderClaim) -> Result<Option<DigestSet>, CanonicalError> {
+        let envelope = claim.envelope.checked_sub(1).and_then(|index| self.envelopes.get(index));
+        envelope.map(digest).transpose()
     }
+}
+
+fn digest(envelope: &Envelope) -> Result<DigestSet, CanonicalError> {
+    Ok(DigestSet::of(&canonical::to_vec(envelope)?))
 }

@@ -22,7 +22,7 @@ impl<'a> BuildInputs<'a> {
         if proof.word() != RebuildVerdict::BitIdentical {
             return Err(NotShown::Verdict(proof.word()).into());
         }
-        let first = proof.provenances().first().ok_or(NotShown::NotEnough)?;
+        let first = proof.provenances().next().ok_or(NotShown::NotEnough)?;
         Ok(Self { proof, lock: first.lock(proof.published().cloned())? })
     }
 

@@ -65,7 +65,7 @@ fn attribute<'a>(
 ) -> Result<Attribute<'a>, DocumentError> {
     let proof = claim.proof();
     let _ = find(artifact, proof.subject())?;
-    let digest = appraisal.evidence(claim).ok_or(DocumentError::Envelope(claim.envelope()))?;
+    let digest = appraisal.evidence(claim)?.ok_or(DocumentError::Envelope(claim.envelope()))?;
     let verdict = proof.verdict();
     Ok(Attribute {
         attribute: "REPRODUCIBLE",

@@ -15,7 +15,7 @@ fn a_good_proof_says_what_was_stated() {
     assert_eq!(proof.published(), lock(true).published.as_ref());
     assert_eq!(proof.isolation(), Isolation::Namespaces);
     assert_eq!(proof.rebuilds(), case.comparison().rebuilds);
-    assert_eq!(proof.provenances(), [case.provenance(0).clone(), case.provenance(1).clone()]);
+    assert!(proof.provenances().eq([0, 1].map(|n| case.provenance(n).clone()).iter()));
     assert_eq!(proof.recipe(), &lock(true).recipe);
     assert_eq!(proof.signers(), [key().public_key().id()]);
     assert_eq!(proof.subject()[0].uri, lock(true).published.unwrap().purl);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! That rebuilding failed is signed like any other result, and audited as strictly.
 
+use std::sync::Arc;
+
 use reprove_attest::{
     AuditError, Audited, Envelope, Inconsistency, MAX_ATTEMPTS, Policy, Predicate, Proof, RebuildVerdict, Rebuilder,
     Statement, TrustRoots, Unbuildable, UnbuildableFault as Fault, appraise, audit, unbuildable,
@@ -37,7 +39,7 @@ fn judged(statement: &Statement) -> Result<Audited, AuditError> {
 
 fn predicate(statement: &mut Statement) -> &mut Unbuildable {
     match &mut statement.predicate {
-        Predicate::Unbuildable(failure) => failure,
+        Predicate::Unbuildable(failure) => Arc::make_mut(failure),
         _ => unreachable!(),
     }
 }

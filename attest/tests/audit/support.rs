@@ -2,6 +2,7 @@
 //! Samples in code: a lock, its rebuilds' records, a verdict, and a proof that can be tampered with and signed again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use reprove_attest::{
     Artifact, AuditError, Comparison, Envelope, Inconsistency, Predicate, Proof, Provenance, Rebuilder, Rebuilt,
@@ -196,14 +197,14 @@ impl Case {
 
     pub(crate) fn provenance(&mut self, index: usize) -> &mut Provenance {
         match &mut self.provenances[index].predicate {
-            Predicate::Provenance(provenance) => provenance,
+            Predicate::Provenance(provenance) => Arc::make_mut(provenance),
             _ => unreachable!(),
         }
     }
 
     pub(crate) fn comparison(&mut self) -> &mut Comparison {
         match &mut self.comparison.predicate {
-            Predicate::Comparison(comparison) => comparison,
+            Predicate::Comparison(comparison) => Arc::make_mut(comparison),
             _ => unreachable!(),
         }
     }

@@ -2,6 +2,7 @@
 //! Keys, statements and proofs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use reprove_attest::log::{AddCheckpoint, Checkpoint, LogPolicy, LogProof, NoteKey, NoteKind, RecordedSubject};
@@ -197,6 +198,7 @@ pub(super) fn audit(bytes: &[u8]) {
     let Some((last, provenances)) = payloads.split_last_mut() else { return };
     let Ok(mut statement) = Statement::from_payload(last) else { return };
     if let Predicate::Comparison(comparison) = &mut statement.predicate {
+        let comparison = Arc::make_mut(comparison);
         for (rebuild, payload) in comparison.rebuilds.iter_mut().zip(provenances) {
             rebuild.provenance = DigestSet::of(payload);
         }
@@ -294,7 +296,7 @@ fn billed(verified: &VerifiedProof) {
         let items = value.get(list).and_then(|list| list.as_array()).unwrap();
         let ids: BTreeSet<_> = items.iter().map(|item| item.get(id).and_then(|id| id.as_str()).unwrap()).collect();
         assert_eq!(ids.len(), items.len());
-        let dependencies = &verified.provenances().first().unwrap().build_definition.resolved_dependencies;
+        let dependencies = &verified.provenances().next().unwrap().build_definition.resolved_dependencies;
         assert!(ids.len() >= dependencies.len());
     }
 }

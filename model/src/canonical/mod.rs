@@ -4,6 +4,8 @@
 //! Values of this crate hold no floating-point numbers. An integer above 2^53 − 1, or below its negative, is refused: the
 //! RFC would write another number in its place.
 
+mod writer;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -45,37 +47,15 @@ pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
 /// # Errors
 /// See [`to_vec`].
 pub fn to_vec_within<T: Serialize>(value: &T, max: usize) -> Result<Vec<u8>, CanonicalError> {
-    let bytes = serde_json_canonicalizer::to_vec(value)?;
+    let bytes = writer::write(value)?;
     if bytes.len() > max {
         return Err(CanonicalError::TooLarge(bytes.len(), max));
-    }
-    if let Some(number) = numbers(&bytes).find(|number| !is_exact(number)) {
-        return Err(CanonicalError::Number(String::from_utf8_lossy(number).chars().take(40).collect()));
     }
     Ok(bytes)
 }
 
 fn plain(error: &serde_json::Error) -> String {
     error.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-/// The numbers of a canonical document.
-fn numbers(document: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (mut in_string, mut escaped) = (false, false);
-    let mut is_other = move |byte: &u8| {
-        let quoted = in_string;
-        in_string ^= *byte == b'"' && !escaped;
-        escaped = quoted && *byte == b'\\' && !escaped;
-        quoted || !(byte.is_ascii_digit() || b"+-.eE".contains(byte))
-    };
-    // `true` and `false` have an `e`, and no digit.
-    document.split(move |byte| is_other(byte)).filter(|token| token.iter().any(u8::is_ascii_digit))
-}
-
-fn is_exact(number: &[u8]) -> bool {
-    let digits = number.strip_prefix(b"-").unwrap_or(number);
-    let integer = str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok());
-    integer.is_some_and(|integer| integer <= MAX_INTEGER)
 }
 
 /// The largest integer that RFC 8785 writes as itself: 2^53 − 1 (its section 3.2.2.3 and appendix D).
@@ -110,6 +90,9 @@ pub fn from_slice_within<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usi
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::ser::{SerializeMap as _, Serializer};
 
     use super::*;
 
@@ -161,5 +144,83 @@ mod tests {
         assert!(matches!(from_slice_within::<String>(&text(10), 9), Err(CanonicalError::TooLarge(10, 9))));
         assert!(to_vec_within(&"1234567", 9).is_ok());
         assert!(matches!(to_vec_within(&"12345678", 9), Err(CanonicalError::TooLarge(10, 9))));
+    }
+
+    /// Any value without fractions, with the members of an object in the order in which they are given.
+    #[derive(Clone, Debug)]
+    enum Any {
+        Null,
+        Bool(bool),
+        Integer(i64),
+        Text(String),
+        List(Vec<Any>),
+        Object(Vec<(String, Any)>),
+    }
+
+    impl Serialize for Any {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Self::Null => serializer.serialize_unit(),
+                Self::Bool(value) => serializer.serialize_bool(*value),
+                Self::Integer(value) => serializer.serialize_i64(*value),
+                Self::Text(value) => serializer.serialize_str(value),
+                Self::List(items) => serializer.collect_seq(items),
+                Self::Object(members) => {
+                    let mut map = serializer.serialize_map(None)?;
+                    members.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+                    map.end()
+                }
+            }
+        }
+    }
+
+    /// Texts whose order by UTF-16 is not that by UTF-8, and whose order as they are escaped is neither, among them.
+    fn text() -> impl Strategy<Value = String> {
+        let letter = prop_oneof![
+            3 => any::<char>(),
+            5 => proptest::sample::select(vec!['a', 'b', '"', '\\', '\n', '\u{1f}', '!', '\u{7f}', '\u{e000}', '\u{1f600}', '\u{ffff}']),
+        ];
+        proptest::collection::vec(letter, 0..4).prop_map(String::from_iter)
+    }
+
+    fn value() -> impl Strategy<Value = Any> {
+        let most = i64::try_from(MAX_INTEGER).unwrap();
+        let leaf = prop_oneof![
+            Just(Any::Null),
+            any::<bool>().prop_map(Any::Bool),
+            (-most..=most).prop_map(Any::Integer),
+            text().prop_map(Any::Text)
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            let members = proptest::collection::vec((text(), inner.clone()), 0..6);
+            prop_oneof![
+                proptest::collection::vec(inner, 0..6).prop_map(Any::List),
+                members.prop_map(|mut members| {
+                    let mut seen = std::collections::BTreeSet::new();
+                    members.retain(|(key, _)| seen.insert(key.clone()));
+                    Any::Object(members)
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn it_is_what_others_write(value in value()) {
+            let bytes = to_vec(&value).unwrap();
+            prop_assert_eq!(&bytes, &serde_json_canonicalizer::to_vec(&value).unwrap());
+            prop_assert_eq!(to_vec(&from_slice::<serde_json::Value>(&bytes).unwrap()).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn one_key_is_there_once() {
+        let twice = |keys: &[&str]| to_vec(&Any::Object(keys.iter().map(|key| ((*key).into(), Any::Null)).collect()));
+        for keys in [["a", "a", "b"], ["b", "a", "b"], ["\n", "a", "\n"]] {
+            assert!(twice(&keys).unwrap_err().to_string().contains("twice"), "{keys:?}");
+        }
+        assert!(twice(&["b", "a", "\n"]).is_ok());
     }
 }
