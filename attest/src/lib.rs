@@ -34,7 +34,9 @@ mod trust;
 mod truth;
 mod unbuildable;
 
-pub use appraise::{Appraisal, Contrary, Reason, RebuilderClaim, Seen, Shortfall, Uncounted, WhyPossible, appraise};
+pub use appraise::{
+    Appraisal, Contrary, OtherStatement, Reason, RebuilderClaim, Seen, Shortfall, Uncounted, WhyPossible, appraise,
+};
 pub use audit::{Artifact, AuditError, Audited, VerifiedArtifact, VerifiedFailure, VerifiedProof, audit};
 pub use bundle::{BUNDLE_TYPE, BundleError, MAX_BUNDLE};
 pub use comparison::{Comparison, Rebuild, RebuildVerdict, Rebuilt, Tool, comparison};

@@ -7,6 +7,8 @@ use reprove_model::IsolationLevel;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::summary::is_uri;
+
 /// What has to be shown before an artifact is taken for reproduced.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -35,6 +37,8 @@ pub struct Policy {
     pub timestamped: bool,
     /// How many trusted witnesses must have seen the checkpoint that it is under.
     pub witnesses: u32,
+    /// Of which types, beside those of every claim, trusted keys must have signed a statement on each artifact.
+    pub predicates: BTreeSet<String>,
 }
 
 /// In what two rebuilders differ.
@@ -63,6 +67,7 @@ impl Default for Policy {
             logged: false,
             timestamped: false,
             witnesses: 0,
+            predicates: BTreeSet::new(),
         }
     }
 }
@@ -72,6 +77,10 @@ impl Policy {
     pub const MAX_BYTES: usize = 1 << 16;
     /// The most rebuilders that can be asked for.
     pub const MAX_REBUILDERS: u32 = 64;
+    /// The most types of predicates that can be asked for.
+    pub const MAX_PREDICATES: usize = 16;
+    /// The longest of them, in characters.
+    pub const MAX_TYPE: usize = 200;
 
     /// Reads `policy.toml`.
     ///
@@ -99,7 +108,14 @@ impl Policy {
         if policy.distinct.is_empty() {
             return Err(PolicyError::NotDistinct);
         }
-        Ok(policy)
+        if policy.predicates.len() > Self::MAX_PREDICATES {
+            return Err(PolicyError::Predicates(policy.predicates.len()));
+        }
+        let no_uri = |kind: &&String| !is_uri(kind) || kind.chars().count() > Self::MAX_TYPE;
+        match policy.predicates.iter().find(no_uri) {
+            Some(kind) => Err(PolicyError::Predicate(kind.chars().take(Self::MAX_TYPE).collect())),
+            None => Ok(policy),
+        }
     }
 }
 
@@ -129,6 +145,12 @@ pub enum PolicyError {
     /// Nothing to differ in.
     #[error("distinct is empty, so that one rebuilder could count for all; it names operator, platform, or both")]
     NotDistinct,
+    /// Too many types.
+    #[error("predicates has {0} types; at most {max} can be asked for", max = Policy::MAX_PREDICATES)]
+    Predicates(usize),
+    /// A type that is none.
+    #[error("predicates has {0:?}, which is no predicate's type: that is a URI of at most {max} characters", max = Policy::MAX_TYPE)]
+    Predicate(String),
 }
 
 impl From<toml::de::Error> for PolicyError {
@@ -145,7 +167,8 @@ mod tests {
     fn what_is_not_said_is_the_default() {
         assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
         let text = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
-                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nrecorded = true\nrecorded-within-days = 7\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n";
+                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nrecorded = true\nrecorded-within-days = 7\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n\
+                    predicates = [\"https://spdx.dev/Document\"]\n";
         let expected = Policy {
             rebuilders: 2,
             distinct: [Distinct::Operator, Distinct::Platform].into(),
@@ -159,6 +182,7 @@ mod tests {
             logged: true,
             timestamped: true,
             witnesses: 1,
+            predicates: ["https://spdx.dev/Document".to_owned()].into(),
         };
         assert_eq!(Policy::from_toml(text).unwrap(), expected);
     }
@@ -175,6 +199,15 @@ mod tests {
             let read = Policy::from_toml(&format!("logged = true\nwitnesses = {number}"));
             assert_eq!(read.is_ok(), within, "{number}");
         }
+        for number in [Policy::MAX_PREDICATES, Policy::MAX_PREDICATES + 1] {
+            let types: Vec<String> = (0..number).map(|n| format!("https://example.com/{n}")).collect();
+            let read = Policy::from_toml(&format!("predicates = {types:?}"));
+            assert_eq!(read.is_ok(), number == Policy::MAX_PREDICATES, "{number}");
+        }
+        for length in [Policy::MAX_TYPE, Policy::MAX_TYPE + 1] {
+            let read = Policy::from_toml(&format!("predicates = [{:?}]", format!("{:x<length$}", "https://")));
+            assert_eq!(read.is_ok(), length == Policy::MAX_TYPE, "{length}");
+        }
         let padded = |n: usize| format!("#{}", "x".repeat(n - 1));
         assert!(Policy::from_toml(&padded(Policy::MAX_BYTES)).is_ok());
         assert!(matches!(Policy::from_toml(&padded(Policy::MAX_BYTES + 1)), Err(PolicyError::TooLong(_))));
@@ -185,6 +218,7 @@ mod tests {
             ("rebuilder = 2", "unknown field `rebuilder`"),
             ("minimum-isolation = \"weak\"", "unknown variant `weak`"),
             ("rebuilders = -1", "rebuilders"),
+            ("predicates = [\"document\"]", "no predicate's type"),
         ] {
             let error = Policy::from_toml(text).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");

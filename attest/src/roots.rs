@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whom an auditor trusts: `trust.toml`. Nothing is trusted that is not named there.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,6 +10,7 @@ use thiserror::Error;
 
 use crate::log::{NoteError, NoteKey, NoteKind};
 use crate::rebuilder::is_name;
+use crate::summary::is_uri;
 use crate::{AuthorityError, KeyError, KeyId, PublicKey, TimestampAuthority};
 
 /// The keys that an auditor trusts, each with who holds it and until when.
@@ -35,6 +37,8 @@ pub struct TrustedKey {
     pub valid_until: Option<Timestamp>,
     /// Since when it is known not to be its holder's alone, and why.
     pub revoked: Option<Revocation>,
+    /// The only types of predicates that it is trusted to state; `None`: of any.
+    pub predicates: Option<BTreeSet<String>>,
 }
 
 /// That a key is not to be trusted any more.
@@ -95,6 +99,12 @@ impl fmt::Display for KeyFault {
 pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
 impl TrustedKey {
+    /// Whether it is trusted to state a predicate of this type.
+    #[must_use]
+    pub fn may_state(&self, predicate_type: &str) -> bool {
+        self.predicates.as_ref().is_none_or(|types| types.contains(predicate_type))
+    }
+
     /// Whether the key vouches, at the time `now`, for what says of itself that it was made at the time `claimed`, and of
     /// which somebody who is believed says that it was there at the time `shown`.
     ///
@@ -264,6 +274,14 @@ pub enum TrustError {
         /// Of what.
         what: &'static str,
     },
+    /// Types of predicates that are none.
+    #[error(
+        "key {number}: its predicates is empty, or has something that is no URI; it is the list of the only types that it may state"
+    )]
+    Predicates {
+        /// Which.
+        number: usize,
+    },
     /// A key that is never valid.
     #[error("key {number} is valid until a time that is not after the one from which it is valid")]
     NeverValid {
@@ -310,6 +328,7 @@ struct KeyLayout {
     valid_from: Option<Timestamp>,
     valid_until: Option<Timestamp>,
     revoked: Option<Timestamp>,
+    predicates: Option<BTreeSet<String>>,
     revoked_because: Option<String>,
 }
 
@@ -327,6 +346,9 @@ impl KeyLayout {
                 return Err(TrustError::Name { number, what });
             }
         }
+        if self.predicates.as_ref().is_some_and(|types| types.is_empty() || !types.iter().all(|kind| is_uri(kind))) {
+            return Err(TrustError::Predicates { number });
+        }
         if self.valid_from.zip(self.valid_until).is_some_and(|(from, until)| until <= from) {
             return Err(TrustError::NeverValid { number });
         }
@@ -338,6 +360,7 @@ impl KeyLayout {
             valid_from: self.valid_from,
             valid_until: self.valid_until,
             revoked: self.revoked.map(|at| Revocation { at, because }),
+            predicates: self.predicates,
         })
     }
 }

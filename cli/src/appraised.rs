@@ -31,6 +31,17 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
             "envelope": each.envelope(), "keyid": keyid, "code": reason.code(), "text": reason.to_string(),
         })
     });
+    let others = appraisal.others().iter().map(|other| {
+        json!({
+            "envelope": other.envelope(),
+            "keyid": other.keyid().to_string(),
+            "operator": other.operator(),
+            "platform": other.platform(),
+            "predicateType": other.predicate_type(),
+            "seenOn": other.seen().map(|seen| seen.at().to_string()),
+            "seenBy": other.seen().map(Seen::by),
+        })
+    });
     let shortfalls: Vec<Value> = appraisal.shortfalls().iter().map(|s| said(s.code(), s.to_string())).collect();
     let names: Vec<&str> = artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
     json!({
@@ -40,6 +51,7 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
         "at": at,
         "independent": appraisal.independent(),
         "claims": appraisal.claims().iter().map(claim).collect::<Vec<_>>(),
+        "others": others.collect::<Vec<_>>(),
         "uncounted": uncounted.collect::<Vec<_>>(),
         "shortfalls": shortfalls,
         "contraryExcluded": matches!(appraisal.contrary(), Contrary::Excluded { .. }),
@@ -85,6 +97,14 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("", format!("isolation {}, {level}", claim.isolation().name()));
         for reason in claim.reasons() {
             line("", format!("not counted, {}: {}", reason.code(), plain::line(&reason.to_string())));
+        }
+    }
+    for other in appraisal.others() {
+        let (operator, platform) = (plain::line(other.operator()), plain::line(other.platform()));
+        line("statement", format!("{operator} on {platform} states a {}", plain::line(other.predicate_type())));
+        line("", format!("signed by {}; what it says is not judged here", other.keyid()));
+        if let Some(seen) = other.seen() {
+            line("", format!("its signature was there on {}, says {}", seen.at(), plain::line(seen.by())));
         }
     }
     for each in appraisal.uncounted() {

@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::contrary::{Contrary, contrary, is_about};
 use super::evidence::Evidence;
-use super::gather::{Failure, Gathered};
-use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted};
+use super::gather::Gathered;
+use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted, others};
 use crate::audit::find;
+use crate::log::LogProofError;
 use crate::{Artifact, AuditError, Distinct, Policy, ResourceDescriptor};
 
 pub(super) fn decide(
@@ -19,9 +20,17 @@ pub(super) fn decide(
     evidence: Evidence<'_>,
     now: Timestamp,
 ) -> Appraisal {
-    let Gathered { claims, failures, doubtful, mut uncounted } = gathered;
-    for Failure { envelope, keyid, subject: of } in failures {
-        let reason = subject(&of, artifacts).err().unwrap_or(Reason::Unbuildable);
+    let Gathered { claims, failures, doubtful, others, mut uncounted } = gathered;
+    let mut failed = Vec::new();
+    for failure in failures {
+        let (envelope, keyid) = (failure.envelope, failure.keyid);
+        let reason = match subject(&failure.statement.subject, artifacts) {
+            Ok(()) => {
+                failed.push(failure);
+                Reason::Unbuildable
+            }
+            Err(reason) => reason,
+        };
         uncounted.push(Uncounted { envelope, keyid, reason });
     }
     let mut about = Vec::new();
@@ -37,14 +46,13 @@ pub(super) fn decide(
             Err(reason) => uncounted.push(Uncounted { envelope: claim.envelope, keyid: claim.keyid, reason }),
         }
     }
+    let (others, unasked, missing) = others::others(others, &about, artifacts, policy);
+    uncounted.extend(unasked);
     uncounted.sort_by_key(|each| each.envelope);
     for claim in &mut about {
         let mut more = reasons(claim, policy, now);
-        let key = evidence.trust.find(claim.keyid).ok_or("its key is not trusted");
         if policy.logged
-            && let Err(why) = key
-                .map_err(str::to_owned)
-                .and_then(|key| evidence.is_logged(key, claim.payload.sha256, policy.witnesses))
+            && let Err(why) = is_logged(claim, policy.witnesses)
         {
             more.push(Reason::NotLogged(why));
         }
@@ -70,6 +78,7 @@ pub(super) fn decide(
     if isolations < to_usize(policy.isolations) {
         shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
     }
+    shortfalls.extend(missing);
     against.dedup();
     if policy.veto {
         let veto = |(operator, keyid): &(String, _)| Shortfall::Veto { operator: operator.clone(), keyid: *keyid };
@@ -81,6 +90,8 @@ pub(super) fn decide(
     }
     Appraisal {
         claims: about,
+        failures: failed,
+        others,
         uncounted,
         shortfalls,
         independent,
@@ -109,6 +120,13 @@ fn subject(of: &[ResourceDescriptor], artifacts: &[Artifact]) -> Result<(), Reas
         }
     }
     Ok(())
+}
+
+/// Whether a trusted log has the comparison of a claim, and so many trusted witnesses saw that.
+fn is_logged(claim: &RebuilderClaim, witnesses: u32) -> Result<(), String> {
+    let found = claim.logged.as_ref().map_err(Clone::clone)?.witnessed.len();
+    let wanted = to_usize(witnesses);
+    if found < wanted { Err(LogProofError::Witnesses { wanted, found }.to_string()) } else { Ok(()) }
 }
 
 /// Why a claim does not count towards what the policy asks for.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use reprove_model::Sha256;
 
 use super::Seen;
-use crate::log::LogPolicy;
+use crate::log::{LogPolicy, Logged};
 use crate::roots::CLOCKS_DIFFER;
 use crate::{Envelope, Proof, TrustRoots, TrustedKey};
 
@@ -17,25 +17,29 @@ pub(super) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// Whether a trusted log has the statement that `key` has signed, and so many witnesses saw that.
-    pub(super) fn is_logged(&self, key: &TrustedKey, payload: Sha256, witnesses: u32) -> Result<(), String> {
+    /// The word of a trusted log that it has the statement that `key` has signed: of several, one that the most trusted
+    /// witnesses saw.
+    pub(super) fn logged(&self, key: &TrustedKey, payload: Sha256) -> Result<Logged, String> {
         if self.trust.logs().is_empty() {
             return Err("the trust file names no log".into());
         }
         let mut why = "the proof has no log's word for it".to_owned();
+        let mut best: Option<Logged> = None;
         for envelope in self.signed(key, payload) {
             for logged in self.proof.logged.iter().filter(|logged| logged.is_of(envelope)) {
                 for log in self.trust.logs() {
-                    let (log, witnesses_of) = (log.clone(), self.trust.witnesses().to_vec());
-                    let quorum = usize::try_from(witnesses).unwrap_or(usize::MAX);
-                    match logged.verify(envelope, &key.key, &LogPolicy { log, witnesses: witnesses_of, quorum }) {
-                        Ok(_) => return Ok(()),
+                    let (log, witnesses) = (log.clone(), self.trust.witnesses().to_vec());
+                    match logged.verify(envelope, &key.key, &LogPolicy { log, witnesses, quorum: 0 }) {
+                        Ok(word) if best.as_ref().is_none_or(|best| word.witnessed.len() > best.witnessed.len()) => {
+                            best = Some(word);
+                        }
+                        Ok(_) => {}
                         Err(error) => why = error.to_string(),
                     }
                 }
             }
         }
-        Err(why)
+        best.ok_or(why)
     }
 
     /// When a trusted authority first saw the signature of the statement that `key` has signed.

@@ -9,28 +9,22 @@ use reprove_model::DigestSet;
 
 use super::contrary::Doubtful;
 use super::evidence::Evidence;
-use super::{Reason, RebuilderClaim, Seen, Uncounted};
+use super::{FailureClaim, OtherStatement, Reason, RebuilderClaim, Seen, Uncounted};
 use crate::audit::verified;
 use crate::consistency::Part;
 use crate::{
-    Comparison, KeyId, Predicate, Proof, RebuildVerdict, Rebuilder, ResourceDescriptor, Statement, TrustRoots,
-    TrustedKey, Unbuildable,
+    Comparison, KeyId, Predicate, RebuildVerdict, Rebuilder, ResourceDescriptor, Statement, StatementError, TrustedKey,
+    Unbuildable,
 };
 
 /// What the envelopes of a proof say, and which of them say nothing that counts.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) claims: Vec<RebuilderClaim>,
-    pub(super) failures: Vec<Failure>,
+    pub(super) failures: Vec<FailureClaim>,
     pub(super) doubtful: Vec<Doubtful>,
+    pub(super) others: Vec<OtherStatement>,
     pub(super) uncounted: Vec<Uncounted>,
-}
-
-/// What a trusted key has signed of a rebuild that failed.
-pub(super) struct Failure {
-    pub(super) envelope: usize,
-    pub(super) keyid: KeyId,
-    pub(super) subject: Vec<ResourceDescriptor>,
 }
 
 /// A statement that a trusted key has signed.
@@ -41,19 +35,34 @@ struct Signed<'t> {
     statement: Arc<Statement>,
 }
 
+/// By which comparisons a provenance is named.
+struct Naming {
+    /// The first of them.
+    by: usize,
+    /// Whether one of them is a claim.
+    is_claim: bool,
+}
+
 /// By who signed it and of what bytes: so is one that is there twice one.
 type Named = (KeyId, DigestSet);
 
 pub(super) fn gather(evidence: Evidence<'_>, now: Timestamp) -> Gathered {
     let mut gathered = Gathered::default();
-    let signed = signed(evidence.proof, evidence.trust, &mut gathered);
-    let mut named = BTreeSet::new();
+    let signed = signed(evidence, now, &mut gathered);
+    let mut named: BTreeMap<Named, Naming> = BTreeMap::new();
     for (id, each) in &signed {
         match &each.statement.predicate {
             Predicate::Provenance(_) => {}
             Predicate::Comparison(comparison) => {
-                named.extend(comparison.rebuilds.iter().map(|rebuild| (id.0, rebuild.provenance)));
-                match claim(each, comparison, &signed, evidence, now) {
+                let found = claim(each, comparison, &signed, evidence, now);
+                for rebuild in &comparison.rebuilds {
+                    let naming = named
+                        .entry((id.0, rebuild.provenance))
+                        .or_insert(Naming { by: each.envelope, is_claim: false });
+                    naming.by = naming.by.min(each.envelope);
+                    naming.is_claim |= found.is_ok();
+                }
+                match found {
                     Ok(claim) => gathered.claims.push(claim),
                     Err(reason) => {
                         let is_doubtful = matches!(reason, Reason::Key(_));
@@ -73,8 +82,11 @@ pub(super) fn gather(evidence: Evidence<'_>, now: Timestamp) -> Gathered {
     }
     let is_provenance = |each: &Signed<'_>| matches!(each.statement.predicate, Predicate::Provenance(_));
     for (id, each) in &signed {
-        if is_provenance(each) && !named.contains(id) {
-            gathered.uncounted(each, Reason::NoComparison);
+        match named.get(id) {
+            _ if !is_provenance(each) => {}
+            None => gathered.uncounted(each, Reason::NoComparison),
+            Some(naming) if naming.is_claim => {}
+            Some(naming) => gathered.uncounted(each, Reason::UncountedComparison(naming.by)),
         }
     }
     gathered.uncounted.sort_by_key(|uncounted| uncounted.envelope);
@@ -94,12 +106,13 @@ impl Gathered {
 }
 
 /// The statements that trusted keys have signed, each once.
-fn signed<'t>(proof: &Proof, trust: &'t TrustRoots, gathered: &mut Gathered) -> BTreeMap<Named, Signed<'t>> {
+fn signed<'t>(evidence: Evidence<'t>, now: Timestamp, gathered: &mut Gathered) -> BTreeMap<Named, Signed<'t>> {
     let mut signed = BTreeMap::new();
-    for (number, envelope) in (1..).zip(&proof.envelopes) {
+    let mut others = BTreeSet::new();
+    for (number, envelope) in (1..).zip(&evidence.proof.envelopes) {
         let keyid = envelope.keyid();
         let mut refuse = |reason| gathered.uncounted.push(Uncounted { envelope: number, keyid, reason });
-        let Some(key) = trust.find(keyid) else {
+        let Some(key) = evidence.trust.find(keyid) else {
             refuse(Reason::UnknownKey);
             continue;
         };
@@ -112,12 +125,27 @@ fn signed<'t>(proof: &Proof, trust: &'t TrustRoots, gathered: &mut Gathered) -> 
             continue;
         }
         match Statement::from_payload(verified.payload()) {
+            Ok(statement) if !key.may_state(statement.predicate.type_uri()) => {
+                refuse(Reason::KeyNotForType(statement.predicate.type_uri().into()));
+            }
             Ok(statement) => {
                 signed.insert(
                     (keyid, payload),
                     Signed { envelope: number, key, payload, statement: Arc::new(statement) },
                 );
             }
+            Err(StatementError::PredicateType(kind)) if !others.contains(&(keyid, payload)) => {
+                match OtherStatement::read(number, envelope, key, evidence, now) {
+                    Ok(Some(other)) if key.may_state(other.predicate_type()) => {
+                        others.insert((keyid, payload));
+                        gathered.others.push(other);
+                    }
+                    Ok(Some(_)) => refuse(Reason::KeyNotForType(kind)),
+                    Ok(None) => refuse(Reason::UnknownStatement(StatementError::PredicateType(kind).to_string())),
+                    Err(reason) => refuse(reason),
+                }
+            }
+            Err(StatementError::PredicateType(_)) => {}
             Err(why) => refuse(Reason::UnknownStatement(why.to_string())),
         }
     }
@@ -129,12 +157,13 @@ fn failure(
     failed: &Unbuildable,
     evidence: Evidence<'_>,
     now: Timestamp,
-) -> Result<Failure, Reason> {
+) -> Result<FailureClaim, Reason> {
     failed.check(&signed.statement.subject).map_err(|e| Reason::inconsistent(&e))?;
     let seen = evidence.seen(signed.key, signed.payload.sha256, now);
     signed.key.vouches(failed.attempted_on, Seen::time(seen.as_ref().ok()), now).map_err(Reason::Key)?;
-    let (envelope, keyid) = (signed.envelope, signed.key.key.id());
-    Ok(Failure { envelope, keyid, subject: signed.statement.subject.clone() })
+    let TrustedKey { operator, platform, .. } = signed.key.clone();
+    let (envelope, keyid, statement) = (signed.envelope, signed.key.key.id(), Arc::clone(&signed.statement));
+    Ok(FailureClaim { envelope, keyid, operator, platform, statement, attempted_on: failed.attempted_on })
 }
 
 /// What a comparison and the provenances that it names come to.
@@ -155,6 +184,7 @@ fn claim(
     let proof = verified(keyid, &parts, subject, comparison).map_err(|e| Reason::inconsistent(&e))?;
     // The comparison names its provenances by their digests: what is shown of it is shown of them.
     let seen = evidence.seen(signed.key, signed.payload.sha256, now);
+    let logged = evidence.logged(signed.key, signed.payload.sha256);
     let compared_on = comparison.compared_on;
     let vouched = signed.key.vouches(compared_on, Seen::time(seen.as_ref().ok()), now);
     // Evidence that somebody adds does not take away what stands against an artifact without it.
@@ -183,6 +213,7 @@ fn claim(
         operator,
         platform,
         proof,
+        logged,
         seen,
         since,
         comparison,

@@ -12,6 +12,7 @@ mod contrary;
 mod decide;
 mod evidence;
 mod gather;
+mod others;
 mod reason;
 
 use std::collections::BTreeSet;
@@ -22,8 +23,10 @@ use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{DigestSet, Isolation, IsolationLevel};
 
 pub use contrary::{Contrary, WhyPossible};
+pub use others::OtherStatement;
 pub use reason::{Reason, Shortfall};
 
+use crate::log::Logged;
 use crate::{
     Artifact, Distinct, Envelope, KeyFault, KeyId, Policy, Proof, ProofError, RebuildVerdict, RegoRefusal, Statement,
     TrustRoots, VerifiedProof,
@@ -58,6 +61,7 @@ pub struct RebuilderClaim {
     pub(crate) platform: String,
     pub(crate) payload: DigestSet,
     pub(crate) proof: VerifiedProof,
+    pub(crate) logged: Result<Logged, String>,
     pub(crate) seen: Result<Seen, String>,
     pub(crate) since: Option<KeyFault>,
     pub(crate) comparison: Arc<Statement>,
@@ -117,6 +121,13 @@ impl RebuilderClaim {
         &self.proof
     }
 
+    /// The word of a trusted log that it has its comparison, where one is shown to have: of several, one that the most
+    /// trusted witnesses saw.
+    #[must_use]
+    pub fn logged(&self) -> Option<&Logged> {
+        self.logged.as_ref().ok()
+    }
+
     /// When a trusted authority first saw the signature of its comparison, where one is shown to have.
     #[must_use]
     pub fn seen(&self) -> Option<&Seen> {
@@ -165,6 +176,17 @@ impl RebuilderClaim {
     }
 }
 
+/// That a rebuild failed, by a statement that a trusted key has signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FailureClaim {
+    pub(crate) envelope: usize,
+    pub(crate) keyid: KeyId,
+    pub(crate) operator: String,
+    pub(crate) platform: String,
+    pub(crate) statement: Arc<Statement>,
+    pub(crate) attempted_on: Timestamp,
+}
+
 /// An envelope that says nothing that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uncounted {
@@ -197,6 +219,8 @@ impl Uncounted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appraisal {
     pub(crate) claims: Vec<RebuilderClaim>,
+    pub(crate) failures: Vec<FailureClaim>,
+    pub(crate) others: Vec<OtherStatement>,
     pub(crate) uncounted: Vec<Uncounted>,
     pub(crate) shortfalls: Vec<Shortfall>,
     pub(crate) independent: usize,
@@ -229,6 +253,12 @@ impl Appraisal {
     #[must_use]
     pub fn claims(&self) -> &[RebuilderClaim] {
         &self.claims
+    }
+
+    /// The statements of other types that the policy asks for, in the order of their envelopes.
+    #[must_use]
+    pub fn others(&self) -> &[OtherStatement] {
+        &self.others
     }
 
     /// The envelopes that say nothing that counts, in their order.

@@ -18,8 +18,15 @@ pub enum Reason {
     BadSignature,
     /// It is signed, and is no statement that is known here.
     UnknownStatement(String),
+    /// It is of a type that the auditor does not trust its key to state.
+    KeyNotForType(String),
+    /// It is of a type that is not judged here, and that the policy does not ask for.
+    UnaskedPredicate(String),
     /// A provenance that no comparison by the same key names.
     NoComparison,
+    /// A provenance that comparisons by the same key name, of which none counts for anything; the first of them is this
+    /// envelope.
+    UncountedComparison(usize),
     /// A comparison whose provenances are not all there, signed by the same key.
     Incomplete,
     /// Its statements contradict each other.
@@ -64,7 +71,10 @@ impl Reason {
             Self::UnknownKey => "unknown-key",
             Self::BadSignature => "bad-signature",
             Self::UnknownStatement(_) => "unknown-statement",
+            Self::KeyNotForType(_) => "key-not-for-type",
+            Self::UnaskedPredicate(_) => "unasked-predicate",
             Self::NoComparison => "no-comparison",
+            Self::UncountedComparison(_) => "uncounted-comparison",
             Self::Incomplete => "incomplete",
             Self::Inconsistent(_) => "inconsistent",
             Self::Key(KeyFault::Revoked(_)) => "key-revoked",
@@ -99,6 +109,14 @@ impl fmt::Display for Reason {
             Self::NoComparison => {
                 f.write_str("it says how something was built, and no comparison by the same key names it")
             }
+            Self::UncountedComparison(envelope) => {
+                write!(
+                    f,
+                    "it says how something was built, and the comparison that names it, envelope {envelope}, is not counted"
+                )
+            }
+            Self::KeyNotForType(kind) => write!(f, "its key is not trusted to state a {kind}"),
+            Self::UnaskedPredicate(kind) => write!(f, "it states a {kind}, which the policy does not ask for"),
             Self::Incomplete => {
                 f.write_str("it compares builds whose provenances are not all here, signed by the same key")
             }
@@ -157,6 +175,8 @@ pub enum Shortfall {
     Contrary(WhyPossible),
     /// The claims are about different things, and no artifact was given to choose by.
     SeveralSubjects,
+    /// No trusted key has signed a statement of this type about the artifacts.
+    Predicate(String),
     /// A Rego policy is not content.
     Rego(RegoRefusal),
 }
@@ -171,6 +191,7 @@ impl Shortfall {
             Self::Veto { .. } => "veto",
             Self::Contrary(_) => "contrary-possible",
             Self::SeveralSubjects => "several-subjects",
+            Self::Predicate(_) => "missing-predicate",
             Self::Rego(_) => "rego",
         }
     }
@@ -189,6 +210,12 @@ impl fmt::Display for Shortfall {
             Self::Contrary(why) => write!(f, "a contrary result can't be excluded: {why}"),
             Self::SeveralSubjects => {
                 f.write_str("the proof is about more than one thing: give the artifact that is asked about")
+            }
+            Self::Predicate(kind) => {
+                write!(
+                    f,
+                    "no statement of the type {kind} about it, signed by a trusted key, is here, and the policy asks for one"
+                )
             }
             Self::Rego(refusal) => refusal.fmt(f),
         }

@@ -6,9 +6,15 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use reprove_model::{DigestSet, Isolation, IsolationLevel};
 use serde::Serialize;
+use serde_json::Value;
 use thiserror::Error;
 
-use crate::{Appraisal, Artifact, KeyId, Reason, RebuildVerdict, RebuilderClaim, Shortfall, Statement};
+use crate::appraise::FailureClaim;
+use crate::log::Logged;
+use crate::{
+    Appraisal, Artifact, Contrary, KeyId, OtherStatement, Reason, RebuildVerdict, RebuilderClaim, Seen, Shortfall,
+    Statement,
+};
 
 /// The longest input, in bytes: as long as the longest proof.
 pub const MAX_REGO_INPUT: usize = crate::Proof::MAX_BYTES;
@@ -34,8 +40,14 @@ pub fn rego_input(appraisal: &Appraisal, artifacts: &[Artifact], now: Timestamp)
         time: now.to_string(),
         artifacts: artifacts.iter().map(|each| Named { name: &each.name, digest: each.digest }).collect(),
         claims: appraisal.claims().iter().map(|claim| Claim::of(claim, now)).collect(),
+        failures: appraisal.failures.iter().map(Failure::of).collect(),
+        others: appraisal.others().iter().map(Other::of).collect(),
         uncounted: appraisal.uncounted().iter().map(Uncounted::of).collect(),
         independent: appraisal.independent(),
+        contrary_excluded: match appraisal.contrary() {
+            Contrary::Excluded { log, at } => Some(Excluded { log, at: at.to_string() }),
+            Contrary::Possible(_) => None,
+        },
         shortfalls: appraisal.shortfalls().iter().map(Shortfall::code).collect(),
     };
     written(&input, MAX_REGO_INPUT)
@@ -78,8 +90,11 @@ struct Input<'a> {
     time: String,
     artifacts: Vec<Named<'a>>,
     claims: Vec<Claim<'a>>,
+    failures: Vec<Failure<'a>>,
+    others: Vec<Other<'a>>,
     uncounted: Vec<Uncounted>,
     independent: usize,
+    contrary_excluded: Option<Excluded<'a>>,
     shortfalls: Vec<&'static str>,
 }
 
@@ -102,6 +117,8 @@ struct Claim<'a> {
     isolation_level: Option<IsolationLevel>,
     compared_on: String,
     age_seconds: i64,
+    seen: Option<SeenBy<'a>>,
+    logged: Option<LoggedIn<'a>>,
     counted: bool,
     reasons: Vec<&'static str>,
     statements: Statements<'a>,
@@ -127,11 +144,95 @@ impl<'a> Claim<'a> {
             isolation_level: claim.isolation_level(),
             compared_on: compared_on.to_string(),
             age_seconds: now.as_second() - compared_on.as_second(),
+            seen: claim.seen().map(SeenBy::of),
+            logged: claim.logged().map(LoggedIn::of),
             counted: claim.reasons().is_empty(),
             reasons: claim.reasons().iter().map(Reason::code).collect(),
             statements: Statements { comparison: claim.comparison(), provenances: claim.provenances().collect() },
         }
     }
+}
+
+/// A rebuild that failed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure<'a> {
+    envelope: usize,
+    keyid: KeyId,
+    operator: &'a str,
+    platform: &'a str,
+    attempted_on: String,
+    statement: &'a Statement,
+}
+
+impl<'a> Failure<'a> {
+    fn of(failure: &'a FailureClaim) -> Self {
+        let FailureClaim { envelope, keyid, operator, platform, statement, attempted_on } = failure;
+        let attempted_on = attempted_on.to_string();
+        Self { envelope: *envelope, keyid: *keyid, operator, platform, attempted_on, statement }
+    }
+}
+
+/// A statement of another type.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Other<'a> {
+    envelope: usize,
+    keyid: KeyId,
+    operator: &'a str,
+    platform: &'a str,
+    predicate_type: &'a str,
+    seen: Option<SeenBy<'a>>,
+    statement: &'a Value,
+}
+
+impl<'a> Other<'a> {
+    fn of(other: &'a OtherStatement) -> Self {
+        Self {
+            envelope: other.envelope(),
+            keyid: other.keyid(),
+            operator: other.operator(),
+            platform: other.platform(),
+            predicate_type: other.predicate_type(),
+            seen: other.seen().map(SeenBy::of),
+            statement: other.statement(),
+        }
+    }
+}
+
+/// That a trusted authority has seen a signature.
+#[derive(Serialize)]
+struct SeenBy<'a> {
+    at: String,
+    by: &'a str,
+}
+
+impl<'a> SeenBy<'a> {
+    fn of(seen: &'a Seen) -> Self {
+        Self { at: seen.at().to_string(), by: seen.by() }
+    }
+}
+
+/// That a trusted log has a statement.
+#[derive(Serialize)]
+struct LoggedIn<'a> {
+    log: &'a str,
+    index: u64,
+    witnesses: Vec<&'a str>,
+}
+
+impl<'a> LoggedIn<'a> {
+    fn of(logged: &'a Logged) -> Self {
+        let witnesses = logged.witnessed.iter().map(|(name, _)| name.as_str()).collect();
+        Self { log: &logged.checkpoint.origin, index: logged.index, witnesses }
+    }
+}
+
+/// That nothing contrary can have been left out.
+#[derive(Serialize)]
+struct Excluded<'a> {
+    log: &'a str,
+    at: String,
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use reprove_attest::log::{self, Checkpoint, LogProof, Note, NoteKey, NoteKind};
 use reprove_attest::{
     Appraisal, Artifact, Distinct, Envelope, LoggedEnvelope, Policy, Proof, REPRODUCED, Rebuilder, SigningKey,
-    SummaryOf, TrustRoots, appraise, summary,
+    SummaryOf, TrustRoots, appraise, rego_input, summary,
 };
 use reprove_model::{Between, DigestSet, Enforced, IsolationLevel, Outcome, Sha256, Verdict};
 
@@ -201,6 +201,11 @@ fn a_build_that_two_have_signed_counts_once() {
     assert_eq!(shortfalls(&appraised(all, &trust(&THREE, ""), &of(1))), ["veto", "veto"]);
 }
 
+/// A comparison that is not counted, third, and with it the two provenances that it names.
+fn not_counted(code: &str) -> [(usize, &str); 3] {
+    [(1, "uncounted-comparison"), (2, "uncounted-comparison"), (3, code)]
+}
+
 #[test]
 fn what_is_left_out_makes_nothing_count() {
     let all = says(1, Found::Same);
@@ -209,8 +214,11 @@ fn what_is_left_out_makes_nothing_count() {
         some.remove(dropped);
         let appraisal = appraised(some, &trust(&THREE, ""), &of(1));
         assert!(!appraisal.is_enough() && appraisal.claims().is_empty());
-        let expected: &[(usize, &str)] =
-            if dropped < 2 { &[(2, "incomplete")] } else { &[(1, "no-comparison"), (2, "no-comparison")] };
+        let expected: &[(usize, &str)] = if dropped < 2 {
+            &[(1, "uncounted-comparison"), (2, "incomplete")]
+        } else {
+            &[(1, "no-comparison"), (2, "no-comparison")]
+        };
         assert_eq!(uncounted(&appraisal), expected);
     }
     // Another's provenance does not stand in for one's own.
@@ -218,7 +226,7 @@ fn what_is_left_out_makes_nothing_count() {
     let (own, other) = (signed(1, &case), signed(2, &case));
     let mixed = vec![other[0].clone(), own[1].clone(), own[2].clone()];
     let appraisal = appraised(mixed, &trust(&THREE, ""), &of(1));
-    assert_eq!(uncounted(&appraisal), [(1, "no-comparison"), (3, "incomplete")]);
+    assert_eq!(uncounted(&appraisal), [(1, "no-comparison"), (2, "uncounted-comparison"), (3, "incomplete")]);
 }
 
 #[test]
@@ -226,7 +234,7 @@ fn statements_that_contradict_each_other_do_not_count() {
     let mut case = case(1000, Found::Same, false);
     case.comparison().details.rebuilds_agree = false;
     let appraisal = appraised(signed(1, &case), &trust(&THREE, ""), &of(1));
-    assert_eq!(uncounted(&appraisal), [(3, "inconsistent")]);
+    assert_eq!(uncounted(&appraisal), not_counted("inconsistent"));
     let unknown = Envelope::sign(&key(1), *b"{}").unwrap();
     let appraisal = appraised([says(1, Found::Same), vec![unknown]].concat(), &trust(&THREE, ""), &of(1));
     assert!(appraisal.is_enough());
@@ -261,7 +269,7 @@ fn keys_count_while_they_are_trusted() {
         ("revoked = '2026-11-02T00:00:00Z'", "key-revoked"),
     ] {
         let appraisal = appraised(says(1, Found::Same), &trust(&THREE[..1], more), &of(1));
-        assert_eq!(uncounted(&appraisal), [(3, code)], "{more}");
+        assert_eq!(uncounted(&appraisal), not_counted(code), "{more}");
         assert!(!appraisal.is_enough());
     }
     for more in [
@@ -273,7 +281,7 @@ fn keys_count_while_they_are_trusted() {
     }
     let before = "2026-11-01T12:00:00Z".parse().unwrap();
     let early = appraise(&bytes(says(1, Found::Same)), &[], &trust(&THREE, ""), &of(1), before).unwrap();
-    assert_eq!(uncounted(&early), [(3, "from-the-future")]);
+    assert_eq!(uncounted(&early), not_counted("from-the-future"));
 }
 
 #[test]
@@ -390,17 +398,21 @@ fn a_policy_asks_for_a_log_and_its_witnesses() {
         );
         let policy = Policy { logged: true, witnesses: wanted, ..of(1) };
         let (trust, bytes) = (TrustRoots::from_toml(&trust).unwrap(), proof.to_bytes().unwrap());
-        reasons(&appraise(&bytes, &[wheel()], &trust, &policy, now()).unwrap()).concat()
+        let appraisal = appraise(&bytes, &[wheel()], &trust, &policy, now()).unwrap();
+        let seen = rego_input(&appraisal, &[wheel()], now()).unwrap();
+        let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
+        (reasons(&appraisal).concat(), seen["claims"][0]["logged"].clone())
     };
+    let shown = |witnesses: &[&str]| serde_json::json!({ "log": "log.example", "index": 0, "witnesses": witnesses });
     let (log, witness) = (format!("'{log}'"), format!("'{witness}'"));
-    assert_eq!(appraised(&proof, &log, &witness, 1), [""; 0]);
-    assert_eq!(appraised(&proof, &log, "", 0), [""; 0]);
+    assert_eq!(appraised(&proof, &log, &witness, 1), (vec![], shown(&["witness.example"])));
+    assert_eq!(appraised(&proof, &log, "", 0), (vec![], shown(&[])));
     for (logs, witnesses, wanted) in [("", "", 0), (log.as_str(), "", 1), (log.as_str(), witness.as_str(), 2)] {
-        assert_eq!(appraised(&proof, logs, witnesses, wanted), ["not-logged"]);
+        assert_eq!(appraised(&proof, logs, witnesses, wanted).0, ["not-logged"]);
     }
     let mut without = proof.clone();
     without.logged.clear();
-    assert_eq!(appraised(&without, &log, &witness, 0), ["not-logged"]);
+    assert_eq!(appraised(&without, &log, &witness, 0), (vec!["not-logged"], serde_json::Value::Null));
     // The log's word for the same payload with a signature that is not the signer's, beside the one that is.
     let envelopes = signed(1, &Case::unpublished());
     let sig = |envelope: &Envelope| serde_json::to_value(envelope).unwrap()["signatures"][0]["sig"].clone();
@@ -408,12 +420,12 @@ fn a_policy_asks_for_a_log_and_its_witnesses() {
     forged["signatures"][0]["sig"] = sig(&envelopes[0]);
     let forged: Envelope = serde_json::from_value(forged).unwrap();
     let (forgery, ..) = logged_as([envelopes, vec![forged.clone()]].concat(), &forged);
-    assert_eq!(appraised(&forgery, &log, &witness, 0), ["not-logged"]);
+    assert_eq!(appraised(&forgery, &log, &witness, 0).0, ["not-logged"]);
     // The log's word for another envelope of the same proof.
     let mut other = proof.clone();
     let first = &other.envelopes[0];
     (other.logged[0].keyid, other.logged[0].payload) = (first.keyid(), Sha256::of(first.payload()));
-    assert_eq!(appraised(&other, &log, &witness, 0), ["not-logged"]);
+    assert_eq!(appraised(&other, &log, &witness, 0).0, ["not-logged"]);
 }
 
 #[test]

@@ -5,11 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use reprove_attest::log::{self, Checkpoint, LogProof, Note, NoteKey, NoteKind, RecordedSubject, merkle};
 use reprove_attest::{
     Appraisal, Artifact, Contrary, Envelope, LoggedEnvelope, Policy, Proof, PublicKey, SigningKey, TrustRoots,
-    WhyPossible, appraise,
+    WhyPossible, appraise, rego_input,
 };
 use reprove_model::Sha256;
 
-use super::appraisal::{Found, says};
+use super::appraisal::{Found, says, wheel};
 use super::support::{Case, WHEEL, artifact};
 
 const RECORDED: i64 = 1_793_620_800;
@@ -68,6 +68,9 @@ fn what_a_log_has_and_the_proof_has_not_is_missed() {
     let found = judged(&all, &trusted, &policy, now());
     assert_eq!(shortfalls(&found), ["veto"]);
     assert_eq!(*found.contrary(), Contrary::Excluded { log: "log.example".into(), at: now() });
+    let seen: serde_json::Value = serde_json::from_str(&rego_input(&found, &[wheel()], now()).unwrap()).unwrap();
+    let expected = serde_json::json!({ "log": "log.example", "at": now().to_string() });
+    assert_eq!(seen["contraryExcluded"], expected);
 
     // Without the contrary one, whoever only counts is content; whoever asks the log is not.
     let mut cut = all.clone();

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use reprove_attest::{
-    AuditError, Audited, Envelope, Inconsistency, MAX_ATTEMPTS, Policy, Predicate, Proof, RebuildVerdict, Rebuilder,
-    Statement, TrustRoots, Unbuildable, UnbuildableFault as Fault, appraise, audit, unbuildable,
+    Appraisal, AuditError, Audited, Envelope, Inconsistency, MAX_ATTEMPTS, Policy, Predicate, Proof, RebuildVerdict,
+    Rebuilder, Statement, TrustRoots, Unbuildable, UnbuildableFault as Fault, appraise, audit, rego_input, unbuildable,
 };
 use reprove_model::{BuildRecord, DigestSet, Exit, Lock, canonical};
 
@@ -132,7 +132,17 @@ fn a_failure_counts_for_nothing_and_is_no_veto() {
     let alone = judge(vec![failure.clone()], artifact("mine", WHEEL));
     assert!(!alone.is_enough() && alone.claims().is_empty());
     assert_eq!(alone.uncounted()[0].reason().code(), "unbuildable");
+    let now = "2026-11-02T00:00:00Z".parse().unwrap();
+    let input = |appraisal: &Appraisal| -> serde_json::Value {
+        serde_json::from_str(&rego_input(appraisal, &[], now).unwrap()).unwrap()
+    };
+    let seen = &input(&alone)["failures"];
+    let signed: serde_json::Value = serde_json::from_slice(failure.payload()).unwrap();
+    assert_eq!(seen.as_array().unwrap().len(), 1);
+    assert_eq!((&seen[0]["statement"], &seen[0]["operator"]), (&signed, &"one".into()));
+    assert_eq!(seen[0]["attemptedOn"], "2026-11-01T13:00:00Z");
     let other = judge(vec![failure.clone()], artifact("mine", b"other"));
+    assert_eq!(input(&other)["failures"], serde_json::json!([]));
     assert_eq!(other.uncounted()[0].reason().code(), "other-subject");
     let mut envelopes = Proof::from_bytes(&Case::published().sign()).unwrap().envelopes;
     envelopes.push(failure);

@@ -16,6 +16,8 @@ mod documents;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod others;
+#[cfg(test)]
 mod rego;
 #[cfg(test)]
 mod signatures;
