@@ -19,7 +19,10 @@ const SOON: Duration = Duration::from_secs(5);
 #[track_caller]
 fn assert_harmless(ran: &Ran) {
     for text in [&ran.stdout, &ran.stderr] {
-        let bad = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{2066}\u{200b}\u{feff}".contains(c);
+        let bad = |c: char| {
+            c.is_control() && c != '\n'
+                || "\u{ad}\u{200b}\u{2028}\u{202e}\u{2060}\u{2066}\u{fe0f}\u{feff}\u{e0041}".contains(c)
+        };
         assert!(!text.contains(bad), "{text:?}");
     }
 }
@@ -38,13 +41,13 @@ fn nothing_that_a_build_prints_acts_on_the_terminal() {
 fn no_name_and_no_reason_acts_on_the_terminal() {
     let bench = Bench::new();
     let key = bench.public_key();
-    let name = "a\u{1b}[2J\u{202e}b";
+    let name = "a\u{1b}[2J\u{202e}\u{9b}\u{2060}\u{e0041}b";
     bench.write(name, "\u{1b}[2J");
     bench.write("other", "other");
     for arguments in [&["audit", name, "--key", key.to_str().unwrap()][..], &["compare", name, "other"]] {
         let ran = bench.run(arguments).with_code(1);
         assert_harmless(&ran);
-        assert!(ran.stdout.contains("a\u{fffd}[2J\u{fffd}b"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}b"), "{}", ran.stdout);
     }
     for arguments in [&["compare", "missing\u{1b}[2J", "other"][..], &["check", name], &["rebuild", name], &[name]] {
         assert_harmless(&bench.run(arguments).with_code(2));
