@@ -3,6 +3,8 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
+
 /// `text` for a terminal. Line ends stay; everything in it that is not to be seen is replaced.
 pub(crate) fn text(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { c } else { seen(c) }).collect()
@@ -11,6 +13,20 @@ pub(crate) fn text(text: &str) -> String {
 /// `text` as a part of one line: as [`text`], and line ends are replaced as well.
 pub(crate) fn line(text: &str) -> String {
     text.chars().map(seen).collect()
+}
+
+/// `value` in one line of JSON, with all of it escaped that [`line`] would replace: it is read back as the same value.
+pub(crate) fn json(value: &Value) -> String {
+    let mut text = String::new();
+    // Only inside strings is there anything to be escaped.
+    for c in value.to_string().chars() {
+        if is_unseen(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 fn seen(c: char) -> char {
@@ -134,6 +150,17 @@ mod tests {
             assert_eq!(text(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
         }
         assert_eq!((text("a\tb\nc"), line("a\tb\nc")), ("a b\nc".into(), "a b\u{fffd}c".into()));
+    }
+
+    #[test]
+    fn json_is_the_same_value_without_what_a_terminal_acts_on() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let value = serde_json::json!({ &all: [&all, 1.5, null, true] });
+        let written = json(&value);
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
+        assert_eq!(written.chars().find(|c| is_unseen(*c)), None);
+        let value = serde_json::json!("\u{7f}\u{80}\u{9b}2J\u{9f}\u{a0}\u{e0041}é\n");
+        assert_eq!(json(&value), "\"\\u007f\\u0080\\u009b2J\\u009f\u{a0}\\udb40\\udc41é\\n\"");
     }
 
     #[test]

@@ -52,6 +52,14 @@ fn no_name_and_no_reason_acts_on_the_terminal() {
     for arguments in [&["compare", "missing\u{1b}[2J", "other"][..], &["check", name], &["rebuild", name], &[name]] {
         assert_harmless(&bench.run(arguments).with_code(2));
     }
+    for (arguments, code, member) in [
+        (&["audit", name, "--key", key.to_str().unwrap(), "--json"][..], 1, "proof"),
+        (&["compare", "missing\u{9b}2J\u{7f}", "other", "--json"], 2, "error"),
+    ] {
+        let ran = bench.run(arguments).with_code(code);
+        assert_harmless(&ran);
+        assert!(ran.json()[member].as_str().unwrap().contains('\u{9b}'), "{}", ran.stdout);
+    }
 }
 
 #[test]
