@@ -50,7 +50,12 @@ fn a_verdict_and_its_audit() {
         assert_eq!(audited["signers"], json!([verdict["keyid"]]));
     }
     let ran = bench.run(["audit", "hello-c/Makefile", "--json", "--key", key.to_str().unwrap()]);
-    assert_eq!(valid(ran, 1, "audit")["verified"], false);
+    let refused = valid(ran, 1, "audit");
+    assert_eq!((&refused["verified"], &refused["code"]), (&json!(false), &json!("not-canonical")));
+    let entry = fs::read_to_string(&key).unwrap();
+    bench.write("trust.toml", format!("[[key]]\npublic = '''\n{entry}'''\noperator = 'me'\nplatform = 'here'\n"));
+    let ran = bench.run(["audit", "hello-c/Makefile", "--json", "--trust", "trust.toml"]);
+    assert_eq!(valid(ran, 1, "audit")["code"], "not-canonical", "one reason, one code");
 }
 
 #[test]
@@ -254,11 +259,13 @@ fn what_a_build_asked_for() {
 #[test]
 fn what_is_not_so_is_refused() {
     let digests = json!({ "blake3": "0".repeat(64), "sha256": "0".repeat(64) });
-    let good = json!({ "verified": false, "proof": "p", "reason": "r" });
+    let good = json!({ "verified": false, "proof": "p", "code": "no-newline", "cause": null, "reason": "r" });
     assert_eq!(faults(&good, "audit"), "");
     for (value, schema) in [
         (json!({}), "audit"),
-        (json!({ "verified": false, "proof": "p", "reason": "r", "more": 1 }), "audit"),
+        (json!({ "verified": false, "proof": "p", "reason": "r" }), "audit"),
+        (json!({ "verified": false, "proof": "p", "code": "No code", "cause": null, "reason": "r" }), "audit"),
+        (json!({ "verified": false, "proof": "p", "code": "c", "cause": null, "reason": "r", "more": 1 }), "audit"),
         (json!({ "verified": true, "proof": "p", "reason": "r" }), "audit"),
         (json!({ "identical": true, "findings": [digests] }), "compare"),
         (json!({ "identical": false, "findings": [] }), "compare"),
