@@ -35,7 +35,7 @@ pub fn audit(proof: &[u8], artifacts: &[Artifact], keys: &[PublicKey]) -> Result
         let failure = VerifiedFailure { signer, failure: Arc::clone(failure), artifacts: find(subject)? };
         return Ok(Audited::Unbuildable(Box::new(failure)));
     }
-    let (provenances, subject, comparison) = arrange(&statements)?;
+    let (provenances, (subject, comparison)) = arrange(&statements)?;
     let verified = verified(signer, &provenances, subject, comparison)?;
     Ok(Audited::Compared(Box::new(VerifiedProof { artifacts: find(subject)?, ..verified })))
 }
@@ -382,6 +382,9 @@ struct Signed {
     payload: DigestSet,
 }
 
+/// A predicate, and what it is about.
+type Stated<'a, P> = (&'a [ResourceDescriptor], &'a Arc<P>);
+
 /// Verifies every signature before anything that is signed is read.
 fn verify(proof: &Proof, keys: &[PublicKey]) -> Result<(KeyId, Vec<Signed>), AuditError> {
     let of = proof.envelopes.len();
@@ -405,7 +408,7 @@ fn verify(proof: &Proof, keys: &[PublicKey]) -> Result<(KeyId, Vec<Signed>), Aud
 }
 
 /// The one statement of failure, where there is one; then it stands alone.
-fn failure(statements: &[Signed]) -> Result<Option<(&[ResourceDescriptor], &Arc<Unbuildable>)>, AuditError> {
+fn failure(statements: &[Signed]) -> Result<Option<Stated<'_, Unbuildable>>, AuditError> {
     for (envelope, signed) in (1..).zip(statements) {
         if let Predicate::Unbuildable(failure) = &signed.statement.predicate {
             let is_alone = statements.len() == 1;
@@ -417,7 +420,7 @@ fn failure(statements: &[Signed]) -> Result<Option<(&[ResourceDescriptor], &Arc<
 }
 
 /// Takes provenances first, and exactly one comparison after them.
-fn arrange(statements: &[Signed]) -> Result<(Vec<Part<'_>>, &[ResourceDescriptor], &Arc<Comparison>), AuditError> {
+fn arrange(statements: &[Signed]) -> Result<(Vec<Part<'_>>, Stated<'_, Comparison>), AuditError> {
     let comparisons: Vec<_> = (1..)
         .zip(statements)
         .filter_map(|(envelope, signed)| match &signed.statement.predicate {
@@ -430,7 +433,7 @@ fn arrange(statements: &[Signed]) -> Result<(Vec<Part<'_>>, &[ResourceDescriptor
         &[(envelope, _, _)] if envelope != statements.len() => Err(AuditError::ComparisonNotLast(envelope)),
         &[(_, signed, comparison)] => {
             let parts = statements.iter().filter_map(|s| Part::of(&s.statement, s.payload)).collect();
-            Ok((parts, &signed.statement.subject, comparison))
+            Ok((parts, (&signed.statement.subject, comparison)))
         }
         many => Err(AuditError::ManyComparisons(many.len())),
     }

@@ -13,6 +13,7 @@
 mod appraise;
 mod audit;
 mod bundle;
+mod code;
 mod comparison;
 mod consistency;
 mod documents;

@@ -2,7 +2,7 @@
 //! What several rebuilders say, as text and as JSON.
 
 use reprove_attest::{Appraisal, Artifact, Contrary, RebuilderClaim, Seen, Trust};
-use reprove_model::IsolationLevel;
+use reprove_model::{Isolation, IsolationLevel};
 use serde_json::{Value, json};
 
 use crate::plain;
@@ -113,13 +113,24 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("", format!("it names the key {}", each.keyid()));
     }
     line("contrary results", plain::line(&contrary(appraisal)));
-    if let Some(first) = appraisal.claims().first() {
-        let trust = Trust::of(first.isolation());
+    let counted = appraisal.claims().iter().filter(|claim| claim.reasons().is_empty());
+    for trust in rows(counted.map(RebuilderClaim::isolation)) {
         line("claimed", trust.claim.into());
         line("holds as long as", trust.holds_as_long_as.into());
         line("does not need", trust.does_not_need.into());
     }
     text
+}
+
+/// Who is trusted for what, once for each kind of isolation.
+fn rows(kinds: impl Iterator<Item = Isolation>) -> Vec<Trust> {
+    let mut rows = Vec::new();
+    for row in kinds.map(Trust::of) {
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 /// What is known of statements that are not in the proof.

@@ -18,7 +18,7 @@ use reprove_verifier::compare::CompareError;
 use serde_json::{Map, Value, json};
 
 use crate::failure::from_failure;
-use crate::{env_vars, plain};
+use crate::{env_vars, output, plain};
 
 /// Yes.
 pub(crate) const YES: u8 = 0;
@@ -124,7 +124,7 @@ impl CommandError {
             if let Some(object) = object.as_object_mut() {
                 object.extend(self.facts.clone());
             }
-            let _ = writeln!(io::stdout(), "{object}");
+            let _ = output::json(&object);
         }
     }
 }

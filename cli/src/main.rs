@@ -20,6 +20,7 @@ mod plain;
 mod progress;
 mod rego;
 mod render;
+mod shown;
 mod signals;
 mod timestamping;
 mod token;

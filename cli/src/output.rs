@@ -22,9 +22,9 @@ pub(crate) fn text(text: &str) -> Result<(), CommandError> {
     print(&plain::text(text))
 }
 
-/// Prints one JSON object.
+/// Prints one JSON object. The only way for one to standard output.
 pub(crate) fn json(value: &Value) -> Result<(), CommandError> {
-    print(&format!("{value}\n"))
+    print(&format!("{}\n", plain::json(value)))
 }
 
 fn print(text: &str) -> Result<(), CommandError> {

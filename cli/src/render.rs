@@ -146,9 +146,14 @@ fn epoch(used: &EpochUsed) -> String {
     }
 }
 
-fn date(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| "out of range".into(), |time| time.to_string())
+/// A time of this many seconds since 1970, as people read it.
+pub(crate) fn date(seconds: u64) -> String {
+    instant(seconds).map_or_else(|| "out of range".into(), |time| time.to_string())
+}
+
+/// The time of this many seconds since 1970; `None`: past all that can be written.
+pub(crate) fn instant(seconds: u64) -> Option<Timestamp> {
+    i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
 /// What deterministic builds show, and where they were told what the machine says; none where they were no such builds.

@@ -11,7 +11,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use reprove_attest::log::{Checkpoint, RecordedSubject};
+use reprove_attest::{Envelope, Proof, SigningKey};
+use reprove_model::{Sha256, canonical};
 use reprove_tests::{Bench, Ran, Running};
+use serde_json::Value;
 
 /// A command that is not to wait for anybody has ended after this time.
 const SOON: Duration = Duration::from_secs(5);
@@ -19,7 +23,10 @@ const SOON: Duration = Duration::from_secs(5);
 #[track_caller]
 fn assert_harmless(ran: &Ran) {
     for text in [&ran.stdout, &ran.stderr] {
-        let bad = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{2066}\u{200b}\u{feff}".contains(c);
+        let bad = |c: char| {
+            c.is_control() && c != '\n'
+                || "\u{ad}\u{200b}\u{2028}\u{202e}\u{2060}\u{2066}\u{fe0f}\u{feff}\u{e0041}".contains(c)
+        };
         assert!(!text.contains(bad), "{text:?}");
     }
 }
@@ -38,16 +45,92 @@ fn nothing_that_a_build_prints_acts_on_the_terminal() {
 fn no_name_and_no_reason_acts_on_the_terminal() {
     let bench = Bench::new();
     let key = bench.public_key();
-    let name = "a\u{1b}[2J\u{202e}b";
+    let name = "a\u{1b}[2J\u{202e}\u{9b}\u{2060}\u{e0041}b";
     bench.write(name, "\u{1b}[2J");
     bench.write("other", "other");
     for arguments in [&["audit", name, "--key", key.to_str().unwrap()][..], &["compare", name, "other"]] {
         let ran = bench.run(arguments).with_code(1);
         assert_harmless(&ran);
-        assert!(ran.stdout.contains("a\u{fffd}[2J\u{fffd}b"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}b"), "{}", ran.stdout);
     }
     for arguments in [&["compare", "missing\u{1b}[2J", "other"][..], &["check", name], &["rebuild", name], &[name]] {
         assert_harmless(&bench.run(arguments).with_code(2));
+    }
+    for (arguments, code, member) in [
+        (&["audit", name, "--key", key.to_str().unwrap(), "--json"][..], 1, "proof"),
+        (&["compare", "missing\u{9b}2J\u{7f}", "other", "--json"], 2, "error"),
+    ] {
+        let ran = bench.run(arguments).with_code(code);
+        assert_harmless(&ran);
+        assert!(ran.json()[member].as_str().unwrap().contains('\u{9b}'), "{}", ran.stdout);
+    }
+}
+
+/// What a proof has of inputs, findings and words of logs: so many of each, in texts that would act on a terminal.
+fn evil(proof: &Proof, count: usize) -> Proof {
+    const EVIL: &str = "\u{1b}[2J\u{9b}2J\u{202e}\u{2060}evil\n";
+    let key = SigningKey::ed25519([7; 32]);
+    let mut envelopes = Vec::new();
+    for envelope in &proof.envelopes {
+        let mut statement: Value = serde_json::from_slice(envelope.payload()).unwrap();
+        statement["subject"][0]["name"] = EVIL.into();
+        for place in ["/predicate/buildDefinition/resolvedDependencies", "/predicate/details/findings"] {
+            let Some(Value::Array(all)) = statement.pointer_mut(place) else { continue };
+            *all = vec![all[0].clone(); count];
+            for each in all {
+                for member in ["name", "place", "summary"] {
+                    each.get_mut(member).into_iter().for_each(|text| *text = EVIL.into());
+                }
+            }
+        }
+        envelopes.push(Envelope::sign(&key, canonical::to_vec(&statement).unwrap()).unwrap());
+    }
+    let checkpoint = Checkpoint { origin: "log.example".into(), size: 9, root: [1; 32] };
+    let mut word = RecordedSubject::sign(&checkpoint, Sha256::of(b"x"), &[[2; 32]], 1_700_000_000, &key).unwrap();
+    word.note = word.note.replace("log.example", "log\u{202e}\u{ad}evil");
+    Proof { recorded: vec![word; count], ..Proof::of(envelopes) }
+}
+
+#[test]
+fn all_that_a_proof_says_is_shown_and_acts_on_nothing() {
+    let bench = Bench::new();
+    let _ = bench.example("hello-c-dated");
+    let _ = bench.run(["check", "hello-c-dated", "-o", "proof.json"]).with_code(1);
+    let shown = bench.run(["proof", "show", "proof.json"]).with_code(0).stdout;
+    for part in [
+        "\n  input              source, sha256 ",
+        "\n  inputs             those of envelope 1\n",
+        "\n  findings           1\n    hello\n      content: ",
+        "\n      cause: the build path; changing it alone changes this",
+    ] {
+        assert!(shown.contains(part), "{part:?}: {shown}");
+    }
+    let proof = Proof::from_bytes(&fs::read(bench.path("work/proof.json")).unwrap()).unwrap();
+    for (count, more) in [(20, 0), (21, 2)] {
+        bench.write("evil.json", evil(&proof, count).to_bytes().unwrap());
+        let ran = bench.run(["proof", "show", "evil.json"]).with_code(0);
+        assert_harmless(&ran);
+        let text = &ran.stdout;
+        assert_eq!(text.matches("and 1 more; --json has them").count(), more, "{text}");
+        assert_eq!(
+            text.matches("\n  input              \u{fffd}[2J\u{fffd}2J\u{fffd}\u{fffd}evil\u{fffd}, ").count(),
+            20
+        );
+        assert_eq!(
+            text.matches("\n    \u{fffd}[2J\u{fffd}2J\u{fffd}\u{fffd}evil\u{fffd}\n      content: ").count(),
+            count
+        );
+        let word = "\n  recorded           1 entries on sha256 ";
+        assert_eq!(text.matches(word).count(), 20);
+        let place =
+            "\n                     by log\u{fffd}\u{fffd}evil, up to its checkpoint of 9 entries with the root AQEB";
+        assert_eq!(text.matches(place).count(), 20, "{text}");
+        let ran = bench.run(["proof", "show", "evil.json", "--json"]).with_code(0);
+        assert_harmless(&ran);
+        let shown = ran.json();
+        let lists = [&shown["envelopes"][0]["inputs"], &shown["envelopes"][2]["findings"], &shown["recorded"]];
+        assert_eq!(lists.map(|list| list.as_array().unwrap().len()), [count; 3]);
+        assert_eq!(shown["recorded"][0]["origin"], "log\u{202e}\u{ad}evil");
     }
 }
 

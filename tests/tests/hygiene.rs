@@ -328,6 +328,22 @@ fn every_promise_in_the_docs_has_its_test() {
     assert!(count >= 40, "only {count} promises were found: has a table changed its form?");
 }
 
+/// What programs tell reasons by: the words that functions with the name `code` give.
+#[test]
+fn every_code_is_in_the_docs() {
+    let files = files();
+    let mut count = 0;
+    for path in ["attest/src/code.rs", "attest/src/appraise/reason.rs"] {
+        for line in files[path].lines().filter(|line| line.trim_start().starts_with("Self::")) {
+            let Some(code) = line.split_once("=> \"").and_then(|(_, rest)| rest.strip_suffix("\",")) else { continue };
+            let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            assert!(is_code && files["docs/policy.md"].contains(&format!("`{code}`")), "{path}: {code}");
+            count += 1;
+        }
+    }
+    assert!(count >= 60, "only {count} codes were found: have they changed their form?");
+}
+
 /// Whether a file has the test `name`: `module::function`, `function`, or the name of a whole file of tests.
 fn has_test(path: &str, text: &str, name: &str) -> bool {
     let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();

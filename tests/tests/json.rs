@@ -50,7 +50,12 @@ fn a_verdict_and_its_audit() {
         assert_eq!(audited["signers"], json!([verdict["keyid"]]));
     }
     let ran = bench.run(["audit", "hello-c/Makefile", "--json", "--key", key.to_str().unwrap()]);
-    assert_eq!(valid(ran, 1, "audit")["verified"], false);
+    let refused = valid(ran, 1, "audit");
+    assert_eq!((&refused["verified"], &refused["code"]), (&json!(false), &json!("not-canonical")));
+    let entry = fs::read_to_string(&key).unwrap();
+    bench.write("trust.toml", format!("[[key]]\npublic = '''\n{entry}'''\noperator = 'me'\nplatform = 'here'\n"));
+    let ran = bench.run(["audit", "hello-c/Makefile", "--json", "--trust", "trust.toml"]);
+    assert_eq!(valid(ran, 1, "audit")["code"], "not-canonical", "one reason, one code");
 }
 
 #[test]
@@ -65,13 +70,26 @@ fn what_is_signed_is_as_its_schema_says() {
     let _ = bench.run(["check", "hello-c", "-o", "failed.json"]).with_code(3);
     for (proof, word) in [("dated.json", "different"), ("failed.json", "unbuildable")] {
         let shown = valid(bench.run(["proof", "show", proof, "--json"]), 0, "proof");
-        let statement = &shown["envelopes"].as_array().unwrap().last().unwrap()["statement"];
-        let predicate = &statement["predicate"];
+        let envelope = shown["envelopes"].as_array().unwrap().last().unwrap();
+        let predicate = &envelope["statement"]["predicate"];
+        let named = predicate["resolvedDependencies"].as_array().map_or(0, Vec::len);
+        assert_eq!((envelope["inputs"].as_array().unwrap().len(), named > 0), (named, word == "unbuildable"));
+        let found = predicate["details"]["findings"].as_array().map_or(0, Vec::len);
+        assert_eq!((envelope["findings"].as_array().unwrap().len(), found > 0), (found, word == "different"));
         assert_eq!(predicate["verdict"], word);
         assert_eq!(faults(predicate, "rebuild-comparison"), "", "{predicate:#}");
         let mut more = predicate.clone();
         more["more"] = json!(1);
         assert_ne!(faults(&more, "rebuild-comparison"), "");
+    }
+    let shown = bench.run(["proof", "show", "dated.json", "--json"]).with_code(0).json();
+    let [built, _, compared] = &shown["envelopes"].as_array().unwrap()[..] else { panic!("{shown:#}") };
+    let source = &built["statement"]["predicate"]["buildDefinition"]["resolvedDependencies"][0];
+    let input = json!({ "name": source["name"], "purl": null, "sha256": source["digest"]["sha256"] });
+    assert_eq!((&built["inputs"][0], &built["findings"]), (&input, &json!([])));
+    let (finding, shown) = (&compared["statement"]["predicate"]["details"]["findings"][0], &compared["findings"][0]);
+    for member in ["between", "place", "kind", "summary", "causes"] {
+        assert_eq!((&shown[member], shown[member].is_null()), (&finding[member], false), "{member}");
     }
     let audit = ["audit", "failed.json", "--key", key.to_str().unwrap(), "--json"];
     assert_eq!(valid(bench.run(audit), 1, "audit")["unbuildable"]["attempts"][0]["exit"]["how"], "status");
@@ -135,6 +153,13 @@ fn a_log() {
     assert_eq!(made["size"], 0);
     let added = valid(bench.run(["log", "add", "log", proof, "--signer", key.to_str().unwrap(), "--json"]), 0, "log");
     assert_eq!((&added["added"], &added["size"]), (&json!(3), &json!(3)));
+    let _ = bench.run(["check", "hello-c", "--artifacts", "made", "--output", "again.json"]).with_code(0);
+    let gather = ["log", "gather", "log", "made/first/hello", "hello-c/Makefile", "-o", "all.json", "--json"];
+    assert_eq!(valid(bench.run(gather), 0, "log")["envelopes"], 3);
+    let shown = valid(bench.run(["proof", "show", "all.json", "--json"]), 0, "proof");
+    let recorded = &shown["recorded"][0];
+    assert_eq!((&recorded["entries"], &recorded["listed"], &recorded["size"]), (&json!(3), &json!(3), &json!(3)));
+    assert_eq!((&recorded["origin"], &shown["recorded"][1]["entries"]), (&json!("log.example/one"), &json!(0)));
     let verify = ["log", "verify", "log", "--log-key", made["key"].as_str().unwrap(), "--json"];
     assert_eq!(valid(bench.run(verify), 0, "log")["size"], 3);
     bench.write("log/tile/0/000.p/3", [0; 96]);
@@ -254,11 +279,13 @@ fn what_a_build_asked_for() {
 #[test]
 fn what_is_not_so_is_refused() {
     let digests = json!({ "blake3": "0".repeat(64), "sha256": "0".repeat(64) });
-    let good = json!({ "verified": false, "proof": "p", "reason": "r" });
+    let good = json!({ "verified": false, "proof": "p", "code": "no-newline", "cause": null, "reason": "r" });
     assert_eq!(faults(&good, "audit"), "");
     for (value, schema) in [
         (json!({}), "audit"),
-        (json!({ "verified": false, "proof": "p", "reason": "r", "more": 1 }), "audit"),
+        (json!({ "verified": false, "proof": "p", "reason": "r" }), "audit"),
+        (json!({ "verified": false, "proof": "p", "code": "No code", "cause": null, "reason": "r" }), "audit"),
+        (json!({ "verified": false, "proof": "p", "code": "c", "cause": null, "reason": "r", "more": 1 }), "audit"),
         (json!({ "verified": true, "proof": "p", "reason": "r" }), "audit"),
         (json!({ "identical": true, "findings": [digests] }), "compare"),
         (json!({ "identical": false, "findings": [] }), "compare"),

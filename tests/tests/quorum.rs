@@ -57,6 +57,8 @@ mod tests {
         assert!(enough.contains("reproduced by 2 independent rebuilders"), "{enough}");
         assert!(enough.contains("first on this machine says that it is bit-identical"), "{enough}");
         assert!(enough.contains("a contrary result can't be excluded"), "{enough}");
+        // Two claims in one kind of isolation, and so one row of who is trusted for what.
+        assert_eq!(enough.matches("\n  holds as long as   the operator of that rebuilder").count(), 1, "{enough}");
         let alone = audit(&bench, &one, artifact, two_of_two).with_code(1).stdout;
         assert!(alone.contains("too-few-rebuilders: 1 independent"), "{alone}");
         let same = &["--trust", "same.toml", "--policy", "policy.toml"];
@@ -72,7 +74,7 @@ mod tests {
         // One is enough where nothing else is said; for another file, none is.
         let _ = audit(&bench, &one, artifact, &["--trust", "trust.toml"]).with_code(0);
         let other = audit(&bench, &one, "trust.toml", &["--trust", "trust.toml"]).with_code(1).stdout;
-        assert!(other.contains("other-subject"), "{other}");
+        assert!(other.contains("other-subject") && !other.contains("holds as long as"), "{other}");
         let early = &["--trust", "trust.toml", "--at", "2020-01-01T00:00:00Z"];
         assert!(audit(&bench, &one, artifact, early).with_code(1).stdout.contains("from-the-future"));
         // A strict audit is of one rebuilder.
@@ -112,6 +114,9 @@ mod tests {
         // Both are about the same file: the first got it twice, the second once.
         let alone = audit(&bench, &one, "one/first/out", asked).with_code(1).stdout;
         assert!(alone.contains("contrary-possible") && !alone.contains("veto"), "{alone}");
+        // What does not count is no claim that anybody has to be trusted for.
+        let against = audit(&bench, &two, "one/first/out", asked).with_code(1).stdout;
+        assert!(against.contains("not counted, different") && !against.contains("holds as long as"), "{against}");
         let gather = ["log", "gather", "log", "one/first/out", "-o", "all.json", "--key", "log.pem", "--json"];
         assert_eq!(bench.run(gather).with_code(0).json()["envelopes"], 6);
         let all = audit(&bench, "all.json", "one/first/out", asked).with_code(1).stdout;

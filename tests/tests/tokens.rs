@@ -137,6 +137,8 @@ mod tests {
         let made = tokens.run(&["log", "new", "log", "--origin", "log.example", "--key", "pkcs11:id=%02"], 0);
         let log_key = made.stdout.lines().next().unwrap();
         let _ = tokens.bench.run(["log", "verify", "log", "--log-key", log_key]).with_code(0);
+        tokens.bench.write("file", "file");
+        tokens.run(&["log", "gather", "log", "file", "-o", "all.json", "--key", "pkcs11:id=%02"], 0);
 
         let note = fs::read_to_string(tokens.bench.path("work/log/checkpoint")).unwrap();
         let (text, signature) = note.split_once("\n\n").unwrap();

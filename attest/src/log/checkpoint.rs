@@ -24,8 +24,15 @@ pub struct Checkpoint {
 impl fmt::Display for Checkpoint {
     /// The text of the note that is signed; without extension lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, size, root } = self;
-        writeln!(f, "{origin}\n{size}\n{}", STANDARD.encode(root))
+        writeln!(f, "{}\n{}\n{}", self.origin, self.size, self.root_text())
+    }
+}
+
+impl Checkpoint {
+    /// The root as the note has it: in base64.
+    #[must_use]
+    pub fn root_text(&self) -> String {
+        STANDARD.encode(self.root)
     }
 }
 

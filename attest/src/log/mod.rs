@@ -14,5 +14,5 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use entry::{ENTRY_KIND, ENTRY_VERSION, entry, entry_signer, is_entry_of};
 pub use note::{MAX_NOTE, MAX_SIGNATURES, Note, NoteError, NoteKey, NoteKind};
 pub use proof::{LogPolicy, LogProof, LogProofError, Logged};
-pub use recorded::{MAX_RECORDED, Recorded, RecordedError, RecordedSubject};
+pub use recorded::{MAX_RECORDED, Recorded, RecordedError, RecordedSubject, Said};
 pub use witness::{AddCheckpoint, MAX_ADD_CHECKPOINT, MAX_WITNESS_PROOF, WitnessRefusal};

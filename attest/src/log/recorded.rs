@@ -107,19 +107,20 @@ impl RecordedSubject {
         if entries.len() > MAX_RECORDED {
             return Err(RecordedError::Count(entries.len()));
         }
-        let said = Said {
-            origin: checkpoint.origin.clone(),
-            size: checkpoint.size,
-            root: checkpoint.root,
-            subject,
-            time,
-            count: entries.len() as u64,
-            list: list_root(entries),
-        };
+        let (count, list) = (entries.len() as u64, list_root(entries));
+        let said = Said { checkpoint: checkpoint.clone(), subject, time, count, list };
         let mut note = Note::new(&said.to_string())?;
         note.sign(&checkpoint.origin, key)?;
         let entries = entries.iter().map(|entry| STANDARD.encode(entry)).collect();
         Ok(Self { note: note.to_string(), entries })
+    }
+
+    /// What it says, whoever has signed it, and whatever the entries beside it are.
+    ///
+    /// # Errors
+    /// See [`RecordedError`].
+    pub fn said(&self) -> Result<Said, RecordedError> {
+        self.note.parse::<Note>()?.text().parse()
     }
 
     /// What the one of `logs` says that signed this.
@@ -131,7 +132,7 @@ impl RecordedSubject {
             return Err(RecordedError::Count(self.entries.len()));
         }
         let note: Note = self.note.parse()?;
-        let Said { origin, size, root, subject, time, count, list } = note.text().parse()?;
+        let Said { checkpoint: Checkpoint { origin, size, root }, subject, time, count, list } = note.text().parse()?;
         // A log may have changed its key: any of those that are believed will do.
         let tried = logs.iter().filter(|log| log.name() == origin).map(|log| log.verify(&note).map(drop));
         let unknown = || Err(RecordedError::UnknownLog(origin.chars().take(200).collect()));
@@ -145,22 +146,24 @@ impl RecordedSubject {
     }
 }
 
-/// The lines of the note.
-struct Said {
-    origin: String,
-    size: u64,
-    root: Hash,
-    subject: Sha256,
-    time: u64,
-    count: u64,
+/// The lines of the note. Unverified: see [`RecordedSubject::said`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Up to where.
+    pub checkpoint: Checkpoint,
+    /// Of what: SHA-256.
+    pub subject: Sha256,
+    /// When, by the log's clock, in seconds since 1970.
+    pub time: u64,
+    /// How many entries there are for it.
+    pub count: u64,
     list: Hash,
 }
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, size, root, subject, time, count, list } = self;
-        let (root, list) = (STANDARD.encode(root), STANDARD.encode(list));
-        writeln!(f, "{HEADER}\n{origin}\n{size}\n{root}\n{subject}\n{time}\n{count}\n{list}")
+        let Self { checkpoint, subject, time, count, list } = self;
+        writeln!(f, "{HEADER}\n{checkpoint}{subject}\n{time}\n{count}\n{}", STANDARD.encode(list))
     }
 }
 
@@ -175,9 +178,7 @@ impl FromStr for Said {
         let number = |text: &str| decimal(text).ok_or(RecordedError::Shape);
         let read = |text: &str| hash(text).ok_or(RecordedError::Shape);
         Ok(Self {
-            origin: (*origin).to_owned(),
-            size: number(size)?,
-            root: read(root)?,
+            checkpoint: Checkpoint { origin: (*origin).to_owned(), size: number(size)?, root: read(root)? },
             subject: subject.parse().map_err(|_| RecordedError::Shape)?,
             time: number(time)?,
             count: number(count)?,

@@ -8,6 +8,8 @@ mod appraisal;
 #[cfg(test)]
 mod bytes;
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod construction;
 #[cfg(test)]
 mod contrary;

@@ -67,7 +67,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let documents = Documents::prepare(&arguments.documents, &arguments.summary, None).await?;
     let audited = match blocking(move || audited(&arguments)).await?? {
         Ok(audited) => audited,
-        Err(error) => return refuse(app, &proof_name, &error.to_string()),
+        Err(error) => return refuse(app, &proof_name, &error),
     };
     let is_shown = documents.write_audited(app, &audited).await?;
     let code = match audited {
@@ -77,11 +77,15 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     Ok(if is_shown { code } else { NO })
 }
 
-fn refuse(app: &App, proof_name: &str, reason: &str) -> Result<u8, CommandError> {
+fn refuse(app: &App, proof_name: &str, error: &AuditError) -> Result<u8, CommandError> {
+    let reason = error.to_string();
     if app.global.json {
-        output::json(&json!({ "verified": false, "proof": proof_name, "reason": reason }))?;
+        let (code, cause) = (error.code(), error.cause());
+        output::json(&json!({
+            "verified": false, "proof": proof_name, "code": code, "cause": cause, "reason": reason,
+        }))?;
     } else {
-        let (name, reason) = (plain::line(proof_name), plain::line(reason));
+        let (name, reason) = (plain::line(proof_name), plain::line(&reason));
         output::text(&format!("does not verify  {name}\n\n  {reason}\n"))?;
     }
     Ok(NO)
@@ -99,7 +103,7 @@ async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8
     let Judged { artifacts, policy, rego, appraisal } = blocking(move || judged(&arguments, &trust, at)).await??;
     let mut appraisal = match appraisal {
         Ok(appraisal) => appraisal,
-        Err(error) => return refuse(app, &proof_name, &error.to_string()),
+        Err(error) => return refuse(app, &proof_name, &error.into()),
     };
     if rego.is_some() || input_target.is_some() {
         let input = rego_input(&appraisal, &artifacts, at).map_err(|e| CommandError::cannot(e.to_string()))?;

@@ -62,8 +62,8 @@ enum Command {
         /// Where the proof is written
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
-        /// The private key that signs checkpoints [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
-        #[arg(long, value_name = "FILE")]
+        /// The private key that signs checkpoints, a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
+        #[arg(long, value_name = "KEY")]
         key: Option<PathBuf>,
     },
     /// Be a witness: cosign the checkpoints of logs, over HTTP, as long as each begins with the one before. Ends by a signal
@@ -77,8 +77,9 @@ enum Command {
         /// The key of a log whose checkpoints are cosigned; may be given more than once
         #[arg(long = "log-key", value_name = "NAME+ID+KEY", required = true)]
         logs: Vec<String>,
-        /// The private key that cosigns, of Ed25519 [default: ~/.config/reprove/key.pem; or REPROVE_KEY]
-        #[arg(long, value_name = "FILE")]
+        /// The private key that cosigns, of Ed25519; a file or a PKCS#11 URI [default: ~/.config/reprove/key.pem; or
+        /// REPROVE_KEY]
+        #[arg(long, value_name = "KEY")]
         key: Option<PathBuf>,
         /// Where to listen, as in 127.0.0.1:8080; port 0 is any that is free
         #[arg(long, value_name = "ADDRESS:PORT")]

@@ -4,17 +4,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use reprove_attest::{Envelope, MAX_BUNDLE, Predicate, Proof, Rebuilder, Statement};
-use reprove_model::IsolationLevel;
+use reprove_attest::{MAX_BUNDLE, Predicate, Proof, Statement};
 use reprove_model::canonical::{self, CanonicalError};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{App, absolute, blocking};
 use crate::artifacts::Artifacts;
 use crate::error::{CommandError, YES};
 use crate::open::{self, Links};
 use crate::output::{self, Target};
-use crate::{plain, render, timestamping};
+use crate::{plain, shown, timestamping};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -74,10 +73,9 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             let name = proof.display().to_string();
             let proof = blocking(move || read(&proof)).await??;
             if app.global.json {
-                let envelopes: Vec<Value> = proof.envelopes.iter().map(|envelope| as_json(envelope, &proof)).collect();
-                output::json(&json!({ "proof": name, "verified": Value::Null, "envelopes": envelopes }))?;
+                output::json(&shown::as_json(&name, &proof))?;
             } else {
-                output::text(&as_text(&name, &proof))?;
+                output::text(&shown::as_text(&name, &proof))?;
             }
         }
         Command::Export { proof, to } => {
@@ -158,87 +156,9 @@ fn exported(proof: &Proof) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
     Ok(files)
 }
 
-fn as_json(envelope: &Envelope, proof: &Proof) -> Value {
-    let statement = serde_json::from_slice(envelope.payload()).unwrap_or(Value::Null);
-    let seen = proof.timestamped.iter().filter(|seen| seen.is_of(envelope));
-    let timestamps: Vec<_> = seen.map(|seen| seen.time().ok().map(|at| at.to_string())).collect();
-    let logged = proof.logged.iter().filter(|logged| logged.is_of(envelope)).count();
-    json!({
-        "keyid": envelope.keyid().to_string(), "statement": statement, "timestamps": timestamps, "logged": logged,
-    })
-}
-
-fn as_text(name: &str, proof: &Proof) -> String {
-    let mut text = format!("{}: {} envelopes, none of them verified here\n", plain::line(name), proof.envelopes.len());
-    for (number, envelope) in (1..).zip(&proof.envelopes) {
-        text.push_str(&format!("\nenvelope {number}\n"));
-        let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<18} {}\n", plain::line(&value)));
-        line("names the key", envelope.keyid().to_string());
-        let logged = proof.logged.iter().filter(|logged| logged.is_of(envelope)).count();
-        if logged > 0 {
-            line("logs", format!("{logged} are said to have it"));
-        }
-        for seen in proof.timestamped.iter().filter(|seen| seen.is_of(envelope)) {
-            line("timestamp", seen.time().map_or_else(|e| e.to_string(), |at| at.to_string()));
-        }
-        let statement = match Statement::from_payload(envelope.payload()) {
-            Ok(statement) => statement,
-            Err(why) => {
-                line("holds", format!("no statement that is known: {why}"));
-                continue;
-            }
-        };
-        let what = match &statement.predicate {
-            Predicate::Provenance(_) => "how something was built",
-            Predicate::Comparison(_) => "what comparing rebuilds came to",
-            Predicate::Unbuildable(_) => "that rebuilding failed",
-        };
-        line("says", what.into());
-        for subject in &statement.subject {
-            line("of", format!("{}, sha256 {}", subject.name, subject.digest.sha256));
-        }
-        match &statement.predicate {
-            Predicate::Provenance(provenance) => {
-                let (inside, run) = (&provenance.build_definition.internal_parameters, &provenance.run_details);
-                let level = inside.enforced.level().map_or("below basic", IsolationLevel::name);
-                line("isolation", format!("{}, {level}", inside.isolation.name()));
-                let conditions = &inside.conditions;
-                line("build path", conditions.build_path.clone());
-                line("host name", conditions.hostname.clone());
-                line("processors", conditions.processors.to_string());
-                line("started on", run.metadata.started_on.to_string());
-            }
-            Predicate::Comparison(comparison) => {
-                line("verdict", comparison.verdict.name().into());
-                name_rebuilder(&comparison.rebuilder, &mut line);
-                line("rebuilds", comparison.rebuilds.len().to_string());
-                line("findings", comparison.details.findings.len().to_string());
-                line("compared on", comparison.compared_on.to_string());
-            }
-            Predicate::Unbuildable(failure) => {
-                line("verdict", failure.verdict.name().into());
-                name_rebuilder(&failure.rebuilder, &mut line);
-                for attempt in &failure.attempts {
-                    line("build", render::ended(attempt.exit));
-                }
-                line("attempted on", failure.attempted_on.to_string());
-            }
-        }
-    }
-    text
-}
-
-fn name_rebuilder(rebuilder: &Rebuilder, line: &mut impl FnMut(&str, String)) {
-    for (label, name) in [("calls itself", &rebuilder.operator), ("on", &rebuilder.platform)] {
-        if let Some(name) = name {
-            line(label, name.clone());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use reprove_attest::SigningKey;
+    use reprove_attest::{Envelope, SigningKey};
 
     use super::*;
 

@@ -123,7 +123,7 @@ impl Canonical {
                 })
             });
             failed?;
-            if members.array_windows().any(|[a, b]| self.key(a) == self.key(b)) {
+            if members.windows(2).any(|two| matches!(two, [a, b] if self.key(a) == self.key(b))) {
                 return Err(twice());
             }
             self.moved.clear();
