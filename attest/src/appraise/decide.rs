@@ -33,7 +33,7 @@ pub(super) fn decide(
         };
         uncounted.push(Uncounted { envelope, keyid, reason });
     }
-    let mut about = Vec::new();
+    let (mut about, mut elsewhere) = (Vec::new(), Vec::new());
     let mut against = Vec::new();
     for claim in claims {
         // What is against one of several files is against all of them together.
@@ -43,9 +43,20 @@ pub(super) fn decide(
         }
         match subject(claim.proof.subject(), artifacts) {
             Ok(()) => about.push(claim),
-            Err(reason) => uncounted.push(Uncounted { envelope: claim.envelope, keyid: claim.keyid, reason }),
+            Err(reason) => elsewhere.push((claim, reason)),
         }
     }
+    for (claim, reason) in elsewhere {
+        let is_of_same = |one: &RebuilderClaim| one.proof.lock() == claim.proof.lock();
+        let is_other = about.iter().any(is_of_same);
+        if is_other {
+            against.push((claim.operator.clone(), claim.keyid));
+        }
+        let reason = if is_other { Reason::OtherBits } else { reason };
+        uncounted.push(Uncounted { envelope: claim.envelope, keyid: claim.keyid, reason });
+    }
+    against.sort_unstable();
+    against.dedup();
     let (others, unasked, missing) = others::others(others, &about, artifacts, policy);
     uncounted.extend(unasked);
     uncounted.sort_by_key(|each| each.envelope);
@@ -79,7 +90,6 @@ pub(super) fn decide(
         shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
     }
     shortfalls.extend(missing);
-    against.dedup();
     if policy.veto {
         let veto = |(operator, keyid): &(String, _)| Shortfall::Veto { operator: operator.clone(), keyid: *keyid };
         shortfalls.extend(against.iter().map(veto));

@@ -37,6 +37,8 @@ pub enum Reason {
     OtherSubject,
     /// It is about something that has one of the artifact's digests, and not the other.
     HalfSubject,
+    /// It rebuilt the lock of a claim that is about the artifacts, and it is not about them.
+    OtherBits,
     /// The rebuilds had other bits.
     Different,
     /// The rebuilds failed.
@@ -84,6 +86,7 @@ impl Reason {
             Self::Key(KeyFault::AfterItsTimestamp { .. }) => "after-its-timestamp",
             Self::OtherSubject => "other-subject",
             Self::HalfSubject => "half-subject",
+            Self::OtherBits => "other-bits",
             Self::Different => "different",
             Self::Unbuildable => "unbuildable",
             Self::OtherOperator(_) => "other-operator",
@@ -126,6 +129,9 @@ impl fmt::Display for Reason {
             Self::HalfSubject => {
                 f.write_str("it is about something that has one of the artifact's two digests, and not the other")
             }
+            Self::OtherBits => f.write_str(
+                "it is about something else, which came out of the same lock as what claims here are about: other bits",
+            ),
             Self::Different => f.write_str("its rebuilds had other bits"),
             Self::Unbuildable => f.write_str("its rebuilds failed, so that there was nothing to compare"),
             Self::OtherOperator(stated) => {

@@ -9,8 +9,8 @@ use reprove_attest::{
 };
 use reprove_model::Sha256;
 
-use super::appraisal::{Found, says, wheel};
-use super::support::{Case, WHEEL, artifact};
+use super::appraisal::{Found, THREE, appraised, says, signed, trust as trust_in, wheel};
+use super::support::{Case, WHEEL, WHEEL_NAME, artifact, lock, record, reproducible, tree};
 
 const RECORDED: i64 = 1_793_620_800;
 
@@ -257,4 +257,43 @@ fn merging_keeps_the_good_signature_beside_a_bad_one() {
         assert_eq!(merged.envelopes.len(), 4);
         assert!(judged(&merged, &trust("log.example", 8), &Policy::default(), now()).is_enough());
     }
+}
+
+/// Where nothing was published, each rebuilder's statement is about its own outputs.
+#[test]
+fn other_bits_of_the_same_lock_are_a_veto() {
+    let built = |published: bool, seed: u64, wheel: &[u8]| {
+        let lock = lock(published);
+        let records = [0, 1].map(|number| {
+            let mut record = record(&lock, number, tree(&[(WHEEL_NAME, wheel)]));
+            record.duration_ms = seed;
+            record
+        });
+        Case::of(&lock, &records, &reproducible(published))
+    };
+    let ours = signed(1, &built(false, 1, WHEEL));
+    let judge = |others: Vec<Envelope>, policy: &Policy| {
+        appraised([ours.clone(), others].concat(), &trust_in(&THREE, ""), policy)
+    };
+    let codes = |appraisal: &Appraisal| -> Vec<_> {
+        appraisal.uncounted().iter().map(|each| (each.envelope(), each.reason().code())).collect()
+    };
+    let other = signed(2, &built(false, 2, b"other"));
+    let vetoed = judge(other.clone(), &Policy::default());
+    assert_eq!((shortfalls(&vetoed), codes(&vetoed)), (vec!["veto"], vec![(6, "other-bits")]));
+    assert_eq!(vetoed.against(), [("two".to_owned(), other[2].keyid())]);
+    // Whatever the policy makes of it, it stands against the artifact.
+    let lax = judge(other, &Policy { veto: false, ..Policy::default() });
+    assert!(lax.is_enough() && lax.against().len() == 1);
+    // The same bits of the same lock, and other bits of another lock, are none.
+    assert!(judge(signed(2, &built(false, 2, WHEEL)), &Policy::default()).is_enough());
+    let mut otherwise = lock(false);
+    otherwise.environment.description.push('x');
+    let records = [0, 1].map(|number| record(&otherwise, number, tree(&[(WHEEL_NAME, b"other")])));
+    let otherwise = signed(2, &Case::of(&otherwise, &records, &reproducible(false)));
+    let elsewhere = judge(otherwise, &Policy::default());
+    assert!(elsewhere.is_enough());
+    assert_eq!(codes(&elsewhere), [(6, "other-subject")]);
+    // Nobody whom the auditor trusts.
+    assert!(judge(signed(9, &built(false, 2, b"other")), &Policy::default()).is_enough());
 }
