@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What several rebuilders say, as text and as JSON.
 
+use reprove_attest::log::Logged;
 use reprove_attest::{Appraisal, Artifact, Contrary, RebuilderClaim, Seen, Trust};
 use reprove_model::{Isolation, IsolationLevel};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
             "comparedOn": claim.proof().compared_on().to_string(),
             "seenOn": claim.seen().map(|seen| seen.at().to_string()),
             "seenBy": claim.seen().map(Seen::by),
+            "logged": claim.logged().map(logged_in),
             "reasons": reasons,
         })
     };
@@ -59,6 +61,11 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
     })
 }
 
+fn logged_in(logged: &Logged) -> Value {
+    let witnesses: Vec<&str> = logged.witnessed.iter().map(|(name, _)| name.as_str()).collect();
+    json!({ "log": logged.checkpoint.origin, "index": logged.index, "witnesses": witnesses })
+}
+
 pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appraisal) -> String {
     let (name, independent) = (plain::line(proof_name), appraisal.independent());
     let many =
@@ -88,6 +95,12 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("", format!("signed by {}, compared on {} by its clock", claim.keyid(), claim.proof().compared_on()));
         if let Some(seen) = claim.seen() {
             line("", format!("its signature was there on {}, says {}", seen.at(), plain::line(seen.by())));
+        }
+        if let Some(logged) = claim.logged() {
+            let witnesses: Vec<&str> = logged.witnessed.iter().map(|(name, _)| name.as_str()).collect();
+            let saw = if witnesses.is_empty() { "no trusted witness".into() } else { witnesses.join(", ") };
+            let log = &logged.checkpoint.origin;
+            line("", plain::line(&format!("the log {log} has it as entry {}, seen by {saw}", logged.index)));
         }
         if let Some(since) = claim.since() {
             let since = plain::line(&since.to_string());

@@ -118,9 +118,14 @@ mod tests {
         bench.write("policy.toml", "logged = true\nwitnesses = 1\nrecorded = true\n");
         let audit = ["audit", "all.json", "made/first/out", "--trust", "trust.toml", "--policy", "policy.toml"];
         trust(&format!("'{}'", witness.key));
-        let _ = bench.run(audit).with_code(0);
+        let shown = bench.run(audit).with_code(0).stdout;
+        assert!(shown.contains("the log log.example/one has it as entry 2, seen by witness.example/one"), "{shown}");
+        let json = bench.run(audit.into_iter().chain(["--json"])).with_code(0).json();
+        let logged = serde_json::json!({ "log": "log.example/one", "index": 2, "witnesses": ["witness.example/one"] });
+        assert_eq!(json["claims"][0]["logged"], logged);
         trust("");
-        assert!(bench.run(audit).with_code(1).stdout.contains("not-logged"));
+        let refused = bench.run(audit).with_code(1).stdout;
+        assert!(refused.contains("not-logged") && refused.contains("has it as entry 2, seen by no trusted witness"));
 
         // Another history by the same key, also for a witness that was started anew.
         let _ = new_log(&bench, "other");
