@@ -13,7 +13,7 @@ use reprove_attest::{
 
 use crate::app::{App, absolute};
 use crate::error::CommandError;
-use crate::output::Target;
+use crate::output::{Document, Target};
 use crate::vsa::{SummaryArguments, envelope};
 
 #[derive(Args, Debug)]
@@ -27,6 +27,13 @@ pub(crate) struct DocumentArguments {
     /// Write what went into the build as a bill of materials in SPDX 2.3
     #[arg(long, value_name = "FILE")]
     spdx: Option<PathBuf>,
+}
+
+impl DocumentArguments {
+    /// The files that are to be written.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.scai, &self.cyclonedx, &self.spdx].into_iter().flatten()
+    }
 }
 
 /// Documents that are to be written: what would keep them from being written was found before.
@@ -52,16 +59,17 @@ impl Documents {
         key: Option<Arc<dyn Signer>>,
     ) -> Result<Self, CommandError> {
         let DocumentArguments { scai, cyclonedx: cyclonedx_file, spdx: spdx_file } = arguments;
-        let target = |path: &PathBuf| Target::new(&absolute(path)?);
+        let target = |path: &PathBuf, document| Target::document(&absolute(path)?, document);
         let mut bills = Vec::new();
-        for (path, format) in [(cyclonedx_file, cyclonedx as Format), (spdx_file, spdx)] {
+        let formats = [(cyclonedx_file, cyclonedx as Format, Document::CYCLONEDX), (spdx_file, spdx, Document::SPDX)];
+        for (path, format, document) in formats {
             if let Some(path) = path {
-                bills.push((target(path)?, format));
+                bills.push((target(path, document)?, format));
             }
         }
         let scai = match (scai, &summary.verifier) {
             (Some(path), Some(verifier)) => {
-                let target = target(path)?;
+                let target = target(path, Document::ENVELOPE)?;
                 let key = match key {
                     Some(key) => key,
                     None => summary.key().await?,

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::app::{App, absolute, blocking};
 use crate::commands::{failed, word};
 use crate::error::{CommandError, YES};
-use crate::output::{self, Target};
+use crate::output::{self, Target, count};
 use crate::{commands, keys, plain};
 
 pub(crate) async fn run(
@@ -37,13 +37,19 @@ pub(crate) async fn run(
     let proof = proof.await??;
     app.progress.clear();
     let (envelopes, size) = (proof.envelopes.len(), proof.recorded.len());
+    written.keeps(&proof)?;
+    for said in proof.recorded.iter().filter(|said| said.entries.is_empty()) {
+        let subject = said.said().map(|said| said.subject.to_string()).unwrap_or_default();
+        app.progress.note(&format!("the log has nothing on the file with the SHA-256 {subject}, and says so"));
+    }
     let bytes = proof.to_bytes().map_err(|e| CommandError::bad_usage(e.to_string()))?;
     written.write(bytes).await?;
     if app.global.json {
         output::json(&json!({ "proof": target, "envelopes": envelopes }))?;
     } else {
         let name = plain::line(&target.display().to_string());
-        output::text(&format!("wrote {name}: {envelopes} envelopes, all that the log has for {size} files\n"))?;
+        let (envelopes, files) = (count(envelopes, "envelope"), count(size, "file"));
+        output::text(&format!("wrote {name}: {envelopes}, all that the log has for {files}\n"))?;
     }
     Ok(YES)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Results on standard output, and files that are whole or not there.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl};
 use nix::unistd::linkat;
+use reprove_attest::{Envelope, Proof};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
@@ -60,6 +62,11 @@ impl Target {
         Self::replacing(path, "proof", is_proof)
     }
 
+    /// The same, of a document: one of the same kind that is there will be replaced.
+    pub(crate) fn document(path: &Path, document: Document) -> Result<Self, CommandError> {
+        Self::replacing(path, document.what, |path| begins(path, document.start))
+    }
+
     /// The same, where what will be replaced is a `what` by `is_one`.
     pub(crate) fn replacing(
         path: &Path,
@@ -96,6 +103,20 @@ impl Target {
         (!bytes.is_empty()).then_some(bytes)
     }
 
+    /// Whether `proof` can take the place of what is there: a proof that is there has no envelope that would be lost.
+    pub(crate) fn keeps(&self, proof: &Proof) -> Result<(), CommandError> {
+        let there = self.replaced(Proof::MAX_BYTES).and_then(|bytes| Proof::from_bytes(&bytes).ok());
+        let name = |envelope: &Envelope| (envelope.keyid(), envelope.signature().to_vec());
+        let kept: BTreeSet<_> = proof.envelopes.iter().map(name).collect();
+        let lost = there.map_or(0, |there| there.envelopes.iter().filter(|one| !kept.contains(&name(one))).count());
+        if lost == 0 {
+            return Ok(());
+        }
+        let path = self.path.display();
+        let text = format!("{path} is there already, with {} that would be lost", count(lost, "envelope"));
+        Err(CommandError::bad_usage(text).next("name another file; `reprove proof merge` puts proofs together"))
+    }
+
     /// Writes all of `bytes`. A file has all of them or is as it was.
     pub(crate) async fn write(self, bytes: Vec<u8>) -> Result<(), CommandError> {
         let Self { path, way } = self;
@@ -116,11 +137,35 @@ impl Target {
     }
 }
 
-/// Whether the file begins as every proof does: canonical JSON has its members in one order.
+/// A kind of document, and how every one begins: its members have one order.
+#[derive(Clone, Copy)]
+pub(crate) struct Document {
+    what: &'static str,
+    start: &'static [u8],
+}
+
+impl Document {
+    pub(crate) const ENVELOPE: Self = Self { what: "signed statement", start: br#"{"payload":"# };
+    pub(crate) const CYCLONEDX: Self =
+        Self { what: "bill of materials in CycloneDX", start: br#"{"$schema":"http://cyclonedx.org/"# };
+    pub(crate) const SPDX: Self = Self { what: "bill of materials in SPDX", start: br#"{"SPDXID":"# };
+    pub(crate) const REGO_INPUT: Self = Self { what: "policy's input", start: br#"{"time":"# };
+}
+
+/// So many of something.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// Whether the file begins as every proof does.
 fn is_proof(path: &Path) -> io::Result<bool> {
+    begins(path, PROOF_START)
+}
+
+fn begins(path: &Path, with: &[u8]) -> io::Result<bool> {
     let mut start = Vec::new();
-    File::open(path)?.take(PROOF_START.len() as u64).read_to_end(&mut start)?;
-    Ok(start == PROOF_START)
+    File::open(path)?.take(with.len() as u64).read_to_end(&mut start)?;
+    Ok(start == with)
 }
 
 const PROOF_START: &[u8] = br#"{"envelopes":"#;

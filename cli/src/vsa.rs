@@ -12,7 +12,7 @@ use reprove_model::canonical;
 use crate::app::{absolute, blocking};
 use crate::error::CommandError;
 use crate::keys;
-use crate::output::Target;
+use crate::output::{Document, Target};
 
 #[derive(Args, Debug)]
 pub(crate) struct SummaryArguments {
@@ -34,6 +34,11 @@ pub(crate) struct SummaryArguments {
 }
 
 impl SummaryArguments {
+    /// The files that are to be written.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.vsa, &self.vsa_compatible].into_iter().flatten()
+    }
+
     /// The key that signs.
     pub(crate) async fn key(&self) -> Result<Arc<dyn Signer>, CommandError> {
         keys::load(&keys::place(self.sign_with.as_deref())?).await
@@ -62,7 +67,7 @@ impl Summaries {
         let mut targets = Vec::new();
         for (path, compatible) in [(vsa, false), (vsa_compatible, true)] {
             if let Some(path) = path {
-                targets.push((Target::new(&absolute(path)?)?, compatible));
+                targets.push((Target::document(&absolute(path)?, Document::ENVELOPE)?, compatible));
             }
         }
         let (Some(verifier), Some(resource), false) = (verifier, resource, targets.is_empty()) else {

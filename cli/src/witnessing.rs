@@ -15,9 +15,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use reprove_attest::Signer;
-use reprove_attest::log::{MAX_ADD_CHECKPOINT, NoteKey, WitnessRefusal};
+use reprove_attest::log::{MAX_ADD_CHECKPOINT, NoteError, NoteKey, NoteKind, WitnessRefusal};
 use reprove_inputs::{Answer, post};
-use reprove_log::{Log, Witness, WitnessError};
+use reprove_log::{Log, LogError, Witness, WitnessError};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -126,6 +126,12 @@ fn cannot(progress: &Progress, why: &str) -> (u16, &'static str, String) {
 pub(crate) async fn cosign(app: &App, directory: PathBuf, url: &str, witness: NoteKey) -> Result<u8, CommandError> {
     let opened = directory.clone();
     let mut log = blocking(move || Log::open(&opened, None)).await?.map_err(failed)?;
+    if witness.kind() != NoteKind::Cosigned {
+        let text = format!(
+            "{witness} is a log's key, and no witness's: a log's signs (algorithm 1), a witness's cosigns (algorithm 4)"
+        );
+        return Err(CommandError::bad_usage(text).next("`reprove log witness` prints the witness's key when it starts"));
+    }
     app.progress.doing("asking the witness");
     let place = format!("{}/add-checkpoint", url.trim_end_matches('/'));
     // The witness says what it has cosigned last; the second time it is asked about that.
@@ -153,7 +159,15 @@ pub(crate) async fn cosign(app: &App, directory: PathBuf, url: &str, witness: No
             }
         }
     };
-    let added = blocking(move || log.add_cosignature(&line, &witness).map(|()| log)).await?.map_err(failed)?;
+    let (url, name) = (url.to_owned(), witness.name().to_owned());
+    let added =
+        blocking(move || log.add_cosignature(&line, &witness).map(|()| log)).await?.map_err(|error| match error {
+            LogError::Note(NoteError::NotSigned(_)) => {
+                let text = format!("the witness at {url} has not cosigned by the key of {name} that was given");
+                CommandError::bad_usage(text).next("ask whoever runs the witness for its key")
+            }
+            error => failed(error),
+        })?;
     app.progress.clear();
     let checkpoint = added.checkpoint();
     if app.global.json {

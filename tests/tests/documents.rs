@@ -53,8 +53,9 @@ mod tests {
         let by_trust = ["audit", "p.proof.json", "--trust", "trust.toml", "--json"];
         let _ = bench.run([&by_trust[..], &BOTH].concat()).with_code(0).json();
         assert_eq!(["bom.json", "spdx.json"].map(|name| read(&bench, name)), written);
-        // A file that is there and no proof stays.
-        let _ = bench.run([&by_trust[..], &BOTH].concat()).with_code(2);
+        // The next time they are replaced.
+        let _ = bench.run([&by_trust[..], &BOTH].concat()).with_code(0).json();
+        assert_eq!(["bom.json", "spdx.json"].map(|name| read(&bench, name)), written);
     }
 
     #[test]
@@ -70,6 +71,39 @@ mod tests {
             let bom: Value = serde_json::from_str(&read(&bench, "bom.json")).unwrap();
             assert_eq!(bom["components"][0]["purl"], "pkg:pypi/demo@1.0");
         }
+    }
+
+    #[test]
+    fn a_document_takes_the_place_of_one_of_its_kind_alone() {
+        let bench = checked(&["echo same > out"], 0);
+        let by_trust = ["audit", "p.proof.json", "made/first/out", "--trust", "trust.toml", "--json"];
+        let signed = ["--verifier", "https://auditor.example/", "--resource", "pkg:x/y", "--sign-with", "key.pem"];
+        let all = ["--cyclonedx", "--spdx", "--rego-input", "--vsa", "--vsa-compatible", "--scai"];
+        let names: Vec<String> = all.iter().map(|option| format!("{}.json", option.trim_start_matches('-'))).collect();
+        let write = |option: &str, name: &str| {
+            let signed: &[&str] = if option.contains('v') || option == "--scai" { &signed } else { &[] };
+            bench.run([&by_trust[..], &[option, name], signed].concat())
+        };
+        let proof = read(&bench, "p.proof.json");
+        for (option, name) in all.iter().zip(&names) {
+            // Twice: what is there is one of the same kind.
+            let _ = write(option, name).with_code(0);
+            let _ = write(option, name).with_code(0);
+            for other in ["p.proof.json", "trust.toml", "made/first/out"] {
+                let before = read(&bench, other);
+                let ran = write(option, other).with_code(2);
+                assert!(ran.stdout.contains("is there already and is not a "), "{option} {other}: {}", ran.stdout);
+                assert_eq!(read(&bench, other), before);
+            }
+        }
+        assert_eq!(read(&bench, "p.proof.json"), proof);
+        let _ = write("--spdx", "cyclonedx.json").with_code(2);
+        // One file has no place for two.
+        let both = [&by_trust[..], &["--cyclonedx", "one.json", "--spdx", "./one.json"]].concat();
+        let ran = bench.run(both).with_code(2);
+        assert!(ran.stdout.contains("named for two documents") && !is_there(&bench, "one.json"), "{}", ran.stdout);
+        let both = [&by_trust[..by_trust.len() - 1], &["--cyclonedx", "/dev/null", "--spdx", "/dev/null"]].concat();
+        let _ = bench.run(both).with_code(0);
     }
 
     #[test]

@@ -122,9 +122,22 @@ mod tests {
         let all = audit(&bench, "all.json", "one/first/out", asked).with_code(1).stdout;
         assert!(all.contains("veto: second") && !all.contains("contrary-possible"), "{all}");
         assert!(all.contains("all that the log log.example/one had on "), "{all}");
+        // Nothing that is there is lost.
+        for arguments in [
+            vec!["log", "gather", "log", "log.pem", "-o", "all.json", "--key", "log.pem"],
+            vec!["proof", "merge", &one, &one, "-o", "all.json"],
+        ] {
+            let lossy = bench.run(&arguments).with_code(2).stderr;
+            assert!(lossy.contains("is there already, with ") && lossy.contains(" that would be lost"), "{lossy}");
+        }
+        let _ = bench.run(["proof", "merge", "all.json", &one, "-o", "all.json"]).with_code(0);
+        let exported = bench.run(["proof", "export", "all.json", "--to", "bundles"]).with_code(0).stderr;
+        assert!(exported.contains("1 such word of the proof stayed behind"), "{exported}");
         // What nobody has recorded is all here too.
         let gather = ["log", "gather", "log", "log.pem", "-o", "none.json", "--key", "log.pem"];
-        let _ = bench.run(gather).with_code(0);
+        let gathered = bench.run(gather).with_code(0);
+        assert!(gathered.stdout.contains("0 envelopes, all that the log has for 1 file\n"), "{}", gathered.stdout);
+        assert!(gathered.stderr.contains("the log has nothing on the file"), "{}", gathered.stderr);
         let none = audit(&bench, "none.json", "log.pem", asked).with_code(1).stdout;
         assert!(none.contains("too-few-rebuilders") && !none.contains("contrary-possible"), "{none}");
         let other = ["log", "gather", "log", "log.pem", "-o", "x.json", "--key", "one.pem"];

@@ -9,7 +9,8 @@ mod tests {
     use std::process::{Child, Stdio};
     use std::time::Duration;
 
-    use reprove_attest::log::{Checkpoint, Note, NoteKey};
+    use reprove_attest::SigningKey;
+    use reprove_attest::log::{Checkpoint, Note, NoteKey, NoteKind};
     use reprove_tests::Bench;
     use serde_json::Value;
 
@@ -71,6 +72,12 @@ mod tests {
         }
     }
 
+    /// The key of a witness that has the name of the one here.
+    fn other_witness() -> String {
+        let key = SigningKey::ed25519([7; 32]).public_key();
+        NoteKey::new("witness.example/one", NoteKind::Cosigned, key).unwrap().to_string()
+    }
+
     /// A log with nothing in it, and its key.
     fn new_log(bench: &Bench, name: &str) -> String {
         let new = ["log", "new", name, "--origin", "log.example/one", "--key", "log.pem", "--json"];
@@ -106,6 +113,14 @@ mod tests {
         assert!(witness.key.parse::<NoteKey>().unwrap().verify(&note).unwrap().is_some());
         assert!(log_key.parse::<NoteKey>().unwrap().verify(&note).is_ok());
         assert_eq!(note.to_string().matches("witness.example/one").count(), 1, "one cosignature of each");
+
+        // A key that is not this witness's is told, and nothing is added.
+        for (key, why) in
+            [(log_key.clone(), "is a log's key, and no witness's"), (other_witness(), "has not cosigned by the key of")]
+        {
+            let wrong = bench.run(["log", "cosign", "log", "--witness", &witness.url, "--witness-key", &key]);
+            assert!(wrong.with_code(2).stderr.contains(why));
+        }
 
         // What is gathered from then on has the witness's word, which a policy can ask for.
         let _ =

@@ -137,7 +137,7 @@ impl FromStr for NoteKey {
         };
         let bytes = bytes.try_into().map_err(|_| NoteError::KeyText)?;
         let key = Self::new(name, kind, PublicKey::ed25519(bytes).map_err(|_| NoteError::Key)?)?;
-        if key.to_string() == text && id.len() == 8 { Ok(key) } else { Err(NoteError::KeyText) }
+        if key.to_string() == text && id.len() == 8 { Ok(key) } else { Err(NoteError::KeyChanged) }
     }
 }
 
@@ -277,6 +277,9 @@ pub enum NoteError {
     /// Not a key's text.
     #[error("a key for notes is NAME+ID+KEY, as in log.example+0123abcd+AX…")]
     KeyText,
+    /// The text of a key whose id is another key's, or another name's.
+    #[error("its ID is not that of this name and this key: one of the three was changed")]
+    KeyChanged,
     /// No signature by the key.
     #[error("the note is not signed by {0}")]
     NotSigned(String),
@@ -365,7 +368,7 @@ mod tests {
             ("", NoteError::KeyText),
             ("name+00000000+AX", NoteError::KeyText),
             ("PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteError::KeyText),
-            ("PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteError::KeyText),
+            ("PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteError::KeyChanged),
             ("PeterNeumann+c74f20a3+AhpcAQcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteError::Key),
         ] {
             assert_eq!(text.parse::<NoteKey>(), Err(why), "{text}");

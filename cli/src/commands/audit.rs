@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove audit`: what does this proof prove? Needs no network, no sandbox and no store.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::commands::isolation_level;
 use crate::documents::{DocumentArguments, Documents};
 use crate::error::{CommandError, NO, YES};
 use crate::open::{self, Links};
-use crate::output::Target;
+use crate::output::{Document, Target};
 use crate::vsa::{Summaries, SummaryArguments};
 use crate::{appraised, keys, output, plain, rego, render};
 
@@ -59,7 +60,23 @@ pub(crate) struct Arguments {
     summary: SummaryArguments,
 }
 
+impl Arguments {
+    /// Finds two documents that would be one file, of which the first would be lost.
+    fn check_outputs(&self) -> Result<(), CommandError> {
+        let mut files = BTreeSet::new();
+        for path in self.documents.outputs().chain(self.summary.outputs()).chain(&self.rego_input) {
+            let is_stream = path.metadata().is_ok_and(|there| !there.is_file());
+            if !files.insert(absolute(path)?) && !is_stream {
+                let text = format!("{} is named for two documents, and would have the last alone", path.display());
+                return Err(CommandError::bad_usage(text).next("name a file for each"));
+            }
+        }
+        Ok(())
+    }
+}
+
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    arguments.check_outputs()?;
     if let Some(trust) = arguments.trust.clone() {
         return appraised(app, arguments, trust).await;
     }
@@ -98,7 +115,11 @@ async fn appraised(app: &App, arguments: Arguments, trust: PathBuf) -> Result<u8
     let summaries = Summaries::prepare(&arguments.summary).await?;
     let key = summaries.as_ref().map(Summaries::key);
     let documents = Documents::prepare(&arguments.documents, &arguments.summary, key).await?;
-    let input_target = arguments.rego_input.as_deref().map(|path| Target::new(&absolute(path)?)).transpose()?;
+    let input_target = arguments
+        .rego_input
+        .as_deref()
+        .map(|path| Target::document(&absolute(path)?, Document::REGO_INPUT))
+        .transpose()?;
     let rego_path = arguments.rego.clone();
     let Judged { artifacts, policy, rego, appraisal } = blocking(move || judged(&arguments, &trust, at)).await??;
     let mut appraisal = match appraisal {

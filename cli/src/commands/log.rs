@@ -116,9 +116,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     match arguments.command {
         Command::New { directory, origin, key } => {
             let (key, directory) = (keys::load(&keys::place(key.as_deref())?).await?, absolute(&directory)?);
-            let log_key = reprove_log::key_of(&origin, &*key).map_err(|e| {
-                CommandError::bad_usage(e.to_string()).next("`reprove key new --algorithm ed25519` makes such a key")
-            })?;
+            let log_key = reprove_log::key_of(&origin, &*key).map_err(note_failed)?;
             let log = blocking(move || Log::new(&directory, &origin, &*key)).await?.map_err(failed)?;
             print(app, &log, &log_key)
         }
@@ -131,7 +129,8 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             if app.global.json {
                 output::json(&json!({ "added": entries, "size": size }))?;
             } else {
-                output::text(&format!("added {entries} entries; the log has {size}\n"))?;
+                let added = if entries == 1 { "1 entry".into() } else { format!("{entries} entries") };
+                output::text(&format!("added {added}; the log has {size}\n"))?;
             }
             Ok(YES)
         }
@@ -175,6 +174,17 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
                 }
             }
         }
+    }
+}
+
+/// Why something can't be signed as a note, or was not, and what helps.
+pub(crate) fn note_failed(error: NoteError) -> CommandError {
+    let text = error.to_string();
+    match error {
+        NoteError::Signer(error) => error.into(),
+        NoteError::Key => CommandError::bad_usage(text).next("`reprove key new --algorithm ed25519` makes such a key"),
+        NoteError::Name => CommandError::bad_usage(text).next("name it as in log.example/one"),
+        _ => CommandError::bad_usage(text),
     }
 }
 
@@ -284,7 +294,7 @@ fn verify(directory: &Path, key: &NoteKey, since: Option<&Path>) -> Result<Resul
 pub(crate) fn failed(error: LogError) -> CommandError {
     let text = error.to_string();
     match error {
-        LogError::Note(NoteError::Signer(error)) => error.into(),
+        LogError::Note(error @ (NoteError::Signer(_) | NoteError::Key | NoteError::Name)) => note_failed(error),
         LogError::Io { .. }
         | LogError::Busy(_)
         | LogError::OtherWitness(_)

@@ -12,7 +12,7 @@ use crate::app::{App, absolute, blocking};
 use crate::artifacts::Artifacts;
 use crate::error::{CommandError, YES};
 use crate::open::{self, Links};
-use crate::output::{self, Target};
+use crate::output::{self, Target, count};
 use crate::{plain, shown, timestamping};
 
 #[derive(Args, Debug)]
@@ -79,7 +79,18 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             }
         }
         Command::Export { proof, to } => {
-            let files = blocking(move || exported(&read(&proof)?)).await??;
+            let (files, recorded) = blocking(move || {
+                let proof = read(&proof)?;
+                Ok::<_, CommandError>((exported(&proof)?, proof.recorded.len()))
+            })
+            .await??;
+            if recorded > 0 {
+                app.progress.note(&format!(
+                    "bundles have no place for what logs say that they have for a subject: {} of the proof stayed behind; \
+                     `reprove log gather` asks the log again",
+                    count(recorded, "such word")
+                ));
+            }
             Artifacts::prepare(&absolute(&to)?, "envelopes")?.fill_with(&files).await?;
             let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
             if app.global.json {
@@ -107,19 +118,19 @@ async fn put_together(
 ) -> Result<(), CommandError> {
     let target = Target::new(&absolute(output)?)?;
     let files = files.to_vec();
-    let (envelopes, bytes) = blocking(move || {
+    let all = blocking(move || {
         let proofs = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-        let all = Proof::merge(proofs);
-        let bytes = all.to_bytes().map_err(|e| CommandError::bad_usage(e.to_string()))?;
-        Ok::<_, CommandError>((all.envelopes.len(), bytes))
+        Ok::<_, CommandError>(Proof::merge(proofs))
     })
     .await??;
-    target.write(bytes).await?;
+    target.keeps(&all)?;
+    let envelopes = all.envelopes.len();
+    target.write(all.to_bytes().map_err(|e| CommandError::bad_usage(e.to_string()))?).await?;
     if app.global.json {
         output::json(&json!({ "proof": output, "envelopes": envelopes }))
     } else {
         let name = plain::line(&output.display().to_string());
-        output::text(&format!("wrote {name}: {envelopes} envelopes, none of them verified\n"))
+        output::text(&format!("wrote {name}: {}, unverified\n", count(envelopes, "envelope")))
     }
 }
 
