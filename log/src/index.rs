@@ -156,8 +156,12 @@ impl Log {
                         Occupied(list) => list.into_mut(),
                         Vacant(place) => place.insert(read_list(&self.list_path(key.0, &key.1))?.into_iter().collect()),
                     };
-                    if !list.contains(&(number, leaf)) {
+                    if !list.remove(&(number, leaf)) {
                         return Err(LogError::Damaged(self.list_path(key.0, &key.1)));
+                    }
+                    // What was found whole is forgotten, so that not all lists are held at once.
+                    if list.is_empty() {
+                        let _ = listed.remove(&key);
                     }
                 }
             }

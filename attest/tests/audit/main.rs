@@ -6,6 +6,15 @@ mod accepted;
 #[cfg(test)]
 mod appraisal;
 #[cfg(test)]
+#[path = "../../../tests/src/authority.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    reason = "it is there for the tests of the whole as well, and starts a program that reads files"
+)]
+mod authority;
+#[cfg(test)]
 mod bytes;
 #[cfg(test)]
 mod codes;
@@ -15,6 +24,8 @@ mod construction;
 mod contrary;
 #[cfg(test)]
 mod documents;
+#[cfg(test)]
+mod evidence;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
