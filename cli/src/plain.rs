@@ -15,7 +15,7 @@ pub(crate) fn line(text: &str) -> String {
     text.chars().map(seen).collect()
 }
 
-/// `value` in one line of JSON, with all of it escaped that [`line`] would replace: it is read back as the same value.
+/// `value` in one line of JSON, with all of it escaped that [`line()`] would replace: it is read back as the same value.
 pub(crate) fn json(value: &Value) -> String {
     let mut text = String::new();
     // Only inside strings is there anything to be escaped.
