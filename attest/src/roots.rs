@@ -398,6 +398,8 @@ mod tests {
             (entry(1, "valid-from = \"2026-01-02T00:00:00Z\"\nvalid-until = \"2026-01-02T00:00:00Z\""), "is not after"),
             (entry(1, "").replace("\"one\"", "\" \""), "operator is empty"),
             (entry(1, "").replace("\"farm\"", "\"a\\u001b[2J\""), "control characters"),
+            (entry(1, "predicates = []"), "predicates is empty"),
+            (entry(1, "predicates = [\"https://example.com/x\", \"x\"]"), "that is no URI"),
             (entry(1, "").replace("MCow", "MCox"), "this is not a public key"),
             (entry(1, "").replace("operator = \"one\"\n", ""), "missing field `operator`"),
         ] {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What others say of a statement that somebody has signed: that a log has it, and when it was there.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use reprove_model::Sha256;
 
 use super::Seen;
-use crate::log::{LogPolicy, Logged};
+use crate::log::{Checkpoint, LogPolicy, Logged};
 use crate::roots::CLOCKS_DIFFER;
 use crate::{Envelope, Proof, TrustRoots, TrustedKey};
 
@@ -18,7 +20,7 @@ pub(super) struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     /// The word of a trusted log that it has the statement that `key` has signed: of several, one that the most trusted
-    /// witnesses saw.
+    /// witnesses saw, and always the same one.
     pub(super) fn logged(&self, key: &TrustedKey, payload: Sha256) -> Result<Logged, String> {
         if self.trust.logs().is_empty() {
             return Err("the trust file names no log".into());
@@ -30,10 +32,7 @@ impl<'a> Evidence<'a> {
                 for log in self.trust.logs() {
                     let (log, witnesses) = (log.clone(), self.trust.witnesses().to_vec());
                     match logged.verify(envelope, &key.key, &LogPolicy { log, witnesses, quorum: 0 }) {
-                        Ok(word) if best.as_ref().is_none_or(|best| word.witnessed.len() > best.witnessed.len()) => {
-                            best = Some(word);
-                        }
-                        Ok(_) => {}
+                        Ok(word) => best = Some(best.map_or(word.clone(), |best| better(best, word))),
                         Err(error) => why = error.to_string(),
                     }
                 }
@@ -75,6 +74,14 @@ impl<'a> Evidence<'a> {
         let is_same = move |each: &&Envelope| each.keyid() == key.id() && each.payload_digest() == payload;
         self.proof.envelopes.iter().filter(is_same).filter(move |each| each.verify(&[key]).is_ok())
     }
+}
+
+fn better(a: Logged, b: Logged) -> Logged {
+    let order = |word: &Logged| {
+        let Checkpoint { origin, size, root } = word.checkpoint.clone();
+        (Reverse(word.witnessed.len()), origin, size, root, word.index, word.witnessed.clone())
+    };
+    if order(&b) < order(&a) { b } else { a }
 }
 
 fn earlier(a: Seen, b: Seen) -> Seen {

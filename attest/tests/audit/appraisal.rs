@@ -428,6 +428,37 @@ fn a_policy_asks_for_a_log_and_its_witnesses() {
     assert_eq!(appraised(&other, &log, &witness, 0).0, ["not-logged"]);
 }
 
+/// Which word is shown does not hang on the order in which they are there.
+#[test]
+fn of_several_words_of_logs_the_same_one_is_shown() {
+    let envelopes = signed(1, &Case::unpublished());
+    let entry = log::entry(&envelopes[2], &key(1).public_key()).unwrap();
+    let (mut proof, first, witness) = logged();
+    for (name, seed, is_witnessed) in [("a.example", 6, false), ("b.example", 7, true)] {
+        let checkpoint = Checkpoint { origin: name.into(), size: 1, root: log::merkle::leaf_hash(&entry) };
+        let mut note = Note::new(&checkpoint.to_string()).unwrap();
+        note.sign(name, &key(seed)).unwrap();
+        if is_witnessed {
+            note.cosign("witness.example", &key(9), 1_700_000_000).unwrap();
+        }
+        let word = LogProof { index: 0, hashes: vec![], checkpoint: note }.to_string();
+        proof.logged.push(LoggedEnvelope { proof: word, ..proof.logged[0].clone() });
+    }
+    let of = |name, seed| NoteKey::new(name, NoteKind::Own, key(seed).public_key()).unwrap();
+    let pem = key(1).public_key().to_spki_pem().unwrap();
+    let trust = format!(
+        "logs = ['{first}', '{}', '{}']\nwitnesses = ['{witness}']\n[[key]]\npublic = '''\n{pem}'''\noperator = 'one'\nplatform = 'x'\n",
+        of("a.example", 6),
+        of("b.example", 7)
+    );
+    let trust = TrustRoots::from_toml(&trust).unwrap();
+    for rotation in 0..3 {
+        proof.logged.rotate_left(rotation);
+        let appraisal = appraise(&proof.to_bytes().unwrap(), &[wheel()], &trust, &Policy::default(), now()).unwrap();
+        assert_eq!(appraisal.claims()[0].logged().unwrap().checkpoint.origin, "b.example", "{rotation}");
+    }
+}
+
 #[test]
 fn no_changed_bit_of_a_logs_word_is_enough() {
     let (proof, log, witness) = logged();
