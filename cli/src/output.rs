@@ -103,17 +103,23 @@ impl Target {
         (!bytes.is_empty()).then_some(bytes)
     }
 
-    /// Whether `proof` can take the place of what is there: a proof that is there has no envelope that would be lost.
+    /// Whether `proof` can take the place of what is there: a proof that is there has no envelope and no timestamp that would
+    /// be lost, and no log's word on all that it has, unless there is another.
     pub(crate) fn keeps(&self, proof: &Proof) -> Result<(), CommandError> {
         let there = self.replaced(Proof::MAX_BYTES).and_then(|bytes| Proof::from_bytes(&bytes).ok());
+        let Some(there) = there else { return Ok(()) };
         let name = |envelope: &Envelope| (envelope.keyid(), envelope.signature().to_vec());
         let kept: BTreeSet<_> = proof.envelopes.iter().map(name).collect();
-        let lost = there.map_or(0, |there| there.envelopes.iter().filter(|one| !kept.contains(&name(one))).count());
-        if lost == 0 {
-            return Ok(());
-        }
+        let seen: BTreeSet<_> = proof.timestamped.iter().collect();
+        let words = if proof.recorded.is_empty() { there.recorded.len() } else { 0 };
+        let lost = [
+            (there.envelopes.iter().filter(|one| !kept.contains(&name(one))).count(), "envelope"),
+            (there.timestamped.iter().filter(|one| !seen.contains(one)).count(), "timestamp"),
+            (words, "log record"),
+        ];
+        let Some((lost, what)) = lost.into_iter().find(|(lost, _)| *lost > 0) else { return Ok(()) };
         let path = self.path.display();
-        let text = format!("{path} is there already, with {} that would be lost", count(lost, "envelope"));
+        let text = format!("{path} is there already, with {} that would be lost", count(lost, what));
         Err(CommandError::bad_usage(text).next("name another file; `reprove proof merge` puts proofs together"))
     }
 

@@ -229,6 +229,8 @@ mod tests {
         let import = |folder: &str| {
             let names = sorted_names(&bench.path("work").join(folder)).into_iter();
             let bundles = names.filter(|name| name.ends_with(".sigstore.json")).map(|name| format!("{folder}/{name}"));
+            // What an earlier one has would not be lost for it.
+            drop(fs::remove_file(bench.path("work/imported")));
             let all = [String::from("proof"), "import".into(), "-o".into(), "imported".into(), "--json".into()];
             bench.run(all.into_iter().chain(bundles)).with_code(0).json()
         };

@@ -8,7 +8,7 @@ mod tests {
 
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    use reprove_tests::{Bench, Ran};
+    use reprove_tests::{Bench, Ran, sorted_names};
     use serde_json::{Value, json};
 
     /// Checks the project with a key of this name; gives the proof's name, and the public key.
@@ -133,6 +133,12 @@ mod tests {
         let _ = bench.run(["proof", "merge", "all.json", &one, "-o", "all.json"]).with_code(0);
         let exported = bench.run(["proof", "export", "all.json", "--to", "bundles"]).with_code(0).stderr;
         assert!(exported.contains("1 such word of the proof stayed behind"), "{exported}");
+        let bundles =
+            sorted_names(&bench.path("work/bundles")).into_iter().filter(|name| name.ends_with(".sigstore.json"));
+        let bundles: Vec<String> = bundles.map(|name| format!("bundles/{name}")).collect();
+        let import = ["proof", "import", "-o", "all.json"].map(str::to_owned);
+        let lossy = bench.run(import.into_iter().chain(bundles)).with_code(2).stderr;
+        assert!(lossy.contains("with 1 log record that would be lost"), "{lossy}");
         // What nobody has recorded is all here too.
         let gather = ["log", "gather", "log", "log.pem", "-o", "none.json", "--key", "log.pem"];
         let gathered = bench.run(gather).with_code(0);
