@@ -77,6 +77,12 @@ impl Digest {
 }
 
 impl Sha256 {
+    /// The digest that these bytes are.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The SHA-256 digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {

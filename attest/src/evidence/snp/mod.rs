@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//! AMD SEV-SNP: reports, and who vouches for them.
+
+mod report;
+mod tcb;
+mod verify;
+
+pub use report::{Report, ReportError, SigningKey};
+pub use tcb::{Product, Tcb};
+pub use verify::{EMULATED, Endorsements, SnpError, SnpRules, VerifiedReport, verify};
