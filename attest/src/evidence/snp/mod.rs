@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! AMD SEV-SNP: reports, and who vouches for them.
 
+mod firmware;
+mod launch;
 mod report;
 mod tcb;
 mod verify;
 
+pub use firmware::{Firmware, FirmwareError, Section, SectionKind};
+pub use launch::{DirectBoot, Launch, LaunchDigest, LaunchError, ParseLaunchDigestError};
 pub use report::{Report, ReportError, SigningKey};
 pub use tcb::{Product, Tcb};
 pub use verify::{EMULATED, Endorsements, SnpError, SnpRules, VerifiedReport, verify};
