@@ -3,9 +3,13 @@
 //! believed. Bytes, time and roots come as arguments; what is not shown is refused.
 
 mod certificate;
+mod document;
 pub mod emulated;
+mod judge;
 mod root;
 pub mod snp;
 
 pub use certificate::{Certificate, CertificateError, RevocationList};
+pub use document::{Dispatch, Evidence, Nonce, Reports, Started, encoded, report_data};
+pub use judge::{Attested, BuiltIn, EvidenceError, ReferenceGuest, TeeTrust, judge};
 pub use root::{HardwareRoot, NoEmulation, TeeRoot, Vendor};

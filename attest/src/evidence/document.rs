@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Evidence as a proof holds it: what a guest had the processor say at the beginning and at the end of one build, and all that
+//! is needed to judge that without a network. `docs/evidence.md` has the format.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{Digest, DigestSet, Sha256};
+use serde::{Deserialize, Serialize};
+
+use super::snp::Firmware;
+use crate::{PAYLOAD_TYPE, pae};
+
+/// What a verifier asks to have in evidence, so that it can't be older than the question: 32 bytes, in hexadecimal.
+pub type Nonce = Sha256;
+
+/// Evidence for the provenance of one build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Evidence {
+    /// SHA-256 of the payload of the provenance that it is for.
+    pub payload: Sha256,
+    /// What the verifier asked to have in it.
+    pub nonce: Nonce,
+    /// What the guest was given to do.
+    pub dispatch: Dispatch,
+    /// What the processor said, and who vouches for it.
+    pub report: Reports,
+}
+
+/// What a guest was given to do: bound by its first report, before anything of the build ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dispatch {
+    /// Which build it is: BLAKE3 of the job's image, which is also on the guest's measured command line.
+    pub build: Digest,
+    /// Of the canonical JSON of the lock.
+    pub lock: DigestSet,
+    /// Of the canonical JSON of the recipe.
+    pub recipe: DigestSet,
+}
+
+/// What a processor said of a guest at the beginning and at the end. Binary values are in base64.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
+pub enum Reports {
+    /// AMD SEV-SNP, or what is emulated of it.
+    SevSnp {
+        /// How the guest was started, as far as it is measured and not in the provenance.
+        started: Started,
+        /// The report at dispatch: it binds `dispatch`.
+        start: String,
+        /// The report at the end: it binds the provenance.
+        end: String,
+        /// The certificate of the key that signed them, in DER.
+        key: String,
+        /// That of its signer.
+        intermediate: String,
+        /// That of the root.
+        root: String,
+        /// What the root took back, in DER.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revoked: Option<String>,
+    },
+}
+
+/// How a guest was started, beside its kernel, initrd and command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Started {
+    /// What ran first.
+    pub firmware: Firmware,
+    /// How many processors it had.
+    pub processors: u32,
+    /// Of which type: EAX of CPUID function 1.
+    pub signature: u32,
+    /// `SEV_FEATURES`.
+    pub features: u64,
+}
+
+impl Evidence {
+    /// What a comparison names it by: the digests of its canonical JSON.
+    ///
+    /// # Errors
+    /// [`CanonicalError`] where it is too long.
+    pub fn digest(&self) -> Result<DigestSet, CanonicalError> {
+        Ok(DigestSet::of(&canonical::to_vec(self)?))
+    }
+}
+
+impl Dispatch {
+    /// The `payloadType` under which it is bound.
+    pub const PAYLOAD_TYPE: &str = "application/vnd.reprove.dispatch.v0.1+json";
+
+    /// What the report at dispatch has to have in it.
+    ///
+    /// # Errors
+    /// None that is known: it has digests alone.
+    pub fn report_data(&self, nonce: &Nonce) -> Result<[u8; 64], CanonicalError> {
+        Ok(bound(Self::PAYLOAD_TYPE, &canonical::to_vec(self)?, nonce))
+    }
+}
+
+/// What the report at the end has to have in it: SHA-256 over the provenance's payload as DSSE would have it signed, which
+/// says where it ends and what it is, and the nonce; then zeros.
+#[must_use]
+pub fn report_data(provenance: &[u8], nonce: &Nonce) -> [u8; 64] {
+    bound(PAYLOAD_TYPE, provenance, nonce)
+}
+
+fn bound(payload_type: &str, payload: &[u8], nonce: &Nonce) -> [u8; 64] {
+    let mut bytes = pae(payload_type, payload);
+    bytes.extend_from_slice(nonce.as_bytes());
+    let mut data = [0; 64];
+    let (digest, _) = data.split_at_mut(32);
+    digest.copy_from_slice(Sha256::of(&bytes).as_bytes());
+    data
+}
+
+/// Bytes as they stand in evidence.
+#[must_use]
+pub fn encoded(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The bytes that stand there; `None` where that is not base64.
+pub(crate) fn decoded(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
