@@ -267,7 +267,7 @@ impl VerifiedProof {
     /// Who has to be trusted for it, and who has not.
     #[must_use]
     pub fn trust(&self) -> Trust {
-        Trust::of(self.isolation())
+        Trust::unjudged(self.isolation())
     }
 }
 

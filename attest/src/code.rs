@@ -50,6 +50,7 @@ impl ProofError {
             Self::Changed { .. } => "changed-statement",
             Self::LoggedNothing(_) => "logged-nothing",
             Self::TimestampOfNothing(_) => "timestamp-of-nothing",
+            Self::EvidenceOfNothing(_) => "evidence-of-nothing",
             Self::Format(_) => "unknown-format",
         }
     }
@@ -93,6 +94,7 @@ impl Inconsistency {
             Self::Claim { .. } => "other-claim",
             Self::Unshared { .. } => "unshared",
             Self::EqualTreesUnequalFiles { .. } => "unequal-files",
+            Self::Evidence { .. } => "evidence-named",
             Self::Isolation => "other-isolation",
             Self::Lock => "other-lock",
             Self::NoLock(_) => "no-lock",

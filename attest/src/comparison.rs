@@ -8,6 +8,7 @@ use reprove_model::{BuildRecord, Conditions, DigestSet, Isolation, Lock, Outcome
 use serde::{Deserialize, Serialize};
 
 use crate::consistency::{Inconsistency, Part, consistent, rebuilt_artifact, subject_of};
+use crate::evidence::Evidence;
 use crate::{AttestError, Predicate, Rebuilder, Statement, provenance};
 
 /// One rebuild, as [`comparison`] is told of it.
@@ -17,6 +18,8 @@ pub struct Rebuilt<'a> {
     pub record: &'a BuildRecord,
     /// The payload of its provenance: the bytes that are signed.
     pub provenance: &'a [u8],
+    /// What the processor says of the machine, where the isolation asks for that.
+    pub evidence: Option<&'a Evidence>,
 }
 
 /// States what comparing `rebuilds` of `lock` by `rebuilder` came to, at the time `compared_on`.
@@ -46,6 +49,7 @@ pub fn comparison(
             outputs: rebuilt.record.outputs.digest(),
             artifact,
             conditions: rebuilt.record.conditions.clone(),
+            evidence: rebuilt.evidence.map(Evidence::digest).transpose()?,
         });
         statements.push(statement);
     }
@@ -158,6 +162,10 @@ pub struct Rebuild {
     pub artifact: Option<DigestSet>,
     /// Under which conditions it was built.
     pub conditions: Conditions,
+    /// Of the canonical JSON of the evidence for its provenance, where the isolation asks for some: so what shows when the
+    /// comparison was there shows when that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<DigestSet>,
 }
 
 /// What compared.

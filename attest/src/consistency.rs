@@ -68,6 +68,12 @@ pub enum Inconsistency {
         /// In what.
         what: Claim,
     },
+    /// Evidence where there can be none, or none where there has to be some.
+    #[error("the comparison names evidence for rebuild {rebuild} and its isolation has none, or the other way round")]
+    Evidence {
+        /// Which.
+        rebuild: usize,
+    },
     /// Two provenances differ in what every rebuild must share.
     #[error("rebuild {rebuild} has another {what} than rebuild 1: they are not rebuilds of one thing")]
     Unshared {
@@ -261,7 +267,11 @@ fn check_claim(
     if part.provenance.outputs() != Some(claim.outputs) {
         return wrong(Claim::Outputs);
     }
-    if part.provenance.build_definition.internal_parameters.conditions != claim.conditions {
+    let parameters = &part.provenance.build_definition.internal_parameters;
+    if parameters.isolation.has_evidence() != claim.evidence.is_some() {
+        return Err(Inconsistency::Evidence { rebuild });
+    }
+    if parameters.conditions != claim.conditions {
         return wrong(Claim::Conditions);
     }
     if published.and_then(|published| rebuilt_artifact(part.subject, published)) != claim.artifact {

@@ -38,7 +38,8 @@ impl Envelope {
     }
 
     /// The SHA-256 digest of the payload. Unverified.
-    pub(crate) fn payload_digest(&self) -> Sha256 {
+    #[must_use]
+    pub fn payload_digest(&self) -> Sha256 {
         self.digest
     }
 

@@ -7,6 +7,7 @@ use reprove_model::IsolationLevel;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::evidence::Nonce;
 use crate::summary::is_uri;
 
 /// What has to be shown before an artifact is taken for reproduced.
@@ -37,6 +38,12 @@ pub struct Policy {
     pub timestamped: bool,
     /// How many trusted witnesses must have seen the checkpoint that it is under.
     pub witnesses: u32,
+    /// Whether each rebuild must have been in a confidential machine, with evidence below a trusted root.
+    pub evidence: bool,
+    /// Of how many makers of confidential hardware that evidence must be, all together; an emulation is of none.
+    pub vendors: u32,
+    /// What must have been asked to be in that evidence: so it is no older than the question.
+    pub nonce: Option<Nonce>,
     /// Of which types, beside those of every claim, trusted keys must have signed a statement on each artifact.
     pub predicates: BTreeSet<String>,
 }
@@ -67,12 +74,17 @@ impl Default for Policy {
             logged: false,
             timestamped: false,
             witnesses: 0,
+            evidence: false,
+            vendors: 0,
+            nonce: None,
             predicates: BTreeSet::new(),
         }
     }
 }
 
 impl Policy {
+    /// The most makers of confidential hardware that can be asked for: all that there are.
+    pub const MAX_VENDORS: u32 = 3;
     /// The longest `policy.toml`, in bytes.
     pub const MAX_BYTES: usize = 1 << 16;
     /// The most rebuilders that can be asked for.
@@ -101,6 +113,12 @@ impl Policy {
         }
         if policy.witnesses > 0 && !policy.logged {
             return Err(PolicyError::NothingToWitness);
+        }
+        if policy.vendors > Self::MAX_VENDORS {
+            return Err(PolicyError::Vendors(policy.vendors));
+        }
+        if !policy.evidence && (policy.vendors > 0 || policy.nonce.is_some()) {
+            return Err(PolicyError::NoEvidence);
         }
         if policy.recorded_within_days.is_some() && !policy.recorded {
             return Err(PolicyError::NothingRecorded);
@@ -139,6 +157,12 @@ pub enum PolicyError {
     /// Witnesses of no log.
     #[error("witnesses see checkpoints of a log: say logged = true as well")]
     NothingToWitness,
+    /// More makers than there are.
+    #[error("vendors is {0}; there are {max} whose evidence is known", max = Policy::MAX_VENDORS)]
+    Vendors(u32),
+    /// Makers of nothing.
+    #[error("vendors and nonce are of evidence of confidential machines: say evidence = true as well")]
+    NoEvidence,
     /// An age of nothing.
     #[error("recorded-within-days is of a log's word on what it has: say recorded = true as well")]
     NothingRecorded,
@@ -168,6 +192,8 @@ mod tests {
         assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
         let text = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
                     minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nrecorded = true\nrecorded-within-days = 7\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n\
+                    evidence = true\nvendors = 2\n\
+                    nonce = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
                     predicates = [\"https://spdx.dev/Document\"]\n";
         let expected = Policy {
             rebuilders: 2,
@@ -182,6 +208,9 @@ mod tests {
             logged: true,
             timestamped: true,
             witnesses: 1,
+            evidence: true,
+            vendors: 2,
+            nonce: Some(Nonce::of(b"")),
             predicates: ["https://spdx.dev/Document".to_owned()].into(),
         };
         assert_eq!(Policy::from_toml(text).unwrap(), expected);
@@ -214,6 +243,9 @@ mod tests {
         for (text, why) in [
             ("witnesses = 1", "say logged = true"),
             ("recorded-within-days = 1", "say recorded = true"),
+            ("vendors = 1", "say evidence = true"),
+            ("evidence = true\nvendors = 4", "there are 3"),
+            ("evidence = true\nnonce = \"00\"", "64 lower-case hexadecimal digits"),
             ("distinct = []", "one rebuilder could count for all"),
             ("rebuilder = 2", "unknown field `rebuilder`"),
             ("minimum-isolation = \"weak\"", "unknown variant `weak`"),

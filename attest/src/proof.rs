@@ -9,6 +9,7 @@ use reprove_model::{BuildRecord, Lock, Sha256, Verdict};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::evidence::Evidence;
 use crate::log::{self, LogPolicy, LogProof, LogProofError, Logged, RecordedSubject};
 use crate::{
     AttestError, Envelope, KeyId, PublicKey, Rebuilder, Rebuilt, Signer, SignerError, TimestampedEnvelope, comparison,
@@ -27,6 +28,8 @@ pub struct Proof {
     pub timestamped: Vec<TimestampedEnvelope>,
     /// What logs say that they have for some subjects.
     pub recorded: Vec<RecordedSubject>,
+    /// What processors say of the machines that some builds ran in.
+    pub evidence: Vec<Evidence>,
 }
 
 /// That an envelope is in a log, by the log's word.
@@ -70,7 +73,7 @@ impl Proof {
     pub const MAX_BYTES: usize = canonical::MAX_DOCUMENT;
 
     /// States and signs how each of `records` was built from `lock` by `rebuilder`, and that comparing them came to
-    /// `verdict` at the time `compared_on`.
+    /// `verdict` at the time `compared_on`. `evidence` has that of each build whose isolation asks for it.
     ///
     /// # Errors
     /// As [`provenance`] and [`comparison`], and [`AttestError::Signer`].
@@ -81,16 +84,22 @@ impl Proof {
         verdict: &Verdict,
         rebuilder: &Rebuilder,
         compared_on: Timestamp,
+        evidence: Vec<Evidence>,
     ) -> Result<Self, AttestError> {
         let payload = |record: &&BuildRecord| -> Result<_, AttestError> {
             Ok(provenance(lock, record, verdict.source_date_epoch.seconds)?.to_payload()?)
         };
         let payloads = records.iter().map(payload).collect::<Result<Vec<_>, _>>()?;
+        let of = |provenance: &[u8]| {
+            let payload = Sha256::of(provenance);
+            evidence.iter().find(|evidence| evidence.payload == payload)
+        };
         let pairs = records.iter().zip(&payloads);
-        let rebuilds: Vec<_> = pairs.map(|(record, provenance)| Rebuilt { record, provenance }).collect();
+        let rebuilt = pairs.map(|(record, provenance)| Rebuilt { record, provenance, evidence: of(provenance) });
+        let rebuilds: Vec<_> = rebuilt.collect();
         let compared = comparison(lock, &rebuilds, verdict, rebuilder, compared_on)?.to_payload()?;
         let envelopes = payloads.into_iter().chain([compared]).map(|payload| Envelope::sign(key, payload));
-        Ok(Self::of(envelopes.collect::<Result<_, SignerError>>()?))
+        Ok(Self { evidence, ..Self::of(envelopes.collect::<Result<_, SignerError>>()?) })
     }
 
     /// States and signs that rebuilding `lock` by `rebuilder` failed, at the time `attempted_on`: see [`unbuildable`].
@@ -111,14 +120,14 @@ impl Proof {
     /// A proof of envelopes that no log has, and no authority has seen.
     #[must_use]
     pub fn of(envelopes: Vec<Envelope>) -> Self {
-        Self { envelopes, logged: Vec::new(), timestamped: Vec::new(), recorded: Vec::new() }
+        Self { envelopes, logged: Vec::new(), timestamped: Vec::new(), recorded: Vec::new(), evidence: Vec::new() }
     }
 
     /// One proof with all that several have, each once, in their order. Nothing of it is verified.
     #[must_use]
     pub fn merge(proofs: impl IntoIterator<Item = Self>) -> Self {
         let (mut seen, mut logged, mut timestamped) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut recorded = BTreeSet::new();
+        let (mut recorded, mut evidence) = (BTreeSet::new(), BTreeSet::new());
         let mut envelopes = Vec::new();
         for proof in proofs {
             // Of two signatures of one payload, either may be the one that is good, or that others saw.
@@ -129,12 +138,14 @@ impl Proof {
             logged.extend(proof.logged);
             timestamped.extend(proof.timestamped);
             recorded.extend(proof.recorded);
+            evidence.extend(proof.evidence);
         }
         Self {
             envelopes,
             logged: logged.into_iter().collect(),
             timestamped: timestamped.into_iter().collect(),
             recorded: recorded.into_iter().collect(),
+            evidence: evidence.into_iter().collect(),
         }
     }
 
@@ -147,6 +158,7 @@ impl Proof {
         let mut bytes = canonical::to_vec(&Layout {
             format: Self::FORMAT,
             envelopes: &self.envelopes,
+            evidence: self.evidence.clone(),
             logged: self.logged.clone(),
             payloads,
             recorded: self.recorded.clone(),
@@ -186,8 +198,12 @@ impl Proof {
         if let Some(seen) = layout.timestamped.iter().find(|seen| !there.contains(&(seen.keyid, seen.payload))) {
             return Err(ProofError::TimestampOfNothing(seen.payload));
         }
-        let Layout { envelopes, logged, timestamped, recorded, .. } = layout;
-        Ok(Self { envelopes, logged, timestamped, recorded })
+        let payloads: BTreeSet<Sha256> = found.into_iter().collect();
+        if let Some(evidence) = layout.evidence.iter().find(|evidence| !payloads.contains(&evidence.payload)) {
+            return Err(ProofError::EvidenceOfNothing(evidence.payload));
+        }
+        let Layout { envelopes, logged, timestamped, recorded, evidence, .. } = layout;
+        Ok(Self { envelopes, logged, timestamped, recorded, evidence })
     }
 }
 
@@ -227,6 +243,9 @@ pub enum ProofError {
     /// A timestamp of an envelope that is not there.
     #[error("the proof has a timestamp of an envelope whose payload has the SHA-256 {0}, and there is none")]
     TimestampOfNothing(Sha256),
+    /// Evidence for a provenance that is not there.
+    #[error("the proof has evidence for a provenance whose payload has the SHA-256 {0}, and there is none")]
+    EvidenceOfNothing(Sha256),
     /// Another format.
     #[error("the proof's format is {0:?}, and the only one known is {known:?}", known = Proof::FORMAT)]
     Format(String),
@@ -251,6 +270,8 @@ fn within_bound(bytes: &[u8]) -> Result<(), ProofError> {
 struct Layout<F, E> {
     format: F,
     envelopes: E,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<Evidence>,
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     logged: Vec<LoggedEnvelope>,
     /// SHA-256 of each envelope's payload. Nothing rests on them: they tell a changed statement from a changed signature.

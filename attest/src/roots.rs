@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::evidence::{GuestLayout, TeeLayout, TeeTrust, TeeTrustError};
 use crate::log::{NoteError, NoteKey, NoteKind};
 use crate::rebuilder::is_name;
 use crate::summary::is_uri;
@@ -20,6 +21,7 @@ pub struct TrustRoots {
     logs: Vec<NoteKey>,
     witnesses: Vec<NoteKey>,
     timestamp_authorities: Vec<TimestampAuthority>,
+    tee: TeeTrust,
 }
 
 /// A key that is trusted to say what its holder saw.
@@ -174,6 +176,7 @@ impl TrustRoots {
             let authority = TimestampAuthority::new(&name, &certificates, valid_from, valid_until);
             roots.timestamp_authorities.push(authority.map_err(|why| TrustError::Authority { name, why })?);
         }
+        roots.tee = TeeTrust::from_layout(file.tee, file.guest)?;
         if roots.keys.is_empty() { Err(TrustError::Nobody) } else { Ok(roots) }
     }
 
@@ -199,6 +202,12 @@ impl TrustRoots {
     #[must_use]
     pub fn timestamp_authorities(&self) -> &[TimestampAuthority] {
         &self.timestamp_authorities
+    }
+
+    /// Whom and what is believed of confidential machines.
+    #[must_use]
+    pub fn tee(&self) -> &TeeTrust {
+        &self.tee
     }
 
     /// The key that has this id.
@@ -266,6 +275,9 @@ pub enum TrustError {
         /// Why.
         why: AuthorityError,
     },
+    /// What it says of confidential machines can't be.
+    #[error(transparent)]
+    Tee(#[from] TeeTrustError),
     /// A name that is none.
     #[error("key {number}: its {what} is empty, longer than {max} characters, or has control characters", max = TrustRoots::MAX_NAME)]
     Name {
@@ -308,6 +320,10 @@ struct Layout {
     witnesses: Vec<String>,
     #[serde(default)]
     timestamp_authority: Vec<AuthorityLayout>,
+    #[serde(default)]
+    tee: TeeLayout,
+    #[serde(default)]
+    guest: Vec<GuestLayout>,
 }
 
 #[derive(Deserialize)]

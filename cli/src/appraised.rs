@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What several rebuilders say, as text and as JSON.
 
+use reprove_attest::evidence::Attested;
 use reprove_attest::log::Logged;
 use reprove_attest::{Appraisal, Artifact, Contrary, RebuilderClaim, Seen, Trust};
 use reprove_model::{Isolation, IsolationLevel};
@@ -20,6 +21,7 @@ pub(crate) fn as_json(proof_name: &str, artifacts: &[Artifact], at: &str, apprai
             "verdict": claim.proof().word(),
             "isolation": claim.isolation(),
             "isolationLevel": claim.isolation_level(),
+            "evidence": claim.attested().iter().map(attested_json).collect::<Vec<_>>(),
             "comparedOn": claim.proof().compared_on().to_string(),
             "seenOn": claim.seen().map(|seen| seen.at().to_string()),
             "seenBy": claim.seen().map(Seen::by),
@@ -108,6 +110,10 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         }
         let level = claim.isolation_level().map_or("below basic", IsolationLevel::name);
         line("", format!("isolation {}, {level}", claim.isolation().name()));
+        for (rebuild, attested) in (1..).zip(claim.attested()) {
+            line("", plain::line(&attested_text(rebuild, attested)));
+            line("", format!("it measured {}", attested.measurement()));
+        }
         for reason in claim.reasons() {
             line("", format!("not counted, {}: {}", reason.code(), plain::line(&reason.to_string())));
         }
@@ -133,6 +139,24 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("does not need", trust.does_not_need.into());
     }
     text
+}
+
+fn attested_json(attested: &Attested) -> Value {
+    json!({
+        "vendor": attested.vendor().name(),
+        "emulated": attested.root().is_emulated(),
+        "root": attested.root().fingerprint(),
+        "guest": attested.guest(),
+        "firmware": attested.firmware(),
+        "measurement": attested.measurement(),
+        "nonce": attested.nonce(),
+    })
+}
+
+fn attested_text(rebuild: usize, attested: &Attested) -> String {
+    let (guest, firmware, root) = (attested.guest(), attested.firmware(), attested.root());
+    let by = if root.is_emulated() { "an EMULATED processor, which is no hardware," } else { "the processor" };
+    format!("rebuild {rebuild} ran in the guest {guest}: so says {by} {firmware}, below {root}")
 }
 
 /// Who is trusted for what, once for each kind of isolation.

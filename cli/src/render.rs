@@ -190,7 +190,7 @@ fn enforced(enforced: &Enforced) -> String {
 }
 
 fn isolation(isolation: Isolation) -> String {
-    format!("{}; holds as long as {}", isolation.name(), Trust::of(isolation).holds_as_long_as)
+    format!("{}; holds as long as {}", isolation.name(), Trust::unjudged(isolation).holds_as_long_as)
 }
 
 /// How many of a finding's details are shown as text; `--json` has more.

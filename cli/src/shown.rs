@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `proof show`: what a proof says, as text and as JSON. Nothing of it is verified, and all of it is somebody else's text.
 
+use reprove_attest::evidence::{Evidence, TeeRoot};
 use reprove_attest::log::{RecordedSubject, Said};
 use reprove_attest::{Comparison, Envelope, Predicate, Proof, Rebuilder, ResourceDescriptor, Statement};
 use reprove_model::{Finding, IsolationLevel};
@@ -29,9 +30,36 @@ fn envelope_json(envelope: &Envelope, proof: &Proof) -> Value {
         "statement": statement,
         "timestamps": timestamps,
         "logged": logged,
+        "evidence": evidence_of(envelope, proof).map(evidence_json).collect::<Vec<_>>(),
         "inputs": of_each(|predicate| inputs(predicate).iter().map(input_json).collect()),
         "findings": of_each(|predicate| findings(predicate).iter().map(finding_json).collect()),
     })
+}
+
+/// The evidence that goes with an envelope.
+fn evidence_of<'a>(envelope: &Envelope, proof: &'a Proof) -> impl Iterator<Item = &'a Evidence> {
+    let payload = envelope.payload_digest();
+    proof.evidence.iter().filter(move |evidence| evidence.payload == payload)
+}
+
+fn evidence_json(evidence: &Evidence) -> Value {
+    let root = evidence.stated_root();
+    json!({
+        "kind": evidence.kind(),
+        "root": root,
+        "hardware": root.and_then(TeeRoot::hardware_name),
+        "nonce": evidence.nonce,
+    })
+}
+
+fn evidence_text(evidence: &Evidence) -> String {
+    let Some(root) = evidence.stated_root() else {
+        return format!("{}, with a root that can't be read", evidence.kind());
+    };
+    match TeeRoot::hardware_name(root) {
+        Some(name) => format!("{}, said to be below {name}, {root}", evidence.kind()),
+        None => format!("{}, EMULATED: its root is none of hardware, {root}", evidence.kind()),
+    }
 }
 
 fn input_json(input: &ResourceDescriptor) -> Value {
@@ -114,6 +142,9 @@ impl Page {
         }
         for seen in proof.timestamped.iter().filter(|seen| seen.is_of(envelope)) {
             self.line("timestamp", seen.time().map_or_else(|e| e.to_string(), |at| at.to_string()));
+        }
+        for evidence in evidence_of(envelope, proof) {
+            self.line("evidence", evidence_text(evidence));
         }
         match Statement::from_payload(envelope.payload()) {
             Ok(statement) => self.statement(number, &statement),

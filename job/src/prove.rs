@@ -95,7 +95,8 @@ async fn finish(
     let (key, rebuilder) = (Arc::clone(key), context.rebuilder.clone());
     // What holds the key may take long, or wait for somebody to touch it.
     let sign = move || {
-        let proof = Proof::sign(&*key, &lock, &records.each_ref(), &verdict, &rebuilder, compared_on)?.to_bytes()?;
+        let proof = Proof::sign(&*key, &lock, &records.each_ref(), &verdict, &rebuilder, compared_on, Vec::new())?
+            .to_bytes()?;
         Ok::<_, AttestError>((proof, lock, records, verdict))
     };
     let (proof, lock, records, verdict) = blocking(sign).await??;

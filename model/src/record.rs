@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditions, DigestSet, Input, Limits, LockedEnvironment, Loss, Observed, Tree};
+use crate::{Conditions, Digest, DigestSet, Input, Limits, LockedEnvironment, Loss, Observed, Tree};
 
 /// What one build read, ran and wrote. Its identity is the digest of its canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,10 @@ pub struct BuildRecord {
     pub limits: Limits,
     /// In what it ran.
     pub isolation: Isolation,
-    /// Which limits and walls held.
+    /// The machine that it ran in, where that was a virtual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+    /// Which limits and walls held; in a virtual machine, those inside.
     pub enforced: Enforced,
     /// What must not matter.
     pub conditions: Conditions,
@@ -56,6 +59,16 @@ pub struct BuildRecord {
 pub enum Isolation {
     /// Linux namespaces on the operator's kernel.
     Namespaces,
+    /// A virtual machine that nothing but the build runs in, in namespaces inside.
+    Vm,
+    /// The same, closed to its host by an AMD processor, which says so in evidence.
+    SevSnp,
+    /// The same, closed to its host by an Intel processor, which says so in evidence.
+    Tdx,
+    /// A virtual machine whose secure processor, of AMD's kind, is EMULATED: its evidence shows that everything else works.
+    EmulatedSnp,
+    /// A virtual machine whose secure processor, of Intel's kind, is EMULATED: its evidence shows that everything else works.
+    EmulatedTdx,
 }
 
 impl Isolation {
@@ -64,6 +77,98 @@ impl Isolation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
+            Self::Vm => "vm",
+            Self::SevSnp => "sev-snp",
+            Self::Tdx => "tdx",
+            Self::EmulatedSnp => "emulated-snp",
+            Self::EmulatedTdx => "emulated-tdx",
+        }
+    }
+
+    /// Whether a build in it ran in a machine that can be named.
+    #[must_use]
+    pub fn has_machine(self) -> bool {
+        match self {
+            Self::Namespaces => false,
+            Self::Vm | Self::SevSnp | Self::Tdx | Self::EmulatedSnp | Self::EmulatedTdx => true,
+        }
+    }
+
+    /// Whether there has to be evidence of the machine: a processor's word, or an EMULATED one's.
+    #[must_use]
+    pub fn has_evidence(self) -> bool {
+        match self {
+            Self::Namespaces | Self::Vm => false,
+            Self::SevSnp | Self::Tdx | Self::EmulatedSnp | Self::EmulatedTdx => true,
+        }
+    }
+
+    /// Whether the secure processor was a program.
+    #[must_use]
+    pub fn is_emulated(self) -> bool {
+        matches!(self, Self::EmulatedSnp | Self::EmulatedTdx)
+    }
+}
+
+/// The virtual machine that a build ran in: all that decides what ran there, so that anybody can work out the digests again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Machine {
+    /// What ran it.
+    pub engine: Engine,
+    /// Of the kernel's file.
+    pub kernel: DigestSet,
+    /// Of its first file system.
+    pub initrd: DigestSet,
+    /// Its `/usr`: the number of blocks and, behind a colon, the root of the hash tree in hexadecimal (dm-verity, SHA-256).
+    pub usr: String,
+    /// Of the job's image.
+    pub job: Digest,
+}
+
+impl Machine {
+    /// What its kernel is told where QEMU starts it, and so what is measured of that.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        format!("{} reprove.job={} reprove.usr={}", Self::TOLD, self.job, self.usr)
+    }
+
+    /// What every kernel is told in a machine of QEMU's.
+    pub const TOLD: &str = "console=ttyS0 rdinit=/init panic=-1 loglevel=4";
+
+    /// Whether `usr` is written as it has to be: with anything else in it, the kernel would be told more.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let Some((blocks, root)) = self.usr.split_once(':') else { return false };
+        let is_number = blocks.parse::<u64>().is_ok_and(|number| number.to_string() == blocks);
+        let is_hexadecimal = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        is_number && root.len() == 64 && root.bytes().all(is_hexadecimal)
+    }
+}
+
+/// What ran a virtual machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// QEMU, with the processor's own virtualisation.
+    QemuKvm,
+    /// User-mode Linux: the kernel as a program.
+    UserModeLinux,
+    /// QEMU, with a processor that is EMULATED.
+    QemuTcg,
+}
+
+impl Engine {
+    /// All of them, the one to be preferred first.
+    pub const ALL: [Self; 3] = [Self::QemuKvm, Self::UserModeLinux, Self::QemuTcg];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QemuKvm => "qemu-kvm",
+            Self::UserModeLinux => "user-mode-linux",
+            Self::QemuTcg => "qemu-tcg",
         }
     }
 }
@@ -233,6 +338,30 @@ pub struct LogRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_s_kernel_is_told_nothing_but_digests() {
+        let (job, digests) = (Digest::of(b"job"), DigestSet::of(b"file"));
+        let machine = |usr: String| Machine { engine: Engine::QemuTcg, kernel: digests, initrd: digests, usr, job };
+        let root = "0a".repeat(32);
+        let good = machine(format!("12:{root}"));
+        assert!(good.is_possible());
+        assert_eq!(good.command_line(), format!("{} reprove.job={job} reprove.usr=12:{root}", Machine::TOLD));
+        for bad in [
+            String::new(),
+            root.clone(),
+            format!("12:{root} init=/bin/sh"),
+            format!("12 init=/bin/sh:{root}"),
+            format!("+12:{root}"),
+            format!("012:{root}"),
+            format!("12:{}", root.to_uppercase()),
+            format!("12:{}", &root[1..]),
+            format!("12:{root}0"),
+            format!("12:\n{}", &root[1..]),
+        ] {
+            assert!(!machine(bad.clone()).is_possible(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_level_has_every_wall_of_its_own_and_of_those_below() {

@@ -178,6 +178,7 @@ impl Runner {
             env,
             limits: lock.recipe.limits,
             isolation: Isolation::Namespaces,
+            machine: None,
             enforced: outcome.enforced,
             conditions: conditions.clone(),
             started,

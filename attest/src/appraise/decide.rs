@@ -10,6 +10,7 @@ use super::evidence::Evidence;
 use super::gather::Gathered;
 use super::{Appraisal, Reason, RebuilderClaim, Shortfall, Uncounted, others};
 use crate::audit::find;
+use crate::evidence::Attested;
 use crate::log::LogProofError;
 use crate::{Artifact, AuditError, Distinct, Policy, ResourceDescriptor};
 
@@ -89,6 +90,11 @@ pub(super) fn decide(
     if isolations < to_usize(policy.isolations) {
         shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
     }
+    let vendors = counted.iter().flat_map(|claim| &claim.attested).map(Attested::root);
+    let vendors = vendors.filter(|root| !root.is_emulated()).map(|root| root.vendor()).collect::<BTreeSet<_>>().len();
+    if vendors < to_usize(policy.vendors) {
+        shortfalls.push(Shortfall::Vendors { wanted: policy.vendors, found: vendors });
+    }
     shortfalls.extend(missing);
     if policy.veto {
         let veto = |(operator, keyid): &(String, _)| Shortfall::Veto { operator: operator.clone(), keyid: *keyid };
@@ -150,6 +156,13 @@ fn reasons(claim: &RebuilderClaim, policy: &Policy, now: Timestamp) -> Vec<Reaso
     }
     if policy.minimum_isolation.is_some() && claim.isolation_level() < policy.minimum_isolation {
         reasons.push(Reason::WeakIsolation(claim.isolation_level()));
+    }
+    if policy.evidence && claim.attested.is_empty() {
+        reasons.push(Reason::NotConfidential);
+    }
+    let is_other = |attested: &Attested| policy.nonce.is_some_and(|nonce| attested.nonce() != nonce);
+    if claim.attested.iter().any(is_other) {
+        reasons.push(Reason::OtherNonce);
     }
     let oldest = policy.max_age_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
     // Where the calendar does not go back so far, nothing is too old.

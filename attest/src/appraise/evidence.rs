@@ -4,12 +4,13 @@
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
-use reprove_model::Sha256;
+use reprove_model::{DigestSet, Sha256, canonical};
 
 use super::Seen;
+use crate::evidence::{Attested, BuiltIn, judge};
 use crate::log::{Checkpoint, LogPolicy, Logged};
 use crate::roots::CLOCKS_DIFFER;
-use crate::{Envelope, Proof, TrustRoots, TrustedKey};
+use crate::{Envelope, Proof, Provenance, TrustRoots, TrustedKey};
 
 /// What a proof says of logs and of authorities, and which of them are believed.
 #[derive(Clone, Copy)]
@@ -65,6 +66,38 @@ impl<'a> Evidence<'a> {
             }
         }
         first.ok_or(why)
+    }
+
+    /// What a processor says of the build that a provenance is of, by the evidence that the comparison names.
+    pub(super) fn attested(
+        &self,
+        payload: DigestSet,
+        provenance: &Provenance,
+        named: Option<DigestSet>,
+        at: Timestamp,
+    ) -> Result<Attested, String> {
+        let mut of_it = self.proof.evidence.iter().filter(|evidence| evidence.payload == payload.sha256);
+        let evidence = of_it.find(|evidence| evidence.digest().ok() == named && named.is_some());
+        let evidence = evidence.ok_or("the proof does not have the evidence that the comparison names")?;
+        let mut envelopes = self.proof.envelopes.iter();
+        let envelope = envelopes.find(|envelope| envelope.payload_digest() == payload.sha256);
+        let bytes = envelope.ok_or("the provenance is not there")?.payload();
+        let parameters = &provenance.build_definition.internal_parameters;
+        let machine = parameters.machine.as_ref().ok_or("the provenance does not say which machine it was")?;
+        let recipe = canonical::to_vec(&provenance.build_definition.external_parameters.recipe);
+        let command_line = machine.command_line();
+        let built = BuiltIn {
+            provenance: bytes,
+            lock: parameters.lock,
+            recipe: recipe.map(|recipe| DigestSet::of(&recipe)).map_err(|e| e.to_string())?,
+            build: machine.job,
+            kernel: machine.kernel.sha256,
+            initrd: machine.initrd.sha256,
+            command_line: &command_line,
+            isolation: parameters.isolation,
+            processors: parameters.conditions.processors,
+        };
+        judge(evidence, &built, self.trust.tee(), at).map_err(|e| e.to_string())
     }
 
     /// The envelopes of a payload that `key` has signed: it may be there twice, with two signatures that are both good, and

@@ -12,6 +12,7 @@ use super::evidence::Evidence;
 use super::{FailureClaim, OtherStatement, Reason, RebuilderClaim, Seen, Uncounted};
 use crate::audit::verified;
 use crate::consistency::Part;
+use crate::evidence::Attested;
 use crate::{
     Comparison, KeyId, Predicate, RebuildVerdict, Rebuilder, ResourceDescriptor, Statement, StatementError, TrustedKey,
     Unbuildable,
@@ -202,7 +203,13 @@ fn claim(
         other(stated_operator, &operator).map(Reason::OtherOperator),
         other(stated_platform, &platform).map(Reason::OtherPlatform),
     ];
-    let reasons = reasons.into_iter().flatten().collect();
+    let mut reasons: Vec<Reason> = reasons.into_iter().flatten().collect();
+    // What is shown to have been there at some time is judged by that time: the comparison names it by its digest.
+    let at = Seen::time(seen.as_ref().ok()).unwrap_or(now);
+    let attested = attested(comparison, &named, evidence, at).unwrap_or_else(|why| {
+        reasons.push(Reason::Evidence(why));
+        Vec::new()
+    });
     let (envelope, payload) = (signed.envelope, signed.payload);
     let comparison = Arc::clone(&signed.statement);
     let provenances = named.iter().map(|found| Arc::clone(&found.statement)).collect();
@@ -216,10 +223,30 @@ fn claim(
         logged,
         seen,
         since,
+        attested,
         comparison,
         provenances,
         reasons,
     })
+}
+
+/// What processors say of each rebuild, in order, as far as its isolation asks for that.
+fn attested(
+    comparison: &Comparison,
+    named: &[&Signed<'_>],
+    evidence: Evidence<'_>,
+    at: Timestamp,
+) -> Result<Vec<Attested>, String> {
+    let mut attested = Vec::new();
+    for (rebuild, (claim, signed)) in (1..).zip(comparison.rebuilds.iter().zip(named)) {
+        let Predicate::Provenance(provenance) = &signed.statement.predicate else { continue };
+        if !provenance.build_definition.internal_parameters.isolation.has_evidence() {
+            continue;
+        }
+        let found = evidence.attested(signed.payload, provenance, claim.evidence, at);
+        attested.push(found.map_err(|why| format!("rebuild {rebuild}: {why}"))?);
+    }
+    Ok(attested)
 }
 
 /// Whoever signs another's build record again has built nothing. Which of two keys has copied from the other can't be told;

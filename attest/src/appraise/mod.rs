@@ -26,6 +26,7 @@ pub use contrary::{Contrary, WhyPossible};
 pub use others::OtherStatement;
 pub use reason::{Reason, Shortfall};
 
+use crate::evidence::Attested;
 use crate::log::Logged;
 use crate::{
     Artifact, Distinct, Envelope, KeyFault, KeyId, Policy, Proof, ProofError, RebuildVerdict, RegoRefusal, Statement,
@@ -64,6 +65,7 @@ pub struct RebuilderClaim {
     pub(crate) logged: Result<Logged, String>,
     pub(crate) seen: Result<Seen, String>,
     pub(crate) since: Option<KeyFault>,
+    pub(crate) attested: Vec<Attested>,
     pub(crate) comparison: Arc<Statement>,
     pub(crate) provenances: Vec<Arc<Statement>>,
     pub(crate) reasons: Vec<Reason>,
@@ -138,6 +140,12 @@ impl RebuilderClaim {
     #[must_use]
     pub fn since(&self) -> Option<&KeyFault> {
         self.since.as_ref()
+    }
+
+    /// That each of its rebuilds ran in a confidential machine, in their order; none where one of them is not shown to have.
+    #[must_use]
+    pub fn attested(&self) -> &[Attested] {
+        &self.attested
     }
 
     /// The statement of the comparison, as it was signed.

@@ -55,6 +55,12 @@ pub enum Reason {
     NotLogged(String),
     /// No trusted authority is shown to have seen its signature.
     NotTimestamped(String),
+    /// It says that it was rebuilt in a confidential machine, and that is not shown.
+    Evidence(String),
+    /// It was not rebuilt in confidential machines, as the policy asks for.
+    NotConfidential,
+    /// What the policy asks to be in its evidence is not there.
+    OtherNonce,
     /// It was compared before this time.
     TooOld(Timestamp),
     /// It names a build that another key's claim names too, and is not the first to do so.
@@ -95,6 +101,9 @@ impl Reason {
             Self::WeakIsolation(_) => "weak-isolation",
             Self::NotLogged(_) => "not-logged",
             Self::NotTimestamped(_) => "not-timestamped",
+            Self::Evidence(_) => "evidence-refused",
+            Self::NotConfidential => "not-confidential",
+            Self::OtherNonce => "other-nonce",
             Self::TooOld(_) => "too-old",
             Self::SameBuild(_) => "same-build",
         }
@@ -147,6 +156,13 @@ impl fmt::Display for Reason {
             }
             Self::NotLogged(why) => write!(f, "no trusted log is shown to have it: {why}"),
             Self::NotTimestamped(why) => write!(f, "no trusted authority is shown to have seen it: {why}"),
+            Self::Evidence(why) => {
+                write!(f, "it says that it was rebuilt in a confidential machine, and that is not shown: {why}")
+            }
+            Self::NotConfidential => f.write_str("it was not rebuilt in confidential machines"),
+            Self::OtherNonce => {
+                f.write_str("its evidence was made for another question: the policy's nonce is not in it")
+            }
             Self::TooOld(before) => write!(f, "it was made before {before}"),
             Self::SameBuild(other) => write!(f, "it names a build that the key {other} had named before it"),
         }
@@ -165,6 +181,13 @@ pub enum Shortfall {
     },
     /// In too few kinds of isolation.
     Isolations {
+        /// How many the policy asks for.
+        wanted: u32,
+        /// How many there are.
+        found: usize,
+    },
+    /// Of too few makers of confidential hardware.
+    Vendors {
         /// How many the policy asks for.
         wanted: u32,
         /// How many there are.
@@ -194,6 +217,7 @@ impl Shortfall {
         match self {
             Self::Rebuilders { .. } => "too-few-rebuilders",
             Self::Isolations { .. } => "too-few-isolations",
+            Self::Vendors { .. } => "too-few-vendors",
             Self::Veto { .. } => "veto",
             Self::Contrary(_) => "contrary-possible",
             Self::SeveralSubjects => "several-subjects",
@@ -211,6 +235,9 @@ impl fmt::Display for Shortfall {
             }
             Self::Isolations { wanted, found } => {
                 write!(f, "they were in {found} kinds of isolation, and the policy asks for {wanted}")
+            }
+            Self::Vendors { wanted, found } => {
+                write!(f, "they were in hardware of {found} makers, and the policy asks for {wanted}")
             }
             Self::Veto { operator, keyid } => write!(f, "{operator} (key {keyid}) got other bits, which is a veto"),
             Self::Contrary(why) => write!(f, "a contrary result can't be excluded: {why}"),

@@ -15,7 +15,7 @@ use crate::{PAYLOAD_TYPE, pae};
 pub type Nonce = Sha256;
 
 /// Evidence for the provenance of one build.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Evidence {
     /// SHA-256 of the payload of the provenance that it is for.
@@ -29,7 +29,7 @@ pub struct Evidence {
 }
 
 /// What a guest was given to do: bound by its first report, before anything of the build ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Dispatch {
     /// Which build it is: BLAKE3 of the job's image, which is also on the guest's measured command line.
@@ -41,7 +41,7 @@ pub struct Dispatch {
 }
 
 /// What a processor said of a guest at the beginning and at the end. Binary values are in base64.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
 pub enum Reports {
     /// AMD SEV-SNP, or what is emulated of it.
@@ -65,7 +65,7 @@ pub enum Reports {
 }
 
 /// How a guest was started, beside its kernel, initrd and command line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Started {
     /// What ran first.
@@ -79,6 +79,21 @@ pub struct Started {
 }
 
 impl Evidence {
+    /// SHA-256 of what it gives as the root's certificate, which nobody has verified; `None` where that can't be read.
+    #[must_use]
+    pub fn stated_root(&self) -> Option<Sha256> {
+        let Reports::SevSnp { root, .. } = &self.report;
+        decoded(root).map(|der| Sha256::of(&der))
+    }
+
+    /// The kind of machine that it is of.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.report {
+            Reports::SevSnp { .. } => "sev-snp",
+        }
+    }
+
     /// What a comparison names it by: the digests of its canonical JSON.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! From evidence to what it proves of one build.
 
 use jiff::Timestamp;
-use reprove_model::{Digest, DigestSet, Sha256};
+use reprove_model::{Digest, DigestSet, Isolation, Sha256};
 use thiserror::Error;
 
 use super::document::{Evidence, Nonce, Reports, Started, decoded, report_data};
@@ -52,8 +52,8 @@ pub struct BuiltIn<'a> {
     pub initrd: Sha256,
     /// What the kernel was told.
     pub command_line: &'a str,
-    /// Whether it says of itself that it was emulated.
-    pub is_emulated: bool,
+    /// In what it ran, by its own word.
+    pub isolation: Isolation,
     /// How many processors the machine had.
     pub processors: u32,
 }
@@ -169,8 +169,11 @@ pub enum EvidenceError {
         /// By the provenance.
         stated: u32,
     },
+    /// Evidence of another kind of machine.
+    #[error("the provenance says that the isolation was {0}, and the evidence is of SEV-SNP")]
+    Kind(&'static str),
     /// An emulation that says that it is hardware, or the other way round.
-    #[error("the provenance says that the machine was {stated}, and the evidence is below {root}")]
+    #[error("the provenance says that the isolation was {stated}, and the evidence is below {root}")]
     Class {
         /// By the provenance.
         stated: &'static str,
@@ -192,6 +195,9 @@ pub fn judge(
 ) -> Result<Attested, EvidenceError> {
     if evidence.payload != Sha256::of(built.provenance) {
         return Err(EvidenceError::OtherProvenance);
+    }
+    if !matches!(built.isolation, Isolation::SevSnp | Isolation::EmulatedSnp) {
+        return Err(EvidenceError::Kind(built.isolation.name()));
     }
     let dispatch = &evidence.dispatch;
     for (same, what) in [
@@ -219,9 +225,8 @@ pub fn judge(
     if !same_run || start.report().chip_id() != end.report().chip_id() || start.root() != end.root() {
         return Err(EvidenceError::TwoMachines);
     }
-    if end.root().is_emulated() != built.is_emulated {
-        let stated = if built.is_emulated { "EMULATED" } else { "hardware" };
-        return Err(EvidenceError::Class { stated, root: end.root() });
+    if end.root().is_emulated() != built.isolation.is_emulated() {
+        return Err(EvidenceError::Class { stated: built.isolation.name(), root: end.root() });
     }
     if started.processors != built.processors {
         return Err(EvidenceError::Processors { measured: started.processors, stated: built.processors });

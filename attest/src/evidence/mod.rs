@@ -8,8 +8,11 @@ pub mod emulated;
 mod judge;
 mod root;
 pub mod snp;
+mod trust;
 
 pub use certificate::{Certificate, CertificateError, RevocationList};
 pub use document::{Dispatch, Evidence, Nonce, Reports, Started, encoded, report_data};
 pub use judge::{Attested, BuiltIn, EvidenceError, ReferenceGuest, TeeTrust, judge};
 pub use root::{HardwareRoot, NoEmulation, TeeRoot, Vendor};
+pub use trust::TeeTrustError;
+pub(crate) use trust::{GuestLayout, TeeLayout};

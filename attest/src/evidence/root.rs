@@ -97,10 +97,17 @@ impl TeeRoot {
     /// # Errors
     /// [`NoEmulation`] where that is a root of hardware.
     pub fn emulated(fingerprint: Sha256) -> Result<Self, NoEmulation> {
-        match HARDWARE.iter().find(|(.., bytes)| fingerprint == Sha256::from_bytes(*bytes)) {
-            Some((_, name, _)) => Err(NoEmulation(name)),
+        match Self::hardware_name(fingerprint) {
+            Some(name) => Err(NoEmulation(name)),
             None => Ok(Self { fingerprint, hardware: None }),
         }
+    }
+
+    /// The name of the root of hardware that has this fingerprint.
+    #[must_use]
+    pub fn hardware_name(fingerprint: Sha256) -> Option<&'static str> {
+        let found = HARDWARE.iter().find(|(.., bytes)| fingerprint == Sha256::from_bytes(*bytes));
+        found.map(|(_, name, _)| *name)
     }
 
     /// SHA-256 of its certificate in DER.

@@ -4,12 +4,14 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use reprove_model::{DigestSet, Isolation, IsolationLevel};
+use reprove_model::{DigestSet, Isolation, IsolationLevel, Sha256};
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::appraise::FailureClaim;
+use crate::evidence::snp::LaunchDigest;
+use crate::evidence::{Attested, Nonce};
 use crate::log::Logged;
 use crate::{
     Appraisal, Artifact, Contrary, KeyId, OtherStatement, Reason, RebuildVerdict, RebuilderClaim, Seen, Shortfall,
@@ -115,6 +117,7 @@ struct Claim<'a> {
     verdict: RebuildVerdict,
     isolation: Isolation,
     isolation_level: Option<IsolationLevel>,
+    evidence: Vec<Evidence<'a>>,
     compared_on: String,
     age_seconds: i64,
     seen: Option<SeenBy<'a>>,
@@ -142,6 +145,7 @@ impl<'a> Claim<'a> {
             verdict: claim.proof().word(),
             isolation: claim.isolation(),
             isolation_level: claim.isolation_level(),
+            evidence: claim.attested().iter().map(Evidence::of).collect(),
             compared_on: compared_on.to_string(),
             age_seconds: now.as_second() - compared_on.as_second(),
             seen: claim.seen().map(SeenBy::of),
@@ -149,6 +153,32 @@ impl<'a> Claim<'a> {
             counted: claim.reasons().is_empty(),
             reasons: claim.reasons().iter().map(Reason::code).collect(),
             statements: Statements { comparison: claim.comparison(), provenances: claim.provenances().collect() },
+        }
+    }
+}
+
+/// That one rebuild ran in a confidential machine, or in an EMULATED one.
+#[derive(Serialize)]
+struct Evidence<'a> {
+    vendor: &'static str,
+    emulated: bool,
+    root: Sha256,
+    guest: &'a str,
+    firmware: &'a str,
+    measurement: LaunchDigest,
+    nonce: Nonce,
+}
+
+impl<'a> Evidence<'a> {
+    fn of(attested: &'a Attested) -> Self {
+        Self {
+            vendor: attested.vendor().name(),
+            emulated: attested.root().is_emulated(),
+            root: attested.root().fingerprint(),
+            guest: attested.guest(),
+            firmware: attested.firmware(),
+            measurement: attested.measurement(),
+            nonce: attested.nonce(),
         }
     }
 }

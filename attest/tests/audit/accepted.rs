@@ -70,7 +70,8 @@ fn one_call_signs_a_whole_proof() {
     let records = [0, 1].map(|n| record(&lock, n, tree(&[("README", b"read me"), (WHEEL_NAME, WHEEL)])));
     let compared_on = "2026-11-01T13:00:00Z".parse().unwrap();
     let proof =
-        Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(true), &rebuilder(), compared_on).unwrap();
+        Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(true), &rebuilder(), compared_on, Vec::new())
+            .unwrap();
     assert_eq!(proof.to_bytes().unwrap(), Case::published().sign());
 }
 
@@ -97,7 +98,7 @@ proptest! {
             record
         });
         let compared_on = jiff::Timestamp::from_second(started).unwrap();
-        let proof = Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(false), &rebuilder(), compared_on).unwrap();
+        let proof = Proof::sign(&key(), &lock, &records.each_ref(), &reproducible(false), &rebuilder(), compared_on, Vec::new()).unwrap();
         let bytes = proof.to_bytes().unwrap();
         prop_assert_eq!(&Proof::from_bytes(&bytes).unwrap(), &proof);
         let verified = judge(&bytes).unwrap();

@@ -96,7 +96,7 @@ fn uncounted(appraisal: &Appraisal) -> Vec<(usize, &'static str)> {
 }
 
 /// Why each claim does not count.
-fn reasons(appraisal: &Appraisal) -> Vec<Vec<&'static str>> {
+pub(crate) fn reasons(appraisal: &Appraisal) -> Vec<Vec<&'static str>> {
     appraisal.claims().iter().map(|claim| claim.reasons().iter().map(|reason| reason.code()).collect()).collect()
 }
 

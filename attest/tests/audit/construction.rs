@@ -19,7 +19,7 @@ fn sample() -> (Lock, [BuildRecord; 2]) {
 
 fn compare(lock: &Lock, records: &[BuildRecord], verdict: &Verdict) -> Result<Proof, AttestError> {
     let records: Vec<_> = records.iter().collect();
-    Proof::sign(&key(), lock, &records, verdict, &rebuilder(), "2026-11-01T13:00:00Z".parse().unwrap())
+    Proof::sign(&key(), lock, &records, verdict, &rebuilder(), "2026-11-01T13:00:00Z".parse().unwrap(), Vec::new())
 }
 
 #[test]
@@ -94,8 +94,11 @@ fn an_untrue_verdict_is_not_stated() {
 fn each_provenance_is_that_of_its_record() {
     let (lock, records) = sample();
     let payloads = records.each_ref().map(|r| provenance(&lock, r, EPOCH).unwrap().to_payload().unwrap());
-    let swapped = [(&records[0], &payloads[1]), (&records[1], &payloads[0])]
-        .map(|(record, provenance)| Rebuilt { record, provenance });
+    let swapped = [(&records[0], &payloads[1]), (&records[1], &payloads[0])].map(|(record, provenance)| Rebuilt {
+        record,
+        provenance,
+        evidence: None,
+    });
     let time = "2026-11-01T13:00:00Z".parse().unwrap();
     let error = comparison(&lock, &swapped, &reproducible(true), &rebuilder(), time).unwrap_err();
     assert!(matches!(error, AttestError::NotItsProvenance { rebuild: 1 }), "{error}");

@@ -19,6 +19,8 @@ mod bytes;
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
+mod confidential;
+#[cfg(test)]
 mod construction;
 #[cfg(test)]
 mod contrary;
@@ -28,6 +30,9 @@ mod documents;
 mod evidence;
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+#[path = "../evidence/keys.rs"]
+mod keys;
 #[cfg(test)]
 mod others;
 #[cfg(test)]

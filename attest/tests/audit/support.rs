@@ -93,6 +93,7 @@ pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
         env: BTreeMap::from([("SOURCE_DATE_EPOCH".into(), "315532800".into())]),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
+        machine: None,
         enforced: Enforced::full(),
         conditions: Conditions {
             build_path: format!("/build-{number}"),
@@ -155,8 +156,11 @@ impl Case {
         let epoch = verdict.source_date_epoch.seconds;
         let provenances: Vec<_> = records.iter().map(|r| provenance(lock, r, epoch).unwrap()).collect();
         let payloads: Vec<_> = provenances.iter().map(|p| p.to_payload().unwrap()).collect();
-        let rebuilds: Vec<_> =
-            records.iter().zip(&payloads).map(|(record, provenance)| Rebuilt { record, provenance }).collect();
+        let rebuilds: Vec<_> = records
+            .iter()
+            .zip(&payloads)
+            .map(|(record, provenance)| Rebuilt { record, provenance, evidence: None })
+            .collect();
         let comparison =
             comparison(lock, &rebuilds, verdict, &rebuilder(), "2026-11-01T13:00:00Z".parse().unwrap()).unwrap();
         Self { provenances, comparison }

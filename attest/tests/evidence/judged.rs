@@ -8,9 +8,10 @@ use reprove_attest::evidence::{
     Attested, BuiltIn, Dispatch, Evidence, EvidenceError, ReferenceGuest, Reports, Started, TeeRoot, TeeTrust, Vendor,
     encoded, judge, report_data,
 };
-use reprove_model::{Digest, DigestSet, Sha256};
+use reprove_model::{Digest, DigestSet, Isolation, Sha256};
 
-use crate::support::{KEYS, Keys, at};
+use crate::keys::{KEYS, Keys};
+use crate::support::at;
 
 const MADE: &str = "2026-01-01T00:00:00Z";
 const PROVENANCE: &[u8] = b"{\"a\":\"provenance\"}";
@@ -35,7 +36,7 @@ fn built() -> BuiltIn<'static> {
         kernel: Sha256::of(b"kernel"),
         initrd: Sha256::of(b"initrd"),
         command_line: COMMAND_LINE,
-        is_emulated: true,
+        isolation: Isolation::EmulatedSnp,
         processors: 2,
     }
 }
@@ -214,9 +215,13 @@ fn both_reports_are_of_one_run() {
 fn what_is_emulated_can_t_say_that_it_is_hardware() {
     let machine = machine(&KEYS);
     let evidence = run().evidence(&machine);
-    let error = judge(&evidence, &BuiltIn { is_emulated: false, ..built() }, &trust(&machine), now()).unwrap_err();
-    assert!(matches!(error, EvidenceError::Class { stated: "hardware", .. }));
+    let stated = |isolation| judge(&evidence, &BuiltIn { isolation, ..built() }, &trust(&machine), now()).unwrap_err();
+    let error = stated(Isolation::SevSnp);
+    assert!(matches!(error, EvidenceError::Class { stated: "sev-snp", .. }));
     assert!(error.to_string().contains("EMULATED"), "{error}");
+    for isolation in [Isolation::Tdx, Isolation::EmulatedTdx, Isolation::Vm, Isolation::Namespaces] {
+        assert_eq!(stated(isolation), EvidenceError::Kind(isolation.name()));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod judged;
+mod keys;
 mod launch;
 mod snp;
 mod snp_real;

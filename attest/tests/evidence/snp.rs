@@ -5,7 +5,8 @@ use reprove_attest::evidence::emulated::{Contents, EmulatedAmd, MadeEndorsements
 use reprove_attest::evidence::snp::{EMULATED, Product, SigningKey, SnpError, SnpRules, Tcb, VerifiedReport, verify};
 use reprove_attest::evidence::{CertificateError, TeeRoot, Vendor};
 
-use crate::support::{KEYS, Keys, at};
+use crate::keys::{KEYS, Keys};
+use crate::support::at;
 
 const MADE: &str = "2026-01-01T00:00:00Z";
 const VALID: &str = "2026-06-01T00:00:00Z";

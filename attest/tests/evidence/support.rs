@@ -2,14 +2,9 @@
 //! Where the real reports are, and keys for emulated ones.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
-use aws_lc_rs::encoding::AsDer as _;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use cargo_metadata::MetadataCommand;
 use jiff::Timestamp;
-use reprove_attest::evidence::emulated::EmulatedKeys;
 
 /// The folder of a package that the tests depend on.
 pub(crate) fn package(name: &str) -> PathBuf {
@@ -23,21 +18,3 @@ pub(crate) fn package(name: &str) -> PathBuf {
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
-
-/// Keys of an emulation. A real one has longer ones; these are made in less time.
-pub(crate) struct Keys([Vec<u8>; 3]);
-
-impl Keys {
-    pub(crate) fn new() -> Self {
-        let rsa = || KeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap().as_ref().to_vec();
-        let chip = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
-        Self([rsa(), rsa(), chip.to_pkcs8v1().unwrap().as_ref().to_vec()])
-    }
-
-    pub(crate) fn borrowed(&self) -> EmulatedKeys<'_> {
-        let [root, signer, chip] = &self.0;
-        EmulatedKeys { root, signer, chip }
-    }
-}
-
-pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(Keys::new);

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::launch::{LaunchDigest, Page};
 
 /// As much of a firmware as launch digests need.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Firmware {
     /// The launch digest when the firmware's own bytes are in memory, and nothing else.
@@ -24,7 +24,7 @@ pub struct Firmware {
 }
 
 /// Some pages of memory, and what is in them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
     /// The guest's physical address of the first.
@@ -35,7 +35,7 @@ pub struct Section {
 }
 
 /// What is in a section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum SectionKind {
     /// Zeros.

@@ -107,8 +107,11 @@ fn payloads(lock: &Lock, records: &[BuildRecord], verdict: &Verdict) -> Vec<Vec<
     let epoch = verdict.source_date_epoch.seconds;
     let payloads: Vec<_> =
         records.iter().map(|record| provenance(lock, record, epoch).unwrap().to_payload().unwrap()).collect();
-    let rebuilds: Vec<_> =
-        records.iter().zip(&payloads).map(|(record, provenance)| Rebuilt { record, provenance }).collect();
+    let rebuilds: Vec<_> = records
+        .iter()
+        .zip(&payloads)
+        .map(|(record, provenance)| Rebuilt { record, provenance, evidence: None })
+        .collect();
     let compared = comparison(lock, &rebuilds, verdict, &rebuilder(), COMPARED_ON.parse().unwrap()).unwrap();
     payloads.iter().cloned().chain([compared.to_payload().unwrap()]).collect()
 }

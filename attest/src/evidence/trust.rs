@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a trust file says of confidential machines: `[tee]` and `[[guest]]`.
+
+use std::collections::BTreeMap;
+
+use reprove_model::Sha256;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::snp::{Product, SnpRules, Tcb};
+use super::{NoEmulation, ReferenceGuest, TeeRoot, TeeTrust};
+use crate::rebuilder::is_name;
+
+/// Why what a trust file says of confidential machines can't be.
+#[derive(Debug, Error)]
+pub enum TeeTrustError {
+    /// A root that is not known.
+    #[error(
+        "[tee] roots has {name:?}, which is none of {known}; an emulation's goes into emulated-roots, by its fingerprint"
+    )]
+    UnknownRoot {
+        /// What it says.
+        name: String,
+        /// What it can say.
+        known: String,
+    },
+    /// A root of hardware among those of emulations.
+    #[error("[tee] emulated-roots has {fingerprint}: {why}")]
+    Hardware {
+        /// What it says.
+        fingerprint: Sha256,
+        /// Why not.
+        why: NoEmulation,
+    },
+    /// Too many.
+    #[error("it names {0} roots, and {1} guests, of confidential machines; the most is {max} of each", max = TeeTrust::MAX)]
+    TooMany(usize, usize),
+    /// A guest without a name that can be one.
+    #[error("guest {0}: its name is empty, longer than 200 characters, or has control characters")]
+    Name(usize),
+    /// Roots, and no guest that may run below them.
+    #[error("[tee] names roots, and there is no [[guest]]: evidence says which guest ran, and none would be known")]
+    NoGuest,
+}
+
+/// `[tee]`, as it is written.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct TeeLayout {
+    roots: Vec<String>,
+    emulated_roots: Vec<Sha256>,
+    minimum_tcb: BTreeMap<Product, Tcb>,
+    without_revocations: bool,
+    without_alias_check: bool,
+}
+
+/// One `[[guest]]`, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GuestLayout {
+    name: String,
+    firmware: Sha256,
+    kernel: Sha256,
+    initrd: Sha256,
+}
+
+impl TeeTrust {
+    /// The most roots, and the most guests, in one trust file.
+    pub const MAX: usize = 64;
+
+    pub(crate) fn from_layout(tee: TeeLayout, guests: Vec<GuestLayout>) -> Result<Self, TeeTrustError> {
+        let mut roots = Vec::new();
+        for name in tee.roots {
+            let known = || TeeRoot::known().collect::<Vec<_>>().join(", ");
+            let root = TeeRoot::named(&name);
+            roots.push(
+                root.ok_or_else(|| TeeTrustError::UnknownRoot {
+                    name: name.chars().take(80).collect(),
+                    known: known(),
+                })?,
+            );
+        }
+        for fingerprint in tee.emulated_roots {
+            roots.push(TeeRoot::emulated(fingerprint).map_err(|why| TeeTrustError::Hardware { fingerprint, why })?);
+        }
+        if roots.len() > Self::MAX || guests.len() > Self::MAX {
+            return Err(TeeTrustError::TooMany(roots.len(), guests.len()));
+        }
+        if guests.is_empty() && !roots.is_empty() {
+            return Err(TeeTrustError::NoGuest);
+        }
+        let read = |(number, guest): (usize, GuestLayout)| {
+            let GuestLayout { name, firmware, kernel, initrd } = guest;
+            let is_good = is_name(&name);
+            let guest = ReferenceGuest { name, firmware, kernel, initrd };
+            if is_good { Ok(guest) } else { Err(TeeTrustError::Name(number)) }
+        };
+        let guests = (1..).zip(guests).map(read).collect::<Result<_, _>>()?;
+        let TeeLayout { minimum_tcb, without_revocations, without_alias_check, .. } = tee;
+        Ok(Self { roots, guests, snp: SnpRules { minimum_tcb, without_revocations, without_alias_check } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default)]
+        tee: TeeLayout,
+        #[serde(default)]
+        guest: Vec<GuestLayout>,
+    }
+
+    fn read(text: &str) -> Result<TeeTrust, String> {
+        let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
+        TeeTrust::from_layout(file.tee, file.guest).map_err(|e| e.to_string())
+    }
+
+    fn guest(name: &str) -> String {
+        let digest = Sha256::of(b"x");
+        format!("[[guest]]\nname = {name:?}\nfirmware = \"{digest}\"\nkernel = \"{digest}\"\ninitrd = \"{digest}\"\n")
+    }
+
+    #[test]
+    fn nothing_is_trusted_that_is_not_named() {
+        assert_eq!(read("").unwrap(), TeeTrust::default());
+        let emulated = Sha256::of(b"root");
+        let text = format!(
+            "[tee]\nroots = [\"amd-genoa\"]\nemulated-roots = [\"{emulated}\"]\nwithout-alias-check = true\n\
+             minimum-tcb.genoa = {{ bl = 9, tee = 0, snp = 23, ucode = 72 }}\n{}",
+            guest("ours")
+        );
+        let trust = read(&text).unwrap();
+        assert_eq!(trust.roots, [TeeRoot::named("amd-genoa").unwrap(), TeeRoot::emulated(emulated).unwrap()]);
+        assert_eq!(trust.guests[0].name, "ours");
+        let least = Tcb { fmc: 0, bl: 9, tee: 0, snp: 23, ucode: 72 };
+        assert_eq!(trust.snp.minimum_tcb, [(Product::Genoa, least)].into());
+        assert!(trust.snp.without_alias_check && !trust.snp.without_revocations);
+    }
+
+    #[test]
+    fn what_can_t_be_is_refused_with_the_reason() {
+        let amd = TeeRoot::named("amd-turin").unwrap().fingerprint();
+        for (text, why) in [
+            (format!("[tee]\nroots = [\"amd\"]\n{}", guest("a")), "amd-milan, amd-genoa, amd-turin, intel, aws"),
+            (format!("[tee]\nemulated-roots = [\"{amd}\"]\n{}", guest("a")), "of amd-turin, a root of hardware"),
+            (format!("[tee]\nemulated-roots = [\"00\"]\n{}", guest("a")), "64 lower-case hexadecimal digits"),
+            ("[tee]\nroots = [\"intel\"]\n".into(), "no [[guest]]"),
+            (format!("[tee]\nroot = 1\n{}", guest("a")), "unknown field `root`"),
+            ("[tee]\nminimum-tcb.rome = {}\n".into(), "unknown variant `rome`"),
+            ("[tee]\nminimum-tcb.genoa = { microcode = 1 }\n".into(), "unknown field `microcode`"),
+            (guest(" "), "guest 1: its name is empty"),
+            (guest("a").replace("kernel", "kernels"), "unknown field `kernels`"),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_bounds_hold_on_both_sides() {
+        let roots = |n: usize| {
+            let names: Vec<_> = (0..n).map(|n| Sha256::of(&n.to_le_bytes()).to_string()).collect();
+            read(&format!("[tee]\nemulated-roots = {names:?}\n{}", guest("a")))
+        };
+        assert!(roots(TeeTrust::MAX).is_ok() && roots(TeeTrust::MAX + 1).is_err());
+        let guests = |n: usize| read(&guest("a").repeat(n));
+        assert!(guests(TeeTrust::MAX).is_ok() && guests(TeeTrust::MAX + 1).is_err());
+    }
+}
