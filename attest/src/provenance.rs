@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
-    BuildRecord, Conditions, DigestSet, Enforced, Exit, Isolation, Limits, Lock, Loss, Observed, Published, Recipe,
-    RecipeError, TreePath, canonical,
+    BuildRecord, Clock, Conditions, DigestSet, Enforced, Exit, Isolation, Limits, Lock, Loss, Machine, Observed,
+    Published, Recipe, RecipeError, TreePath, canonical,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -46,6 +46,7 @@ pub fn provenance(lock: &Lock, record: &BuildRecord, epoch: Option<u64>) -> Resu
             internal_parameters: InternalParameters {
                 conditions: record.conditions.clone(),
                 isolation: record.isolation,
+                machine: record.machine.clone(),
                 enforced: record.enforced.clone(),
                 observed: record.observed.clone(),
                 undetermined: record.undetermined.clone(),
@@ -125,6 +126,9 @@ pub struct InternalParameters {
     pub conditions: Conditions,
     /// In what it ran.
     pub isolation: Isolation,
+    /// The virtual machine that it ran in, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// Which limits and walls held.
     pub enforced: Enforced,
     /// What it was seen to ask for.
@@ -231,6 +235,11 @@ impl Provenance {
         if builder.id != id {
             return Err(ProvenanceFault::Builder { found: builder.id.chars().take(200).collect(), expected: id });
         }
+        let has_machine = internal_parameters.machine.is_some();
+        let needs_machine = matches!(internal_parameters.conditions.clock, Clock::SetTo(_));
+        if has_machine != internal_parameters.isolation.has_machine() || (needs_machine && !has_machine) {
+            return Err(ProvenanceFault::Machine);
+        }
         if internal_parameters.exit != Exit::Success {
             return Err(ProvenanceFault::NotSuccess(internal_parameters.exit));
         }
@@ -294,6 +303,9 @@ pub enum ProvenanceFault {
         /// What goes with the isolation.
         expected: String,
     },
+    /// A machine without an isolation that has one, or the other way round; or a machine's clock without one.
+    #[error("its isolation, its clock and the virtual machine that it names, or does not name, do not fit together")]
+    Machine,
     /// A build that failed.
     #[error("its build did not end with success ({0:?}), so it attests nothing")]
     NotSuccess(Exit),

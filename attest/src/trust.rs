@@ -24,6 +24,11 @@ impl Trust {
                 holds_as_long_as: "the operator of that rebuilder is honest: its kernel, its runner, its key",
                 does_not_need: "the publisher",
             },
+            Isolation::Vm => Self {
+                claim: "these outputs came out of these inputs, built under vm",
+                holds_as_long_as: "the operator of that rebuilder is honest: its kernel, its runner, its key",
+                does_not_need: "the publisher",
+            },
         }
     }
 }

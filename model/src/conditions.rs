@@ -44,6 +44,9 @@ pub enum Clock {
     /// The runner answers in place of the kernel: every program sees this second, since 1970, and what the build writes is
     /// of this second too. Of a deterministic build; `docs/determinism.md` says what it reaches.
     Fixed(u64),
+    /// The build's machine is its own, and its clock was set to this time when it began, in seconds since 1970: every program
+    /// sees it, and files have its times.
+    SetTo(u64),
 }
 
 impl Clock {
@@ -214,6 +217,9 @@ mod tests {
             for other in clocks {
                 assert_eq!(clock.is_in(&with(other)), clock == other, "{clock:?} {other:?}");
             }
+        }
+        for other in clocks {
+            assert_eq!(Clock::SetTo(1).is_in(&with(other)), other == Clock::Host, "{other:?}");
         }
         assert!(Clock::Fixed(1).is_in(&with(Clock::Host)) && !Clock::Fixed(1).is_in(&with(Clock::StartsAt(1))));
         let mut env = with(Clock::StartsAt(1));

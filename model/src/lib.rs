@@ -32,7 +32,9 @@ pub use observed::{
 pub use path::{InsidePath, InvalidTreePath, LinkTarget, TreePath};
 pub use purl::{InvalidPackageUrl, PackageUrl};
 pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe, RecipeError, Source};
-pub use record::{BuildRecord, Enforced, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, PeakMemory};
+pub use record::{
+    BuildRecord, Enforced, Engine, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, Machine, PeakMemory,
+};
 pub use tree::{Listing, Node, Tree, TreeError};
 pub use verdict::{
     Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Finding, FindingKind, Normalization, Outcome, Verdict,

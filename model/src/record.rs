@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Conditions, DigestSet, Input, Limits, LockedEnvironment, Loss, Observed, Tree};
+use crate::{Conditions, Digest, DigestSet, Input, Limits, LockedEnvironment, Loss, Observed, Tree};
 
 /// What one build read, ran and wrote. Its identity is the digest of its canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,10 @@ pub struct BuildRecord {
     pub limits: Limits,
     /// In what it ran.
     pub isolation: Isolation,
-    /// Which limits and walls held.
+    /// The machine that it ran in, where that was a virtual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+    /// Which limits and walls held; in a virtual machine, those inside.
     pub enforced: Enforced,
     /// What must not matter.
     pub conditions: Conditions,
@@ -56,6 +59,8 @@ pub struct BuildRecord {
 pub enum Isolation {
     /// Linux namespaces on the operator's kernel.
     Namespaces,
+    /// A virtual machine that nothing but the build runs in, in namespaces inside.
+    Vm,
 }
 
 impl Isolation {
@@ -64,6 +69,59 @@ impl Isolation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
+            Self::Vm => "vm",
+        }
+    }
+
+    /// Whether a build in it ran in a machine that can be named.
+    #[must_use]
+    pub fn has_machine(self) -> bool {
+        match self {
+            Self::Namespaces => false,
+            Self::Vm => true,
+        }
+    }
+}
+
+/// The virtual machine that a build ran in: all that decides what ran there, so that anybody can work out the digests again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Machine {
+    /// What ran it.
+    pub engine: Engine,
+    /// Of the kernel's file.
+    pub kernel: DigestSet,
+    /// Of its first file system.
+    pub initrd: DigestSet,
+    /// Its `/usr`: the number of blocks and, behind a colon, the root of the hash tree in hexadecimal (dm-verity, SHA-256).
+    pub usr: String,
+    /// Of the job's image.
+    pub job: Digest,
+}
+
+/// What ran a virtual machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// QEMU, with the processor's own virtualisation.
+    QemuKvm,
+    /// User-mode Linux: the kernel as a program.
+    UserModeLinux,
+    /// QEMU, with a processor that is EMULATED.
+    QemuTcg,
+}
+
+impl Engine {
+    /// All of them, the one to be preferred first.
+    pub const ALL: [Self; 3] = [Self::QemuKvm, Self::UserModeLinux, Self::QemuTcg];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QemuKvm => "qemu-kvm",
+            Self::UserModeLinux => "user-mode-linux",
+            Self::QemuTcg => "qemu-tcg",
         }
     }
 }

@@ -42,6 +42,7 @@ impl Bench {
             env: BTreeMap::new(),
             limits: Limits::default(),
             isolation: Isolation::Namespaces,
+            machine: None,
             enforced: Enforced::full(),
             conditions: conditions.clone(),
             started: "2026-11-01T12:00:00Z".parse().unwrap(),

@@ -93,6 +93,7 @@ pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
         env: BTreeMap::from([("SOURCE_DATE_EPOCH".into(), "315532800".into())]),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
+        machine: None,
         enforced: Enforced::full(),
         conditions: Conditions {
             build_path: format!("/build-{number}"),

@@ -67,6 +67,7 @@ pub(super) fn record(lock: &Lock, number: u32, output: &[u8]) -> BuildRecord {
         env: BTreeMap::from([("SOURCE_DATE_EPOCH".into(), "315532800".into())]),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
+        machine: None,
         enforced: Enforced::full(),
         conditions: Conditions {
             build_path: format!("/build-{number}"),
