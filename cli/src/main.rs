@@ -43,6 +43,9 @@ fn main() -> ExitCode {
     if first.as_ref().is_some_and(|argument| argument == reprove_runner::HELPER_ARGUMENT) {
         return reprove_runner::helper_main();
     }
+    if first.as_ref().is_some_and(|argument| argument == reprove_runner::MACHINE_ARGUMENT) {
+        return reprove_runner::vm::machine_main();
+    }
     if first.is_some_and(|argument| argument == rego::EVALUATOR_ARGUMENT) {
         return rego::evaluator_main();
     }

@@ -192,7 +192,7 @@ fn remembered(path: &Path) -> Option<Remembered> {
 }
 
 /// What is no part of the digest: it appears empty, or is closed.
-fn is_left_out(path: &Path, metadata: &Metadata) -> bool {
+pub(crate) fn is_left_out(path: &Path, metadata: &Metadata) -> bool {
     path == Path::new("/usr/local") || is_closed(metadata)
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Root filesystems for builds: what they are made of, and the digest that names them.
+//! Root filesystems for builds: what they are made of, and the digest that names them. [`guest`]: what virtual machines
+//! are started from.
 
+pub mod guest;
 mod host;
 
 pub use host::{EnvironmentError, HostParts, host_parts, host_usr, unchanged};

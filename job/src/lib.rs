@@ -115,7 +115,7 @@ impl Context<'_> {
     }
 
     fn runner(&self) -> Runner {
-        Runner { store: self.store.clone(), sandbox: self.sandbox.clone() }
+        Runner { store: self.store.clone(), sandbox: self.sandbox.clone(), machine: None }
     }
 
     /// The lock of a project directory, and the root filesystem that it is built in.

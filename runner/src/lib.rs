@@ -20,6 +20,7 @@ mod record;
 mod source;
 mod sys;
 pub mod trace;
+pub mod vm;
 
 pub use namespaces::{Forbidden, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main};
 pub use record::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner};
@@ -27,3 +28,6 @@ pub use source::{SourceError, SourceFile, SourceFiles};
 
 /// The first argument with which this program starts itself as a helper.
 pub const HELPER_ARGUMENT: &str = "__reprove-sandbox";
+
+/// The first argument with which this program starts itself to hold a virtual machine: [`vm::machine_main`].
+pub const MACHINE_ARGUMENT: &str = "__reprove-machine";

@@ -19,6 +19,7 @@ use crate::determine::Fixed;
 use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
 use crate::source::SourceFiles;
 use crate::trace::{ListingError, Seen, Sources, listing};
+use crate::vm::{self, Machine, MachineError};
 
 /// Runs builds.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Runner {
     pub store: Store,
     /// In what they run.
     pub sandbox: Sandbox,
+    /// The virtual machine around that, where there is to be one.
+    pub machine: Option<Machine>,
 }
 
 /// One build.
@@ -117,6 +120,9 @@ pub enum RunError {
     /// The source is not the one in the lock.
     #[error("the source files were taken from another lock")]
     Source,
+    /// The virtual machine did not build.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
 }
 
 impl Runner {
@@ -142,6 +148,12 @@ impl Runner {
         let inputs = self.inputs(lock)?;
         let log = take_name(&self.store.root().join("logs"), label)
             .map_err(|source| SandboxError::Io { doing: "making the build's log", source })?;
+        if let Some(machine) = &self.machine {
+            let record = vm::build(self.sandbox.helper(), machine, &self.store, &request, &env).await?;
+            vm::write_log(&record, &self.store, &log)
+                .map_err(|source| SandboxError::Io { doing: "keeping the build's log", source })?;
+            return Ok(Built { record, log });
+        }
         let sandboxed = SandboxRequest {
             inputs,
             source: source.in_order(conditions.file_order),

@@ -54,7 +54,7 @@ impl Project {
             file_order: FileOrder::Sorted,
             clock: Clock::Host,
         };
-        let runner = Runner { store: self.store.clone(), sandbox: sandbox() };
+        let runner = Runner { store: self.store.clone(), sandbox: sandbox(), machine: None };
         let request = BuildRequest {
             lock: &self.lock,
             root: &root(),

@@ -11,12 +11,13 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use reprove_tests::workspace;
 
 /// Who may import whom. Dev-dependencies count as well. DESIGN: the direction of the arrows may not change.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("store", &["model"]),
     ("inputs", &["model", "store"]),
     ("images", &["model", "store"]),
     ("runner", &["model", "store", "images"]),
+    ("runner/guest", &["model", "store", "runner", "attest"]),
     ("verifier", &["model", "store", "runner"]),
     ("attest", &["model"]),
     ("log", &["model", "attest"]),
@@ -30,7 +31,8 @@ const MOST_LINES: usize = 800;
 const MANY_LINES: usize = 500;
 
 /// The files that may hold code that the compiler can't check.
-const UNCHECKED: [&str; 3] = ["runner/src/sys/mod.rs", "runner/src/sys/seccomp.rs", "runner/src/sys/stat.rs"];
+const UNCHECKED: [&str; 4] =
+    ["runner/guest/src/device.rs", "runner/src/sys/mod.rs", "runner/src/sys/seccomp.rs", "runner/src/sys/stat.rs"];
 
 fn metadata() -> Metadata {
     let mut command = MetadataCommand::new();
@@ -108,7 +110,8 @@ fn no_arrow_is_drawn_that_the_table_does_not_have() {
     let mut seen = BTreeSet::new();
     for package in metadata().workspace_packages() {
         let folder = package.manifest_path.parent().unwrap().strip_prefix(workspace()).unwrap().as_str().to_owned();
-        assert_eq!(package.name.as_str(), format!("reprove-{folder}"), "a package is called as its folder is");
+        let last = folder.rsplit('/').next().unwrap();
+        assert_eq!(package.name.as_str(), format!("reprove-{last}"), "a package is called as its folder is");
         let Some(may) = table.get(folder.as_str()) else {
             wrong.push(format!("{folder}/ is not in the table"));
             continue;
@@ -229,7 +232,7 @@ fn no_path_of_one_machine_is_written_down() {
 }
 
 #[test]
-fn what_the_compiler_cannot_check_is_in_one_folder() {
+fn what_the_compiler_cannot_check_is_in_few_files() {
     let word = ["un", "safe"].concat();
     let files = files();
     let has_it = |text: &str| {

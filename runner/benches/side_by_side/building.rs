@@ -54,7 +54,7 @@ impl RecordedBuild {
         let root = root();
         let lock = Lock { recipe, inputs, environment: root.locked.clone(), published: None };
         let source = SourceFiles::of(&lock, store).map_err(io::Error::other)?;
-        let runner = Runner { store: store.clone(), sandbox: Sandbox::with_helper(helper.to_owned()) };
+        let runner = Runner { store: store.clone(), sandbox: Sandbox::with_helper(helper.to_owned()), machine: None };
         let conditions = Conditions {
             build_path: "/build/first".into(),
             hostname: "reprove".into(),

@@ -7,5 +7,8 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(reprove_runner::HELPER_ARGUMENT) {
         return reprove_runner::helper_main();
     }
+    if std::env::args().nth(1).as_deref() == Some(reprove_runner::MACHINE_ARGUMENT) {
+        return reprove_runner::vm::machine_main();
+    }
     ExitCode::from(2)
 }

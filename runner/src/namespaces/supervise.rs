@@ -178,6 +178,11 @@ impl Sandbox {
         Self { demanded: level, ..self }
     }
 
+    /// The program that is started as a helper.
+    pub(crate) fn helper(&self) -> &std::path::Path {
+        &self.program
+    }
+
     /// Makes the namespaces of the next run now, where none are there already: a run then begins sooner. They are ended with
     /// the last clone of this value, and are used for one run, where meanwhile nothing was mounted or unmounted outside.
     ///

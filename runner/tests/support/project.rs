@@ -74,7 +74,7 @@ impl Watched {
         let conditions = if deterministic { conditions.deterministic(None) } else { conditions };
         let mut lock = self.lock.clone();
         lock.recipe.limits.seconds = self.seconds;
-        let runner = Runner { store: self.store.clone(), sandbox: self.sandbox.clone() };
+        let runner = Runner { store: self.store.clone(), sandbox: self.sandbox.clone(), machine: None };
         let request = BuildRequest {
             lock: &lock,
             root: &root(),

@@ -20,7 +20,7 @@ use crate::inside::Ended;
 pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
     let store = Store::open(&folder.join("store")).unwrap();
     let helper = std::env::var_os("REPROVE_HELPER").expect("the harness gives the program");
-    let runner = Runner { store: store.clone(), sandbox: Sandbox::with_helper(helper.into()) };
+    let runner = Runner { store: store.clone(), sandbox: Sandbox::with_helper(helper.into()), machine: None };
     // As in a job, the namespaces wait for the build.
     runner.sandbox.prepare();
     let root = root();

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a virtual machine that builds is started from: the first file system, with our one program and the kernel's modules
+//! in it, and `/usr` as an image with a hash tree. `docs/vm.md` says what is in each.
+
+mod cpio;
+mod initrd;
+mod usr;
+mod verity;
+
+pub use cpio::{Archive, CpioError, MAX_FILE, MAX_NAME};
+pub use initrd::{InitrdError, MODULES, Module, initrd, modules};
+pub use usr::{UsrError, UsrImage, usr_image};
+pub use verity::{BLOCK, InvalidVerity, Verity, append_tree};

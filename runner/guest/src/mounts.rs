@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a guest mounts, the modules that it loads, and its clock.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_settime};
+use nix::unistd::{chdir, chroot};
+use reprove_store::Store;
+
+use crate::Failure;
+
+/// Where `/usr` is, and the other parts of a build's root filesystem.
+pub(crate) const USR: &str = "/parts/usr";
+/// The other parts are below it.
+pub(crate) const PARTS: &str = "/parts/others";
+
+/// What everything else needs.
+pub(crate) fn first() -> Result<(), Failure> {
+    mounted("proc", "proc", "/proc", "")?;
+    mounted("devtmpfs", "devtmpfs", "/dev", "")
+}
+
+/// The modules of the first file system, in the order of their names. A kernel may have them built in.
+#[expect(clippy::disallowed_methods, reason = "they are sorted")]
+pub(crate) fn load_modules() -> Result<(), Failure> {
+    let doing = "loading the kernel's modules";
+    let folder = fs::read_dir("/modules").map_err(Failure::at(doing))?;
+    let mut paths = folder.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>();
+    if let Ok(paths) = &mut paths {
+        paths.sort();
+    }
+    for path in paths.map_err(Failure::at(doing))? {
+        let file = File::open(&path).map_err(Failure::at(doing))?;
+        match rustix::system::finit_module(&file, c"", 0) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(Failure::at(format!("loading {}", path.display()))(error)),
+        }
+    }
+    Ok(())
+}
+
+/// What the machine's clock says from now on, in seconds since 1970.
+pub(crate) fn set_clock(seconds: u64) -> Result<(), Failure> {
+    let doing = "setting the clock";
+    let seconds = i64::try_from(seconds).map_err(Failure::at(doing))?;
+    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(seconds, 0)).map_err(Failure::at(doing))
+}
+
+/// Makes a root in memory, with `/usr` from the device `usr`, and enters it: the first one can't be left by those who have
+/// a root of their own.
+pub(crate) fn root(usr: &Path) -> Result<(), Failure> {
+    mounted("tmpfs", "tmpfs", "/new", "mode=0755,size=90%")?;
+    for folder in ["dev", "parts", "parts/usr", "parts/others", "proc", "sys", "tmp", "usr"] {
+        make(&format!("/new/{folder}"))?;
+    }
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+    mount(Some(usr), "/new/parts/usr", Some("erofs"), flags, None::<&str>).map_err(Failure::at("mounting /usr"))?;
+    for moved in ["dev", "proc"] {
+        move_to(&format!("/{moved}"), &format!("/new/{moved}"))?;
+    }
+    mounted("sysfs", "sysfs", "/new/sys", "")?;
+    chdir("/new").map_err(Failure::at("entering the root"))?;
+    move_to(".", "/")?;
+    chroot(".").map_err(Failure::at("entering the root"))?;
+    chdir("/").map_err(Failure::at("entering the root"))?;
+    // Limits of memory and processes; a kernel without has them held as on any machine without.
+    let _ = mounted("cgroup2", "cgroup2", "/sys/fs/cgroup", "");
+    Ok(())
+}
+
+/// The guest's store, in memory.
+pub(crate) fn store() -> Result<Store, Failure> {
+    Store::open(Path::new("/store")).map_err(Failure::at("making the store"))
+}
+
+fn make(path: &str) -> Result<(), Failure> {
+    fs::create_dir(path).map_err(Failure::at(format!("making {path}")))
+}
+
+fn mounted(what: &str, kind: &str, at: &str, options: &str) -> Result<(), Failure> {
+    let flags = MsFlags::MS_NOSUID;
+    mount(Some(what), at, Some(kind), flags, Some(options)).map_err(Failure::at(format!("mounting {at}")))
+}
+
+fn move_to(from: &str, to: &str) -> Result<(), Failure> {
+    mount(Some(from), to, None::<&str>, MsFlags::MS_MOVE, None::<&str>).map_err(Failure::at(format!("moving {from}")))
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One build in a machine, from the job's disk to the record.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reprove_images::RootFilesystem;
+use reprove_images::guest::{BLOCK, UsrImage};
+use reprove_model::{BuildRecord, Clock, Digest, Isolation, Limits, Lock, Role};
+use reprove_store::Store;
+
+use super::engine::{Guest, Parts, launch};
+use super::job::{Job, JobBuild, JobRoot};
+use super::report::{Report, ReportedEnd};
+use super::running::{Running, Times};
+use super::{MachineError, io_error};
+use crate::BuildRequest;
+use crate::source::SourceFiles;
+
+/// A machine to build in: started anew for each build.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What is started, and by what.
+    pub guest: Guest,
+    /// The lock's `/usr`.
+    pub usr: UsrImage,
+}
+
+/// The files of one machine, which have no names: whatever happens, nothing stays of them.
+#[derive(Debug)]
+struct JobFiles {
+    job: File,
+    digest: Digest,
+    report: File,
+}
+
+/// How long a machine may take for everything but its start and the build's own time: to check its disks, to keep and
+/// hash the outputs, and to write its report.
+const BESIDE_THE_BUILD: Duration = Duration::from_secs(900);
+
+/// The memory of a machine beside what its build may take, in MiB: the kernel's own, and the guest's program.
+const BESIDE_MIB: u64 = 256;
+
+impl JobFiles {
+    /// Writes the job's disk, and makes one for a report of at most `report_bytes`, in the store's temporary folder.
+    ///
+    /// # Errors
+    /// See [`MachineError`].
+    fn new(job: &Job, store: &Store, report_bytes: u64) -> Result<(Self, u64), MachineError> {
+        let folder = store.root().join("tmp");
+        let disk = || tempfile::tempfile_in(&folder).map_err(io_error("making the machine's disks"));
+        let (mut file, report) = (disk()?, disk()?);
+        let (digest, size) = job.write(store, &mut file)?;
+        report.set_len(report_bytes.next_multiple_of(BLOCK as u64)).map_err(io_error("making the machine's disks"))?;
+        Ok((Self { job: file, digest, report }, size))
+    }
+}
+
+/// Has `guest` say that it is there, by starting it: the only way to know that an engine works.
+///
+/// # Errors
+/// See [`MachineError`].
+pub async fn hello(program: &Path, guest: &Guest, clock: u64, store: &Store) -> Result<(), MachineError> {
+    let (mut files, _) = JobFiles::new(&Job::hello(clock), store, 1 << 20)?;
+    let times = Times { start: guest.start_within(), run: Duration::from_secs(60) };
+    let report = run(program, guest, None, &mut files, (BESIDE_MIB, 1), times).await?;
+    match report.end {
+        ReportedEnd::Hello => Ok(()),
+        ReportedEnd::Failed { fault, text } => Err(MachineError::Inside { fault, text }),
+        ReportedEnd::Built(_) => Err(MachineError::OtherBuild("kind")),
+    }
+}
+
+/// Builds, and gives the record, with what the host says of the machine; all that the record names is in the store afterwards, also its log.
+pub(crate) async fn build(
+    program: &Path,
+    machine: &Machine,
+    store: &Store,
+    request: &BuildRequest<'_>,
+    env: &BTreeMap<String, String>,
+) -> Result<BuildRecord, MachineError> {
+    let Machine { guest, usr } = machine;
+    let BuildRequest { lock, conditions, .. } = *request;
+    let clock = match conditions.clock {
+        Clock::SetTo(seconds) => seconds,
+        Clock::Host | Clock::Fixed(_) => u64::try_from(request.started.as_second()).unwrap_or(0),
+        Clock::StartsAt(_) => return Err(MachineError::MovedClock),
+    };
+    let most = guest.most_processors();
+    if conditions.processors > most {
+        return Err(MachineError::Processors { wanted: conditions.processors, most });
+    }
+    let job = JobBuild {
+        lock: lock.clone(),
+        conditions: conditions.clone(),
+        epoch: request.epoch,
+        started: request.started,
+        watched: request.watched,
+        root: JobRoot::of(request.root, store)?,
+        source: request.source.tree_of(lock, store).map_err(super::JobError::Store)?,
+    };
+    let limits = lock.recipe.limits;
+    let (on, report_bytes) = (store.clone(), report_bytes(&limits));
+    // On threads of their own, so that this future can be dropped at any time.
+    let prepare = move || JobFiles::new(&Job::build(clock, job, &on)?, &on, report_bytes);
+    let prepared = tokio::task::spawn_blocking(prepare).await;
+    let (mut files, job_bytes) = prepared.map_err(|e| io_error("writing the job's disk")(e.into()))??;
+    let size = (memory_mib(&limits, job_bytes), conditions.processors);
+    let run_time = Duration::from_secs(limits.seconds.into()) + BESIDE_THE_BUILD;
+    let times = Times { start: guest.start_within(), run: run_time };
+    let report = run(program, guest, Some(usr), &mut files, size, times).await?;
+    let mut record = match &report.end {
+        ReportedEnd::Built(record) => (**record).clone(),
+        ReportedEnd::Failed { fault, text } => {
+            return Err(MachineError::Inside { fault: *fault, text: text.clone() });
+        }
+        ReportedEnd::Hello => return Err(MachineError::OtherBuild("kind")),
+    };
+    check(&record, request, env)?;
+    let (on, mut disk) = (store.clone(), files.report);
+    let taken = tokio::task::spawn_blocking(move || report.take_blobs(&mut disk, &on)).await;
+    let taken = taken.map_err(|e| io_error("keeping the outputs")(e.into()))?;
+    taken.map_err(|error| MachineError::Report { error, said: String::new() })?;
+    store.save_tree(&record.outputs).map_err(super::JobError::Store)?;
+    record.isolation = Isolation::Vm;
+    record.machine = Some(reprove_model::Machine {
+        engine: guest.engine,
+        kernel: guest.kernel_digest,
+        initrd: guest.initrd_digest,
+        usr: usr.verity.to_string(),
+        job: files.digest,
+    });
+    Ok(record)
+}
+
+/// The record is from outside: it has to be of what was asked for.
+fn check(record: &BuildRecord, request: &BuildRequest<'_>, env: &BTreeMap<String, String>) -> Result<(), MachineError> {
+    use reprove_model::{DigestSet, canonical};
+    let BuildRequest { lock, root, conditions, started, .. } = *request;
+    let lock_digest = canonical::to_vec(lock).map(|bytes| DigestSet::of(&bytes)).map_err(super::JobError::Head)?;
+    let same = [
+        ("lock", record.lock == lock_digest),
+        ("list of inputs", record.inputs == lock.inputs),
+        ("environment", record.environment == root.locked),
+        ("list of commands", record.commands == lock.recipe.build.commands()),
+        ("list of environment variables", record.env == *env),
+        ("limits", record.limits == lock.recipe.limits),
+        ("conditions", record.conditions == *conditions),
+        ("time", record.started == started),
+        ("isolation", record.isolation == Isolation::Namespaces && record.machine.is_none()),
+        ("number of output files", record.outputs.files().count() <= crate::MAX_OUTPUT_FILES),
+        ("log", record.log.size <= u64::from(lock.recipe.limits.log_mib) << 20),
+        ("observation", record.observed.is_possible()),
+    ];
+    match same.into_iter().find(|(_, is_same)| !is_same) {
+        Some((what, _)) => Err(MachineError::OtherBuild(what)),
+        None => Ok(()),
+    }
+}
+
+/// Runs a machine to its end, and reads its report.
+async fn run(
+    program: &Path,
+    guest: &Guest,
+    usr: Option<&UsrImage>,
+    files: &mut JobFiles,
+    (memory_mib, processors): (u64, u32),
+    times: Times,
+) -> Result<Report, MachineError> {
+    let parts = Parts {
+        job: (&files.job, files.digest),
+        usr: usr.map(|usr| (&*usr.file, usr.verity)),
+        report: &files.report,
+        memory_mib,
+        processors,
+    };
+    let mut running = Running::start(program, &launch(guest, &parts)?)?;
+    let said = running.wait(times).await?;
+    drop(running);
+    files.report.rewind().map_err(io_error("reading the guest's disk"))?;
+    Report::read(&mut files.report).map_err(|error| MachineError::Report { error, said })
+}
+
+/// The largest report: the outputs, the log, a listing and the head.
+fn report_bytes(limits: &Limits) -> u64 {
+    let head_and_listing = 2 * reprove_model::canonical::MAX_DOCUMENT as u64 + BLOCK as u64;
+    (u64::from(limits.disk_mib) + u64::from(limits.log_mib)).saturating_mul(1 << 20) + head_and_listing
+}
+
+/// The memory of a machine: what the build may take, what it leaves in the guest's store, the job twice (as it is read, and
+/// in that store), and what the guest itself takes. An engine takes of the host what the machine touches of it.
+fn memory_mib(limits: &Limits, job_bytes: u64) -> u64 {
+    let kept = limits.disk_mib.min(limits.memory_mib) + limits.log_mib;
+    u64::from(limits.memory_mib) + u64::from(kept) + 2 * job_bytes.div_ceil(1 << 20) + BESIDE_MIB
+}
+
+impl SourceFiles {
+    /// The source's tree, where the lock has it as one.
+    fn tree_of(&self, lock: &Lock, store: &Store) -> Result<Option<reprove_model::Tree>, reprove_store::StoreError> {
+        let source = lock.inputs.iter().find(|input| input.role == Role::Source);
+        match source.map(|source| &source.content) {
+            Some(reprove_model::Content::Tree { digest }) => store.load_tree(&digest.blake3).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl JobRoot {
+    /// The root filesystem in a guest, where `/usr` is mounted at `usr` and the other parts are below `parts`, as
+    /// [`JobRoot::place`] says.
+    #[must_use]
+    pub fn filesystem(&self, lock: &Lock, usr: PathBuf, parts: &Path) -> RootFilesystem {
+        let mut binds = vec![(usr, "/usr".to_owned())];
+        binds.extend((0..).zip(self.parts.keys()).map(|(n, inside)| (Self::place(parts, n), inside.clone())));
+        RootFilesystem {
+            locked: lock.environment.clone(),
+            // Nothing is looked at again: nothing can change it.
+            fingerprint: Digest::of(b""),
+            binds,
+            hidden: self.hidden.clone(),
+            links: self.links.clone(),
+            files: self.files.clone(),
+            clock_library: None,
+        }
+    }
+
+    /// Where the part with this number, in the order of [`JobRoot::parts`], is below `parts`.
+    #[must_use]
+    pub fn place(parts: &Path, number: u32) -> PathBuf {
+        parts.join(number.to_string())
+    }
+}
+
+/// For a log's file: what the record names, out of the store.
+pub(crate) fn write_log(record: &BuildRecord, store: &Store, to: &Path) -> io::Result<()> {
+    let mut log = store.open_blob(&record.log.digest.blake3).map_err(io::Error::other)?;
+    io::copy(&mut log, &mut File::create(to)?).map(drop)
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The engines: what each is started with.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reprove_images::guest::Verity;
+use reprove_model::{Digest, DigestSet, Engine, HashBoth};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::MachineError;
+use super::holder::{Launch, Opened, SCRATCH, file};
+
+/// A kernel, its first file system, and what runs them.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// What runs them.
+    pub engine: Engine,
+    /// The engine's program; of User-mode Linux, the kernel itself.
+    pub program: PathBuf,
+    /// The kernel's file.
+    pub kernel: PathBuf,
+    /// Of the kernel's bytes.
+    pub kernel_digest: DigestSet,
+    /// The first file system, in memory.
+    pub initrd: Arc<File>,
+    /// Of its bytes.
+    pub initrd_digest: DigestSet,
+}
+
+impl Guest {
+    /// A guest of this kernel and first file system; the kernel is read once.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(engine: Engine, program: PathBuf, kernel: PathBuf, initrd: &[u8]) -> io::Result<Self> {
+        let mut both = HashBoth::default();
+        io::copy(&mut File::open(&kernel)?, &mut both)?;
+        let (kernel_digest, _) = both.finish();
+        let mut file = File::from(memfd_create("reprove-initrd", MemfdFlags::CLOEXEC)?);
+        file.write_all(initrd)?;
+        let initrd_digest = DigestSet::of(initrd);
+        Ok(Self { engine, program, kernel, kernel_digest, initrd: Arc::new(file), initrd_digest })
+    }
+
+    /// The most processors that a guest can have.
+    #[must_use]
+    pub fn most_processors(&self) -> u32 {
+        match self.engine {
+            Engine::UserModeLinux => 1,
+            Engine::QemuKvm | Engine::QemuTcg => 64,
+        }
+    }
+
+    /// How long it may take until the guest's program runs.
+    pub(super) fn start_within(&self) -> Duration {
+        Duration::from_secs(match self.engine {
+            Engine::UserModeLinux | Engine::QemuKvm => 60,
+            Engine::QemuTcg => 240,
+        })
+    }
+}
+
+/// The disks and the size of one machine.
+pub(super) struct Parts<'a> {
+    pub(super) job: (&'a File, Digest),
+    pub(super) usr: Option<(&'a File, Verity)>,
+    pub(super) report: &'a File,
+    pub(super) memory_mib: u64,
+    pub(super) processors: u32,
+}
+
+/// What is started for a machine of these parts.
+pub(super) fn launch(guest: &Guest, parts: &Parts<'_>) -> Result<Launch, MachineError> {
+    // Without a `/usr` there is the job's disk once more, so that each disk keeps its place.
+    let usr = parts.usr.map_or(parts.job.0, |(file, _)| file);
+    let path = |file: &File| PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
+    let opened = |file: &File, writable| Opened { path: path(file), writable };
+    let mut files =
+        vec![opened(&guest.initrd, false), opened(parts.job.0, false), opened(usr, false), opened(parts.report, true)];
+    if guest.engine != Engine::UserModeLinux {
+        files.push(Opened { path: guest.kernel.clone(), writable: false });
+    }
+    let mut told = format!("rdinit=/init panic=-1 loglevel=4 reprove.job={}", parts.job.1);
+    if let Some((_, verity)) = parts.usr {
+        told.push_str(&format!(" reprove.usr={verity}"));
+    }
+    let arguments = match guest.engine {
+        Engine::UserModeLinux => user_mode(parts, &told),
+        Engine::QemuKvm | Engine::QemuTcg => qemu(guest.engine, parts, &told),
+    };
+    Ok(Launch { program: guest.program.clone(), arguments, files })
+}
+
+fn user_mode(parts: &Parts<'_>, told: &str) -> Vec<String> {
+    let mut arguments = vec![
+        format!("mem={}M", parts.memory_mib),
+        format!("uml_dir={SCRATCH}/"),
+        "con=null".into(),
+        "con0=null,fd:1".into(),
+        "ssl=null".into(),
+        format!("initrd={}", file(0)),
+        format!("ubd0r={}", file(1)),
+        format!("ubd1r={}", file(2)),
+        format!("ubd2={}", file(3)),
+    ];
+    arguments.extend(told.split(' ').map(str::to_owned));
+    arguments
+}
+
+/// No device but what is named; a console that can only be written to.
+fn qemu(engine: Engine, parts: &Parts<'_>, told: &str) -> Vec<String> {
+    let accelerator = if engine == Engine::QemuKvm { ("kvm", "host") } else { ("tcg", "max") };
+    let mut arguments: Vec<String> = [
+        "-nodefaults",
+        "-no-user-config",
+        "-no-reboot",
+        "-display",
+        "none",
+        "-chardev",
+        "stdio,id=console,signal=off",
+        "-serial",
+        "chardev:console",
+        "-monitor",
+        "none",
+        "-nic",
+        "none",
+    ]
+    .map(str::to_owned)
+    .into();
+    let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    add("-machine", "q35".into());
+    add("-accel", accelerator.0.into());
+    add("-cpu", accelerator.1.into());
+    add("-smp", parts.processors.max(1).to_string());
+    add("-m", format!("{}M", parts.memory_mib));
+    add("-kernel", file(4));
+    add("-initrd", file(0));
+    for (number, read_only) in [(1, "on"), (2, "on"), (3, "off")] {
+        add(
+            "-drive",
+            format!("file={},format=raw,if=none,id=d{number},read-only={read_only},file.locking=off", file(number)),
+        );
+        add("-device", format!("virtio-blk-pci,drive=d{number}"));
+    }
+    add("-append", format!("console=ttyS0 {told}"));
+    arguments
+}

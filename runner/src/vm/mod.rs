@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Builds in virtual machines that nothing else runs in.
+//!
+//! A machine has a kernel, a first file system with our one program in it (`runner/guest/`), and three disks: the job and
+//! `/usr`, which it can only read and whose digests are on the kernel's command line; and one that it leaves its report on.
+//! It has no network device. Inside, the same runner builds in the same namespaces. `docs/vm.md` says what each part is.
+//!
+//! ```text
+//! reprove ──starts──▶ holder ──clone──▶ first process ──▶ engine ═ guest: runner ──▶ helper ──▶ steps
+//!    ▲                                                      │
+//!    └── console, report's disk ────────────────────────────┘
+//! ```
+
+mod build;
+mod engine;
+mod holder;
+mod job;
+mod report;
+mod running;
+
+pub use build::{Machine, hello};
+pub(crate) use build::{build, write_log};
+pub use engine::Guest;
+pub use holder::machine_main;
+pub use job::{Blob, Job, JobBuild, JobError, JobRoot, MAX_JOB};
+pub use report::{Fault, MAX_BLOBS, MAX_TEXT, Report, ReportError, ReportedEnd};
+pub use reprove_images::guest::{InvalidVerity, Verity};
+pub use running::HELLO;
+
+use std::io;
+
+use thiserror::Error;
+
+/// Why a machine did not build.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// The runner's own side failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The job can't be put on a disk.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The guest's report can't be read. The text is the end of what the console said.
+    #[error("{error}; the machine's console ended with:\n{said}")]
+    Report {
+        /// Why.
+        #[source]
+        error: ReportError,
+        /// The end of what the console said.
+        said: String,
+    },
+    /// The guest's program did not run in time.
+    #[error("the machine did not start within {seconds} seconds; its console ended with:\n{said}")]
+    NoHello {
+        /// How long it had.
+        seconds: u64,
+        /// The end of what the console said.
+        said: String,
+    },
+    /// The guest did not end in time.
+    #[error(
+        "the machine did not end within {seconds} seconds, which is more than its build may take; its console ended with:\n{said}"
+    )]
+    Late {
+        /// How long it had.
+        seconds: u64,
+        /// The end of what the console said.
+        said: String,
+    },
+    /// The console said far too much.
+    #[error("the machine was ended, since its console says more than any guest of ours does")]
+    Talkative,
+    /// The guest says that it could not build.
+    #[error("in the virtual machine: {text}")]
+    Inside {
+        /// Whose fault that is.
+        fault: Fault,
+        /// Why, in the guest's words.
+        text: String,
+    },
+    /// The guest's record is not of the build that was asked for.
+    #[error("the guest's record is of another build than the one that was asked for: its {0} differs")]
+    OtherBuild(&'static str),
+    /// A clock that a library moves.
+    #[error("a machine's own clock is set; there is no library to move one")]
+    MovedClock,
+    /// More processors than the engine can give.
+    #[error("the build is to have {wanted} processors, and this machine can have {most}")]
+    Processors {
+        /// How many are asked for.
+        wanted: u32,
+        /// How many there can be.
+        most: u32,
+    },
+}
+
+fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> MachineError {
+    move |source| MachineError::Io { doing, source }
+}
