@@ -19,6 +19,7 @@ mod consistency;
 mod documents;
 mod envelope;
 mod error;
+pub mod evidence;
 mod key;
 mod locked;
 pub mod log;
