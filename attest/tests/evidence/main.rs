@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a test file")]
 
 mod bits;
+mod nitro_emulated;
+mod nitro_vectors;
 mod packages;
 mod tdx_emulated;
 mod tdx_vectors;

@@ -4,9 +4,10 @@
 use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp};
+use reprove_attest::evidence::EMULATED;
 use reprove_attest::evidence::tdx::{
-    EMULATED, EmulatedLevel, EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, Measurements, Since, TcbStatus,
-    TdReport, TdxError, TdxItem, TdxPolicy, TdxRoot, VerifiedQuote, emulated_report, verify,
+    EmulatedLevel, EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, Measurements, Since, TcbStatus, TdReport,
+    TdxError, TdxItem, TdxPolicy, TdxRoot, VerifiedQuote, emulated_report, verify,
 };
 
 use crate::bits;

@@ -19,7 +19,8 @@ use thiserror::Error;
 use self::der::{Issuer, Subject, boolean, certificate, enumerated, integer, octets, oid, revocation_list, sequence};
 use super::collateral::{Json, hex};
 use super::quote::{CERTIFIED_BY_QE_REPORT, ECDSA_P256, HEADER, PCK_CHAIN, QE_AUTHENTICATION, QE_REPORT, TEE_TDX};
-use super::{EMULATED, Measurement, TdReport, TdxItem, chain};
+use super::{Measurement, TdReport, TdxItem, chain};
+use crate::evidence::EMULATED;
 
 /// The PCK certificate's extension (Intel SGX PCK Certificate and Certificate Revocation List Profile, "SGX Extensions").
 const SGX: &str = "1.2.840.113741.1.13.1";

@@ -33,7 +33,7 @@ pub use emulated::{EmulatedError, EmulatedLevel, EmulatedPlatform, EmulatedTdx, 
 pub use error::TdxError;
 pub use policy::{ParseTcbStatusError, TcbStatus, TdxPolicy};
 pub use report::{Measurement, Since, TdReport};
-pub use root::{EMULATED, TdxRoot, TdxRootError};
+pub use root::TdxRoot;
 
 use collateral::{Collateral, hex, other_root};
 use crypto::AwsLc;
