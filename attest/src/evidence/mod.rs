@@ -5,13 +5,17 @@
 mod certificate;
 mod document;
 pub mod emulated;
+mod emulation;
 mod judge;
+pub mod nitro;
 mod root;
 pub mod snp;
+pub mod tdx;
 mod trust;
 
 pub use certificate::{Certificate, CertificateError, RevocationList};
 pub use document::{Dispatch, Evidence, Nonce, Reports, Started, encoded, report_data};
+pub use emulation::{EMULATED, EmulatedRootError, MAX_ROOT};
 pub use judge::{Attested, BuiltIn, EvidenceError, ReferenceGuest, TeeTrust, judge};
 pub use root::{HardwareRoot, NoEmulation, TeeRoot, Vendor};
 pub use trust::TeeTrustError;

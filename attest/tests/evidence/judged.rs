@@ -10,8 +10,8 @@ use reprove_attest::evidence::{
 };
 use reprove_model::{Digest, DigestSet, Isolation, Sha256};
 
+use crate::at;
 use crate::keys::{KEYS, Keys};
-use crate::support::at;
 
 const MADE: &str = "2026-01-01T00:00:00Z";
 const PROVENANCE: &[u8] = b"{\"a\":\"provenance\"}";

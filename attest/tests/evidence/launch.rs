@@ -10,12 +10,12 @@ use sev::measurement::snp::{SnpMeasurementArgs, snp_calc_launch_digest};
 use sev::measurement::vcpu_types::CpuType;
 use sev::measurement::vmsa::{GuestFeatures, VMMType};
 
-use crate::support::package;
+use crate::packages::folder;
 
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=7";
 
 fn firmware(name: &str) -> (std::path::PathBuf, Firmware) {
-    let path = package("sev").join("tests/measurement").join(name);
+    let path = folder("sev", "8.").join("tests/measurement").join(name);
     let firmware = Firmware::from_bytes(&fs::read(&path).unwrap()).unwrap();
     (path, firmware)
 }

@@ -2,11 +2,11 @@
 //! EMULATED reports of every kind, taken and refused by the verifier of real ones.
 
 use reprove_attest::evidence::emulated::{Contents, EmulatedAmd, MadeEndorsements, SigningCertificate, Template};
-use reprove_attest::evidence::snp::{EMULATED, Product, SigningKey, SnpError, SnpRules, Tcb, VerifiedReport, verify};
-use reprove_attest::evidence::{CertificateError, TeeRoot, Vendor};
+use reprove_attest::evidence::snp::{Product, SigningKey, SnpError, SnpRules, Tcb, VerifiedReport, verify};
+use reprove_attest::evidence::{CertificateError, EMULATED, TeeRoot, Vendor};
 
+use crate::at;
 use crate::keys::{KEYS, Keys};
-use crate::support::at;
 
 const MADE: &str = "2026-01-01T00:00:00Z";
 const VALID: &str = "2026-06-01T00:00:00Z";

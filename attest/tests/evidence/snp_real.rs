@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A report of a real processor, and the real certificates above it, of the package `sev`.
 
-use std::fs;
 use std::sync::LazyLock;
 
 use reprove_attest::evidence::snp::{Endorsements, Product, SnpError, SnpRules, Tcb, VerifiedReport, verify};
 use reprove_attest::evidence::{Certificate, CertificateError, TeeRoot, Vendor};
 
-use crate::support::{at, package};
+use crate::at;
+use crate::packages::file;
 
 struct Real {
     report: Vec<u8>,
@@ -17,20 +17,18 @@ struct Real {
 }
 
 static MILAN: LazyLock<Real> = LazyLock::new(|| {
-    let folder = package("sev");
-    let text = fs::read_to_string(folder.join("tests/certs_data/report_milan.hex")).unwrap();
+    let text = String::from_utf8(file("sev", "8.", "tests/certs_data/report_milan.hex")).unwrap();
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let report = digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
     let (intermediate, root) = built_in("milan");
-    Real { report, key: fs::read(folder.join("tests/certs_data/vcek_milan.der")).unwrap(), intermediate, root }
+    Real { report, key: file("sev", "8.", "tests/certs_data/vcek_milan.der"), intermediate, root }
 });
 
 /// The certificates of a line: the signer's and the root's.
 fn built_in(line: &str) -> (Vec<u8>, Vec<u8>) {
-    let folder = package("sev").join("src/certs/snp/builtin").join(line);
     let read = |name: &str| {
-        let pem = fs::read_to_string(folder.join(name)).unwrap();
-        der::Document::from_pem(&pem).unwrap().1.as_bytes().to_vec()
+        let pem = file("sev", "8.", &format!("src/certs/snp/builtin/{line}/{name}"));
+        der::Document::from_pem(str::from_utf8(&pem).unwrap()).unwrap().1.as_bytes().to_vec()
     };
     (read("ask.pem"), read("ark.pem"))
 }

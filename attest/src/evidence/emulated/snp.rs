@@ -10,7 +10,8 @@ use reprove_model::Sha256;
 
 use super::EmulationError;
 use super::x509::{Subject, Template, revocations};
-use crate::evidence::snp::{EMULATED, Endorsements, Product, Report, SigningKey, Tcb};
+use crate::evidence::EMULATED;
+use crate::evidence::snp::{Endorsements, Product, Report, SigningKey, Tcb};
 
 /// The keys of an emulation, each in PKCS#8.
 #[derive(Clone, Copy)]

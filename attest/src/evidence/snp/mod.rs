@@ -11,4 +11,4 @@ pub use firmware::{Firmware, FirmwareError, Section, SectionKind};
 pub use launch::{DirectBoot, Launch, LaunchDigest, LaunchError, ParseLaunchDigestError};
 pub use report::{Report, ReportError, SigningKey};
 pub use tcb::{Product, Tcb};
-pub use verify::{EMULATED, Endorsements, SnpError, SnpRules, VerifiedReport, verify};
+pub use verify::{Endorsements, SnpError, SnpRules, VerifiedReport, verify};

@@ -11,7 +11,7 @@ use spki::ObjectIdentifier as Oid;
 use thiserror::Error;
 
 use super::{Product, Report, ReportError, SigningKey, Tcb};
-use crate::evidence::{Certificate, CertificateError, HardwareRoot, RevocationList, TeeRoot};
+use crate::evidence::{Certificate, CertificateError, EMULATED, HardwareRoot, RevocationList, TeeRoot};
 
 /// What comes with a report: all certificates in DER, and the list of those that AMD took back.
 #[derive(Clone, Copy, Debug)]
@@ -148,9 +148,6 @@ pub enum SnpError {
         least: Tcb,
     },
 }
-
-/// The words in the names of all that an emulation signs.
-pub const EMULATED: &str = "EMULATED - NOT HARDWARE";
 
 /// Verifies a report, at the time `at`, under one of `roots`.
 ///
