@@ -71,8 +71,8 @@ pub(crate) fn built(name: &str, built: &BuiltOnce, digest: &DigestSet) -> String
     lines.push(("SOURCE_DATE_EPOCH", epoch(&used)));
     lines.extend(deterministic([record.undetermined.as_ref()].into_iter()).map(|line| ("deterministic", line)));
     lines.push(("isolation", isolation(record.isolation)));
-    lines.extend(record.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
     lines.push(("", enforced(&record.enforced)));
+    lines.extend(record.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
     lines.push(("record", digests(digest)));
     let head = format!("built  {}\n\n", plain::line(name));
     lines.into_iter().fold(head, |text, (label, line)| format!("{text}  {label:<18} {line}\n"))
@@ -97,8 +97,8 @@ pub(crate) fn facts(finished: &Finished) -> String {
     let undetermined = finished.records.iter().map(|record| record.undetermined.as_ref());
     lines.extend(deterministic(undetermined).map(|line| ("deterministic", line)));
     lines.push(("isolation", isolation(first.isolation)));
-    lines.extend(first.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
     lines.push(("", enforced(&first.enforced)));
+    lines.extend(first.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
     lines.into_iter().map(|(label, line)| format!("  {label:<18} {line}\n")).collect()
 }
 
