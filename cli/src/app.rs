@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_inputs::Pip;
 use reprove_job::{Context, Event};
+use reprove_runner::vm::Guest;
 use reprove_store::{Store, StoreOptions, Tell};
 
 use crate::commands::{BuildOptions, Global};
 use crate::env_vars;
 use crate::error::{CommandError, from_opening};
+use crate::machines;
 use crate::progress::Progress;
 
 /// The Python that builds run with: the root filesystem's.
@@ -99,18 +101,33 @@ impl App {
         Pip::new(env_vars::path(env_vars::PYTHON).unwrap_or_else(|| "python3".into()), INTERPRETER)
     }
 
-    /// What a job needs.
-    pub(crate) fn context<'a>(
+    /// What a job needs; where that is a virtual machine, finds one that works.
+    pub(crate) async fn context<'a>(
         &self,
         store: Store,
         options: &BuildOptions,
         events: &'a (dyn Fn(Event) + Sync),
-    ) -> Context<'a> {
+    ) -> Result<Context<'a>, CommandError> {
+        let guest = match options.machine()? {
+            Some(engine) => Some(machines::choose(self, &store, engine).await?),
+            None => None,
+        };
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        let processors = processors.min(guest.as_ref().map_or(u32::MAX, Guest::most_processors));
         let record = options.record();
         let (sandbox, deterministic) = (options.sandbox(), options.deterministic());
         let rebuilder = Rebuilder::default();
-        Context { store, sandbox, processors, record, deterministic, rebuilder, now: &Timestamp::now, events }
+        Ok(Context {
+            store,
+            sandbox,
+            guest,
+            processors,
+            record,
+            deterministic,
+            rebuilder,
+            now: &Timestamp::now,
+            events,
+        })
     }
 
     pub(crate) fn tell(&self, event: Event) {

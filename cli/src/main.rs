@@ -12,6 +12,7 @@ mod error;
 mod failure;
 mod gathering;
 mod keys;
+mod machines;
 mod observed;
 mod open;
 mod output;

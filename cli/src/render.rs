@@ -72,6 +72,7 @@ pub(crate) fn built(name: &str, built: &BuiltOnce, digest: &DigestSet) -> String
     lines.extend(deterministic([record.undetermined.as_ref()].into_iter()).map(|line| ("deterministic", line)));
     lines.push(("isolation", isolation(record.isolation)));
     lines.push(("", enforced(&record.enforced)));
+    lines.extend(record.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
     lines.push(("record", digests(digest)));
     let head = format!("built  {}\n\n", plain::line(name));
     lines.into_iter().fold(head, |text, (label, line)| format!("{text}  {label:<18} {line}\n"))
@@ -97,6 +98,7 @@ pub(crate) fn facts(finished: &Finished) -> String {
     lines.extend(deterministic(undetermined).map(|line| ("deterministic", line)));
     lines.push(("isolation", isolation(first.isolation)));
     lines.push(("", enforced(&first.enforced)));
+    lines.extend(first.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
     lines.into_iter().map(|(label, line)| format!("  {label:<18} {line}\n")).collect()
 }
 

@@ -4,7 +4,7 @@
 use reprove_attest::evidence::{Evidence, TeeRoot};
 use reprove_attest::log::{RecordedSubject, Said};
 use reprove_attest::{Comparison, Envelope, Predicate, Proof, Rebuilder, ResourceDescriptor, Statement};
-use reprove_model::{Finding, IsolationLevel};
+use reprove_model::{Engine, Finding, IsolationLevel, Machine};
 use serde_json::{Value, json};
 
 use crate::{plain, render};
@@ -170,6 +170,9 @@ impl Page {
                 let (inside, run) = (&provenance.build_definition.internal_parameters, &provenance.run_details);
                 let level = inside.enforced.level().map_or("below basic", IsolationLevel::name);
                 self.line("isolation", format!("{}, {level}", inside.isolation.name()));
+                if let Some(inside) = &inside.machine {
+                    self.line("machine", machine(inside));
+                }
                 let conditions = &inside.conditions;
                 self.line("build path", &conditions.build_path);
                 self.line("host name", &conditions.hostname);
@@ -234,4 +237,10 @@ impl Page {
         self.line("", format!("by {origin}, up to its checkpoint of {size} entries with the root {root}"));
         self.line("", format!("on {}, by its clock", render::date(time)));
     }
+}
+
+/// A virtual machine in one line.
+pub(crate) fn machine(machine: &Machine) -> String {
+    let emulated = if machine.engine == Engine::QemuTcg { ", a processor that is EMULATED" } else { "" };
+    format!("{}{emulated}; kernel sha256 {}", machine.engine.name(), machine.kernel.sha256)
 }

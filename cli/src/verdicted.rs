@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use reprove_attest::{Audited, Proof, PublicKey, Rebuilder, Signer, audit};
 use reprove_job::{Context, Event, Finished, JobError};
-use reprove_model::{Outcome, Recipe};
+use reprove_model::{BuildRecord, Outcome, Recipe};
 use reprove_store::Store;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{App, absolute};
 use crate::artifacts::Artifacts;
@@ -64,13 +64,14 @@ impl Verdicted {
     }
 
     /// What the job needs.
-    pub(crate) fn context<'a>(
+    pub(crate) async fn context<'a>(
         &self,
         app: &App,
         options: &BuildOptions,
         events: &'a (dyn Fn(Event) + Sync),
-    ) -> Context<'a> {
-        Context { rebuilder: self.rebuilder.clone(), ..app.context(self.store.clone(), options, events) }
+    ) -> Result<Context<'a>, CommandError> {
+        let context = app.context(self.store.clone(), options, events).await?;
+        Ok(Context { rebuilder: self.rebuilder.clone(), ..context })
     }
 
     /// Writes the proof, also of a failure, and prints the verdict.
@@ -103,12 +104,7 @@ impl Verdicted {
                 "name": name,
                 "verdict": finished.verdict,
                 "published": finished.lock.published,
-                "rebuilds": finished.records.iter().map(|record| json!({
-                    "outputs": record.outputs.digest(),
-                    "durationMs": record.duration_ms,
-                    "peakMemory": record.peak_memory,
-                    "conditions": record.conditions,
-                })).collect::<Vec<_>>(),
+                "rebuilds": finished.records.iter().map(rebuild).collect::<Vec<_>>(),
                 "isolation": finished.records[0].isolation,
                 "proof": shown,
                 "keyid": keyid,
@@ -120,6 +116,20 @@ impl Verdicted {
         }
         Ok(if finished.verdict.outcome == Outcome::Reproducible { YES } else { NO })
     }
+}
+
+/// One rebuild, for programs.
+fn rebuild(record: &BuildRecord) -> Value {
+    let mut value = json!({
+        "outputs": record.outputs.digest(),
+        "durationMs": record.duration_ms,
+        "peakMemory": record.peak_memory,
+        "conditions": record.conditions,
+    });
+    if let (Some(value), Some(machine)) = (value.as_object_mut(), &record.machine) {
+        value.insert("machine".into(), json!(machine));
+    }
+    value
 }
 
 /// Writes the proof, and says what it replaces.

@@ -34,8 +34,9 @@ pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
         EpochRule::At(seconds) => Some(seconds),
         EpochRule::Search => return Err(JobError::NothingToSearch),
     };
+    let machine = context.machine(&root).await?;
     let source = context.source_files(&lock).await?;
-    let builds = Builds::new(context, &lock, &root, &source);
+    let builds = Builds::new(context, &lock, &root, &source, machine);
     let (first, _) = conditions(context.processors, None);
     context.doing("building");
     let Built { record, log } = builds.run(&first, epoch, Label::Only).await?;

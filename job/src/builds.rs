@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::{Conditions, EpochAttempt, EpochOrigin, EpochUsed, Exit, Lock, Variation};
-use reprove_runner::{BuildRequest, Built, SourceFiles};
+use reprove_runner::vm::Machine;
+use reprove_runner::{BuildRequest, Built, Runner, SourceFiles};
 use reprove_verifier::artifact;
 
 use crate::epoch::Candidate;
@@ -21,6 +22,7 @@ pub(crate) struct Builds<'a> {
     pub(crate) lock: &'a Lock,
     pub(crate) root: &'a RootFilesystem,
     pub(crate) source: &'a SourceFiles,
+    runner: Runner,
     /// Every build that a verdict would be about, in order, however it ended.
     pub(crate) attempts: Mutex<Vec<Built>>,
 }
@@ -40,8 +42,10 @@ impl<'a> Builds<'a> {
         lock: &'a Lock,
         root: &'a RootFilesystem,
         source: &'a SourceFiles,
+        machine: Option<Machine>,
     ) -> Self {
-        Self { context, lock, root, source, attempts: Mutex::default() }
+        let runner = Runner { store: context.store.clone(), sandbox: context.sandbox.clone(), machine };
+        Self { context, lock, root, source, runner, attempts: Mutex::default() }
     }
 
     /// Builds with one candidate after the other until the result is as published. Where none is, the last one that could
@@ -147,7 +151,7 @@ impl<'a> Builds<'a> {
             label: &label,
             followed,
         };
-        Ok(self.context.runner().build(request).await?)
+        Ok(self.runner.build(request).await?)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use reprove_attest::{AttestError, ProofError};
 use reprove_images::EnvironmentError;
+use reprove_images::guest::UsrError;
 use reprove_inputs::{InputsError, WheelError};
 use reprove_model::Exit;
 use reprove_model::canonical::CanonicalError;
@@ -23,6 +24,9 @@ pub enum JobError {
     /// The root filesystem can't be used.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// There is no image of `/usr` for a virtual machine.
+    #[error(transparent)]
+    Image(#[from] UsrError),
     /// The source can't be used.
     #[error(transparent)]
     Source(#[from] SourceError),

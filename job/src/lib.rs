@@ -21,9 +21,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use reprove_attest::{Rebuilder, Signer};
 use reprove_images::RootFilesystem;
+use reprove_images::guest::usr_image;
 use reprove_inputs::{Note, Pip};
-use reprove_model::{BuildRecord, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Verdict};
-use reprove_runner::{Runner, Sandbox, SourceFiles};
+use reprove_model::{BuildRecord, Clock, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Verdict};
+use reprove_runner::vm::{Guest, Machine};
+use reprove_runner::{Sandbox, SourceFiles};
 use reprove_store::Store;
 
 /// What every job needs, and takes from whoever starts it.
@@ -32,6 +34,8 @@ pub struct Context<'a> {
     pub store: Store,
     /// In what builds run.
     pub sandbox: Sandbox,
+    /// What virtual machines around that are made of, where there are to be any. It gives no more than so many processors.
+    pub guest: Option<Guest>,
     /// The processors that a build may use.
     pub processors: u32,
     /// How closely builds are watched.
@@ -85,7 +89,9 @@ pub async fn rebuild(
     let notes = |note| (context.events)(note_event(note));
     let mut lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
     lock.recipe.build.deterministic = context.deterministic;
-    prove::prove(context, key, lock, root, false).await
+    // A library that is preloaded into somebody else's build may be what breaks it; a machine's own clock is not.
+    let move_clock = context.guest.as_ref().and_then(|_| context.moved_clock(&lock, &root));
+    prove::prove(context, key, lock, root, move_clock).await
 }
 
 /// Builds a project directory twice, under other conditions each time, and compares the two; `key` signs the proof, also of
@@ -100,8 +106,8 @@ pub async fn check(
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
     let (lock, root) = context.lock_directory(recipe, directory).await?;
-    let move_clock = root.clock_library.is_some() && !lock.recipe.build.deterministic;
-    if root.clock_library.is_none() && !lock.recipe.build.deterministic {
+    let move_clock = context.moved_clock(&lock, &root);
+    if move_clock.is_none() && !lock.recipe.build.deterministic {
         let text =
             "the clock is the same in both builds: there is no libfaketime to move it (Debian: install `libfaketime`)";
         (context.events)(Event::Noticed(text.into()));
@@ -114,8 +120,34 @@ impl Context<'_> {
         (self.events)(Event::Doing(what.to_owned()));
     }
 
-    fn runner(&self) -> Runner {
-        Runner { store: self.store.clone(), sandbox: self.sandbox.clone(), machine: None }
+    /// How clocks are moved in a build where they can be, by a machine or by a library of `root`.
+    fn moved_clock(&self, lock: &Lock, root: &RootFilesystem) -> Option<fn(u64) -> Clock> {
+        match (&self.guest, &root.clock_library) {
+            _ if lock.recipe.build.deterministic => None,
+            (Some(_), _) => Some(Clock::SetTo),
+            (None, Some(_)) => Some(Clock::StartsAt),
+            (None, None) => None,
+        }
+    }
+
+    /// The machine for builds in `root`, with an image of its `/usr`.
+    async fn machine(&self, root: &RootFilesystem) -> Result<Option<Machine>, JobError> {
+        let Some(guest) = self.guest.clone() else { return Ok(None) };
+        let (store, root) = (self.store.clone(), root.clone());
+        let (say, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let image = blocking(move || {
+            usr_image(&store, &root, &|| {
+                // Nobody listens only where the job was given up.
+                let _ = say.send(());
+            })
+        });
+        let told = async {
+            if heard.recv().await.is_some() {
+                self.doing("making an image of this machine's /usr; done the first time, and after a change");
+            }
+        };
+        let (image, ()) = tokio::join!(image, told);
+        Ok(Some(Machine { guest, usr: image?? }))
     }
 
     /// The lock of a project directory, and the root filesystem that it is built in.
@@ -133,8 +165,11 @@ impl Context<'_> {
     /// The source's files. The first build's namespaces are made while they are read.
     async fn source_files(&self, lock: &Lock) -> Result<SourceFiles, JobError> {
         let (store, lock) = (self.store.clone(), lock.clone());
-        let (files, ()) =
-            tokio::join!(blocking(move || SourceFiles::of(&lock, &store)), async { self.sandbox.prepare() });
+        let (files, ()) = tokio::join!(blocking(move || SourceFiles::of(&lock, &store)), async {
+            if self.guest.is_none() {
+                self.sandbox.prepare();
+            }
+        });
         Ok(files??)
     }
 

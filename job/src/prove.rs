@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use jiff::Timestamp;
 use reprove_attest::{AttestError, Proof, Signer};
 use reprove_images::RootFilesystem;
-use reprove_model::{BuildRecord, Lock, Variation, Verdict};
+use reprove_model::{BuildRecord, Clock, Lock, Variation, Verdict};
 use reprove_runner::Built;
 use reprove_verifier::{Differing, attribute, conditions, judge};
 
@@ -21,10 +21,11 @@ pub(crate) async fn prove(
     key: &Arc<dyn Signer>,
     lock: Lock,
     root: RootFilesystem,
-    move_clock: bool,
+    move_clock: Option<fn(u64) -> Clock>,
 ) -> Result<Finished, JobError> {
+    let machine = context.machine(&root).await?;
     let source = context.source_files(&lock).await?;
-    let builds = Builds::new(context, &lock, &root, &source);
+    let builds = Builds::new(context, &lock, &root, &source, machine);
     match verdict(&builds, move_clock).await {
         Ok((built, verdict)) => finish(context, key, lock, built, verdict).await,
         Err(JobError::Build(failure)) => Err(failed(&builds, key, failure).await?),
@@ -33,10 +34,10 @@ pub(crate) async fn prove(
 }
 
 /// Builds twice and judges.
-async fn verdict(builds: &Builds<'_>, move_clock: bool) -> Result<([Built; 2], Verdict), JobError> {
+async fn verdict(builds: &Builds<'_>, move_clock: Option<fn(u64) -> Clock>) -> Result<([Built; 2], Verdict), JobError> {
     let Builds { context, lock, root, .. } = builds;
     let now = u64::try_from((context.now)().as_second()).unwrap_or(0);
-    let (first_conditions, second_conditions) = conditions(context.processors, move_clock.then_some(now));
+    let (first_conditions, second_conditions) = conditions(context.processors, move_clock.map(|moved| (now, moved)));
 
     let (first, epoch) = builds.first(&first_conditions, candidates(lock, &context.store).await?).await?;
     context.doing("building again, under other conditions");

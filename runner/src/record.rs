@@ -149,7 +149,7 @@ impl Runner {
         let log = take_name(&self.store.root().join("logs"), label)
             .map_err(|source| SandboxError::Io { doing: "making the build's log", source })?;
         if let Some(machine) = &self.machine {
-            let record = vm::build(self.sandbox.helper(), machine, &self.store, &request, &env).await?;
+            let record = vm::build(&self.sandbox, machine, &self.store, &request, &env).await?;
             vm::write_log(&record, &self.store, &log)
                 .map_err(|source| SandboxError::Io { doing: "keeping the build's log", source })?;
             return Ok(Built { record, log });

@@ -9,4 +9,4 @@ mod judge;
 mod vary;
 
 pub use judge::{JudgeError, artifact, judge};
-pub use vary::{AttributeError, Differing, attribute, conditions};
+pub use vary::{AttributeError, Differing, MovedClock, attribute, conditions};

@@ -19,12 +19,15 @@ const CLOCK_SECONDS: u64 = 400 * 86_400 + 6 * 3_600 + 7 * 60 + 8;
 /// may seem to come from the future.
 const AHEAD_SECONDS: u64 = 3_600;
 
+/// The time now, in seconds since 1970, and how a clock is moved to another.
+pub type MovedClock = (u64, fn(u64) -> Clock);
+
 /// The conditions of a first build, and of a second where everything is different that can be: not the number of
-/// processors where there is only one, and the clock only where `clock` gives the time now, in seconds since 1970. Both
-/// clocks begin at a fixed time, so that builds under the same conditions see the same.
+/// processors where there is only one, and the clock only where `clock` gives the time now, in seconds since 1970, and how
+/// it is moved. Both clocks begin at a fixed time, so that builds under the same conditions see the same.
 #[must_use]
-pub fn conditions(processors: u32, clock: Option<u64>) -> (Conditions, Conditions) {
-    let clock = |ahead: u64| clock.map_or(Clock::Host, |now| Clock::StartsAt(now.saturating_add(ahead)));
+pub fn conditions(processors: u32, clock: Option<MovedClock>) -> (Conditions, Conditions) {
+    let clock = |ahead: u64| clock.map_or(Clock::Host, |(now, moved)| moved(now.saturating_add(ahead)));
     let first = Conditions {
         build_path: "/build/first".into(),
         hostname: "reprove-first".into(),
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn everything_that_can_be_is_different() {
-        let (first, second) = conditions(4, Some(0));
+        let (first, second) = conditions(4, Some((0, Clock::StartsAt)));
         assert_eq!(first.differing(&second), Variation::ALL);
         let (first, second) = conditions(1, None);
         assert_eq!(first.differing(&second), [Variation::BuildPath, Variation::FileOrder, Variation::Hostname]);

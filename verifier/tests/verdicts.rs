@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use reprove_model::{
-    Between, BuildRecord, Cause, Conditions, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
+    Between, BuildRecord, Cause, Clock, Conditions, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
     FindingKind, Isolation, Limits, LockedEnvironment, LogRecord, Node, Observed, Outcome, PeakMemory, Published, Tree,
     TreePath, Variation, Verdict,
 };
@@ -57,7 +57,7 @@ impl Bench {
     }
 
     fn pair(&self, first: &[(&str, &str)], second: &[(&str, &str)]) -> (BuildRecord, BuildRecord) {
-        let (a, b) = conditions(2, Some(0));
+        let (a, b) = conditions(2, Some((0, Clock::StartsAt)));
         (self.record(&a, first), self.record(&b, second))
     }
 
@@ -129,7 +129,7 @@ fn what_did_not_finish_or_wrote_nothing_has_no_verdict() {
 /// Looks for causes with builds that write what `output` says, or fail.
 async fn causes(output: impl Fn(&Conditions, Option<Variation>) -> Option<String>) -> Verdict {
     let bench = Bench::new();
-    let (a, b) = conditions(2, Some(0));
+    let (a, b) = conditions(2, Some((0, Clock::StartsAt)));
     let build = |conditions: &Conditions, variation| {
         let text = output(conditions, variation);
         let mut record = bench.record(conditions, &[("out", text.as_deref().unwrap_or_default())]);
@@ -176,7 +176,7 @@ async fn what_changes_by_itself_is_blamed_on_no_condition() {
 
 #[tokio::test]
 async fn two_conditions_that_only_change_it_together_are_no_cause() {
-    let (first, _) = conditions(2, Some(0));
+    let (first, _) = conditions(2, Some((0, Clock::StartsAt)));
     let verdict =
         causes(|c, _| Some((c.build_path != first.build_path && c.hostname != first.hostname).to_string())).await;
     assert_eq!((named(&verdict), verdict.changed_alone.as_slice()), (vec![], Variation::ALL.as_slice()));

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use reprove_attest::{AuditError, Proof, Statement, audit};
-use reprove_model::{DigestSet, Isolation, Outcome};
+use reprove_model::{Clock, DigestSet, Isolation, Outcome, Verdict};
 
 use crate::support::*;
 
@@ -22,6 +22,25 @@ fn a_good_proof_says_what_was_stated() {
     let [found] = proof.artifacts() else { panic!() };
     assert_eq!((found.artifact().name.as_str(), found.subject()), ("mine.whl", WHEEL_NAME));
     assert!(proof.trust().holds_as_long_as.contains("operator"));
+}
+
+#[test]
+fn rebuilds_in_virtual_machines_name_them() {
+    let lock = lock(true);
+    let mut records = [0, 1].map(|n| record(&lock, n, tree(&[(WHEEL_NAME, WHEEL)])));
+    for (record, seconds) in records.iter_mut().zip([1_000_000_000, 2_000_000_000]) {
+        record.isolation = Isolation::Vm;
+        record.machine = Some(machine());
+        record.conditions.clock = Clock::SetTo(seconds);
+    }
+    let varied = records[0].conditions.differing(&records[1].conditions);
+    let verdict = Verdict { varied, ..reproducible(true) };
+    let signed = Case::of(&lock, &records, &verdict).sign();
+    let proof = audit(&signed, &[artifact("mine.whl", WHEEL)], &[key().public_key()]).unwrap().compared().unwrap();
+    assert_eq!(proof.isolation(), Isolation::Vm);
+    for provenance in proof.provenances() {
+        assert_eq!(provenance.build_definition.internal_parameters.machine, Some(machine()));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use reprove_attest::{
     Annotations, AuditError, Claim, Envelope, Inconsistency, ProvenanceFault, Shared, Statement, StatementError,
 };
-use reprove_model::{Clock, DigestSet, Exit, Loss, Node, RecordMode, canonical};
+use reprove_model::{Clock, DigestSet, Exit, Isolation, Loss, Node, RecordMode, canonical};
 
 use crate::support::*;
 
@@ -222,6 +222,16 @@ fn a_provenance_does_not_contradict_itself() {
     type F = ProvenanceFault;
     assert!(matches!(fault(|c| c.provenance(1).build_definition.build_type.push('x')), F::BuildType(_)));
     assert!(matches!(fault(|c| c.provenance(1).run_details.builder.id.push('x')), F::Builder { .. }));
+    let set_to = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.conditions.clock = Clock::SetTo(1);
+    assert!(matches!(fault(set_to), F::Machine));
+    let machine = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.machine = Some(machine());
+    assert!(matches!(fault(machine), F::Machine));
+    let none = |c: &mut Case| {
+        let provenance = c.provenance(1);
+        provenance.build_definition.internal_parameters.isolation = Isolation::Vm;
+        provenance.run_details.builder.id = "https://reprove.dev/builder/vm/v0.1".into();
+    };
+    assert!(matches!(fault(none), F::Machine));
     let failed = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.exit = Exit::TimeOut;
     assert!(matches!(fault(failed), F::NotSuccess(Exit::TimeOut)));
     let recipe = |c: &mut Case| c.provenance(1).build_definition.external_parameters.recipe.build.steps.clear();

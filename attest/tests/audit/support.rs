@@ -9,10 +9,10 @@ use reprove_attest::{
     SigningKey, Statement, VerifiedProof, audit, comparison, provenance,
 };
 use reprove_model::{
-    Between, BuildRecord, Clock, Conditions, Content, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit,
-    FileOrder, Finding, FindingKind, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord, Loss, Node,
-    Observed, Origin, Outcome, PeakMemory, Published, Recipe, RecordMode, Role, Tree, TreePath, Variation, Verdict,
-    canonical,
+    Between, BuildRecord, Clock, Conditions, Content, Digest, DigestSet, Enforced, Engine, Environment, EpochOrigin,
+    EpochUsed, Exit, FileOrder, Finding, FindingKind, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord,
+    Loss, Machine, Node, Observed, Origin, Outcome, PeakMemory, Published, Recipe, RecordMode, Role, Tree, TreePath,
+    Variation, Verdict, canonical,
 };
 
 /// Who rebuilt the samples, by their own word.
@@ -81,6 +81,17 @@ pub(crate) fn lock(published: bool) -> Lock {
 pub(crate) fn tree(files: &[(&str, &[u8])]) -> Tree {
     let node = |bytes: &[u8]| Node::File { mode: 0o644, size: bytes.len() as u64, digest: DigestSet::of(bytes) };
     Tree::new(files.iter().map(|(path, bytes)| (TreePath::new(*path).unwrap(), node(bytes))).collect()).unwrap()
+}
+
+/// A virtual machine.
+pub(crate) fn machine() -> Machine {
+    Machine {
+        engine: Engine::UserModeLinux,
+        kernel: DigestSet::of(b"kernel"),
+        initrd: DigestSet::of(b"initrd"),
+        usr: format!("7:{}", "ab".repeat(32)),
+        job: Digest::of(b"job"),
+    }
 }
 
 /// The record of the rebuild with this number, counted from 0, under its own build path and host name.

@@ -48,7 +48,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     out.keep_out_of_source(&recipe, &directory, &shown, "--out").await?;
     let store = app.store()?;
     let events = |event| app.tell(event);
-    let context = app.context(store.clone(), &options, &events);
+    let context = app.context(store.clone(), &options, &events).await?;
     let built = reprove_job::build(&context, recipe, &directory).await?;
     out.fill_once(&store, &built).await?;
     let seen = if inputs || unused { Inputs::of(&store, &built)? } else { None };
@@ -85,6 +85,9 @@ fn print(
             "out": shown,
             "log": log,
         });
+        if let (Some(value), Some(machine)) = (value.as_object_mut(), &record.machine) {
+            value.insert("machine".into(), json!(machine));
+        }
         if let (Some(value), Some(inputs)) = (value.as_object_mut(), inputs) {
             value.insert("inputs".into(), inputs.read_json());
         }

@@ -30,7 +30,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let project = Some((&recipe, directory.as_path()));
     let prepared = Verdicted::prepare(app, arguments.verdict, &name, version.as_deref(), project).await?;
     let events = |event| app.tell(event);
-    let context = prepared.context(app, &arguments.options, &events);
+    let context = prepared.context(app, &arguments.options, &events).await?;
     let finished = reprove_job::check(&context, recipe, &directory, &prepared.key).await;
     prepared.finish(app, &name, finished).await
 }

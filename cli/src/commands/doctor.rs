@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use reprove_images::RootFilesystem;
-use reprove_model::{Digest, DigestSet, Enforced, Exit, HeldBy, IsolationLevel, RecordMode};
+use reprove_model::{Digest, DigestSet, Enforced, Engine, Exit, HeldBy, IsolationLevel, RecordMode};
+use reprove_runner::vm::Tried;
 use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
 use reprove_store::Store;
 use serde::Serialize;
@@ -13,8 +14,9 @@ use serde::Serialize;
 use crate::app::App;
 use crate::error::{CANNOT, CommandError, YES, from_environment, from_sandbox};
 use crate::keys::Place;
+use crate::machines::Candidate;
 use crate::render::listed;
-use crate::{env_vars, keys, output, token};
+use crate::{env_vars, keys, machines, output, token};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -49,12 +51,13 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
     all.push(pip(app).await);
     all.push(program("/usr/bin/python3", "Python packages are built with", "apt install python3"));
     all.push(optional_program("git", "leaving out of a project what Git ignores", "apt install git"));
+    all.extend(machines(app).await?);
     all.push(Finding {
-        what: "builds in virtual machines, and evidence of confidential ones",
+        what: "evidence of confidential virtual machines",
         works: false,
         needed: false,
         needed_by: NOBODY,
-        found: "this version runs builds in namespaces alone".into(),
+        found: "this version has none".into(),
         mend: None,
     });
     app.progress.clear();
@@ -134,6 +137,30 @@ async fn sandbox(store: Option<&Store>) -> Vec<Finding> {
         mend: library.is_none().then(|| "apt install libfaketime".into()),
     });
     all
+}
+
+/// Which engines run virtual machines here: each that is installed is started, unless it is remembered that it works.
+async fn machines(app: &App) -> Result<Vec<Finding>, CommandError> {
+    // Without a store there is nothing to build in one.
+    let Ok(store) = app.store() else { return Ok(Vec::new()) };
+    let mut findings = Vec::new();
+    for Candidate { engine, guest } in machines::candidates(&store).await? {
+        let what = match engine {
+            Engine::QemuKvm => "virtual machines by qemu-kvm",
+            Engine::UserModeLinux => "virtual machines by user-mode-linux",
+            Engine::QemuTcg => "virtual machines by qemu-tcg, with an EMULATED processor",
+        };
+        let (works, found, mend) = match guest {
+            Err((found, mend)) => (false, found, Some(mend).filter(|mend| !mend.is_empty())),
+            Ok(guest) => {
+                let Tried { works, said, .. } = machines::tried_again(app, &guest, &store).await?;
+                let found = if works { "a guest was started".into() } else { machines::first_line(&said).to_owned() };
+                (works, found, None)
+            }
+        };
+        findings.push(Finding { what, works, needed: false, needed_by: NOBODY, found, mend });
+    }
+    Ok(findings)
 }
 
 /// Runs something in a sandbox as builds have it, and watches that as closely as builds are by default.

@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod compare;
 mod doctor;
+mod image;
 mod key;
 mod log;
 mod options;
@@ -76,6 +77,8 @@ pub(crate) enum Command {
     Log(log::Arguments),
     /// Make or show the key that signs
     Key(key::Arguments),
+    /// Make what virtual machines are started from, and say its digests
+    Image(image::Arguments),
     /// Look after what is kept: collect what is not needed any more, check the rest
     Store(store::Arguments),
     /// Say what this machine can do, and what to install for the rest
@@ -99,6 +102,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Proof(arguments) => proof::run(app, arguments).await,
         Command::Log(arguments) => log::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, arguments).await,
+        Command::Image(arguments) => image::run(app, arguments).await,
         Command::Store(arguments) => store::run(app, arguments).await,
         Command::Doctor => doctor::run(app).await,
     }

@@ -51,7 +51,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     reprove_inputs::pypi::check(purl).map_err(JobError::from)?;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
-    let context = prepared.context(app, &arguments.options, &events);
+    let context = prepared.context(app, &arguments.options, &events).await?;
     let finished = reprove_job::rebuild(&context, purl, &app.pip(), &prepared.key).await;
     prepared.finish(app, &purl.to_string(), finished).await
 }

@@ -23,6 +23,9 @@ pub enum InitrdError {
     /// A module does not say which others it needs.
     #[error("{} is no kernel module: it does not say which others it needs", .0.display())]
     NotAModule(PathBuf),
+    /// The program needs other files to run.
+    #[error("the guest's program is not a static one for this machine; `scripts/guest` compiles it")]
+    NotStatic,
     /// Modules need each other in a circle, or there are far too many.
     #[error("the kernel's modules need each other in a circle, or more than {most} of them", most = MOST_MODULES)]
     TooMany,
@@ -72,8 +75,11 @@ pub fn modules(folder: &Path, wanted: &[&str]) -> Result<Vec<Module>, InitrdErro
 /// The first file system: `program` as `/init`, and the modules below `/modules`.
 ///
 /// # Errors
-/// [`InitrdError::Archive`].
+/// [`InitrdError::Archive`], [`InitrdError::NotStatic`].
 pub fn initrd(program: &[u8], modules: &[Module]) -> Result<Vec<u8>, InitrdError> {
+    if !is_static(program) {
+        return Err(InitrdError::NotStatic);
+    }
     let mut archive = Archive::default();
     for folder in ["dev", "modules", "new", "proc"] {
         archive.directory(folder, 0o755)?;
@@ -83,6 +89,22 @@ pub fn initrd(program: &[u8], modules: &[Module]) -> Result<Vec<u8>, InitrdError
         archive.file(&format!("modules/{number:02}-{}.ko", module.name), 0o644, &module.bytes)?;
     }
     Ok(archive.finish())
+}
+
+/// Whether `program` is an executable of 64 bits that names no other program to load it (ELF, `PT_INTERP`).
+fn is_static(program: &[u8]) -> bool {
+    const INTERPRETER: usize = 3;
+    let number = |at: usize, size: usize| -> Option<usize> {
+        let bytes = program.get(at..at.checked_add(size)?)?;
+        usize::try_from(bytes.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte))).ok()
+    };
+    let headers = || -> Option<bool> {
+        let (first, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+        let mut kinds = (0..count).map(|n| number(first.checked_add(n.checked_mul(size)?)?, 4));
+        Some(kinds.all(|kind| kind.is_some_and(|kind| kind != INTERPRETER)) && count > 0)
+    };
+    // 64 bits, the lowest byte first.
+    program.starts_with(b"\x7fELF\x02\x01") && headers() == Some(true)
 }
 
 /// How deep the kernel's folders of modules are looked through.
@@ -172,9 +194,27 @@ mod tests {
     #[test]
     fn the_same_parts_make_the_same_bytes() {
         let modules = [Module { name: "a".into(), bytes: vec![1; 100] }];
-        let made = initrd(b"program", &modules).unwrap();
-        assert_eq!(made, initrd(b"program", &modules).unwrap());
-        assert_ne!(made, initrd(b"progran", &modules).unwrap());
-        assert_ne!(made, initrd(b"program", &[]).unwrap());
+        let program = elf(1);
+        let made = initrd(&program, &modules).unwrap();
+        assert_eq!(made, initrd(&program, &modules).unwrap());
+        assert_ne!(made, initrd(&[&program[..], b"!"].concat(), &modules).unwrap());
+        assert_ne!(made, initrd(&program, &[]).unwrap());
+    }
+
+    /// The head of a program with one header of this kind.
+    fn elf(kind: u8) -> Vec<u8> {
+        let mut program = vec![0; 64 + 56];
+        program[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        (program[32], program[54], program[56], program[64]) = (64, 56, 1, kind);
+        program
+    }
+
+    #[test]
+    fn only_a_static_program_is_taken() {
+        assert!(is_static(&elf(1)) && !is_static(&elf(3)));
+        assert!(!is_static(b"") && !is_static(b"#!/bin/sh\n") && !is_static(&elf(1)[..100]));
+        assert!(!is_static(&fs::read("/usr/bin/env").unwrap()));
+        let far = [&elf(1)[..32], &[255; 32]].concat();
+        assert!(!is_static(&far));
     }
 }

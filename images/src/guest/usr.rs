@@ -68,7 +68,7 @@ struct Kept {
 }
 
 /// The store's folder for images.
-const FOLDER: &str = "guest";
+pub(super) const FOLDER: &str = "guest";
 /// How it is written matters for the bytes of images: another number makes others.
 const FORMAT: u32 = 1;
 

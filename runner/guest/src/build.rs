@@ -15,14 +15,14 @@ use crate::{Done, Failure};
 
 /// Builds what is wanted from what is in the store. The clock is set once more when everything is ready.
 pub(crate) fn build(wanted: &JobBuild, clock: u64, store: &Store) -> Result<Done, Failure> {
-    let JobBuild { lock, conditions, epoch, started, watched, root, source } = wanted;
+    let JobBuild { lock, conditions, epoch, started, watched, demanded, root, source } = wanted;
     if let Some(tree) = source {
         store.save_tree(tree).map_err(Failure::at("keeping the source"))?;
     }
     lay_out(root, store)?;
     let root = root.filesystem(lock, USR.into(), Path::new(PARTS));
     let source = SourceFiles::of(lock, store).map_err(Failure::of_project("reading the source"))?;
-    let runner = Runner { store: store.clone(), sandbox: Sandbox::default(), machine: None };
+    let runner = Runner { store: store.clone(), sandbox: Sandbox::default().demanding(*demanded), machine: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::at("starting the runtime"))?;
     let request = BuildRequest {

@@ -178,6 +178,11 @@ impl Sandbox {
         Self { demanded: level, ..self }
     }
 
+    /// The weakest walls that something is run behind.
+    pub(crate) fn demanded(&self) -> IsolationLevel {
+        self.demanded
+    }
+
     /// The program that is started as a helper.
     pub(crate) fn helper(&self) -> &std::path::Path {
         &self.program

@@ -17,8 +17,8 @@ use super::job::{Job, JobBuild, JobRoot};
 use super::report::{Report, ReportedEnd};
 use super::running::{Running, Times};
 use super::{MachineError, io_error};
-use crate::BuildRequest;
 use crate::source::SourceFiles;
+use crate::{BuildRequest, Sandbox};
 
 /// A machine to build in: started anew for each build.
 #[derive(Clone, Debug)]
@@ -76,13 +76,14 @@ pub async fn hello(program: &Path, guest: &Guest, clock: u64, store: &Store) -> 
 
 /// Builds, and gives the record, with what the host says of the machine; all that the record names is in the store afterwards, also its log.
 pub(crate) async fn build(
-    program: &Path,
+    sandbox: &Sandbox,
     machine: &Machine,
     store: &Store,
     request: &BuildRequest<'_>,
     env: &BTreeMap<String, String>,
 ) -> Result<BuildRecord, MachineError> {
     let Machine { guest, usr } = machine;
+    let demanded = sandbox.demanded();
     let BuildRequest { lock, conditions, .. } = *request;
     let clock = match conditions.clock {
         Clock::SetTo(seconds) => seconds,
@@ -99,6 +100,7 @@ pub(crate) async fn build(
         epoch: request.epoch,
         started: request.started,
         watched: request.watched,
+        demanded,
         root: JobRoot::of(request.root, store)?,
         source: request.source.tree_of(lock, store).map_err(super::JobError::Store)?,
     };
@@ -111,7 +113,7 @@ pub(crate) async fn build(
     let size = (memory_mib(&limits, job_bytes), conditions.processors);
     let run_time = Duration::from_secs(limits.seconds.into()) + BESIDE_THE_BUILD;
     let times = Times { start: guest.start_within(), run: run_time };
-    let report = run(program, guest, Some(usr), &mut files, size, times).await?;
+    let report = run(sandbox.helper(), guest, Some(usr), &mut files, size, times).await?;
     let mut record = match &report.end {
         ReportedEnd::Built(record) => (**record).clone(),
         ReportedEnd::Failed { fault, text } => {
@@ -120,6 +122,9 @@ pub(crate) async fn build(
         ReportedEnd::Hello => return Err(MachineError::OtherBuild("kind")),
     };
     check(&record, request, env)?;
+    if record.enforced.level() < Some(demanded) {
+        return Err(MachineError::OtherBuild("strength of its walls"));
+    }
     let (on, mut disk) = (store.clone(), files.report);
     let taken = tokio::task::spawn_blocking(move || report.take_blobs(&mut disk, &on)).await;
     let taken = taken.map_err(|e| io_error("keeping the outputs")(e.into()))?;

@@ -59,7 +59,8 @@ impl Guest {
     /// How long it may take until the guest's program runs.
     pub(super) fn start_within(&self) -> Duration {
         Duration::from_secs(match self.engine {
-            Engine::UserModeLinux | Engine::QemuKvm => 60,
+            Engine::UserModeLinux => 60,
+            Engine::QemuKvm => 20,
             Engine::QemuTcg => 240,
         })
     }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_images::guest::BLOCK;
 use reprove_model::canonical::{self, CanonicalError};
-use reprove_model::{Conditions, Content, Digest, InputName, Lock, RecordMode, Role, Tree};
+use reprove_model::{Conditions, Content, Digest, InputName, IsolationLevel, Lock, RecordMode, Role, Tree};
 use reprove_store::{IngestError, IngestLimits, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -50,6 +50,8 @@ pub struct JobBuild {
     pub started: Timestamp,
     /// How closely it is watched.
     pub watched: RecordMode,
+    /// The weakest walls inside that it is run behind.
+    pub demanded: IsolationLevel,
     /// The root filesystem beside `/usr`.
     pub root: JobRoot,
     /// The source's files, where the source is a tree.

@@ -17,6 +17,7 @@ mod holder;
 mod job;
 mod report;
 mod running;
+mod tried;
 
 pub use build::{Machine, hello};
 pub(crate) use build::{build, write_log};
@@ -26,6 +27,7 @@ pub use job::{Blob, Job, JobBuild, JobError, JobRoot, MAX_JOB};
 pub use report::{Fault, MAX_BLOBS, MAX_TEXT, Report, ReportError, ReportedEnd};
 pub use reprove_images::guest::{InvalidVerity, Verity};
 pub use running::HELLO;
+pub use tried::{Tried, remembered, try_out};
 
 use std::io;
 
