@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, sorted_names};
 use crate::program::{kept_folder, once, workspace};
 
 /// The guest's program, compiled once a run.
@@ -22,7 +22,8 @@ pub fn guest_program() -> PathBuf {
 }
 
 /// The store whose image of `/usr`, and whose memory of engines, all runs share: a minute's work, and gigabytes.
-fn shared_store() -> PathBuf {
+#[must_use]
+pub fn shared_store() -> PathBuf {
     kept_folder().parent().unwrap().join("machines")
 }
 
@@ -43,6 +44,15 @@ impl Bench {
         symlink(shared.join("guest"), bench.path("store/guest")).unwrap();
         bench
     }
+}
+
+/// Debian's package of a kernel for QEMU's guests, which `scripts/setup` downloads.
+#[must_use]
+pub fn kernel_package() -> PathBuf {
+    let folder = workspace().join("target/kernel");
+    let names = sorted_names(&folder);
+    let name = names.iter().find(|name| name.ends_with(".deb"));
+    folder.join(name.expect("scripts/setup has downloaded a package"))
 }
 
 /// What has been started by a process, and by what that has started, and so on.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use reprove_tests::{Bench, Descendants, Running, sorted_names, wait_until};
+use reprove_tests::{Bench, Descendants, Running, kernel_package, shared_store, sorted_names, wait_until};
 use serde_json::{Value, json};
 
 const IN_MACHINE: [&str; 4] = ["--isolation", "vm", "--engine", "user-mode-linux"];
@@ -141,4 +141,35 @@ fn the_guest_s_images_are_made_twice_and_are_those_of_the_records() {
     let ran = Running::start(command(&bench, &["build", project.to_str().unwrap(), "--json"]));
     let built = ran.wait(Duration::from_secs(120)).with_code(0).json();
     assert_eq!((&built["machine"]["kernel"], &built["machine"]["initrd"]), (&guest["kernel"], &guest["initrd"]));
+}
+
+/// The same guest, with Debian's own kernel, in a machine whose processor is emulated.
+#[test]
+fn qemu_runs_the_same_guest() {
+    let bench = Bench::with_machines();
+    let (store, package) = (shared_store(), kernel_package());
+    let (store, package) = (store.to_str().unwrap(), package.to_str().unwrap());
+    let made =
+        bench.run(["image", "build", "guest", "--kernel", package, "--store", store, "--json"]).with_code(0).json();
+    let guests = made["guests"].as_array().unwrap();
+    let guest = guests.iter().find(|guest| guest["name"] == "qemu").unwrap();
+    let project = bench.project("project", &["uname -n > out; nproc >> out; cat out"], "");
+    let project = project.to_str().unwrap();
+    let by = ["--isolation", "vm", "--engine", "qemu-tcg", "--store", store, "--json"];
+    let ran = Running::start(bench.command(["build", project].into_iter().chain(by)));
+    let built = ran.wait(Duration::from_secs(400)).with_code(0).json();
+    assert_eq!((&built["machine"]["engine"], &built["machine"]["kernel"]), (&json!("qemu-tcg"), &guest["kernel"]));
+    let processors = &built["conditions"]["processors"];
+    let log = fs::read_to_string(built["log"].as_str().unwrap()).unwrap();
+    assert_eq!(log, format!("reprove-first\n{processors}\n"));
+}
+
+#[test]
+fn doctor_says_which_engines_work() {
+    let bench = Bench::with_machines();
+    let ran = bench.run(["doctor", "--json", "--store", shared_store().to_str().unwrap()]).with_code(0).json();
+    let findings = ran["findings"].as_array().unwrap();
+    let works = |what: &str| findings.iter().find(|finding| finding["what"] == what).unwrap()["works"].clone();
+    assert_eq!(works("virtual machines by user-mode-linux"), true);
+    assert!(works("virtual machines by qemu-kvm").is_boolean());
 }
