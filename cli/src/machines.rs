@@ -37,7 +37,7 @@ pub(crate) async fn choose(app: &App, store: &Store, wanted: Option<Engine>) -> 
                 if works {
                     return Ok(guest);
                 }
-                lacking.push((format!("{}: {}", engine.name(), first_line(&said)), "reprove doctor".to_owned()));
+                lacking.push((format!("{}: {}", engine.name(), shortly(&said)), "reprove doctor".to_owned()));
             }
         }
     }
@@ -137,7 +137,12 @@ fn candidate(
     Guest::new(engine, runs, kernel.path, &initrd).map_err(|e| fail(&e))
 }
 
-/// The first line of what came of it.
-pub(crate) fn first_line(said: &str) -> &str {
-    said.lines().next().unwrap_or_default()
+/// The first line of what came of it, and the last, which is where the console ended.
+pub(crate) fn shortly(said: &str) -> String {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    match lines.next_back() {
+        Some(last) => format!("{first} {last}"),
+        None => first.to_owned(),
+    }
 }

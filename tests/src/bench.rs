@@ -18,6 +18,8 @@ use crate::running::{LONG, Ran, Running};
 pub struct Bench {
     dir: TempDir,
     program: PathBuf,
+    /// The guest's program, where machines can be started.
+    pub(crate) guest: Option<PathBuf>,
 }
 
 impl Bench {
@@ -28,7 +30,7 @@ impl Bench {
         for folder in ["home", "store", "work"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        let bench = Self { dir, program: program() };
+        let bench = Self { dir, program: program(), guest: None };
         // Not there where /usr has just changed; then each takes the digest itself.
         let _ = fs::copy(usr_digest(), bench.path("store/host-usr.json"));
         bench
@@ -102,6 +104,10 @@ impl Bench {
         ] {
             command.env_remove(name);
         }
+        match &self.guest {
+            Some(guest) => command.env("REPROVE_GUEST", guest),
+            None => command.env_remove("REPROVE_GUEST"),
+        };
         // The machine's pip stays as it is set up, wherever that is written down.
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let settings = [home.join(".config/pip/pip.conf"), home.join(".pip/pip.conf")];

@@ -154,7 +154,7 @@ async fn machines(app: &App) -> Result<Vec<Finding>, CommandError> {
             Err((found, mend)) => (false, found, Some(mend).filter(|mend| !mend.is_empty())),
             Ok(guest) => {
                 let Tried { works, said, .. } = machines::tried_again(app, &guest, &store).await?;
-                let found = if works { "a guest was started".into() } else { machines::first_line(&said).to_owned() };
+                let found = if works { "a guest was started".into() } else { machines::shortly(&said) };
                 (works, found, None)
             }
         };

@@ -115,7 +115,7 @@ fn user_mode(parts: &Parts<'_>, told: &str) -> Vec<String> {
 
 /// No device but what is named; a console that can only be written to.
 fn qemu(engine: Engine, parts: &Parts<'_>, told: &str) -> Vec<String> {
-    let accelerator = if engine == Engine::QemuKvm { ("kvm", "host") } else { ("tcg", "max") };
+    let accelerator = if engine == Engine::QemuKvm { ("kvm", "host,arch-capabilities=off") } else { ("tcg", "max") };
     let mut arguments: Vec<String> = [
         "-nodefaults",
         "-no-user-config",
