@@ -24,12 +24,13 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 40] = [
+pub const ALL: [Property; 41] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
+    Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "inputs_listing", check: model::inputs_listing },
     Property { name: "interpreter", check: runner::interpreter },

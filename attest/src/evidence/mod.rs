@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Evidence of processors: what a machine's maker vouches for. Verified offline, and refused wherever anything is missing.
 
+pub mod ear;
 mod emulation;
 pub mod nitro;
 pub mod tdx;

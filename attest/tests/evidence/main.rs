@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a test file")]
 
 mod bits;
+mod ear;
 mod nitro_emulated;
 mod nitro_vectors;
 mod packages;

@@ -4,11 +4,14 @@
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
+use reprove_attest::evidence::ear;
 use reprove_attest::evidence::nitro::{self, NitroRoot};
 use reprove_attest::evidence::tdx::{
     EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, TcbStatus, TdReport, TdxPolicy, TdxRoot, emulated_report,
     verify,
 };
+
+use reprove_attest::{Algorithm, SigningKey};
 
 use super::{assert_plain, split};
 
@@ -120,6 +123,45 @@ fn is_nitro_document(bytes: &[u8]) -> bool {
     }
 }
 
+/// The key of the corpus's tokens.
+///
+/// # Panics
+/// Never: the number is one of P-256.
+#[must_use]
+pub fn ear_key() -> SigningKey {
+    SigningKey::new(Algorithm::EcdsaP256, [1; 32]).unwrap()
+}
+
+/// What verifies is by the key that is named, of a kind of processor that is expected, and holds by no other key.
+pub(super) fn ear_token(bytes: &[u8]) {
+    is_ear_token(bytes);
+}
+
+/// Checks the property, and gives whether it is one that verifies.
+fn is_ear_token(bytes: &[u8]) -> bool {
+    let expected = ear::Expected {
+        report_data: [7; 64],
+        submodule: "cpu0".into(),
+        tees: ["tdx".to_owned()].into(),
+        policies: ["default".to_owned()].into(),
+    };
+    let at = Timestamp::from_second(1_768_435_200).unwrap();
+    let with = |key: SigningKey| ear::verify(bytes, &[key.public_key()], &expected, at);
+    assert!(with(SigningKey::new(Algorithm::EcdsaP256, [2; 32]).unwrap()).is_err());
+    match with(ear_key()) {
+        Ok(verified) => {
+            assert_eq!((verified.tee(), verified.key()), ("tdx", ear_key().public_key().id()));
+            assert!(verified.issued() <= at && at < verified.expires());
+            assert_plain(verified.developer());
+            true
+        }
+        Err(error) => {
+            assert_plain(&error.to_string());
+            false
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +174,7 @@ mod tests {
         assert!(made.holds(include_bytes!("../../corpora/tdx_quote/good"), &made.collateral));
         assert!(made.holds(&made.quote, include_bytes!("../../corpora/tdx_collateral/good")));
         assert!(is_nitro_document(include_bytes!("../../corpora/nitro_document/good")));
+        assert!(is_ear_token(include_bytes!("../../corpora/ear_token/good")));
         assert!(!is_nitro_document(include_bytes!("../../corpora/nitro_document/refused-signature")));
     }
 }

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Evidence of processors, emulated.
 
-use reprove_tests::properties::evidence::Emulated;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reprove_tests::properties::evidence::{Emulated, ear_key};
 use reprove_tests::properties::join;
+use serde_json::{Value, json};
 
 use super::{Corpus, File};
 
 pub(crate) fn all() -> Vec<Corpus> {
     let Emulated { quote, collateral, .. } = Emulated::new();
-    vec![("tdx_quote", quotes(&quote)), ("tdx_collateral", collaterals(&collateral)), ("nitro_document", documents())]
+    vec![
+        ("tdx_quote", quotes(&quote)),
+        ("tdx_collateral", collaterals(&collateral)),
+        ("nitro_document", documents()),
+        ("ear_token", tokens()),
+    ]
 }
 
 /// `bytes` with one of them changed.
@@ -81,4 +89,55 @@ fn documents() -> Vec<File> {
     files.push(("refused-root", join(&root[1..], good)));
     files.push(("refused-empty", Vec::new()));
     files
+}
+
+/// Tokens of Trustee's, by the key of the property.
+fn tokens() -> Vec<File> {
+    let header = json!({ "typ": "JWT", "alg": "ES256" });
+    let claims = json!({
+        "eat_profile": "tag:github.com,2024:confidential-containers/Trustee",
+        "iat": 1_768_435_200,
+        "exp": 1_768_435_500,
+        "ear.verifier-id": { "developer": "developer", "build": "build" },
+        "submods": { "cpu0": {
+            "ear.status": "affirming",
+            "ear.trustworthiness-vector": { "hardware": 2, "configuration": 0 },
+            "ear.appraisal-policy-id": "default",
+            "ear.veraison.annotated-evidence": { "report_data": STANDARD.encode([7; 64]), "tdx": {} },
+        } },
+    });
+    let with = |path: &str, value: Value| {
+        let mut claims = claims.clone();
+        *claims.pointer_mut(path).unwrap() = value;
+        token(&header, &claims)
+    };
+    let good = token(&header, &claims);
+    vec![
+        ("good", good.clone()),
+        ("refused-profile", with("/eat_profile", json!("tag:ietf.org,2026:rats/ear#04"))),
+        ("refused-early", with("/iat", json!(1_768_435_201))),
+        ("refused-late", with("/exp", json!(1_768_435_200))),
+        ("refused-time", with("/exp", json!(i64::MAX))),
+        ("refused-nothing", with("/submods", json!({}))),
+        ("refused-status", with("/submods/cpu0/ear.status", json!("warning"))),
+        ("refused-claim", with("/submods/cpu0/ear.trustworthiness-vector/hardware", json!(96))),
+        ("refused-policy", with("/submods/cpu0/ear.appraisal-policy-id", json!("other"))),
+        ("refused-evidence", with("/submods/cpu0/ear.veraison.annotated-evidence", json!({}))),
+        ("refused-algorithm", token(&json!({ "alg": "none" }), &claims)),
+        ("refused-critical", token(&json!({ "alg": "ES256", "crit": ["b64"] }), &claims)),
+        ("refused-signature", changed(&good, good.len() - 20)),
+        ("refused-cut", good[..good.len() / 2].to_vec()),
+        ("refused-empty", Vec::new()),
+    ]
+}
+
+fn token(header: &Value, claims: &Value) -> Vec<u8> {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", encode(header), encode(claims));
+    // SEQUENCE of two INTEGERs, each with a zero before its 32 bytes or fewer of them.
+    let der = ear_key().sign(message.as_bytes());
+    let (r, rest) = der[4..].split_at(der[3].into());
+    let number = |bytes: &[u8]| [vec![0; 32], bytes.to_vec()].concat()[bytes.len()..].to_vec();
+    let signature = [number(r), number(&rest[2..])].concat();
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)).into_bytes()
 }
