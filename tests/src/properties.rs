@@ -8,6 +8,7 @@
 mod archives;
 mod attest;
 mod compare;
+pub mod evidence;
 mod inputs;
 mod model;
 mod runner;
@@ -23,12 +24,13 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 37] = [
+pub const ALL: [Property; 41] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
+    Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "inputs_listing", check: model::inputs_listing },
     Property { name: "interpreter", check: runner::interpreter },
@@ -36,6 +38,7 @@ pub const ALL: [Property; 37] = [
     Property { name: "lock", check: model::lock },
     Property { name: "log_proof", check: attest::log_proof },
     Property { name: "names", check: model::names },
+    Property { name: "nitro_document", check: evidence::nitro_document },
     Property { name: "path", check: model::path },
     Property { name: "pip_report", check: inputs::pip_report },
     Property { name: "policy", check: attest::policy },
@@ -51,6 +54,8 @@ pub const ALL: [Property; 37] = [
     Property { name: "release", check: inputs::release },
     Property { name: "requirement", check: inputs::requirement },
     Property { name: "statement", check: attest::statement },
+    Property { name: "tdx_collateral", check: evidence::tdx_collateral },
+    Property { name: "tdx_quote", check: evidence::tdx_quote },
     Property { name: "text_compare", check: compare::text },
     Property { name: "timestamp", check: attest::timestamp },
     Property { name: "tree", check: model::tree },

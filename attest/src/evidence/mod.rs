@@ -4,6 +4,7 @@
 
 mod certificate;
 mod document;
+pub mod ear;
 pub mod emulated;
 mod emulation;
 mod judge;

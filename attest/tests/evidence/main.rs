@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a test file")]
 
 mod bits;
+mod ear;
 mod judged;
 mod keys;
 mod launch;

@@ -402,3 +402,15 @@ fn what_nobody_has_signed_is_refused() {
     let why = NitroError::Form("its COSE_Sign1 is not in the shortest encoding");
     assert_eq!(verify(&longer, &root, &case.expected, case.at), Err(why));
 }
+
+/// What the corpora of the fuzz target begin with. Its keys are new each time.
+#[test]
+#[ignore = "writes into the source"]
+#[expect(clippy::disallowed_methods, reason = "it writes what it is for")]
+fn write_a_document_for_the_corpora() {
+    let (signed, root) = Case::new().without("nonce").without("user_data").without("public_key").make();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tests/corpus/seeds/nitro");
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(format!("{folder}/document.cose"), signed).unwrap();
+    std::fs::write(format!("{folder}/root.der"), root).unwrap();
+}

@@ -87,12 +87,14 @@ fn name(common_name: &str) -> Vec<u8> {
     sequence(&[tlv(SET, &sequence(&[oid(COMMON_NAME), tlv(0x0c, common_name.as_bytes())]))])
 }
 
-/// `UTCTime` before 2050, `GeneralizedTime` from then on (RFC 5280, section 4.1.2.5).
+/// `UTCTime` from 1950 until 2049, else `GeneralizedTime` (RFC 5280, section 4.1.2.5).
 fn time(at: Timestamp) -> Vec<u8> {
     let full = at.strftime("%Y%m%d%H%M%SZ").to_string();
-    match full.strip_prefix("20").filter(|rest| *rest < "50") {
-        Some(short) => tlv(0x17, short.as_bytes()),
-        None => tlv(0x18, full.as_bytes()),
+    match full.split_at_checked(2) {
+        Some((century, rest)) if (century == "19" && rest >= "50") || (century == "20" && rest < "50") => {
+            tlv(0x17, rest.as_bytes())
+        }
+        _ => tlv(0x18, full.as_bytes()),
     }
 }
 
@@ -143,4 +145,28 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     }
     bytes.extend(content);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short_from_1950_until_2049() {
+        let written = |at: &str| time(at.parse().unwrap());
+        assert_eq!(written("1950-01-01T00:00:00Z"), [&[0x17, 13], b"500101000000Z".as_slice()].concat());
+        assert_eq!(written("2049-12-31T23:59:59Z"), [&[0x17, 13], b"491231235959Z".as_slice()].concat());
+        assert_eq!(written("2050-01-01T00:00:00Z"), [&[0x18, 15], b"20500101000000Z".as_slice()].concat());
+        assert_eq!(written("1949-12-31T23:59:59Z"), [&[0x18, 15], b"19491231235959Z".as_slice()].concat());
+    }
+
+    #[test]
+    fn numbers_and_lengths_are_as_short_as_they_can_be() {
+        assert_eq!(integer(&[0, 0]), [2, 1, 0]);
+        assert_eq!(integer(&[0, 0x80]), [2, 2, 0, 0x80]);
+        assert_eq!(octets(&[7; 127])[..2], [4, 127]);
+        assert_eq!(octets(&[7; 128])[..3], [4, 0x81, 128]);
+        assert_eq!(octets(&[7; 256])[..4], [4, 0x82, 1, 0]);
+        assert_eq!(octets(&[]), [4, 0]);
+    }
 }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Evidence of processors.
+
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use reprove_attest::evidence::ear;
+use reprove_attest::evidence::nitro::{self, NitroRoot};
+use reprove_attest::evidence::tdx::{
+    EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, TcbStatus, TdReport, TdxPolicy, TdxRoot, emulated_report,
+    verify,
+};
+
+use reprove_attest::{Algorithm, SigningKey};
+
+use super::{assert_plain, split};
+
+/// Evidence of an emulated processor, and when it is verified.
+pub struct Emulated {
+    /// What the quote says.
+    pub report: TdReport,
+    /// The quote.
+    pub quote: Vec<u8>,
+    /// What it is verified with.
+    pub collateral: Vec<u8>,
+    root: TdxRoot,
+    at: Timestamp,
+}
+
+impl Emulated {
+    /// The one that the corpora are of.
+    ///
+    /// # Panics
+    /// Never, as far as is known.
+    #[must_use]
+    pub fn new() -> Self {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let span = second(1 << 29)..=second(1 << 31);
+        let emulated = EmulatedTdx::new(&[7; 32], EmulatedPlatform::new(span)).unwrap();
+        let report = emulated_report([1; 48], [[2; 48], [3; 48], [4; 48], [5; 48]], [6; 64]);
+        Self {
+            quote: emulated.quote(&report, 4).unwrap(),
+            collateral: emulated.collateral().unwrap(),
+            root: TdxRoot::emulated(&emulated.root().unwrap()).unwrap(),
+            at: second(1 << 30),
+            report,
+        }
+    }
+
+    /// What verifies says what was made; why something does not, does nothing to a terminal. Gives whether it did.
+    fn holds(&self, quote: &[u8], collateral: &[u8]) -> bool {
+        let expected = Expected { report_data: [6; 64], domain: ExpectedDomain::ComparedLater };
+        let under = |root: &TdxRoot| verify(quote, collateral, root, &expected, &TdxPolicy::default(), self.at);
+        assert!(under(&TdxRoot::intel()).is_err());
+        match under(&self.root) {
+            Ok(verified) => {
+                assert_eq!((verified.report(), verified.tcb_status()), (&self.report, TcbStatus::UpToDate));
+                assert!(verified.is_emulated());
+                true
+            }
+            Err(error) => {
+                assert_plain(&error.to_string());
+                false
+            }
+        }
+    }
+}
+
+impl Default for Emulated {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn emulated() -> &'static Emulated {
+    static EMULATED: OnceLock<Emulated> = OnceLock::new();
+    EMULATED.get_or_init(Emulated::new)
+}
+
+/// Whatever the bytes: a quote that verifies says what the emulated processor has said.
+pub(super) fn tdx_quote(bytes: &[u8]) {
+    emulated().holds(bytes, &emulated().collateral);
+}
+
+/// Whatever the bytes: with collateral that is taken, the quote says the same.
+pub(super) fn tdx_collateral(bytes: &[u8]) {
+    emulated().holds(&emulated().quote, bytes);
+}
+
+/// The root of an emulation, and a document under it: what verifies has registers and is an emulation's; the same is never
+/// taken under the root of AWS.
+pub(super) fn nitro_document(bytes: &[u8]) {
+    is_nitro_document(bytes);
+}
+
+/// Checks the property, and gives whether it is one that verifies.
+fn is_nitro_document(bytes: &[u8]) -> bool {
+    let (root, signed) = split(bytes);
+    let enclave = nitro::ExpectedEnclave::ComparedLater;
+    let expected = nitro::Expected { nonce: None, user_data: None, enclave };
+    // Within what the certificates of the corpus are for.
+    let at = Timestamp::from_second(1_768_435_200).unwrap();
+    assert!(nitro::verify(signed, &NitroRoot::aws(), &expected, at).is_err());
+    let root = match NitroRoot::emulated(root) {
+        Ok(root) => root,
+        Err(error) => {
+            assert_plain(&error.to_string());
+            return false;
+        }
+    };
+    match nitro::verify(signed, &root, &expected, at) {
+        Ok(verified) => {
+            assert!(verified.is_emulated() && verified.pcrs().contains_key(&0));
+            assert!(verified.timestamp() <= at && at <= verified.holds_until());
+            let another = nitro::Expected { nonce: Some(vec![1]), ..expected };
+            assert!(nitro::verify(signed, &root, &another, at).is_err());
+            true
+        }
+        Err(error) => {
+            assert_plain(&error.to_string());
+            false
+        }
+    }
+}
+
+/// The key of the corpus's tokens.
+///
+/// # Panics
+/// Never: the number is one of P-256.
+#[must_use]
+pub fn ear_key() -> SigningKey {
+    SigningKey::new(Algorithm::EcdsaP256, [1; 32]).unwrap()
+}
+
+/// What verifies is by the key that is named, of a kind of processor that is expected, and holds by no other key.
+pub(super) fn ear_token(bytes: &[u8]) {
+    is_ear_token(bytes);
+}
+
+/// Checks the property, and gives whether it is one that verifies.
+fn is_ear_token(bytes: &[u8]) -> bool {
+    let expected = ear::Expected {
+        report_data: [7; 64],
+        submodule: "cpu0".into(),
+        tees: ["tdx".to_owned()].into(),
+        policies: ["default".to_owned()].into(),
+    };
+    let at = Timestamp::from_second(1_768_435_200).unwrap();
+    let with = |key: SigningKey| ear::verify(bytes, &[key.public_key()], &expected, at);
+    assert!(with(SigningKey::new(Algorithm::EcdsaP256, [2; 32]).unwrap()).is_err());
+    match with(ear_key()) {
+        Ok(verified) => {
+            assert_eq!((verified.tee(), verified.key()), ("tdx", ear_key().public_key().id()));
+            assert!(verified.issued() <= at && at < verified.expires());
+            assert_plain(verified.developer());
+            true
+        }
+        Err(error) => {
+            assert_plain(&error.to_string());
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the corpora begin with has to be taken, or they would be of nothing but refusals.
+    #[test]
+    fn the_corpora_have_evidence_that_is_taken() {
+        let made = Emulated::new();
+        assert!(made.holds(&made.quote, &made.collateral));
+        assert!(made.holds(include_bytes!("../../corpora/tdx_quote/good"), &made.collateral));
+        assert!(made.holds(&made.quote, include_bytes!("../../corpora/tdx_collateral/good")));
+        assert!(is_nitro_document(include_bytes!("../../corpora/nitro_document/good")));
+        assert!(is_ear_token(include_bytes!("../../corpora/ear_token/good")));
+        assert!(!is_nitro_document(include_bytes!("../../corpora/nitro_document/refused-signature")));
+    }
+}

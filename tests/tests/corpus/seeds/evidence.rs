@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Evidence of processors, emulated.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reprove_tests::properties::evidence::{Emulated, ear_key};
+use reprove_tests::properties::join;
+use serde_json::{Value, json};
+
+use super::{Corpus, File};
+
+pub(crate) fn all() -> Vec<Corpus> {
+    let Emulated { quote, collateral, .. } = Emulated::new();
+    vec![
+        ("tdx_quote", quotes(&quote)),
+        ("tdx_collateral", collaterals(&collateral)),
+        ("nitro_document", documents()),
+        ("ear_token", tokens()),
+    ]
+}
+
+/// `bytes` with one of them changed.
+fn changed(bytes: &[u8], at: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at] ^= 1;
+    bytes
+}
+
+fn quotes(good: &[u8]) -> Vec<File> {
+    vec![
+        ("good", good.to_vec()),
+        ("zeros-behind", [good, &[0; 70]].concat()),
+        ("refused-version", changed(good, 0)),
+        ("refused-key-type", changed(good, 2)),
+        ("refused-tee", changed(good, 4)),
+        ("refused-debug", changed(good, 48 + 120)),
+        ("refused-measurement", changed(good, 48 + 136)),
+        ("refused-report-data", changed(good, 48 + 520)),
+        ("refused-length", changed(good, 48 + 584)),
+        ("refused-signature", changed(good, 48 + 584 + 4)),
+        ("refused-key", changed(good, 48 + 584 + 4 + 64)),
+        ("refused-certification", changed(good, 48 + 584 + 4 + 128)),
+        ("refused-enclave", changed(good, 48 + 584 + 4 + 134 + 64)),
+        ("refused-chain", changed(good, good.len() - 100)),
+        ("refused-cut", good[..good.len() / 2].to_vec()),
+        ("refused-more", [good, &[0]].concat()),
+    ]
+}
+
+fn collaterals(good: &[u8]) -> Vec<File> {
+    let text = str::from_utf8(good).unwrap();
+    let replaced = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1).into_bytes()
+    };
+    vec![
+        ("good", good.to_vec()),
+        ("spaces", [b" \n", good, b"\n"].concat()),
+        ("refused-field", replaced("{\"", "{\"more\":\"\",\"")),
+        ("refused-missing", replaced("\"pck_crl\"", "\"pck_crl_\"")),
+        ("refused-digits", replaced("\"root_ca_crl\":\"30", "\"root_ca_crl\":\"3O")),
+        ("refused-list", replaced("\"root_ca_crl\":\"30", "\"root_ca_crl\":\"31")),
+        ("refused-chain", replaced("MII", "MIJ")),
+        ("refused-status", replaced("UpToDate", "Revoked!")),
+        ("refused-date", replaced("nextUpdate", "nextUpdat!")),
+        ("refused-cut", good[..good.len() / 2].to_vec()),
+        ("refused-empty", Vec::new()),
+    ]
+}
+
+/// Each after the root's certificate.
+fn documents() -> Vec<File> {
+    let (root, good) = (include_bytes!("nitro/root.der"), include_bytes!("nitro/document.cose").as_slice());
+    let find = |text: &str| good.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    let files = [
+        ("good", good.to_vec()),
+        ("refused-algorithm", changed(good, 4)),
+        ("refused-unprotected", changed(good, 6)),
+        ("refused-module", changed(good, find("module_id"))),
+        ("refused-digest", changed(good, find("SHA384"))),
+        ("refused-registers", changed(good, find("pcrs") + 5)),
+        ("refused-bundle", changed(good, find("cabundle") + 8)),
+        ("refused-certificate", changed(good, find("certificate") + 40)),
+        ("refused-signature", changed(good, good.len() - 1)),
+        ("refused-cut", good[..good.len() / 2].to_vec()),
+        ("refused-more", [good, &[0]].concat()),
+    ];
+    let mut files: Vec<File> = files.into_iter().map(|(name, signed)| (name, join(root, &signed))).collect();
+    files.push(("refused-root", join(&root[1..], good)));
+    files.push(("refused-empty", Vec::new()));
+    files
+}
+
+/// Tokens of Trustee's, by the key of the property.
+fn tokens() -> Vec<File> {
+    let header = json!({ "typ": "JWT", "alg": "ES256" });
+    let claims = json!({
+        "eat_profile": "tag:github.com,2024:confidential-containers/Trustee",
+        "iat": 1_768_435_200,
+        "exp": 1_768_435_500,
+        "ear.verifier-id": { "developer": "developer", "build": "build" },
+        "submods": { "cpu0": {
+            "ear.status": "affirming",
+            "ear.trustworthiness-vector": { "hardware": 2, "configuration": 0 },
+            "ear.appraisal-policy-id": "default",
+            "ear.veraison.annotated-evidence": { "report_data": STANDARD.encode([7; 64]), "tdx": {} },
+        } },
+    });
+    let with = |path: &str, value: Value| {
+        let mut claims = claims.clone();
+        *claims.pointer_mut(path).unwrap() = value;
+        token(&header, &claims)
+    };
+    let good = token(&header, &claims);
+    vec![
+        ("good", good.clone()),
+        ("refused-profile", with("/eat_profile", json!("tag:ietf.org,2026:rats/ear#04"))),
+        ("refused-early", with("/iat", json!(1_768_435_201))),
+        ("refused-late", with("/exp", json!(1_768_435_200))),
+        ("refused-time", with("/exp", json!(i64::MAX))),
+        ("refused-nothing", with("/submods", json!({}))),
+        ("refused-status", with("/submods/cpu0/ear.status", json!("warning"))),
+        ("refused-claim", with("/submods/cpu0/ear.trustworthiness-vector/hardware", json!(96))),
+        ("refused-policy", with("/submods/cpu0/ear.appraisal-policy-id", json!("other"))),
+        ("refused-evidence", with("/submods/cpu0/ear.veraison.annotated-evidence", json!({}))),
+        ("refused-algorithm", token(&json!({ "alg": "none" }), &claims)),
+        ("refused-critical", token(&json!({ "alg": "ES256", "crit": ["b64"] }), &claims)),
+        ("refused-signature", changed(&good, good.len() - 20)),
+        ("refused-cut", good[..good.len() / 2].to_vec()),
+        ("refused-empty", Vec::new()),
+    ]
+}
+
+fn token(header: &Value, claims: &Value) -> Vec<u8> {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", encode(header), encode(claims));
+    // SEQUENCE of two INTEGERs, each with a zero before its 32 bytes or fewer of them.
+    let der = ear_key().sign(message.as_bytes());
+    let (r, rest) = der[4..].split_at(der[3].into());
+    let number = |bytes: &[u8]| [vec![0; 32], bytes.to_vec()].concat()[bytes.len()..].to_vec();
+    let signature = [number(r), number(&rest[2..])].concat();
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)).into_bytes()
+}
