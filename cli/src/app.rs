@@ -7,16 +7,17 @@ use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use reprove_attest::Rebuilder;
+use reprove_attest::evidence::Nonce;
 use reprove_inputs::Pip;
-use reprove_job::{Context, Event};
+use reprove_job::{Context, EmulatedMachines, Event};
 use reprove_runner::vm::Guest;
 use reprove_store::{Store, StoreOptions, Tell};
 
 use crate::commands::{BuildOptions, Global};
 use crate::env_vars;
 use crate::error::{CommandError, from_opening};
-use crate::machines;
 use crate::progress::Progress;
+use crate::{emulated, keys, machines};
 
 /// The Python that builds run with: the root filesystem's.
 const INTERPRETER: &str = "/usr/bin/python3";
@@ -109,8 +110,15 @@ impl App {
         events: &'a (dyn Fn(Event) + Sync),
     ) -> Result<Context<'a>, CommandError> {
         let guest = match options.machine()? {
-            Some(engine) => Some(machines::choose(self, &store, engine).await?),
+            Some(engine) => Some(machines::choose(self, &store, engine, options.has_evidence()).await?),
             None => None,
+        };
+        let nonce = options.nonce()?;
+        let confidential = if options.has_evidence() {
+            let nonce = nonce.map_or_else(|| keys::random().map(|bytes| Nonce::from_bytes(*bytes)), Ok)?;
+            Some(EmulatedMachines::new(emulated::processor(self).await?, nonce))
+        } else {
+            None
         };
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         let processors = processors.min(guest.as_ref().map_or(u32::MAX, Guest::most_processors));
@@ -121,6 +129,7 @@ impl App {
             store,
             sandbox,
             guest,
+            confidential,
             processors,
             record,
             deterministic,

@@ -184,6 +184,7 @@ impl From<JobError> for CommandError {
             | JobError::EnvironmentChanged
             | JobError::Internal(_)
             | JobError::Judge(_)
+            | JobError::Confidential(_)
             | JobError::Attest(_)
             | JobError::Proof(_)
             | JobError::Canonical(_) => from_error(CANNOT, &error),

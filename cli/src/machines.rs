@@ -24,10 +24,16 @@ pub(crate) struct Candidate {
 }
 
 /// The guest to build in: of the engines that are wanted, the first that works.
-pub(crate) async fn choose(app: &App, store: &Store, wanted: Option<Engine>) -> Result<Guest, CommandError> {
+pub(crate) async fn choose(
+    app: &App,
+    store: &Store,
+    wanted: Option<Engine>,
+    confidential: bool,
+) -> Result<Guest, CommandError> {
     let mut lacking = Vec::new();
     for Candidate { engine, guest } in candidates(store).await? {
-        if wanted.is_some_and(|wanted| wanted != engine) {
+        let has_no_processor = confidential && engine == Engine::UserModeLinux;
+        if has_no_processor || wanted.is_some_and(|wanted| wanted != engine) {
             continue;
         }
         match guest {

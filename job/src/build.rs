@@ -39,7 +39,7 @@ pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
     let builds = Builds::new(context, &lock, &root, &source, machine);
     let (first, _) = conditions(context.processors, None);
     context.doing("building");
-    let Built { record, log } = builds.run(&first, epoch, Label::Only).await?;
+    let Built { record, log, .. } = builds.run(&first, epoch, Label::Only).await?;
     if record.outputs.files().next().is_none() {
         return Err(JudgeError::Empty.into());
     }

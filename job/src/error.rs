@@ -15,6 +15,8 @@ use reprove_verifier::compare::CompareError;
 use reprove_verifier::{AttributeError, JudgeError};
 use thiserror::Error;
 
+use crate::confidential::ConfidentialError;
+
 /// Why a job came to no verdict.
 #[derive(Debug, Error)]
 pub enum JobError {
@@ -36,6 +38,9 @@ pub enum JobError {
     /// A build ran and failed.
     #[error(transparent)]
     Build(Box<BuildFailure>),
+    /// There is no evidence of the machines that builds ran in.
+    #[error(transparent)]
+    Confidential(#[from] ConfidentialError),
     /// The results could not be compared.
     #[error(transparent)]
     Judge(#[from] JudgeError),

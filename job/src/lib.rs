@@ -7,12 +7,14 @@
 
 mod build;
 mod builds;
+mod confidential;
 mod epoch;
 mod error;
 mod keep;
 mod prove;
 
 pub use build::{BuiltOnce, build};
+pub use confidential::{ConfidentialError, EmulatedMachines};
 pub use error::{BuildFailure, JobError};
 
 use std::path::{Path, PathBuf};
@@ -36,6 +38,8 @@ pub struct Context<'a> {
     pub sandbox: Sandbox,
     /// What virtual machines around that are made of, where there are to be any. It gives no more than so many processors.
     pub guest: Option<Guest>,
+    /// The secure processor that speaks for these machines, where one does.
+    pub confidential: Option<EmulatedMachines>,
     /// The processors that a build may use.
     pub processors: u32,
     /// How closely builds are watched.
@@ -147,7 +151,8 @@ impl Context<'_> {
             }
         };
         let (image, ()) = tokio::join!(image, told);
-        Ok(Some(Machine { guest, usr: image?? }))
+        let confidential = self.confidential.as_ref().map(EmulatedMachines::confidential);
+        Ok(Some(Machine { guest, usr: image??, confidential }))
     }
 
     /// The lock of a project directory, and the root filesystem that it is built in.

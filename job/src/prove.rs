@@ -4,6 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
+use reprove_attest::evidence::Evidence;
 use reprove_attest::{AttestError, Proof, Signer};
 use reprove_images::RootFilesystem;
 use reprove_model::{BuildRecord, Clock, Lock, Variation, Verdict};
@@ -11,6 +12,7 @@ use reprove_runner::Built;
 use reprove_verifier::{Differing, attribute, conditions, judge};
 
 use crate::builds::{Builds, Label, in_seconds};
+use crate::confidential::ConfidentialError;
 use crate::epoch::candidates;
 use crate::keep::keep;
 use crate::{BuildFailure, Context, Finished, JobError, blocking, still_the_same};
@@ -91,19 +93,35 @@ async fn finish(
 ) -> Result<Finished, JobError> {
     context.doing("signing");
     let [first, second] = built;
+    let evidence = evidence(context, &lock, [&first, &second], verdict.source_date_epoch.seconds)?;
     let records = [first.record, second.record];
     let compared_on = since(context, &[&records[0], &records[1]]);
     let (key, rebuilder) = (Arc::clone(key), context.rebuilder.clone());
     // What holds the key may take long, or wait for somebody to touch it.
     let sign = move || {
-        let proof = Proof::sign(&*key, &lock, &records.each_ref(), &verdict, &rebuilder, compared_on, Vec::new())?
-            .to_bytes()?;
+        let proof =
+            Proof::sign(&*key, &lock, &records.each_ref(), &verdict, &rebuilder, compared_on, evidence)?.to_bytes()?;
         Ok::<_, AttestError>((proof, lock, records, verdict))
     };
     let (proof, lock, records, verdict) = blocking(sign).await??;
     let built = [(&records[0], first.log.as_path()), (&records[1], second.log.as_path())];
     keep(context, &lock, &built).await?;
     Ok(Finished { lock, verdict, records, logs: [first.log, second.log], proof })
+}
+
+/// The evidence of the machines that both ran in, where there were any that have some.
+fn evidence(
+    context: &Context<'_>,
+    lock: &Lock,
+    built: [&Built; 2],
+    epoch: Option<u64>,
+) -> Result<Vec<Evidence>, JobError> {
+    let Some(machines) = &context.confidential else { return Ok(Vec::new()) };
+    let of = |built: &&Built| {
+        let machine = built.evidence.as_ref().ok_or(ConfidentialError::None)?;
+        machines.evidence(lock, &built.record, epoch, machine, (context.now)())
+    };
+    Ok(built.iter().map(of).collect::<Result<_, ConfidentialError>>()?)
 }
 
 /// Adds to each difference between the rebuilds what was shown to cause it.

@@ -19,7 +19,7 @@ use crate::determine::Fixed;
 use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
 use crate::source::SourceFiles;
 use crate::trace::{ListingError, Seen, Sources, listing};
-use crate::vm::{self, Machine, MachineError};
+use crate::vm::{self, Machine, MachineError, MachineEvidence};
 
 /// Runs builds.
 #[derive(Clone, Debug)]
@@ -62,6 +62,8 @@ pub struct Built {
     pub record: BuildRecord,
     /// Where its log is.
     pub log: PathBuf,
+    /// What its machine's processor says of it, where that was asked for and it ended well.
+    pub evidence: Option<MachineEvidence>,
 }
 
 /// Why there is no record.
@@ -149,10 +151,10 @@ impl Runner {
         let log = take_name(&self.store.root().join("logs"), label)
             .map_err(|source| SandboxError::Io { doing: "making the build's log", source })?;
         if let Some(machine) = &self.machine {
-            let record = vm::build(&self.sandbox, machine, &self.store, &request, &env).await?;
+            let (record, evidence) = vm::build(&self.sandbox, machine, &self.store, &request, &env).await?;
             vm::write_log(&record, &self.store, &log)
                 .map_err(|source| SandboxError::Io { doing: "keeping the build's log", source })?;
-            return Ok(Built { record, log });
+            return Ok(Built { record, log, evidence });
         }
         let sandboxed = SandboxRequest {
             inputs,
@@ -202,7 +204,7 @@ impl Runner {
             observed,
             undetermined,
         };
-        Ok(Built { record, log })
+        Ok(Built { record, log, evidence: None })
     }
 
     /// Makes the list of what was seen, and keeps it.

@@ -87,7 +87,7 @@ impl Project {
         let input = Input { name: "p".parse().unwrap(), role: Role::Source, purl: None, content };
         let recipe = Recipe::from_toml(&recipe).unwrap();
         let lock = Lock { recipe, inputs: vec![input], environment: root.locked.clone(), published: None };
-        let machine = Some(Machine { guest: guest(), usr });
+        let machine = Some(Machine { guest: guest(), usr, confidential: None });
         Self { _dir: dir, store, lock, root, machine, clock: Clock::Host }
     }
 

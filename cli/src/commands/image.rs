@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::app::{App, absolute, blocking};
 use crate::artifacts::Artifacts;
 use crate::error::{CANNOT, CommandError, YES, from_error};
-use crate::{machines, output};
+use crate::{machines, measuring, output};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -28,6 +28,8 @@ enum Command {
         #[command(subcommand)]
         what: What,
     },
+    /// Say what a verifier has to expect of a guest: digests for a trust file, and launch digests
+    Measure(measuring::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,7 +49,10 @@ enum What {
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
-    let Command::Build { what: What::Guest { out, kernel, kernel_digest } } = arguments.command;
+    let (out, kernel, kernel_digest) = match arguments.command {
+        Command::Measure(arguments) => return measuring::run(app, arguments).await,
+        Command::Build { what: What::Guest { out, kernel, kernel_digest } } => (out, kernel, kernel_digest),
+    };
     let out = match &out {
         Some(shown) => Some((Artifacts::prepare(&absolute(shown)?, "guest images")?, shown.clone())),
         None => None,

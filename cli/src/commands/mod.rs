@@ -13,6 +13,7 @@ mod options;
 mod proof;
 mod rebuild;
 mod store;
+mod tee;
 
 use std::path::PathBuf;
 
@@ -79,6 +80,8 @@ pub(crate) enum Command {
     Key(key::Arguments),
     /// Make what virtual machines are started from, and say its digests
     Image(image::Arguments),
+    /// Say what this machine can attest
+    Tee(tee::Arguments),
     /// Look after what is kept: collect what is not needed any more, check the rest
     Store(store::Arguments),
     /// Say what this machine can do, and what to install for the rest
@@ -103,6 +106,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Log(arguments) => log::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, arguments).await,
         Command::Image(arguments) => image::run(app, arguments).await,
+        Command::Tee(arguments) => tee::run(app, arguments).await,
         Command::Store(arguments) => store::run(app, arguments).await,
         Command::Doctor => doctor::run(app).await,
     }

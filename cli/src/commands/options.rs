@@ -2,6 +2,7 @@
 //! How builds run: what `build`, `check` and `rebuild` share.
 
 use clap::Args;
+use reprove_attest::evidence::Nonce;
 use reprove_model::{Engine, Isolation, IsolationLevel, RecordMode};
 use reprove_runner::Sandbox;
 
@@ -11,12 +12,16 @@ use crate::error::CommandError;
 /// How builds run. An option that is added here is one of every command that builds.
 #[derive(Args, Debug)]
 pub(crate) struct BuildOptions {
-    /// In what builds run: namespaces of this machine, or vm, a virtual machine for each; docs/vm.md says what that is
+    /// In what builds run: namespaces of this machine; vm, a virtual machine for each; or emulated-snp, one with evidence by
+    /// an EMULATED processor, which proves nothing; docs/vm.md and docs/evidence.md say what these are
     #[arg(long, value_name = "KIND", value_parser = isolation, default_value = "namespaces")]
     isolation: Isolation,
     /// What runs virtual machines: qemu-kvm, user-mode-linux or qemu-tcg [default: the first of them that works here]
     #[arg(long, value_name = "ENGINE", value_parser = engine)]
     engine: Option<Engine>,
+    /// What evidence of machines has to have in it: 32 bytes in hexadecimal, as whoever will judge it asks
+    #[arg(long, value_name = "HEX")]
+    nonce: Option<Nonce>,
     /// Build nothing in a weaker sandbox: basic, strong or full; docs/sandbox.md says what is in each
     #[arg(long, value_name = "LEVEL", value_parser = isolation_level, default_value = "basic")]
     require_isolation: IsolationLevel,
@@ -43,11 +48,32 @@ impl BuildOptions {
                 Err(error.next("add `--isolation vm`"))
             }
             (Isolation::Vm, engine) => Ok(Some(engine)),
+            (Isolation::EmulatedSnp, Some(Engine::UserModeLinux)) => {
+                let text = "evidence is of a machine that a processor starts, which User-mode Linux has none of";
+                Err(CommandError::bad_usage(text)
+                    .next("say `--engine qemu-kvm` or `--engine qemu-tcg`, or leave it out"))
+            }
+            (Isolation::EmulatedSnp, engine) => Ok(Some(engine)),
             (other, _) => {
-                let text = format!("builds can't run in {} here yet", other.name());
+                let text =
+                    format!("builds can't be started in {} by this version; its evidence can be judged", other.name());
                 Err(CommandError::cannot(text))
             }
         }
+    }
+
+    /// Whether the machine has to have evidence.
+    pub(crate) fn has_evidence(&self) -> bool {
+        self.isolation.has_evidence()
+    }
+
+    /// What that has to have in it, where somebody asks for something.
+    pub(crate) fn nonce(&self) -> Result<Option<Nonce>, CommandError> {
+        if self.nonce.is_some() && !self.has_evidence() {
+            let error = CommandError::bad_usage("`--nonce` is of evidence, which no machine of this isolation has");
+            return Err(error.next("add `--isolation emulated-snp`"));
+        }
+        Ok(self.nonce)
     }
 
     /// Whether they see what depends on the recipe alone.
@@ -63,8 +89,9 @@ impl BuildOptions {
 
 /// Reads the name of an isolation.
 fn isolation(name: &str) -> Result<Isolation, String> {
-    let found = [Isolation::Namespaces, Isolation::Vm].into_iter().find(|isolation| isolation.name() == name);
-    found.ok_or_else(|| "there are namespaces and vm".to_owned())
+    let all = [Isolation::Namespaces, Isolation::Vm, Isolation::EmulatedSnp, Isolation::SevSnp, Isolation::Tdx];
+    let found = all.into_iter().find(|isolation| isolation.name() == name);
+    found.ok_or_else(|| "there are namespaces, vm, emulated-snp, sev-snp and tdx".to_owned())
 }
 
 /// Reads the name of an engine.

@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use reprove_model::BuildRecord;
-use reprove_runner::vm::{Blob, JobBuild, JobRoot, ReportedEnd};
+use reprove_attest::evidence::{Dispatch, report_data};
+use reprove_attest::provenance;
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{BuildRecord, DigestSet, Exit, Isolation, Machine};
+use reprove_runner::vm::{Blob, GuestEvidence, JobBuild, JobEvidence, JobRoot, ReportedEnd};
 use reprove_runner::{BuildRequest, RunError, Runner, Sandbox, SandboxError, SourceFiles};
 use reprove_store::{SetId, Store, Use};
 
+use crate::command_line::CommandLine;
 use crate::mounts::{PARTS, USR, set_clock};
+use crate::processor::Evidence;
 use crate::{Done, Failure};
 
 /// Builds what is wanted from what is in the store. The clock is set once more when everything is ready.
-pub(crate) fn build(wanted: &JobBuild, clock: u64, store: &Store) -> Result<Done, Failure> {
-    let JobBuild { lock, conditions, epoch, started, watched, demanded, root, source } = wanted;
+pub(crate) fn build(wanted: &JobBuild, clock: u64, told: &CommandLine, store: &Store) -> Result<Done, Failure> {
+    let JobBuild { lock, conditions, epoch, started, watched, demanded, root, source, .. } = wanted;
     if let Some(tree) = source {
         store.save_tree(tree).map_err(Failure::at("keeping the source"))?;
     }
@@ -36,11 +41,50 @@ pub(crate) fn build(wanted: &JobBuild, clock: u64, store: &Store) -> Result<Done
         label: "build",
         followed: false,
     };
+    let evidence = wanted.confidential.as_ref().map(|asked| start(wanted, asked, told)).transpose()?;
     set_clock(clock)?;
     let built = runtime.block_on(runner.build(request)).map_err(failure)?;
     store.add_file(&built.log).map_err(Failure::at("keeping the log"))?;
     let blobs = blobs(&built.record, store)?;
-    Ok((ReportedEnd::Built(Box::new(built.record)), blobs))
+    let mut record = built.record;
+    let evidence = match evidence {
+        Some((evidence, machine)) => {
+            (record.isolation, record.machine) = (machine.0, Some(machine.1));
+            // Of a build that failed nothing is stated.
+            if record.exit == Exit::Success { Some(end(wanted, &record, evidence)?) } else { None }
+        }
+        None => None,
+    };
+    Ok((ReportedEnd::Built(Box::new(record)), evidence, blobs))
+}
+
+/// Has the machine's processor bind what is to be built; and the machine, as its record is to name it.
+fn start<'a>(
+    wanted: &JobBuild,
+    asked: &'a JobEvidence,
+    told: &CommandLine,
+) -> Result<(Evidence<'a>, (Isolation, Machine)), Failure> {
+    let doing = "naming what is to be built";
+    let digest =
+        |json: Result<Vec<u8>, CanonicalError>| json.map(|json| DigestSet::of(&json)).map_err(Failure::at(doing));
+    let dispatch = Dispatch {
+        build: told.job,
+        lock: digest(canonical::to_vec(&wanted.lock))?,
+        recipe: digest(canonical::to_vec(&wanted.lock.recipe))?,
+    };
+    let usr = told.usr.ok_or_else(|| Failure::at(doing)("the command line does not name /usr"))?;
+    let JobEvidence { isolation, engine, kernel, initrd, .. } = *asked;
+    let machine = Machine { engine, kernel, initrd, usr: usr.to_string(), job: told.job };
+    let evidence = Evidence::start(asked, |nonce| dispatch.report_data(nonce).map_err(Failure::at(doing)))?;
+    Ok((evidence, (isolation, machine)))
+}
+
+/// Has it bind the statement that will be made of the record.
+fn end(wanted: &JobBuild, record: &BuildRecord, evidence: Evidence<'_>) -> Result<GuestEvidence, Failure> {
+    let doing = "stating what was built";
+    let statement = provenance(&wanted.lock, record, wanted.epoch).map_err(Failure::of_project(doing))?;
+    let payload = statement.to_payload().map_err(Failure::at(doing))?;
+    evidence.end(|nonce| report_data(&payload, nonce))
 }
 
 /// Puts the parts of the root filesystem beside `/usr` where they are mounted from.

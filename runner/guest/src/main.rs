@@ -10,12 +10,13 @@ mod command_line;
 mod device;
 mod disks;
 mod mounts;
+mod processor;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use reprove_runner::vm::{Fault, HELLO, MAX_TEXT, Report, ReportedEnd};
+use reprove_runner::vm::{Fault, GuestEvidence, HELLO, MAX_TEXT, Report, ReportedEnd};
 use reprove_store::Store;
 use rustix::system::{RebootCommand, reboot};
 use thiserror::Error;
@@ -79,12 +80,12 @@ fn guest() -> Result<(), Failure> {
     // From here on there is a disk to say on what goes wrong.
     let mut store = None;
     let end = job(&told, &disks, &mut store);
-    let (end, blobs) = match end {
+    let (end, evidence, blobs) = match end {
         Ok(done) => done,
         Err(failure) => {
             say(&format!("refused: {failure}"));
             let text = failure.to_string().chars().take(MAX_TEXT).collect();
-            (ReportedEnd::Failed { fault: failure.fault, text }, Vec::new())
+            (ReportedEnd::Failed { fault: failure.fault, text }, None, Vec::new())
         }
     };
     let store = match store {
@@ -92,18 +93,18 @@ fn guest() -> Result<(), Failure> {
         None => mounts::store()?,
     };
     let mut disk = disks.report()?;
-    Report { end, blobs }.write(&store, &mut disk).map_err(Failure::at("writing the report"))?;
+    Report { end, evidence, blobs }.write(&store, &mut disk).map_err(Failure::at("writing the report"))?;
     say("done");
     Ok(())
 }
 
-type Done = (ReportedEnd, Vec<reprove_runner::vm::Blob>);
+type Done = (ReportedEnd, Option<GuestEvidence>, Vec<reprove_runner::vm::Blob>);
 
 fn job(told: &CommandLine, disks: &Disks, store: &mut Option<Store>) -> Result<Done, Failure> {
     let bytes = disks.job(told)?;
     let (job, blobs) = reprove_runner::vm::Job::read(&bytes).map_err(Failure::at("reading the job"))?;
     mounts::set_clock(job.clock)?;
-    let Some(wanted) = &job.build else { return Ok((ReportedEnd::Hello, Vec::new())) };
+    let Some(wanted) = &job.build else { return Ok((ReportedEnd::Hello, None, Vec::new())) };
     let usr = disks.usr(told)?;
     mounts::root(&usr)?;
     let store = store.insert(mounts::store()?);
@@ -111,5 +112,5 @@ fn job(told: &CommandLine, disks: &Disks, store: &mut Option<Store>) -> Result<D
         store.add_bytes(bytes).map_err(Failure::at("putting the job's files into the store"))?;
     }
     drop(bytes);
-    build::build(wanted, job.clock, store)
+    build::build(wanted, job.clock, told, store)
 }

@@ -4,17 +4,20 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek as _};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reprove_images::RootFilesystem;
 use reprove_images::guest::{BLOCK, UsrImage};
-use reprove_model::{BuildRecord, Clock, Digest, Isolation, Limits, Lock, Role};
+use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role};
 use reprove_store::Store;
 
 use super::engine::{Guest, Parts, launch};
-use super::job::{Job, JobBuild, JobRoot};
-use super::report::{Report, ReportedEnd};
+use super::job::{Job, JobBuild, JobEvidence, JobRoot};
+use super::processor::{Confidential, Port, Started, firmware, sha256_of};
+use super::report::{GuestEvidence, Report, ReportedEnd};
 use super::running::{Running, Times};
 use super::{MachineError, io_error};
 use crate::source::SourceFiles;
@@ -27,6 +30,17 @@ pub struct Machine {
     pub guest: Guest,
     /// The lock's `/usr`.
     pub usr: UsrImage,
+    /// What its guest has to have evidence of itself from, where it has to.
+    pub confidential: Option<Confidential>,
+}
+
+/// What the guest of one build had its processor say, and how it was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineEvidence {
+    /// How the machine was started.
+    pub started: Started,
+    /// What the processor said.
+    pub said: GuestEvidence,
 }
 
 /// The files of one machine, which have no names: whatever happens, nothing stays of them.
@@ -66,7 +80,7 @@ impl JobFiles {
 pub async fn hello(program: &Path, guest: &Guest, clock: u64, store: &Store) -> Result<(), MachineError> {
     let (mut files, _) = JobFiles::new(&Job::hello(clock), store, 1 << 20)?;
     let times = Times { start: guest.start_within(), run: Duration::from_secs(60) };
-    let report = run(program, guest, None, &mut files, (BESIDE_MIB, 1), times).await?;
+    let report = run(program, guest, None, &mut files, (BESIDE_MIB, 1), times, None).await?.0;
     match report.end {
         ReportedEnd::Hello => Ok(()),
         ReportedEnd::Failed { fault, text } => Err(MachineError::Inside { fault, text }),
@@ -81,8 +95,8 @@ pub(crate) async fn build(
     store: &Store,
     request: &BuildRequest<'_>,
     env: &BTreeMap<String, String>,
-) -> Result<BuildRecord, MachineError> {
-    let Machine { guest, usr } = machine;
+) -> Result<(BuildRecord, Option<MachineEvidence>), MachineError> {
+    let Machine { guest, usr, confidential } = machine;
     let demanded = sandbox.demanded();
     let BuildRequest { lock, conditions, .. } = *request;
     let clock = match conditions.clock {
@@ -101,6 +115,13 @@ pub(crate) async fn build(
         started: request.started,
         watched: request.watched,
         demanded,
+        confidential: confidential.as_ref().map(|confidential| JobEvidence {
+            isolation: confidential.isolation,
+            nonce: confidential.nonce,
+            engine: guest.engine,
+            kernel: guest.kernel_digest,
+            initrd: guest.initrd_digest,
+        }),
         root: JobRoot::of(request.root, store)?,
         source: request.source.tree_of(lock, store).map_err(super::JobError::Store)?,
     };
@@ -113,7 +134,9 @@ pub(crate) async fn build(
     let size = (memory_mib(&limits, job_bytes), conditions.processors);
     let run_time = Duration::from_secs(limits.seconds.into()) + BESIDE_THE_BUILD;
     let times = Times { start: guest.start_within(), run: run_time };
-    let report = run(sandbox.helper(), guest, Some(usr), &mut files, size, times).await?;
+    let confidential = confidential.as_ref();
+    let ran = run(sandbox.helper(), guest, Some(usr), &mut files, size, times, confidential);
+    let (report, started) = ran.await?;
     let mut record = match &report.end {
         ReportedEnd::Built(record) => (**record).clone(),
         ReportedEnd::Failed { fault, text } => {
@@ -121,24 +144,38 @@ pub(crate) async fn build(
         }
         ReportedEnd::Hello => return Err(MachineError::OtherBuild("kind")),
     };
-    check(&record, request, env)?;
-    if record.enforced.level() < Some(demanded) {
-        return Err(MachineError::OtherBuild("strength of its walls"));
-    }
-    let (on, mut disk) = (store.clone(), files.report);
-    let taken = tokio::task::spawn_blocking(move || report.take_blobs(&mut disk, &on)).await;
-    let taken = taken.map_err(|e| io_error("keeping the outputs")(e.into()))?;
-    taken.map_err(|error| MachineError::Report { error, said: String::new() })?;
-    store.save_tree(&record.outputs).map_err(super::JobError::Store)?;
-    record.isolation = Isolation::Vm;
-    record.machine = Some(reprove_model::Machine {
+    let named = reprove_model::Machine {
         engine: guest.engine,
         kernel: guest.kernel_digest,
         initrd: guest.initrd_digest,
         usr: usr.verity.to_string(),
         job: files.digest,
-    });
-    Ok(record)
+    };
+    if let Some(confidential) = confidential {
+        // Its guest has said so itself, and had that bound by its processor.
+        let is_so = record.isolation == confidential.isolation && record.machine.as_ref() == Some(&named);
+        if !is_so {
+            return Err(MachineError::OtherBuild("machine"));
+        }
+        (record.isolation, record.machine) = (Isolation::Namespaces, None);
+    }
+    check(&record, request, env)?;
+    if record.enforced.level() < Some(demanded) {
+        return Err(MachineError::OtherBuild("strength of its walls"));
+    }
+    let (on, mut disk, evidence) = (store.clone(), files.report, report.evidence.clone());
+    let taken = tokio::task::spawn_blocking(move || report.take_blobs(&mut disk, &on)).await;
+    let taken = taken.map_err(|e| io_error("keeping the outputs")(e.into()))?;
+    taken.map_err(|error| MachineError::Report { error, said: String::new() })?;
+    store.save_tree(&record.outputs).map_err(super::JobError::Store)?;
+    record.isolation = confidential.map_or(Isolation::Vm, |confidential| confidential.isolation);
+    record.machine = Some(named);
+    let evidence = match (started, evidence) {
+        (Some(started), Some(said)) => Some(MachineEvidence { started, said }),
+        (Some(_), None) if record.exit == Exit::Success => return Err(MachineError::NoEvidence),
+        _ => None,
+    };
+    Ok((record, evidence))
 }
 
 /// The record is from outside: it has to be of what was asked for.
@@ -174,19 +211,48 @@ async fn run(
     files: &mut JobFiles,
     (memory_mib, processors): (u64, u32),
     times: Times,
-) -> Result<Report, MachineError> {
+    confidential: Option<&Confidential>,
+) -> Result<(Report, Option<Started>), MachineError> {
+    let port = confidential.map(|_| Ok::<_, MachineError>((Port::new()?, firmware()?))).transpose()?;
     let parts = Parts {
         job: (&files.job, files.digest),
         usr: usr.map(|usr| (&*usr.file, usr.verity)),
         report: &files.report,
         memory_mib,
         processors,
+        port: port.as_ref().map(|(port, (path, _))| (port, path.clone())),
     };
+    let started = port.as_ref().map(|(_, (_, firmware))| started(guest, &parts, firmware)).transpose()?;
     let mut running = Running::start(program, &launch(guest, &parts)?)?;
-    let said = running.wait(times).await?;
+    let waited = running.wait(times);
+    let said = match (port, &started, confidential) {
+        (Some((port, _)), Some(started), Some(confidential)) => {
+            let mut waited = std::pin::pin!(waited);
+            tokio::select! {
+                said = &mut waited => said,
+                () = port.serve(&*confidential.processor, started) => waited.await,
+            }
+        }
+        _ => waited.await,
+    }?;
     drop(running);
     files.report.rewind().map_err(io_error("reading the guest's disk"))?;
-    Report::read(&mut files.report).map_err(|error| MachineError::Report { error, said })
+    let report = Report::read(&mut files.report).map_err(|error| MachineError::Report { error, said })?;
+    Ok((report, started))
+}
+
+/// What a processor would measure of a machine that is about to be started from these files, which are read again.
+fn started(guest: &Guest, parts: &Parts<'_>, firmware: &Arc<[u8]>) -> Result<Started, MachineError> {
+    let fail = io_error("measuring what the machine is started from");
+    let measure = || -> io::Result<_> {
+        let mut initrd = File::open(format!("/proc/self/fd/{}", guest.initrd.as_raw_fd()))?;
+        let mut run = [0; 32];
+        getrandom::fill(&mut run).map_err(io::Error::other)?;
+        Ok((sha256_of(&mut File::open(&guest.kernel)?)?, sha256_of(&mut initrd)?, run))
+    };
+    let (kernel, initrd, run) = measure().map_err(fail)?;
+    let (command_line, processors) = (parts.command_line(), parts.processors.max(1));
+    Ok(Started { firmware: Arc::clone(firmware), kernel, initrd, command_line, processors, run })
 }
 
 /// The largest report: the outputs, the log, a listing and the head.

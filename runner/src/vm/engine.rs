@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reprove_images::guest::Verity;
-use reprove_model::{Digest, DigestSet, Engine, HashBoth};
+use reprove_model::{Digest, DigestSet, Engine, HashBoth, Machine};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::MachineError;
 use super::holder::{Launch, Opened, SCRATCH, file};
+use super::processor::Port;
 
 /// A kernel, its first file system, and what runs them.
 #[derive(Clone, Debug)]
@@ -73,7 +74,12 @@ pub(super) struct Parts<'a> {
     pub(super) report: &'a File,
     pub(super) memory_mib: u64,
     pub(super) processors: u32,
+    /// The line of its secure processor, and the firmware that is measured, where it has one.
+    pub(super) port: Option<(&'a Port, PathBuf)>,
 }
+
+/// What QEMU calls the line of a secure processor.
+const PROCESSOR: &str = "processor";
 
 /// What is started for a machine of these parts.
 pub(super) fn launch(guest: &Guest, parts: &Parts<'_>) -> Result<Launch, MachineError> {
@@ -86,18 +92,30 @@ pub(super) fn launch(guest: &Guest, parts: &Parts<'_>) -> Result<Launch, Machine
     if guest.engine != Engine::UserModeLinux {
         files.push(Opened { path: guest.kernel.clone(), writable: false });
     }
-    let mut told = format!("rdinit=/init panic=-1 loglevel=4 reprove.job={}", parts.job.1);
-    if let Some((_, verity)) = parts.usr {
-        told.push_str(&format!(" reprove.usr={verity}"));
+    if let Some((port, firmware)) = &parts.port {
+        files.extend(port.opened());
+        files.push(Opened { path: firmware.clone(), writable: false });
     }
     let arguments = match guest.engine {
-        Engine::UserModeLinux => user_mode(parts, &told),
-        Engine::QemuKvm | Engine::QemuTcg => qemu(guest.engine, parts, &told),
+        Engine::UserModeLinux if parts.port.is_some() => return Err(MachineError::NoProcessor(guest.engine.name())),
+        Engine::UserModeLinux => user_mode(parts),
+        Engine::QemuKvm | Engine::QemuTcg => qemu(guest.engine, parts),
     };
-    Ok(Launch { program: guest.program.clone(), arguments, files })
+    // What the guest asks comes out of the engine, and what it is answered goes in.
+    let names = [(format!("{PROCESSOR}.out"), 5), (format!("{PROCESSOR}.in"), 6)];
+    let names = if parts.port.is_some() { names.into() } else { Vec::new() };
+    Ok(Launch { program: guest.program.clone(), arguments, files, names })
 }
 
-fn user_mode(parts: &Parts<'_>, told: &str) -> Vec<String> {
+impl Parts<'_> {
+    /// What the kernel is told in a machine of QEMU's: see [`Machine::command_line`].
+    pub(super) fn command_line(&self) -> String {
+        let usr = self.usr.map(|(_, verity)| format!(" reprove.usr={verity}")).unwrap_or_default();
+        format!("{} reprove.job={}{usr}", Machine::TOLD, self.job.1)
+    }
+}
+
+fn user_mode(parts: &Parts<'_>) -> Vec<String> {
     let mut arguments = vec![
         format!("mem={}M", parts.memory_mib),
         format!("uml_dir={SCRATCH}/"),
@@ -109,12 +127,14 @@ fn user_mode(parts: &Parts<'_>, told: &str) -> Vec<String> {
         format!("ubd1r={}", file(2)),
         format!("ubd2={}", file(3)),
     ];
-    arguments.extend(told.split(' ').map(str::to_owned));
+    // It has a console of its own.
+    let told = parts.command_line();
+    arguments.extend(told.split(' ').filter(|word| !word.starts_with("console=")).map(str::to_owned));
     arguments
 }
 
 /// No device but what is named; a console that can only be written to.
-fn qemu(engine: Engine, parts: &Parts<'_>, told: &str) -> Vec<String> {
+fn qemu(engine: Engine, parts: &Parts<'_>) -> Vec<String> {
     let accelerator = if engine == Engine::QemuKvm { ("kvm", "host,arch-capabilities=off") } else { ("tcg", "max") };
     let mut arguments: Vec<String> = [
         "-nodefaults",
@@ -148,6 +168,11 @@ fn qemu(engine: Engine, parts: &Parts<'_>, told: &str) -> Vec<String> {
         );
         add("-device", format!("virtio-blk-pci,drive=d{number}"));
     }
-    add("-append", format!("console=ttyS0 {told}"));
+    if parts.port.is_some() {
+        add("-chardev", format!("pipe,id=processor,path={SCRATCH}/{PROCESSOR}"));
+        add("-serial", "chardev:processor".into());
+        add("-bios", file(7));
+    }
+    add("-append", parts.command_line());
     arguments
 }

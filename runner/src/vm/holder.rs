@@ -30,6 +30,8 @@ pub(super) struct Launch {
     pub(super) arguments: Vec<String>,
     /// The engine has them as descriptors, from [`FIRST_FILE`] on, and finds them at [`file`].
     pub(super) files: Vec<Opened>,
+    /// Names in [`SCRATCH`] for some of these files: for an engine that makes names of its own out of one.
+    pub(super) names: Vec<(String, usize)>,
 }
 
 /// A file for the engine.
@@ -129,6 +131,9 @@ fn inside(launch: &Launch, files: &[OwnedFd]) -> io::Result<ExitCode> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), Path::new(SCRATCH), Some("tmpfs"), flags, Some("size=0,mode=0700"))?;
     prctl::set_no_new_privs()?;
+    for (name, number) in &launch.names {
+        std::os::unix::fs::symlink(file(*number), Path::new(SCRATCH).join(name))?;
+    }
     for file in files {
         fcntl_setfd(file, FdFlags::empty())?;
     }

@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_images::guest::BLOCK;
 use reprove_model::canonical::{self, CanonicalError};
-use reprove_model::{Conditions, Content, Digest, InputName, IsolationLevel, Lock, RecordMode, Role, Tree};
+use reprove_model::{
+    Conditions, Content, Digest, DigestSet, Engine, InputName, Isolation, IsolationLevel, Lock, RecordMode, Role,
+    Sha256, Tree,
+};
 use reprove_store::{IngestError, IngestLimits, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -52,11 +55,30 @@ pub struct JobBuild {
     pub watched: RecordMode,
     /// The weakest walls inside that it is run behind.
     pub demanded: IsolationLevel,
+    /// What is asked of a machine that has to have evidence; none of any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidential: Option<JobEvidence>,
     /// The root filesystem beside `/usr`.
     pub root: JobRoot,
     /// The source's files, where the source is a tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Tree>,
+}
+
+/// What a guest that has to have evidence is told of its machine. The processor's measurement shows whether it is true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobEvidence {
+    /// In what the build is to be said to have run.
+    pub isolation: Isolation,
+    /// What the verifier asked to have in the reports.
+    pub nonce: Sha256,
+    /// What runs the machine.
+    pub engine: Engine,
+    /// Of its kernel's file.
+    pub kernel: DigestSet,
+    /// Of its first file system.
+    pub initrd: DigestSet,
 }
 
 /// A root filesystem beside `/usr`; the fields are those of [`RootFilesystem`].

@@ -15,16 +15,18 @@ mod build;
 mod engine;
 mod holder;
 mod job;
+mod processor;
 mod report;
 mod running;
 mod tried;
 
-pub use build::{Machine, hello};
+pub use build::{Machine, MachineEvidence, hello};
 pub(crate) use build::{build, write_log};
 pub use engine::Guest;
 pub use holder::machine_main;
-pub use job::{Blob, Job, JobBuild, JobError, JobRoot, MAX_JOB};
-pub use report::{Fault, MAX_BLOBS, MAX_TEXT, Report, ReportError, ReportedEnd};
+pub use job::{Blob, Job, JobBuild, JobError, JobEvidence, JobRoot, MAX_JOB};
+pub use processor::{Confidential, SecureProcessor, Started, bytes_of, firmware, hexadecimal};
+pub use report::{Fault, GuestEvidence, MAX_BLOBS, MAX_EVIDENCE, MAX_TEXT, Report, ReportError, ReportedEnd};
 pub use reprove_images::guest::{InvalidVerity, Verity};
 pub use running::HELLO;
 pub use tried::{Tried, remembered, try_out};
@@ -99,6 +101,15 @@ pub enum MachineError {
         /// How many there can be.
         most: u32,
     },
+    /// A machine that is to have evidence, and an engine that has no place for a secure processor.
+    #[error("evidence of a machine is made of QEMU's, and {0} was asked for; say --engine qemu-kvm or qemu-tcg")]
+    NoProcessor(&'static str),
+    /// No firmware to measure.
+    #[error("the firmware that QEMU starts with is not there (Debian: install `seabios`)")]
+    NoFirmware,
+    /// A guest that has no evidence of a build that ended well.
+    #[error("the guest has no evidence of its build, and was asked for it")]
+    NoEvidence,
 }
 
 fn io_error(doing: &'static str) -> impl FnOnce(io::Error) -> MachineError {

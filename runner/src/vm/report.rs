@@ -24,6 +24,9 @@ pub const MAX_BLOBS: usize = crate::MAX_OUTPUT_FILES + 2;
 /// The longest text of a report, in characters.
 pub const MAX_TEXT: usize = 4000;
 
+/// The longest report of a processor's, in hexadecimal digits: twice the bytes of a quote.
+pub const MAX_EVIDENCE: usize = 128 << 10;
+
 const MAGIC: &[u8; 16] = b"reprove report1\n";
 
 /// What a guest says at its end.
@@ -32,8 +35,21 @@ const MAGIC: &[u8; 16] = b"reprove report1\n";
 pub struct Report {
     /// How it went.
     pub end: ReportedEnd,
+    /// What the guest had its processor say, where it was asked for that and the build ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<GuestEvidence>,
     /// What stands behind the head, in this order; each once.
     pub blobs: Vec<Blob>,
+}
+
+/// What a guest had its processor say of itself: each in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestEvidence {
+    /// Before anything of the build ran.
+    pub start: String,
+    /// When all that is stated was known.
+    pub end: String,
 }
 
 /// How it went in a guest.
@@ -168,6 +184,10 @@ impl Report {
         {
             return Err(ReportError::Malformed("its text is too long"));
         }
+        let texts = self.evidence.iter().flat_map(|evidence| [&evidence.start, &evidence.end]);
+        if texts.into_iter().any(|text| text.len() > MAX_EVIDENCE) {
+            return Err(ReportError::Malformed("its evidence is too long"));
+        }
         let wanted = wanted_blobs(&self.end);
         let found: BTreeSet<(Digest, u64)> = self.blobs.iter().map(|blob| (blob.digest, blob.size)).collect();
         if !self.is_listing_wanted() && found != wanted {
@@ -203,7 +223,11 @@ mod tests {
     }
 
     fn failed(text: &str) -> Report {
-        Report { end: ReportedEnd::Failed { fault: Fault::Machine, text: text.into() }, blobs: Vec::new() }
+        Report {
+            end: ReportedEnd::Failed { fault: Fault::Machine, text: text.into() },
+            evidence: None,
+            blobs: Vec::new(),
+        }
     }
 
     fn read(disk: &[u8]) -> Result<Report, ReportError> {
@@ -236,6 +260,17 @@ mod tests {
     }
 
     #[test]
+    fn evidence_is_bounded_on_both_sides() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        for (length, fits) in [(MAX_EVIDENCE, true), (MAX_EVIDENCE + 1, false)] {
+            let evidence = Some(GuestEvidence { start: String::new(), end: "0".repeat(length) });
+            let report = Report { evidence, ..failed("why") };
+            assert_eq!(read(&disk_of(&report, &store)).is_ok(), fits);
+        }
+    }
+
+    #[test]
     fn a_head_is_bounded() {
         let mut first = MAGIC.to_vec();
         first.extend_from_slice(&(MAX_DOCUMENT as u64 + 1).to_le_bytes());
@@ -250,7 +285,7 @@ mod tests {
         let (digest, size) = store.add_bytes(b"x").unwrap();
         let blob = Blob { digest: digest.blake3, size };
         for blobs in [vec![blob], vec![blob, blob]] {
-            let disk = disk_of(&Report { end: ReportedEnd::Hello, blobs }, &store);
+            let disk = disk_of(&Report { end: ReportedEnd::Hello, evidence: None, blobs }, &store);
             assert!(matches!(read(&disk), Err(ReportError::Malformed(_))));
         }
     }

@@ -4,12 +4,14 @@
 //!
 //! Keys come in as arguments, and are never in this repository; only the salts and nonces of signatures are drawn here.
 
+mod kept;
 mod snp;
 mod x509;
 
 use jiff::Timestamp;
 use thiserror::Error;
 
+pub use kept::KeptAmd;
 pub use snp::{Contents, EmulatedAmd, EmulatedKeys, MadeEndorsements, SigningCertificate};
 pub use x509::Template;
 

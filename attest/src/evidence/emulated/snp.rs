@@ -62,6 +62,12 @@ impl MadeEndorsements {
     }
 }
 
+impl std::fmt::Debug for EmulatedAmd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmulatedAmd").field("root", &self.fingerprint()).finish_non_exhaustive()
+    }
+}
+
 /// What the certificate of an emulated processor's key is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningCertificate {
@@ -166,6 +172,23 @@ impl EmulatedAmd {
             key: of_key.sign(Subject::P384(&chip), &signer)?,
             revoked: revocations(&root_name, &root, &[], made, until)?,
         };
+        Ok(Self { root, chip, identity, made })
+    }
+
+    /// The one that was made with these keys before, with the certificates that it had then: a root that is signed anew has
+    /// another fingerprint.
+    ///
+    /// # Errors
+    /// [`EmulationError::Key`].
+    pub fn restore(
+        keys: &EmulatedKeys<'_>,
+        of: SigningCertificate,
+        made: MadeEndorsements,
+    ) -> Result<Self, EmulationError> {
+        let root = RsaKeyPair::from_pkcs8(keys.root).map_err(|_| EmulationError::Key("root"))?;
+        let chip = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, keys.chip);
+        let chip = chip.map_err(|_| EmulationError::Key("chip"))?;
+        let identity = Identity { product: of.product, tcb: of.tcb, chip_id: chip_id(&chip, of.product) };
         Ok(Self { root, chip, identity, made })
     }
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `reprove tee`: what this machine can attest.
+
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::{CommandError, YES};
+use crate::{emulated, output};
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {}
+
+/// One kind of confidential machine.
+#[derive(Serialize)]
+struct Kind {
+    isolation: &'static str,
+    /// Whether builds can run in it here.
+    here: bool,
+    /// The device that says so, or that is not there.
+    why: String,
+}
+
+/// The devices of hosts that can start such machines.
+const DEVICES: [(&str, &str); 2] = [("sev-snp", "/dev/sev"), ("tdx", "/sys/module/kvm_intel/parameters/tdx")];
+
+pub(crate) async fn run(app: &App, _: Arguments) -> Result<u8, CommandError> {
+    let processor = emulated::processor(app).await?;
+    app.progress.clear();
+    let root = processor.fingerprint();
+    let kinds: Vec<Kind> = DEVICES.iter().map(|(isolation, device)| hardware(isolation, device)).collect();
+    if app.global.json {
+        output::json(&json!({ "hardware": kinds, "emulated": { "isolation": "emulated-snp", "root": root } }))?;
+        return Ok(YES);
+    }
+    let mut text = String::new();
+    for kind in kinds {
+        let found = if kind.here { "there is a device" } else { "not here" };
+        text.push_str(&format!("{:<18} {found}: {}\n", kind.isolation, kind.why));
+    }
+    text.push_str(&format!("{:<18} EMULATED - NOT HARDWARE, below the root {root}\n\n", "emulated-snp"));
+    text.push_str(
+        "To believe this emulation in an audit, and nothing else of confidential machines, a trust file says:\n\n",
+    );
+    text.push_str(&format!("[tee]\nemulated-roots = [\"{root}\"]\n\n"));
+    text.push_str("and names the guest, as `reprove image measure` prints it.\n");
+    output::text(&text)?;
+    Ok(YES)
+}
+
+fn hardware(isolation: &'static str, device: &str) -> Kind {
+    let is_there = Path::new(device).exists();
+    let why = if is_there { device.to_owned() } else { format!("there is no {device}") };
+    // A build in it is not started by this version.
+    Kind { isolation, here: is_there, why }
+}
