@@ -23,13 +23,15 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 37] = [
+pub const ALL: [Property; 39] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "git_files", check: inputs::git_files },
+    Property { name: "guest_job", check: runner::guest_job },
+    Property { name: "guest_report", check: runner::guest_report },
     Property { name: "inputs_listing", check: model::inputs_listing },
     Property { name: "interpreter", check: runner::interpreter },
     Property { name: "key_uri", check: token::key_uri },

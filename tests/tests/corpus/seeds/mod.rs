@@ -3,6 +3,7 @@
 
 mod archives;
 mod documents;
+mod machines;
 mod observed;
 mod proofs;
 mod texts;
@@ -14,7 +15,7 @@ pub(crate) type File = (&'static str, Vec<u8>);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Corpus> {
-    [texts::all(), documents::all(), observed::all(), proofs::all(), archives::all()].concat()
+    [texts::all(), documents::all(), machines::all(), observed::all(), proofs::all(), archives::all()].concat()
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {
