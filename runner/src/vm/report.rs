@@ -138,7 +138,7 @@ impl Report {
         }
         let mut head = Vec::new();
         disk.take(length).read_to_end(&mut head)?;
-        if Digest::of(&head) != Digest::from(*digest) {
+        if head.len() as u64 != length || Digest::of(&head) != Digest::from(*digest) {
             return Err(ReportError::Malformed("its head is not the one that its first block names"));
         }
         let report: Self = canonical::from_slice(&head)?;
