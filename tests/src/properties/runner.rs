@@ -39,7 +39,8 @@ pub(super) fn guest_job(bytes: &[u8]) {
         assert_eq!((blob.digest, blob.size), (Digest::of(bytes), bytes.len() as u64));
     }
     let known = 24 + head.len() + blobs.iter().map(|bytes| bytes.len()).sum::<usize>();
-    assert!(bytes[known..].iter().all(|&byte| byte == 0) && bytes.len() - known < 4096);
+    let rest = bytes.get(known..).unwrap();
+    assert!(rest.iter().all(|&byte| byte == 0) && rest.len() < 4096);
 }
 
 /// A report that is read has one form, and lists each of its blobs once: what its record names and nothing else. The bytes
