@@ -232,6 +232,7 @@ async fn a_guest_refuses_what_is_not_as_its_command_line_says() {
 async fn a_host_takes_no_report_that_is_none() {
     let cases = [
         ("exit 0", "left no report"),
+        ("(sleep 0.5; kill -9 $$) & exec /usr/bin/linux.uml \"$@\"", "left no report"),
         ("head -c 100000 /dev/urandom | dd of=$REPORT conv=notrunc 2>/dev/null", "left no report"),
         ("printf 'reprove report1\\n' | dd of=$REPORT conv=notrunc 2>/dev/null", "can't be read"),
         ("truncate -s 0 $REPORT", "left no report"),

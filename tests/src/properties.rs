@@ -24,14 +24,17 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 41] = [
+pub const ALL: [Property; 46] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
+    Property { name: "certificate", check: evidence::certificate },
     Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "git_files", check: inputs::git_files },
+    Property { name: "guest_job", check: runner::guest_job },
+    Property { name: "guest_report", check: runner::guest_report },
     Property { name: "inputs_listing", check: model::inputs_listing },
     Property { name: "interpreter", check: runner::interpreter },
     Property { name: "key_uri", check: token::key_uri },
@@ -53,6 +56,8 @@ pub const ALL: [Property; 41] = [
     Property { name: "rego", check: attest::rego },
     Property { name: "release", check: inputs::release },
     Property { name: "requirement", check: inputs::requirement },
+    Property { name: "snp_firmware", check: evidence::snp_firmware },
+    Property { name: "snp_report", check: evidence::snp_report },
     Property { name: "statement", check: attest::statement },
     Property { name: "tdx_collateral", check: evidence::tdx_collateral },
     Property { name: "tdx_quote", check: evidence::tdx_quote },

@@ -275,6 +275,24 @@ fn what_a_build_asked_for() {
     assert_ne!(faults(&other, "inputs-listing"), "");
 }
 
+#[test]
+fn what_is_said_of_virtual_machines() {
+    let bench = Bench::with_machines();
+    let images = valid(bench.run(["image", "build", "guest", "--json"]), 0, "image");
+    assert!(images["guests"].as_array().unwrap().iter().all(|guest| !guest["modules"].as_array().unwrap().is_empty()));
+    let project = bench.project("project", &["touch out"], "");
+    let project = project.to_str().unwrap();
+    let by = ["--isolation", "vm", "--engine", "user-mode-linux", "--json"];
+    let built = valid(bench.run(["build", project].into_iter().chain(by)), 0, "build");
+    assert_eq!(built["isolation"], "vm");
+    let verdict = valid(bench.run(["check", project].into_iter().chain(by)), 0, "verdict");
+    assert_ne!(verdict["rebuilds"][0]["machine"]["job"], verdict["rebuilds"][1]["machine"]["job"]);
+    let key = bench.public_key();
+    let proof = verdict["proof"].as_str().unwrap();
+    let _ = valid(bench.run(["audit", proof, "--json", "--key", key.to_str().unwrap()]), 0, "audit");
+    let _ = valid(bench.run(["proof", "show", proof, "--json"]), 0, "proof");
+}
+
 /// A schema that takes anything would pass all of the above.
 #[test]
 fn what_is_not_so_is_refused() {

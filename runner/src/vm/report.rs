@@ -117,15 +117,21 @@ impl Report {
         to.flush()?;
         drop(to);
         disk.sync_all()?;
+        disk.rewind()?;
+        disk.write_all(&Self::first_block(&head))?;
+        disk.sync_all()?;
+        Ok(())
+    }
+
+    /// The first block of a disk whose head has these bytes.
+    #[must_use]
+    pub fn first_block(head: &[u8]) -> Vec<u8> {
         let mut first = Vec::with_capacity(BLOCK);
         first.extend_from_slice(MAGIC);
         first.extend_from_slice(&(head.len() as u64).to_le_bytes());
-        first.extend_from_slice(Digest::of(&head).as_bytes());
+        first.extend_from_slice(Digest::of(head).as_bytes());
         first.resize(BLOCK, 0);
-        disk.rewind()?;
-        disk.write_all(&first)?;
-        disk.sync_all()?;
-        Ok(())
+        first
     }
 
     /// Reads the head; the blobs stand where `disk` is then.
@@ -148,7 +154,7 @@ impl Report {
         }
         let mut head = Vec::new();
         disk.take(length).read_to_end(&mut head)?;
-        if Digest::of(&head) != Digest::from(*digest) {
+        if head.len() as u64 != length || Digest::of(&head) != Digest::from(*digest) {
             return Err(ReportError::Malformed("its head is not the one that its first block names"));
         }
         let report: Self = canonical::from_slice(&head)?;

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use reprove_attest::evidence::ear;
+use reprove_attest::evidence::{Certificate, RevocationList, ear, snp};
 use reprove_attest::evidence::nitro::{self, NitroRoot};
 use reprove_attest::evidence::tdx::{
     EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, TcbStatus, TdReport, TdxPolicy, TdxRoot, emulated_report,
@@ -159,6 +159,47 @@ fn is_ear_token(bytes: &[u8]) -> bool {
             assert_plain(&error.to_string());
             false
         }
+    }
+}
+
+/// What is read as a report is what was there, and every byte of it has a meaning or is zero.
+pub(super) fn snp_report(bytes: &[u8]) {
+    match snp::Report::from_bytes(bytes) {
+        Ok(report) => {
+            assert_eq!(report.as_bytes().as_slice(), bytes);
+            assert!(matches!(report.version(), 2 | 3 | 5));
+            assert_eq!(report.signed().len() + 512, snp::Report::BYTES);
+            for product in [snp::Product::Milan, snp::Product::Genoa, snp::Product::Turin] {
+                assert!(report.reported_tcb(product).is_at_least(snp::Tcb::default()));
+            }
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
+/// What is read as a firmware has launch digests, and others with another number of processors.
+pub(super) fn snp_firmware(bytes: &[u8]) {
+    match snp::Firmware::from_bytes(bytes) {
+        Ok(firmware) => {
+            let launch = |processors| {
+                snp::Launch { firmware: &firmware, kernel: None, processors, signature: 1, features: 1 }.digest().unwrap()
+            };
+            assert_ne!(launch(1), launch(2));
+            assert!(firmware.digest().is_some());
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
+/// What is read as a certificate is what was there; a list of revoked ones is no certificate.
+pub(super) fn certificate(bytes: &[u8]) {
+    let list = RevocationList::from_der(bytes, "list");
+    match Certificate::from_der(bytes, "certificate") {
+        Ok(certificate) => {
+            assert_eq!(certificate.as_der(), bytes);
+            assert!(list.is_err());
+        }
+        Err(error) => assert_plain(&error.to_string()),
     }
 }
 

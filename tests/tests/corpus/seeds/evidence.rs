@@ -16,6 +16,9 @@ pub(crate) fn all() -> Vec<Corpus> {
         ("tdx_collateral", collaterals(&collateral)),
         ("nitro_document", documents()),
         ("ear_token", tokens()),
+        ("snp_report", reports()),
+        ("snp_firmware", firmwares()),
+        ("certificate", certificates()),
     ]
 }
 
@@ -24,6 +27,61 @@ fn changed(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at] ^= 1;
     bytes
+}
+
+fn reports() -> Vec<File> {
+    let mut good = vec![0; 1184];
+    (good[0], good[0x34]) = (2, 1);
+    vec![
+        ("good", good.clone()),
+        ("newest", changed(&[&[5], &good[1..]].concat(), 0x1f8)),
+        ("refused-version", changed(&good, 0)),
+        ("refused-algorithm", changed(&good, 0x34)),
+        ("refused-reserved", changed(&good, 0x4c)),
+        ("refused-behind-the-signature", changed(&good, 0x49f)),
+        ("refused-cut", good[..1183].to_vec()),
+    ]
+}
+
+/// A page with the tables of an OVMF at its end, and a list of two sections.
+fn firmwares() -> Vec<File> {
+    let guid = |high: u64, low: u64| [high.to_be_bytes(), low.to_be_bytes()].concat();
+    let entry = |data: &[u8], name: Vec<u8>| {
+        let length = u16::try_from(data.len() + 18).unwrap();
+        [data, &length.to_le_bytes(), &name].concat()
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let sections = [b"ASEV".to_vec(), words(&[40, 1, 2, 0x80_0000, 0x1000, 1, 0x80_1000, 0x1000, 0x10])].concat();
+    let entries = [
+        entry(&words(&[0x80_1c00, 0x400]), guid(0x1f37_5572_3b3a_044b, 0x927b_1da6_efa8_d454)),
+        entry(&words(&[0x200]), guid(0x6665_88dc_4a98_9847, 0xa75e_5585_a7bf_67cc)),
+        entry(&words(&[0x80_b004]), guid(0xde71_f700_7e1a_cb4f, 0x890e_68c7_7e2f_b44e)),
+    ]
+    .concat();
+    let whole = u16::try_from(entries.len() + 18).unwrap();
+    let footer = guid(0xde82_b596_b21f_f745, 0xbaea_a366_c55a_082d);
+    let table = [entries.as_slice(), &whole.to_le_bytes(), &footer, &[0; 32]].concat();
+    let mut good = vec![0; 4096 - table.len()];
+    good[4096 - 0x200..4096 - 0x200 + sections.len()].copy_from_slice(&sections);
+    good.extend(table);
+    vec![
+        ("good", good.clone()),
+        ("refused-no-table", changed(&good, 4096 - 33)),
+        ("refused-sections", changed(&good, 4096 - 0x200)),
+        ("refused-kind", changed(&good, 4096 - 0x200 + 24)),
+        ("refused-half-a-page", good[2048..].to_vec()),
+        ("refused-empty", Vec::new()),
+    ]
+}
+
+fn certificates() -> Vec<File> {
+    let good = include_bytes!("nitro/root.der");
+    vec![
+        ("good", good.to_vec()),
+        ("refused-more", [good.as_slice(), &[0]].concat()),
+        ("refused-cut", good[..good.len() - 1].to_vec()),
+        ("refused-algorithm", changed(good, 30)),
+    ]
 }
 
 fn quotes(good: &[u8]) -> Vec<File> {
