@@ -109,7 +109,7 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
             line("", format!("it stands as it was signed before, and nothing that is signed now would: {since}"));
         }
         let level = claim.isolation_level().map_or("below basic", IsolationLevel::name);
-        line("", format!("isolation {}, {level}", claim.isolation().name()));
+        line("", format!("isolation {}, {level}", claim.isolation().said()));
         for (rebuild, attested) in (1..).zip(claim.attested()) {
             line("", plain::line(&attested_text(rebuild, attested)));
             line("", format!("it measured {}", attested.measurement()));

@@ -192,7 +192,7 @@ fn enforced(enforced: &Enforced) -> String {
 }
 
 fn isolation(isolation: Isolation) -> String {
-    format!("{}; holds as long as {}", isolation.name(), Trust::unjudged(isolation).holds_as_long_as)
+    format!("{}; holds as long as {}", isolation.said(), Trust::unjudged(isolation).holds_as_long_as)
 }
 
 /// How many of a finding's details are shown as text; `--json` has more.
@@ -311,7 +311,7 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     }
     line("compared on", format!("{}, by the rebuilder's clock", verified.compared_on()));
     let trust = verified.trust();
-    line("isolation", verified.isolation().name().into());
+    line("isolation", verified.isolation().said());
     let walls = parameters().map(|each| &each.enforced);
     if let Some(weakest) = walls.min_by_key(|walls| walls.level()) {
         line("", enforced(weakest));
@@ -338,7 +338,7 @@ pub(crate) fn unbuildable(proof_name: &str, verified: &VerifiedFailure) -> Strin
         line("build", ended(attempt.exit));
     }
     line("attempted on", format!("{}, by the rebuilder's clock", failure.attempted_on));
-    line("isolation", failure.isolation.name().into());
+    line("isolation", failure.isolation.said());
     text
 }
 

@@ -169,7 +169,7 @@ impl Page {
             Predicate::Provenance(provenance) => {
                 let (inside, run) = (&provenance.build_definition.internal_parameters, &provenance.run_details);
                 let level = inside.enforced.level().map_or("below basic", IsolationLevel::name);
-                self.line("isolation", format!("{}, {level}", inside.isolation.name()));
+                self.line("isolation", format!("{}, {level}", inside.isolation.said()));
                 if let Some(inside) = &inside.machine {
                     self.line("machine", machine(inside));
                 }

@@ -85,6 +85,13 @@ impl Isolation {
         }
     }
 
+    /// The word as a person is shown it: what is EMULATED is never shown without saying so.
+    #[must_use]
+    pub fn said(self) -> String {
+        let mark = if self.is_emulated() { " (EMULATED - NOT HARDWARE)" } else { "" };
+        format!("{}{mark}", self.name())
+    }
+
     /// Whether a build in it ran in a machine that can be named.
     #[must_use]
     pub fn has_machine(self) -> bool {
@@ -338,6 +345,22 @@ pub struct LogRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_emulated_is_shown_to_be() {
+        for (isolation, emulated) in [
+            (Isolation::Namespaces, false),
+            (Isolation::Vm, false),
+            (Isolation::SevSnp, false),
+            (Isolation::Tdx, false),
+            (Isolation::EmulatedSnp, true),
+            (Isolation::EmulatedTdx, true),
+        ] {
+            assert_eq!(isolation.said().contains("EMULATED - NOT HARDWARE"), emulated);
+            assert!(isolation.said().starts_with(isolation.name()));
+            assert_eq!(isolation.name().starts_with("emulated"), emulated);
+        }
+    }
 
     #[test]
     fn a_machine_s_kernel_is_told_nothing_but_digests() {

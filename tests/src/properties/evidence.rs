@@ -4,12 +4,12 @@
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use reprove_attest::evidence::{Certificate, RevocationList, ear, snp};
 use reprove_attest::evidence::nitro::{self, NitroRoot};
 use reprove_attest::evidence::tdx::{
     EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, TcbStatus, TdReport, TdxPolicy, TdxRoot, emulated_report,
     verify,
 };
+use reprove_attest::evidence::{Certificate, RevocationList, ear, snp};
 
 use reprove_attest::{Algorithm, SigningKey};
 
@@ -182,7 +182,9 @@ pub(super) fn snp_firmware(bytes: &[u8]) {
     match snp::Firmware::from_bytes(bytes) {
         Ok(firmware) => {
             let launch = |processors| {
-                snp::Launch { firmware: &firmware, kernel: None, processors, signature: 1, features: 1 }.digest().unwrap()
+                snp::Launch { firmware: &firmware, kernel: None, processors, signature: 1, features: 1 }
+                    .digest()
+                    .unwrap()
             };
             assert_ne!(launch(1), launch(2));
             assert!(firmware.digest().is_some());

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a guest and its host write for each other: jobs' disks, and the heads of reports.
 
-use reprove_model::{Clock, Content, DigestSet, Input, IsolationLevel, RecordMode, Role, Tree};
-use reprove_runner::vm::{Blob, Fault, Job, JobBuild, JobRoot, Report, ReportedEnd};
+use reprove_model::{
+    Clock, Content, DigestSet, Engine, Input, Isolation, IsolationLevel, RecordMode, Role, Sha256, Tree,
+};
+use reprove_runner::vm::{Blob, Fault, Job, JobBuild, JobEvidence, JobRoot, Report, ReportedEnd};
 use reprove_store::Store;
 
 use super::documents::{WHEEL, json, lock, other_forms, record};
@@ -35,6 +37,13 @@ fn jobs() -> Vec<File> {
         started: "2026-11-01T12:00:00Z".parse().unwrap(),
         watched: RecordMode::Files,
         demanded: IsolationLevel::Basic,
+        confidential: Some(JobEvidence {
+            isolation: Isolation::EmulatedSnp,
+            nonce: Sha256::of(b"nonce"),
+            engine: Engine::QemuTcg,
+            kernel: DigestSet::of(b"kernel"),
+            initrd: DigestSet::of(b"initrd"),
+        }),
         root: JobRoot {
             parts: [("/etc/alternatives".to_owned(), Tree::default())].into(),
             hidden: vec!["/usr/local".into()],
@@ -69,15 +78,15 @@ fn reports() -> Vec<File> {
         let files = record.outputs.files().map(|(_, digest, size)| Blob { digest: digest.blake3, size });
         files.chain([Blob { digest: record.log.digest.blake3, size: record.log.size }, listing]).collect::<Vec<_>>()
     };
-    let built = Report { blobs: blobs(&record), end: ReportedEnd::Built(Box::new(record)) };
+    let built = Report { blobs: blobs(&record), evidence: None, end: ReportedEnd::Built(Box::new(record)) };
     let failed = ReportedEnd::Failed { fault: Fault::Project, text: "why".into() };
     let fewer = Report { blobs: built.blobs[..1].to_vec(), ..built.clone() };
     let twice = Report { blobs: [&built.blobs[..], &built.blobs[..1]].concat(), ..built.clone() };
     let mut files = vec![
         json("built", &built),
-        json("hello", &Report { end: ReportedEnd::Hello, blobs: vec![] }),
-        json("failed", &Report { end: failed.clone(), blobs: vec![] }),
-        json("refused-blobs-of-a-failure", &Report { end: failed, blobs: built.blobs.clone() }),
+        json("hello", &Report { end: ReportedEnd::Hello, evidence: None, blobs: vec![] }),
+        json("failed", &Report { end: failed.clone(), evidence: None, blobs: vec![] }),
+        json("refused-blobs-of-a-failure", &Report { end: failed, evidence: None, blobs: built.blobs.clone() }),
         json("refused-fewer-blobs", &fewer),
         json("refused-blob-twice", &twice),
     ];

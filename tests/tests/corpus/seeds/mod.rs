@@ -16,16 +16,8 @@ pub(crate) type File = (&'static str, Vec<u8>);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Corpus> {
-    [
-        texts::all(),
-        documents::all(),
-        evidence::all(),
-        machines::all(),
-        observed::all(),
-        proofs::all(),
-        archives::all(),
-    ]
-    .concat()
+    [texts::all(), documents::all(), evidence::all(), machines::all(), observed::all(), proofs::all(), archives::all()]
+        .concat()
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Builds in EMULATED confidential machines, from the guest to the audit.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reprove_tests::{Bench, Running, kernel_package, shared_store};
+use serde_json::{Value, json};
+
+const NONCE: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// A proof of two builds in such machines, and what an auditor knows of them.
+struct Proved {
+    bench: Bench,
+    proof: PathBuf,
+    root: String,
+    guest: Value,
+}
+
+impl Proved {
+    fn new() -> Self {
+        let bench = Bench::with_machines();
+        let (store, package) = (shared_store(), kernel_package());
+        let (store, package) = (store.to_str().unwrap(), package.to_str().unwrap());
+        let _ = bench.run(["image", "build", "guest", "--kernel", package, "--store", store]).with_code(0);
+        let project = bench.project("project", &["echo hello > out"], "");
+        let project = project.to_str().unwrap();
+        let by = ["--isolation", "emulated-snp", "--engine", "qemu-tcg", "--nonce", NONCE, "--store", store];
+        let ran = Running::start(bench.command(["check", project].into_iter().chain(by)));
+        let ran = ran.wait(Duration::from_secs(500)).with_code(0);
+        assert!(ran.stdout.contains("emulated-snp (EMULATED - NOT HARDWARE)"), "{}", ran.stdout);
+        let tee = bench.run(["tee", "--json"]).with_code(0).json();
+        let guest = bench.run(["image", "measure", "--json", "--store", store]).with_code(0).json();
+        assert_eq!((&guest["emulated"], &guest["launches"]), (&json!(true), &json!([])));
+        let proof = bench.path("work/project-1.0.proof.json");
+        let root = tee["emulated"]["root"].as_str().unwrap().to_owned();
+        Self { bench, proof, root, guest }
+    }
+
+    /// What an audit says that believes these roots and this guest.
+    fn audit(&self, tee: &str, guest: &Value, code: u8) -> Value {
+        let public = fs::read_to_string(self.bench.public_key()).unwrap();
+        let of = |field: &str| guest[field].as_str().unwrap().to_owned();
+        let (firmware, kernel, initrd) = (of("firmware"), of("kernel"), of("initrd"));
+        let trust = format!(
+            "[[key]]\npublic = '''\n{public}'''\noperator = 'one'\nplatform = 'here'\n{tee}\n\
+             [[guest]]\nname = 'ours'\nfirmware = '{firmware}'\nkernel = '{kernel}'\ninitrd = '{initrd}'\n"
+        );
+        fs::write(self.bench.path("work/trust.toml"), trust).unwrap();
+        fs::write(self.bench.path("work/policy.toml"), format!("evidence = true\nnonce = '{NONCE}'\n")).unwrap();
+        let proof = self.proof.to_str().unwrap();
+        let arguments = ["audit", proof, "--trust", "trust.toml", "--policy", "policy.toml", "--json"];
+        self.bench.run(arguments).with_code(code).json()
+    }
+}
+
+#[test]
+fn a_build_in_an_emulated_machine_is_believed_where_its_root_and_its_guest_are_named() {
+    let proved = Proved::new();
+    let named = format!("[tee]\nemulated-roots = ['{}']", proved.root);
+    let said = proved.audit(&named, &proved.guest, 0);
+    let evidence = said["claims"][0]["evidence"].as_array().unwrap();
+    assert_eq!(evidence.len(), 2);
+    for each in evidence {
+        assert_eq!((&each["vendor"], &each["emulated"]), (&json!("emulated"), &json!(true)));
+        assert_eq!((&each["root"], &each["nonce"]), (&json!(proved.root), &json!(NONCE)));
+    }
+    // Two builds are two jobs, which are on their command lines.
+    assert_ne!(evidence[0]["measurement"], evidence[1]["measurement"]);
+    let refused = |tee: &str, guest: &Value, why: &str| {
+        let said = proved.audit(tee, guest, 1);
+        let reasons = said["claims"][0]["reasons"].as_array().unwrap();
+        assert_eq!(reasons[0]["code"], "evidence-refused", "{said}");
+        assert!(reasons[0]["text"].as_str().unwrap().contains(why), "{said}");
+        assert_eq!(said["claims"][0]["evidence"], json!([]));
+    };
+    refused("", &proved.guest, "not one of the trusted ones");
+    refused("[tee]\nroots = ['amd-milan', 'amd-genoa', 'amd-turin', 'intel', 'aws']", &proved.guest, &proved.root);
+    for part in ["firmware", "kernel", "initrd"] {
+        let mut other = proved.guest.clone();
+        other[part] = json!("0".repeat(64));
+        refused(&named, &other, "the guest is none that the trust file names");
+    }
+    let shown = proved.bench.run(["proof", "show", proved.proof.to_str().unwrap()]).with_code(0);
+    assert_eq!(shown.stdout.matches("sev-snp, EMULATED: its root is none of hardware").count(), 2, "{}", shown.stdout);
+}
+
+/// What can't be had here is said, with the reason, and nothing else is taken in its place.
+#[test]
+fn hardware_that_is_not_there_is_not_replaced() {
+    let bench = Bench::new();
+    let project = bench.project("project", &["touch out"], "");
+    let project = project.to_str().unwrap();
+    for isolation in ["sev-snp", "tdx"] {
+        let ran = bench.run(["build", project, "--isolation", isolation]).with_code(4);
+        assert!(ran.stderr.contains(isolation), "{}", ran.stderr);
+    }
+    let ran = bench.run(["build", project, "--nonce", NONCE]).with_code(2);
+    assert!(ran.stderr.contains("next: add `--isolation emulated-snp`"), "{}", ran.stderr);
+    let uml = ["--isolation", "emulated-snp", "--engine", "user-mode-linux"];
+    let ran = bench.run(["build", project].into_iter().chain(uml)).with_code(2);
+    assert!(ran.stderr.contains("--engine qemu-tcg"), "{}", ran.stderr);
+}
