@@ -40,7 +40,7 @@ impl Proved {
     }
 
     /// What an audit says that believes these roots and this guest.
-    fn audit(&self, tee: &str, guest: &Value, code: u8) -> Value {
+    fn audit(&self, tee: &str, guest: &Value, code: i32) -> Value {
         let public = fs::read_to_string(self.bench.public_key()).unwrap();
         let of = |field: &str| guest[field].as_str().unwrap().to_owned();
         let (firmware, kernel, initrd) = (of("firmware"), of("kernel"), of("initrd"));
