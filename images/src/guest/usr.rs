@@ -206,3 +206,62 @@ impl UsrImage {
         self.file.try_clone().map(OwnedFd::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
+    use reprove_store::stat_fingerprint;
+
+    use super::*;
+
+    /// The image of `usr` as the environment with this digest, in a store of its own.
+    fn verity(usr: &Path, digest: &[u8]) -> Verity {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let (fingerprint, _) = stat_fingerprint(&[("usr", usr)], &is_left_out).unwrap();
+        let digest = DigestSet::of(digest);
+        let locked = LockedEnvironment { kind: Environment::HostUsr, description: "this".into(), digest };
+        let mut root = RootFilesystem {
+            locked,
+            fingerprint,
+            binds: vec![(usr.to_owned(), "/usr".to_owned())],
+            hidden: vec!["/usr/local".into()],
+            links: Vec::new(),
+            files: Vec::new(),
+            clock_library: None,
+        };
+        let made = std::cell::Cell::new(0);
+        let take = |root: &RootFilesystem| usr_image(&store, root, &|| made.set(made.get() + 1));
+        let verity = take(&root).unwrap().verity;
+        assert_eq!((take(&root).unwrap().verity, made.get()), (verity, 1), "it is made once");
+        root.locked.digest = DigestSet::of(b"another");
+        root.fingerprint = Digest::of(b"another");
+        assert!(matches!(take(&root), Err(UsrError::Changed)));
+        verity
+    }
+
+    #[test]
+    fn an_image_has_what_the_digest_covers_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let usr = dir.path().join("usr");
+        let set = |name: &str, mode| fs::set_permissions(usr.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        for folder in ["bin", "closed", "local"] {
+            fs::create_dir_all(usr.join(folder)).unwrap();
+        }
+        fs::write(usr.join("bin/tool"), "a tool").unwrap();
+        set("closed", 0o700);
+        let first = verity(&usr, b"1");
+        assert_eq!(verity(&usr, b"1"), first);
+        fs::write(usr.join("closed/secret"), "a secret").unwrap();
+        fs::write(usr.join("local/tool"), "another tool").unwrap();
+        set("local", 0o775);
+        File::options().write(true).open(usr.join("bin/tool")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(verity(&usr, b"1"), first, "neither is part of it, nor are times");
+        set("bin/tool", 0o755);
+        let executable = verity(&usr, b"1");
+        fs::write(usr.join("bin/tool"), "b tool").unwrap();
+        assert!(executable != first && verity(&usr, b"1") != executable);
+    }
+}
