@@ -103,8 +103,8 @@ impl Target {
         (!bytes.is_empty()).then_some(bytes)
     }
 
-    /// Whether `proof` can take the place of what is there: a proof that is there has no envelope and no timestamp that would
-    /// be lost, and no log's word on all that it has, unless there is another.
+    /// Whether `proof` can take the place of what is there: a proof that is there has no envelope, no timestamp and no evidence
+    /// that would be lost, and no log's word on all that it has, unless there is another.
     pub(crate) fn keeps(&self, proof: &Proof) -> Result<(), CommandError> {
         let there = self.replaced(Proof::MAX_BYTES).and_then(|bytes| Proof::from_bytes(&bytes).ok());
         let Some(there) = there else { return Ok(()) };
@@ -116,6 +116,7 @@ impl Target {
             (there.envelopes.iter().filter(|one| !kept.contains(&name(one))).count(), "envelope"),
             (there.timestamped.iter().filter(|one| !seen.contains(one)).count(), "timestamp"),
             (words, "log record"),
+            (there.evidence.iter().filter(|one| !proof.evidence.contains(one)).count(), "machine's evidence"),
         ];
         let Some((lost, what)) = lost.into_iter().find(|(lost, _)| *lost > 0) else { return Ok(()) };
         let path = self.path.display();

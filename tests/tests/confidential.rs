@@ -83,6 +83,10 @@ fn a_build_in_an_emulated_machine_is_believed_where_its_root_and_its_guest_are_n
         other[part] = json!("0".repeat(64));
         refused(&named, &other, "the guest is none that the trust file names");
     }
+    // What would take it away is refused, and what can't take it along says so.
+    let proof = proved.proof.to_str().unwrap();
+    let ran = proved.bench.run(["proof", "export", proof, "--to", "exported"]).with_code(0);
+    assert!(ran.stderr.contains("no place for evidence of machines"), "{}", ran.stderr);
     let shown = proved.bench.run(["proof", "show", proved.proof.to_str().unwrap()]).with_code(0);
     assert_eq!(shown.stdout.matches("sev-snp, EMULATED: its root is none of hardware").count(), 2, "{}", shown.stdout);
 }

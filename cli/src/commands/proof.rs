@@ -79,9 +79,9 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             }
         }
         Command::Export { proof, to } => {
-            let (files, recorded) = blocking(move || {
+            let (files, recorded, evidence) = blocking(move || {
                 let proof = read(&proof)?;
-                Ok::<_, CommandError>((exported(&proof)?, proof.recorded.len()))
+                Ok::<_, CommandError>((exported(&proof)?, proof.recorded.len(), proof.evidence.len()))
             })
             .await??;
             if recorded > 0 {
@@ -90,6 +90,11 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
                      `reprove log gather` asks the log again",
                     count(recorded, "such word")
                 ));
+            }
+            if evidence > 0 {
+                app.progress.note(
+                    "bundles have no place for evidence of machines, which stayed behind; without it, what they say does not count",
+                );
             }
             Artifacts::prepare(&absolute(&to)?, "envelopes")?.fill_with(&files).await?;
             let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
