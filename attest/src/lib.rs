@@ -6,7 +6,8 @@
 //! Verdict ───────────comparison──▶ Statement ──┴─sign──▶ Envelope ──▶ Proof ──audit──▶ VerifiedProof
 //! ```
 //!
-//! This crate does no I/O, knows no clock and makes no random numbers: bytes, times and keys come in as arguments, so
+//! This crate does no I/O, knows no clock and makes no random numbers, but for what an EMULATED processor's signatures need
+//! ([`evidence::emulated`]): bytes, times and keys come in as arguments, so
 //! that an audit needs nothing but the proof, the artifacts' digests and the keys that the auditor trusts. The format is
 //! written down in `docs/proof-format.md`.
 

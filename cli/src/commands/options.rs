@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How builds run: what `build`, `check` and `rebuild` share.
 
+use std::path::Path;
+
 use clap::Args;
 use reprove_attest::evidence::Nonce;
 use reprove_model::{Engine, Isolation, IsolationLevel, RecordMode};
 use reprove_runner::Sandbox;
+use reprove_runner::vm::Protection;
 
 use super::isolation_level;
 use crate::error::CommandError;
@@ -54,11 +57,7 @@ impl BuildOptions {
                     .next("say `--engine qemu-kvm` or `--engine qemu-tcg`, or leave it out"))
             }
             (Isolation::EmulatedSnp, engine) => Ok(Some(engine)),
-            (other, _) => {
-                let text =
-                    format!("builds can't be started in {} by this version; its evidence can be judged", other.name());
-                Err(CommandError::cannot(text))
-            }
+            (other, _) => Err(no_hardware(other)),
         }
     }
 
@@ -84,6 +83,18 @@ impl BuildOptions {
     /// How closely they are watched.
     pub(crate) fn record(&self) -> RecordMode {
         self.record
+    }
+}
+
+/// Why builds can't be started in machines of hardware here.
+fn no_hardware(isolation: Isolation) -> CommandError {
+    let name = isolation.name();
+    match Protection::device(isolation).filter(|device| !Path::new(device).exists()) {
+        Some(device) => CommandError::cannot(format!(
+            "there is no {device}: this machine can't close others to it with {name}, or its firmware or its kernel is not set up for it"
+        ))
+        .next("docs/vm.md says what such a host needs; `--isolation emulated-snp` tries the way out, and proves nothing"),
+        None => CommandError::cannot(format!("builds are not started in {name} by this version; docs/vm.md has the command line")),
     }
 }
 

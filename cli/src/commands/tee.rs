@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use clap::Args;
+use reprove_model::Isolation;
+use reprove_runner::vm::Protection;
 use serde::Serialize;
 use serde_json::json;
 
@@ -18,20 +20,17 @@ pub(crate) struct Arguments {}
 #[derive(Serialize)]
 struct Kind {
     isolation: &'static str,
-    /// Whether builds can run in it here.
+    /// Whether its device is there; builds in it are not started by this version.
     here: bool,
     /// The device that says so, or that is not there.
     why: String,
 }
 
-/// The devices of hosts that can start such machines.
-const DEVICES: [(&str, &str); 2] = [("sev-snp", "/dev/sev"), ("tdx", "/sys/module/kvm_intel/parameters/tdx")];
-
 pub(crate) async fn run(app: &App, _: Arguments) -> Result<u8, CommandError> {
     let processor = emulated::processor(app).await?;
     app.progress.clear();
     let root = processor.fingerprint();
-    let kinds: Vec<Kind> = DEVICES.iter().map(|(isolation, device)| hardware(isolation, device)).collect();
+    let kinds: Vec<Kind> = [Isolation::SevSnp, Isolation::Tdx].into_iter().filter_map(hardware).collect();
     if app.global.json {
         output::json(&json!({ "hardware": kinds, "emulated": { "isolation": "emulated-snp", "root": root } }))?;
         return Ok(YES);
@@ -51,9 +50,9 @@ pub(crate) async fn run(app: &App, _: Arguments) -> Result<u8, CommandError> {
     Ok(YES)
 }
 
-fn hardware(isolation: &'static str, device: &str) -> Kind {
-    let is_there = Path::new(device).exists();
-    let why = if is_there { device.to_owned() } else { format!("there is no {device}") };
-    // A build in it is not started by this version.
-    Kind { isolation, here: is_there, why }
+fn hardware(isolation: Isolation) -> Option<Kind> {
+    let device = Protection::device(isolation)?;
+    let here = Path::new(device).exists();
+    let why = if here { device.to_owned() } else { format!("there is no {device}") };
+    Some(Kind { isolation: isolation.name(), here, why })
 }

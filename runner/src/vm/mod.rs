@@ -13,6 +13,7 @@
 
 mod build;
 mod engine;
+mod hardware;
 mod holder;
 mod job;
 mod processor;
@@ -23,6 +24,7 @@ mod tried;
 pub use build::{Machine, MachineEvidence, hello};
 pub(crate) use build::{build, write_log};
 pub use engine::Guest;
+pub use hardware::{ClosedMachine, Protection};
 pub use holder::machine_main;
 pub use job::{Blob, Job, JobBuild, JobError, JobEvidence, JobRoot, MAX_JOB};
 pub use processor::{Confidential, SecureProcessor, Started, bytes_of, firmware, hexadecimal};
