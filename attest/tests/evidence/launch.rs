@@ -109,6 +109,37 @@ fn launch_digests_are_those_of_another_implementation() {
     }
 }
 
+/// And those of PyPI's `sev-snp-measure`.
+#[test]
+fn launch_digests_are_those_of_sev_snp_measure() {
+    const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.venv/bin/python");
+    assert!(Path::new(PYTHON).exists(), "there is no .venv with sev-snp-measure in it; `scripts/setup` makes it");
+    let dir = tempfile::tempdir().unwrap();
+    let (kernel, initrd) = (dir.path().join("kernel"), dir.path().join("initrd"));
+    fs::write(&kernel, [1; 9000]).unwrap();
+    fs::write(&initrd, [2; 5000]).unwrap();
+    let (path, ours) = firmware("ovmf_AmdSev_suffix.bin");
+    for (processors, processor) in [(1, "EPYC-v4"), (3, "EPYC-Milan"), (8, "EPYC-Genoa-v1")] {
+        let output = std::process::Command::new(PYTHON)
+            .args(["-I", "-m", "sevsnpmeasure.cli", "--mode", "snp", "--guest-features", "0x1"])
+            .args(["--vcpus", &processors.to_string(), "--vcpu-type", processor, "--append", COMMAND_LINE])
+            .arg("--ovmf")
+            .arg(&path)
+            .arg("--kernel")
+            .arg(&kernel)
+            .arg("--initrd")
+            .arg(&initrd)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let kernel = Some(boot(&[1; 9000], &[2; 5000]));
+        let signature = Launch::signature_of(processor).unwrap();
+        let launch = Launch { firmware: &ours, kernel, processors, signature, features: 1 };
+        let theirs = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(launch.digest().unwrap().to_string(), theirs.trim(), "{processor}");
+    }
+}
+
 #[test]
 fn every_part_of_what_is_started_changes_the_digest() {
     let (_, amd) = firmware("ovmf_AmdSev_suffix.bin");
