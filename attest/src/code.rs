@@ -51,6 +51,7 @@ impl ProofError {
             Self::LoggedNothing(_) => "logged-nothing",
             Self::TimestampOfNothing(_) => "timestamp-of-nothing",
             Self::EvidenceOfNothing(_) => "evidence-of-nothing",
+            Self::EvidenceTooLong(_) => "evidence-too-long",
             Self::Format(_) => "unknown-format",
         }
     }

@@ -202,6 +202,9 @@ impl Proof {
         if let Some(evidence) = layout.evidence.iter().find(|evidence| !payloads.contains(&evidence.payload)) {
             return Err(ProofError::EvidenceOfNothing(evidence.payload));
         }
+        if let Some(evidence) = layout.evidence.iter().find(|evidence| !evidence.is_bounded()) {
+            return Err(ProofError::EvidenceTooLong(evidence.payload));
+        }
         let Layout { envelopes, logged, timestamped, recorded, evidence, .. } = layout;
         Ok(Self { envelopes, logged, timestamped, recorded, evidence })
     }
@@ -246,6 +249,9 @@ pub enum ProofError {
     /// Evidence for a provenance that is not there.
     #[error("the proof has evidence for a provenance whose payload has the SHA-256 {0}, and there is none")]
     EvidenceOfNothing(Sha256),
+    /// Evidence with a part that can't be what it stands for.
+    #[error("the proof's evidence for the provenance whose payload has the SHA-256 {0} has a part that is too long")]
+    EvidenceTooLong(Sha256),
     /// Another format.
     #[error("the proof's format is {0:?}, and the only one known is {known:?}", known = Proof::FORMAT)]
     Format(String),

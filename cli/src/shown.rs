@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `proof show`: what a proof says, as text and as JSON. Nothing of it is verified, and all of it is somebody else's text.
 
+use std::collections::BTreeMap;
+
 use reprove_attest::evidence::{Evidence, TeeRoot};
 use reprove_attest::log::{RecordedSubject, Said};
 use reprove_attest::{Comparison, Envelope, Predicate, Proof, Rebuilder, ResourceDescriptor, Statement};
-use reprove_model::{Engine, Finding, IsolationLevel, Machine};
+use reprove_model::{Engine, Finding, IsolationLevel, Machine, Sha256};
 use serde_json::{Value, json};
 
 use crate::{plain, render};
@@ -13,12 +15,15 @@ use crate::{plain, render};
 const SHOWN: usize = 20;
 
 pub(crate) fn as_json(name: &str, proof: &Proof) -> Value {
-    let envelopes: Vec<Value> = proof.envelopes.iter().map(|envelope| envelope_json(envelope, proof)).collect();
+    let mut evidence = by_payload(proof);
+    let mut of = |envelope: &Envelope| evidence.remove(&envelope.payload_digest()).unwrap_or_default();
+    let envelopes: Vec<Value> =
+        proof.envelopes.iter().map(|envelope| envelope_json(envelope, proof, &of(envelope))).collect();
     let recorded: Vec<Value> = proof.recorded.iter().map(recorded_json).collect();
     json!({ "proof": name, "verified": Value::Null, "envelopes": envelopes, "recorded": recorded })
 }
 
-fn envelope_json(envelope: &Envelope, proof: &Proof) -> Value {
+fn envelope_json(envelope: &Envelope, proof: &Proof, evidence: &[&Evidence]) -> Value {
     let statement: Value = serde_json::from_slice(envelope.payload()).unwrap_or(Value::Null);
     let seen = proof.timestamped.iter().filter(|seen| seen.is_of(envelope));
     let timestamps: Vec<_> = seen.map(|seen| seen.time().ok().map(|at| at.to_string())).collect();
@@ -30,16 +35,19 @@ fn envelope_json(envelope: &Envelope, proof: &Proof) -> Value {
         "statement": statement,
         "timestamps": timestamps,
         "logged": logged,
-        "evidence": evidence_of(envelope, proof).map(evidence_json).collect::<Vec<_>>(),
+        "evidence": evidence.iter().map(|one| evidence_json(one)).collect::<Vec<_>>(),
         "inputs": of_each(|predicate| inputs(predicate).iter().map(input_json).collect()),
         "findings": of_each(|predicate| findings(predicate).iter().map(finding_json).collect()),
     })
 }
 
-/// The evidence that goes with an envelope.
-fn evidence_of<'a>(envelope: &Envelope, proof: &'a Proof) -> impl Iterator<Item = &'a Evidence> {
-    let payload = envelope.payload_digest();
-    proof.evidence.iter().filter(move |evidence| evidence.payload == payload)
+/// The evidence by the payload that it goes with. It is shown with the first envelope of that: there may be many.
+fn by_payload(proof: &Proof) -> BTreeMap<Sha256, Vec<&Evidence>> {
+    let mut all: BTreeMap<Sha256, Vec<&Evidence>> = BTreeMap::new();
+    for evidence in &proof.evidence {
+        all.entry(evidence.payload).or_default().push(evidence);
+    }
+    all
 }
 
 fn evidence_json(evidence: &Evidence) -> Value {
@@ -47,7 +55,8 @@ fn evidence_json(evidence: &Evidence) -> Value {
     json!({
         "kind": evidence.kind(),
         "root": root,
-        "hardware": root.and_then(TeeRoot::hardware_name),
+        "statedHardware": root.and_then(TeeRoot::hardware_name),
+        "marked": evidence.is_marked_emulated(),
         "nonce": evidence.nonce,
     })
 }
@@ -57,7 +66,10 @@ fn evidence_text(evidence: &Evidence) -> String {
         return format!("{}, with a root that can't be read", evidence.kind());
     };
     match TeeRoot::hardware_name(root) {
-        Some(name) => format!("{}, said to be below {name}, {root}", evidence.kind()),
+        _ if evidence.is_marked_emulated() => {
+            format!("{}, EMULATED, by its own certificates; the root that it gives is {root}", evidence.kind())
+        }
+        Some(name) => format!("{}, said to be below {name}, {root}; not verified", evidence.kind()),
         None => format!("{}, EMULATED: its root is none of hardware, {root}", evidence.kind()),
     }
 }
@@ -103,9 +115,11 @@ fn findings(predicate: &Predicate) -> &[Finding] {
 pub(crate) fn as_text(name: &str, proof: &Proof) -> String {
     let head = format!("{}: {} envelopes, none of them verified here\n", plain::line(name), proof.envelopes.len());
     let mut page = Page { text: head, inputs: None };
+    let mut evidence = by_payload(proof);
     for (number, envelope) in (1..).zip(&proof.envelopes) {
         page.text.push_str(&format!("\nenvelope {number}\n"));
-        page.envelope(number, envelope, proof);
+        let evidence = evidence.remove(&envelope.payload_digest()).unwrap_or_default();
+        page.envelope(number, envelope, proof, &evidence);
     }
     if !proof.recorded.is_empty() {
         page.text.push_str("\nwhat logs say that they have\n");
@@ -134,7 +148,7 @@ impl Page {
         }
     }
 
-    fn envelope(&mut self, number: usize, envelope: &Envelope, proof: &Proof) {
+    fn envelope(&mut self, number: usize, envelope: &Envelope, proof: &Proof, evidence: &[&Evidence]) {
         self.line("names the key", envelope.keyid().to_string());
         let logged = proof.logged.iter().filter(|logged| logged.is_of(envelope)).count();
         if logged > 0 {
@@ -143,9 +157,7 @@ impl Page {
         for seen in proof.timestamped.iter().filter(|seen| seen.is_of(envelope)) {
             self.line("timestamp", seen.time().map_or_else(|e| e.to_string(), |at| at.to_string()));
         }
-        for evidence in evidence_of(envelope, proof) {
-            self.line("evidence", evidence_text(evidence));
-        }
+        self.some(evidence, |page, evidence| page.line("evidence", evidence_text(evidence)));
         match Statement::from_payload(envelope.payload()) {
             Ok(statement) => self.statement(number, &statement),
             Err(why) => self.line("holds", format!("no statement that is known: {why}")),

@@ -72,6 +72,32 @@ impl HostParts {
     }
 }
 
+/// Whether these are what every root filesystem of a machine's `/usr` has beside it: for somebody who is told of one by whom
+/// nobody has to believe. `parts` are where directories appear, beside `/usr`.
+#[must_use]
+pub fn is_host_root<'a>(
+    mut parts: impl Iterator<Item = &'a str>,
+    hidden: &[String],
+    links: &[(String, String)],
+    files: &[(String, String)],
+) -> bool {
+    let is_merged = |(at, to): &(String, String)| {
+        MERGED.iter().any(|name| *at == format!("/{name}") && *to == format!("usr/{name}"))
+    };
+    let is_once =
+        |(number, link): (usize, &(String, String))| links.iter().skip(number + 1).all(|other| other.0 != link.0);
+    parts.all(|part| part == ALTERNATIVES)
+        && hidden == [HIDDEN]
+        && links.iter().all(is_merged)
+        && links.iter().enumerate().all(is_once)
+        && files == fixed_files()
+}
+
+/// The links that the distribution's programs are chosen by.
+const ALTERNATIVES: &str = "/etc/alternatives";
+/// What appears empty.
+const HIDDEN: &str = "/usr/local";
+
 /// What a root filesystem of this machine's `/usr` is made of. Takes no time.
 ///
 /// # Errors
@@ -88,10 +114,10 @@ pub fn host_parts() -> Result<HostParts, EnvironmentError> {
         }
     }
     let mut binds = vec![(PathBuf::from("/usr"), "/usr".to_owned())];
-    if Path::new("/etc/alternatives").is_dir() {
-        binds.push(("/etc/alternatives".into(), "/etc/alternatives".into()));
+    if Path::new(ALTERNATIVES).is_dir() {
+        binds.push((ALTERNATIVES.into(), ALTERNATIVES.into()));
     }
-    let hidden = vec!["/usr/local".into()];
+    let hidden = vec![HIDDEN.into()];
     Ok(HostParts { binds, hidden, links, files: fixed_files(), clock_library: clock_library() })
 }
 
@@ -249,6 +275,27 @@ mod tests {
         assert_eq!((take(i64::MAX), take(0), hashed.get()), (first, first, 3));
         fs::write(files.join("a"), "b").unwrap();
         assert_ne!(take(0), first);
+    }
+
+    #[test]
+    fn a_root_that_has_more_than_it_may_is_told_from_one() {
+        let HostParts { binds, hidden, links, files, .. } = host_parts().unwrap();
+        let parts: Vec<String> = binds.into_iter().map(|(_, at)| at).filter(|at| at != "/usr").collect();
+        let of = |parts: &[String], hidden: &[String], links: &[(String, String)], files: &[(String, String)]| {
+            is_host_root(parts.iter().map(String::as_str), hidden, links, files)
+        };
+        assert!(of(&parts, &hidden, &links, &files));
+        assert!(of(&[], &hidden, &links, &files), "there need be no alternatives");
+        let more =
+            |one: &[(String, String)], pair: (&str, &str)| [one, &[(pair.0.to_owned(), pair.1.to_owned())]].concat();
+        assert!(!of(&["/usr/bin".into()], &hidden, &links, &files));
+        assert!(!of(&parts, &[], &links, &files));
+        assert!(!of(&parts, &["/usr/local".into(), "/usr/lib".into()], &links, &files));
+        assert!(!of(&parts, &hidden, &more(&links, ("/bin", "usr/bin")), &files), "twice");
+        assert!(!of(&parts, &hidden, &more(&links, ("/sbin", "usr/local/bin")), &files));
+        assert!(!of(&parts, &hidden, &more(&links, ("/etc/passwd", "usr/x")), &files));
+        assert!(!of(&parts, &hidden, &links, &more(&files, ("/etc/ld.so.preload", "/build/x.so"))));
+        assert!(!of(&parts, &hidden, &links, &[]));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 pub mod guest;
 mod host;
 
-pub use host::{EnvironmentError, HostParts, host_parts, host_usr, unchanged};
+pub use host::{EnvironmentError, HostParts, host_parts, host_usr, is_host_root, unchanged};
 
 use std::path::PathBuf;
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use reprove_model::Isolation;
 
 use super::contrary::{Contrary, contrary, is_about};
 use super::evidence::Evidence;
@@ -77,7 +78,7 @@ pub(super) fn decide(
     }
     let counted = counted(&about);
     let independent = independent(&counted, &policy.distinct);
-    let isolations = counted.iter().map(|claim| claim.isolation().name()).collect::<BTreeSet<_>>().len();
+    let isolations = counted.iter().map(|claim| kind(claim.isolation())).collect::<BTreeSet<_>>().len();
     let mut shortfalls = Vec::new();
     if artifacts.is_empty()
         && about.windows(2).any(|two| matches!(two, [a, b] if a.proof.subject() != b.proof.subject()))
@@ -115,6 +116,11 @@ pub(super) fn decide(
         contrary,
         envelopes: Vec::new(),
     }
+}
+
+/// The kind of walls: an emulation's are those of a virtual machine.
+fn kind(isolation: Isolation) -> &'static str {
+    if isolation.is_emulated() { Isolation::Vm.name() } else { isolation.name() }
 }
 
 /// Those that count towards what the policy asks for.

@@ -8,7 +8,8 @@ use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{Digest, DigestSet, Sha256};
 use serde::{Deserialize, Serialize};
 
-use super::snp::Firmware;
+use super::snp::{Firmware, Report};
+use super::{Certificate, EMULATED, RevocationList};
 use crate::{PAYLOAD_TYPE, pae};
 
 /// What a verifier asks to have in evidence, so that it can't be older than the question: 32 bytes, in hexadecimal.
@@ -84,6 +85,23 @@ impl Evidence {
     pub fn stated_root(&self) -> Option<Sha256> {
         let Reports::SevSnp { root, .. } = &self.report;
         decoded(root).map(|der| Sha256::of(&der))
+    }
+
+    /// Whether one of the certificates that it gives says in its name that it is an emulation's.
+    #[must_use]
+    pub fn is_marked_emulated(&self) -> bool {
+        let Reports::SevSnp { key, intermediate, root, .. } = &self.report;
+        let has_mark = |der: Vec<u8>| der.windows(EMULATED.len()).any(|window| window == EMULATED.as_bytes());
+        [key, intermediate, root].into_iter().any(|text| decoded(text).is_some_and(has_mark))
+    }
+
+    /// Whether each of its parts is as short as what it stands for can be.
+    pub(crate) fn is_bounded(&self) -> bool {
+        let Reports::SevSnp { start, end, key, intermediate, root, revoked, .. } = &self.report;
+        let within = |text: &str, bytes: usize| text.len() <= bytes.div_ceil(3) * 4;
+        [start, end].into_iter().all(|text| within(text, Report::BYTES))
+            && [key, intermediate, root].into_iter().all(|text| within(text, Certificate::MAX_BYTES))
+            && revoked.as_deref().is_none_or(|text| within(text, RevocationList::MAX_BYTES))
     }
 
     /// The kind of machine that it is of.

@@ -161,6 +161,9 @@ pub enum EvidenceError {
         /// By what is stated.
         expected: LaunchDigest,
     },
+    /// Something of its start that no guest of ours has.
+    #[error("the guest was started with {0}, as no guest that is known is")]
+    Start(&'static str),
     /// The machine had another number of processors than is stated.
     #[error("the guest was measured with {measured} processors, and the provenance says {stated}")]
     Processors {
@@ -231,6 +234,15 @@ pub fn judge(
     if started.processors != built.processors {
         return Err(EvidenceError::Processors { measured: started.processors, stated: built.processors });
     }
+    if started.features != SNP_ALONE {
+        return Err(EvidenceError::Start("other features of SEV than SEV-SNP alone"));
+    }
+    if !Launch::is_signature(started.signature) {
+        return Err(EvidenceError::Start("a type of processor that is not known"));
+    }
+    if started.firmware.is_emulated() && !end.root().is_emulated() {
+        return Err(EvidenceError::Start("a firmware that only emulated machines start with"));
+    }
     let guest = known(started, built, trust)?;
     let measurement = measured(started, built)?;
     for report in &reports {
@@ -242,6 +254,9 @@ pub fn judge(
     let firmware = format!("{} ({})", end.product().name(), end.tcb());
     Ok(Attested { root: end.root(), guest, measurement, firmware, nonce: evidence.nonce })
 }
+
+/// `SEV_FEATURES`, where it has no other bit.
+const SNP_ALONE: u64 = 1;
 
 /// Both reports, each verified.
 fn snp_reports(reports: &Reports, trust: &TeeTrust, at: Timestamp) -> Result<[VerifiedReport; 2], EvidenceError> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::snp::{Product, SnpRules, Tcb};
-use super::{NoEmulation, ReferenceGuest, TeeRoot, TeeTrust};
+use super::{HardwareRoot, NoEmulation, ReferenceGuest, TeeRoot, TeeTrust};
 use crate::rebuilder::is_name;
 
 /// Why what a trust file says of confidential machines can't be.
@@ -31,6 +31,17 @@ pub enum TeeTrustError {
         fingerprint: Sha256,
         /// Why not.
         why: NoEmulation,
+    },
+    /// A root of AMD's, and no word on which firmware is too old.
+    #[error(
+        "[tee] roots has {name}, and minimum-tcb does not say for it which firmware is new enough; AMD's security bulletins \
+         have the numbers: minimum-tcb.{line} = {{ bl = …, tee = …, snp = …, ucode = … }}"
+    )]
+    NoMinimum {
+        /// Which root.
+        name: &'static str,
+        /// Of which line.
+        line: String,
     },
     /// Too many.
     #[error("it names {0} roots, and {1} guests, of confidential machines; the most is {max} of each", max = TeeTrust::MAX)]
@@ -85,6 +96,14 @@ impl TeeTrust {
         }
         if roots.len() > Self::MAX || guests.len() > Self::MAX {
             return Err(TeeTrustError::TooMany(roots.len(), guests.len()));
+        }
+        for root in &roots {
+            if let Some(HardwareRoot::Amd(product)) = root.hardware()
+                && !tee.minimum_tcb.contains_key(&product)
+            {
+                let name = TeeRoot::hardware_name(root.fingerprint()).unwrap_or_default();
+                return Err(TeeTrustError::NoMinimum { name, line: product.name().to_lowercase() });
+            }
         }
         if guests.is_empty() && !roots.is_empty() {
             return Err(TeeTrustError::NoGuest);
@@ -150,6 +169,8 @@ mod tests {
             ("[tee]\nroots = [\"intel\"]\n".into(), "no [[guest]]"),
             (format!("[tee]\nroot = 1\n{}", guest("a")), "unknown field `root`"),
             ("[tee]\nminimum-tcb.rome = {}\n".into(), "unknown variant `rome`"),
+            ("[tee]\nminimum-tcb.genoa = { bl = 1 }\n".into(), "missing field `tee`"),
+            (format!("[tee]\nroots = [\"amd-turin\"]\n{}", guest("a")), "minimum-tcb.turin = {"),
             ("[tee]\nminimum-tcb.genoa = { microcode = 1 }\n".into(), "unknown field `microcode`"),
             (guest(" "), "guest 1: its name is empty"),
             (guest("a").replace("kernel", "kernels"), "unknown field `kernels`"),

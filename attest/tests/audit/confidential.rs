@@ -127,7 +127,9 @@ fn an_emulated_machine_counts_where_its_root_is_named_and_nowhere_else() {
     assert!(seen.contains("\"vendor\":\"emulated\"") && seen.contains("\"emulated\":true"));
     // By default, and below all roots of hardware, it is refused, whether the policy asks for evidence or not.
     let hardware: Vec<&str> = TeeRoot::known().collect();
-    for refusing in [trust("", ""), trust(&format!("roots = {hardware:?}"), "")] {
+    let least = "{ bl = 0, tee = 0, snp = 0, ucode = 0 }";
+    let least = format!("minimum-tcb = {{ milan = {least}, genoa = {least}, turin = {least} }}");
+    for refusing in [trust("", ""), trust(&format!("roots = {hardware:?}\n{least}"), "")] {
         for policy in [of(1), asked.clone()] {
             let appraisal = judged(&proof, &refusing, &policy);
             assert!(!appraisal.is_enough() && reasons(&appraisal)[0].contains(&"evidence-refused"));
@@ -145,6 +147,19 @@ fn an_emulation_is_no_maker_of_hardware() {
     let policy = |vendors| Policy { evidence: true, vendors, ..of(1) };
     assert!(judged(&proof, &named(&processor), &policy(0)).is_enough());
     assert_eq!(shortfalls(&judged(&proof, &named(&processor), &policy(1))), ["too-few-vendors"]);
+    // Its walls are a virtual machine's: with one there is one kind.
+    let lock = lock(true);
+    let compared_on = "2026-11-01T13:00:00Z".parse().unwrap();
+    let records = records(&lock, Isolation::Vm).map(|mut record| {
+        record.duration_ms += 1;
+        record
+    });
+    let vm =
+        Proof::sign(&key(1), &lock, &records.each_ref(), &reproducible(true), &rebuilder(), compared_on, Vec::new());
+    let both = Proof::merge([proof, vm.unwrap()]);
+    let kinds = |isolations| judged(&both, &named(&processor), &Policy { isolations, ..of(1) });
+    assert!(kinds(1).is_enough() && kinds(1).claims().len() == 2);
+    assert_eq!(shortfalls(&kinds(2)), ["too-few-isolations"]);
 }
 
 #[test]
@@ -200,6 +215,12 @@ fn only_the_evidence_that_was_signed_for_counts() {
     let merged = Proof::merge([more.clone(), good.clone(), more]);
     assert_eq!(merged.evidence.len(), 3);
     assert!(judged(&merged, &named(&processor), &of(1)).is_enough());
+    // What is longer than it can be is not read at all.
+    let mut long = good.clone();
+    let Reports::SevSnp { start, .. } = &mut long.evidence[0].report;
+    start.push_str(&"A".repeat(4));
+    let error = appraise(&long.to_bytes().unwrap(), &[], &named(&processor), &of(1), now()).unwrap_err();
+    assert_eq!(error.code(), "evidence-too-long");
     // Evidence of nothing that is there is no part of a proof.
     let mut alone = good.clone();
     alone.evidence[0].payload = Sha256::of(b"another");

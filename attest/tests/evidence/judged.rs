@@ -196,6 +196,16 @@ fn another_guest_is_refused() {
     assert!(matches!(judge(&evidence, &told, &trust(&machine), now()), Err(EvidenceError::Measurement { .. })));
 }
 
+/// What the processor measured as it is said to have, and no guest is started with.
+#[test]
+fn a_guest_that_is_started_otherwise_is_refused() {
+    let start = |run: fn(&mut Run)| assert!(matches!(judged(run), Err(EvidenceError::Start(_))));
+    start(|run| run.started.features = 3);
+    start(|run| run.started.features = 0);
+    start(|run| run.started.signature += 1);
+    assert!(Firmware::emulated(&[7; 4096]).unwrap().is_emulated());
+}
+
 #[test]
 fn both_reports_are_of_one_run() {
     assert_eq!(judged(|run| run.end.report_id[31] = 1), Err(EvidenceError::TwoMachines));

@@ -138,3 +138,9 @@ fn the_pinned_roots_are_amd_s() {
         assert!(matches!(ark.signed_by(&ask, "ARK"), Err(CertificateError::Issuer { .. })));
     }
 }
+
+#[test]
+#[ignore = "measures"]
+fn how_long_a_report_takes() {
+    crate::bits::time("SEV-SNP report", || assert!(judge(&MILAN.report, &["amd-milan"], &lenient(), VALID).is_ok()));
+}

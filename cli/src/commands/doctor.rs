@@ -53,11 +53,12 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
     all.push(optional_program("git", "leaving out of a project what Git ignores", "apt install git"));
     all.extend(machines(app).await?);
     all.push(Finding {
-        what: "evidence of confidential virtual machines",
+        what: "evidence of confidential virtual machines, by hardware",
         works: false,
         needed: false,
         needed_by: NOBODY,
-        found: "this version has none".into(),
+        found: "this version starts none; `reprove tee` says what there is, and --isolation emulated-snp is EMULATED"
+            .into(),
         mend: None,
     });
     app.progress.clear();

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use reprove_attest::evidence::{Dispatch, report_data};
 use reprove_attest::provenance;
+use reprove_images::is_host_root;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{BuildRecord, DigestSet, Exit, Isolation, Machine};
 use reprove_runner::vm::{Blob, GuestEvidence, JobBuild, JobEvidence, JobRoot, ReportedEnd};
@@ -23,6 +24,10 @@ pub(crate) fn build(wanted: &JobBuild, clock: u64, told: &CommandLine, store: &S
     let JobBuild { lock, conditions, epoch, started, watched, demanded, root, source, .. } = wanted;
     if let Some(tree) = source {
         store.save_tree(tree).map_err(Failure::at("keeping the source"))?;
+    }
+    // Whoever starts the machine tells what is beside `/usr`: it may be what it always is, and nothing over that.
+    if !is_host_root(root.parts.keys().map(String::as_str), &root.hidden, &root.links, &root.files) {
+        return Err(Failure::at("putting the root filesystem together")("it is not one of a machine's /usr"));
     }
     lay_out(root, store)?;
     let root = root.filesystem(lock, USR.into(), Path::new(PARTS));

@@ -80,7 +80,8 @@ impl ClosedMachine {
                 ("q35,kernel-irqchip=split", "host", guest)
             }
         };
-        let path = |path: &PathBuf| path.display().to_string();
+        // A comma would begin another option.
+        let path = |path: &PathBuf| path.display().to_string().replace(',', ",,");
         let mut arguments: Vec<String> = ["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned).into();
         let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         add("-display", "none".into());
@@ -94,9 +95,9 @@ impl ClosedMachine {
         add("-m", format!("{}M", self.memory_mib));
         add("-object", memory);
         add("-object", guest);
-        add("-bios", path(&self.firmware));
-        add("-kernel", path(&self.kernel));
-        add("-initrd", path(&self.initrd));
+        for (name, file) in [("-bios", &self.firmware), ("-kernel", &self.kernel), ("-initrd", &self.initrd)] {
+            add(name, file.display().to_string());
+        }
         for (number, (disk, read_only)) in self.disks.iter().zip(["on", "on", "off"]).enumerate() {
             let disk = path(disk);
             add("-drive", format!("file={disk},format=raw,if=none,id=d{number},read-only={read_only}"));

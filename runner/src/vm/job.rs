@@ -65,7 +65,8 @@ pub struct JobBuild {
     pub source: Option<Tree>,
 }
 
-/// What a guest that has to have evidence is told of its machine. The processor's measurement shows whether it is true.
+/// What a guest that has to have evidence is told of its machine. The processor's measurement shows whether the SHA-256 digests
+/// of kernel and initrd are true; the engine and the other digests are the host's word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobEvidence {

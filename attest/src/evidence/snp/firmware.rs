@@ -14,6 +14,9 @@ use super::launch::{LaunchDigest, Page};
 pub struct Firmware {
     /// The launch digest when the firmware's own bytes are in memory, and nothing else.
     pub(super) launch: LaunchDigest,
+    /// Whether it is one that knows nothing of SEV-SNP, as the EMULATED processor measures it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) emulated: bool,
     /// Where an application processor begins.
     pub(super) reset: u32,
     /// What comes after its bytes, in order.
@@ -21,6 +24,11 @@ pub struct Firmware {
     /// Where the table of the kernel's hashes is to be, in the page that the section for it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) hashes: Option<u32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Some pages of memory, and what is in them.
@@ -73,6 +81,11 @@ const HASHES: [u8; 16] = 0x1f37_5572_3b3a_044b_927b_1da6_efa8_d454_u128.to_be_by
 const RESET: [u8; 16] = 0xde71_f700_7e1a_cb4f_890e_68c7_7e2f_b44e_u128.to_be_bytes();
 const METADATA: [u8; 16] = 0x6665_88dc_4a98_9847_a75e_5585_a7bf_67cc_u128.to_be_bytes();
 
+/// Of the table of the kernel's hashes.
+const TABLE_BYTES: u32 = 168;
+/// The most bytes that all sections have together.
+const MAX_MEMORY: u64 = 64 << 20;
+
 /// How much follows the table.
 const AFTER_TABLE: usize = 32;
 /// Of an entry: its length and its name.
@@ -104,7 +117,7 @@ impl Firmware {
         let hashes = entry(HASHES)?.and_then(u32_of).filter(|gpa| *gpa != 0);
         let at = usize::try_from(from_end).ok().and_then(|from_end| bytes.len().checked_sub(from_end));
         let metadata = at.and_then(|at| bytes.get(at..)).ok_or(FirmwareError::Malformed("SEV metadata"))?;
-        Ok(Self { launch, reset, sections: sections(metadata)?, hashes })
+        Ok(Self { launch, emulated: false, reset, sections: sections(metadata)?, hashes })
     }
 
     /// A firmware that knows nothing of SEV-SNP, as the EMULATED processor measures it: its own bytes, then one page of hashes at
@@ -115,7 +128,13 @@ impl Firmware {
     pub fn emulated(bytes: &[u8]) -> Result<Self, FirmwareError> {
         const HASHES_AT: u32 = 8 << 20;
         let section = Section { gpa: HASHES_AT, kind: SectionKind::KernelHashes, size: 4096 };
-        Ok(Self { launch: own_pages(bytes)?, reset: 0xffff_fff0, sections: vec![section], hashes: Some(HASHES_AT) })
+        Ok(Self {
+            launch: own_pages(bytes)?,
+            emulated: true,
+            reset: 0xffff_fff0,
+            sections: vec![section],
+            hashes: Some(HASHES_AT),
+        })
     }
 
     /// What names it: SHA-256 of its canonical JSON. Two firmwares with one digest have the same launch digests.
@@ -124,10 +143,18 @@ impl Firmware {
         canonical::to_vec(self).ok().map(|json| Sha256::of(&json))
     }
 
-    /// Whether a kernel can be measured with it.
+    /// Whether only emulated machines start with it.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        self.emulated
+    }
+
+    /// Whether a kernel can be measured with it: there is one page for the hashes, and all of their table is in it.
     #[must_use]
     pub fn has_kernel_hashes(&self) -> bool {
-        self.hashes.is_some() && self.sections.iter().any(|section| section.kind == SectionKind::KernelHashes)
+        let mut pages = self.sections.iter().filter(|section| section.kind == SectionKind::KernelHashes);
+        let (Some(page), None, Some(table)) = (pages.next(), pages.next(), self.hashes) else { return false };
+        page.size == 4096 && page.gpa == table & !0xfff && (table & 0xfff) + TABLE_BYTES <= 4096
     }
 }
 
@@ -194,5 +221,7 @@ fn sections(metadata: &[u8]) -> Result<Vec<Section>, FirmwareError> {
         if is_whole { Ok(Section { gpa, kind, size }) } else { Err(malformed()) }
     };
     let all = rest.get(..count * EACH).ok_or_else(malformed)?;
-    all.chunks_exact(EACH).map(of).collect()
+    let sections = all.chunks_exact(EACH).map(of).collect::<Result<Vec<_>, _>>()?;
+    let memory: u64 = sections.iter().map(|section| u64::from(section.size)).sum();
+    if memory > MAX_MEMORY { Err(malformed()) } else { Ok(sections) }
 }

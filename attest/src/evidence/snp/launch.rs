@@ -95,6 +95,12 @@ impl Launch<'_> {
         TYPES.iter().find(|(name, _)| matches(name)).map(|(_, signature)| *signature)
     }
 
+    /// Whether this is the signature of one of these types.
+    #[must_use]
+    pub fn is_signature(signature: u32) -> bool {
+        TYPES.iter().any(|(_, known)| *known == signature)
+    }
+
     /// The types of processors that [`Launch::signature_of`] knows.
     pub fn processor_types() -> impl Iterator<Item = &'static str> {
         TYPES.iter().map(|(name, _)| *name)

@@ -50,9 +50,10 @@ impl Product {
 
 /// The security versions of the parts of a processor's firmware: `TCB_VERSION`. A higher one mends what a lower one has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Tcb {
     /// Of the processor's own controller; Turin has it, others have 0.
+    #[serde(default)]
     pub fmc: u8,
     /// Of the boot loader.
     pub bl: u8,
