@@ -28,13 +28,14 @@ impl Proved {
         let project = bench.project("project", &["echo hello > out"], "");
         let project = project.to_str().unwrap();
         let by = ["--isolation", "emulated-snp", "--engine", "qemu-tcg", "--nonce", NONCE, "--store", store];
+        let by = by.into_iter().chain(["--output", "emulated.proof.json"]);
         let ran = Running::start(bench.command(["check", project].into_iter().chain(by)));
         let ran = ran.wait(Duration::from_secs(500)).with_code(0);
         assert!(ran.stdout.contains("emulated-snp (EMULATED - NOT HARDWARE)"), "{}", ran.stdout);
         let tee = bench.run(["tee", "--json"]).with_code(0).json();
         let guest = bench.run(["image", "measure", "--json", "--store", store]).with_code(0).json();
         assert_eq!((&guest["emulated"], &guest["launches"]), (&json!(true), &json!([])));
-        let proof = bench.path("work/project-1.0.proof.json");
+        let proof = bench.path("work/emulated.proof.json");
         let root = tee["emulated"]["root"].as_str().unwrap().to_owned();
         Self { bench, proof, root, guest }
     }

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 
 use reprove_attest::evidence::{Dispatch, report_data};
 use reprove_attest::provenance;
-use reprove_images::is_host_root;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{BuildRecord, DigestSet, Exit, Isolation, Machine};
 use reprove_runner::vm::{Blob, GuestEvidence, JobBuild, JobEvidence, JobRoot, ReportedEnd};
@@ -26,7 +25,7 @@ pub(crate) fn build(wanted: &JobBuild, clock: u64, told: &CommandLine, store: &S
         store.save_tree(tree).map_err(Failure::at("keeping the source"))?;
     }
     // Whoever starts the machine tells what is beside `/usr`: it may be what it always is, and nothing over that.
-    if !is_host_root(root.parts.keys().map(String::as_str), &root.hidden, &root.links, &root.files) {
+    if !root.is_as_everywhere() {
         return Err(Failure::at("putting the root filesystem together")("it is not one of a machine's /usr"));
     }
     lay_out(root, store)?;

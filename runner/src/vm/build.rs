@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reprove_images::RootFilesystem;
 use reprove_images::guest::{BLOCK, UsrImage};
+use reprove_images::{RootFilesystem, is_host_root};
 use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role};
 use reprove_store::Store;
 
@@ -280,6 +280,12 @@ impl SourceFiles {
 }
 
 impl JobRoot {
+    /// Whether it is what every root filesystem of a machine's `/usr` has beside that: see [`is_host_root`].
+    #[must_use]
+    pub fn is_as_everywhere(&self) -> bool {
+        is_host_root(self.parts.keys().map(String::as_str), &self.hidden, &self.links, &self.files)
+    }
+
     /// The root filesystem in a guest, where `/usr` is mounted at `usr` and the other parts are below `parts`, as
     /// [`JobRoot::place`] says.
     #[must_use]
