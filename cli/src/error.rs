@@ -8,11 +8,9 @@ use std::io::{self, Write as _};
 use clap::error::ErrorKind;
 use reprove_attest::AttestError;
 use reprove_images::EnvironmentError;
-use reprove_images::guest::UsrError;
 use reprove_inputs::{InputsError, Kind};
 use reprove_job::JobError;
 use reprove_runner::trace::ListingError;
-use reprove_runner::vm::{Fault, JobError as ImageError, MachineError};
 use reprove_runner::{Forbidden, RunError, SandboxError, SourceError};
 use reprove_store::{IngestError, StoreError, UnpackError};
 use reprove_verifier::JudgeError;
@@ -20,7 +18,7 @@ use reprove_verifier::compare::CompareError;
 use serde_json::{Map, Value, json};
 
 use crate::failure::from_failure;
-use crate::{env_vars, output, plain};
+use crate::{env_vars, machines, output, plain};
 
 /// Yes.
 pub(crate) const YES: u8 = 0;
@@ -174,7 +172,7 @@ impl From<JobError> for CommandError {
             JobError::Attest(AttestError::Signer(signer)) => signer.clone().into(),
             JobError::Run(run) => from_run(run),
             JobError::Environment(environment) => from_environment(environment),
-            JobError::Image(image) => from_image(image),
+            JobError::Image(image) => machines::from_image(image),
             JobError::Judge(JudgeError::Empty) => from_error(BUILD_FAILED, &error),
             JobError::Source(SourceError::Store(_) | SourceError::Unpack(UnpackError::Store(_))) => {
                 from_error(CANNOT, &error)
@@ -251,31 +249,9 @@ fn from_run_alone(error: &RunError) -> CommandError {
         RunError::Listing(ListingError::Closed(path)) => {
             from_error(BUILD_FAILED, error).next(format!("chmod a+rX {path}, or run it as root"))
         }
-        RunError::Machine(machine) => from_machine(machine),
+        RunError::Machine(machine) => machines::from_machine(machine),
         RunError::TooManyOutputs { .. } => {
             from_error(BUILD_FAILED, error).next("name fewer files in `outputs` in the recipe")
-        }
-        _ => from_error(CANNOT, error),
-    }
-}
-
-/// There is no image of `/usr`.
-fn from_image(error: &UsrError) -> CommandError {
-    let this = from_error(CANNOT, error);
-    match error {
-        UsrError::NoProgram => this.next("apt install erofs-utils"),
-        UsrError::Changed => this.next("run it again when nothing is being installed"),
-        _ => this,
-    }
-}
-
-/// The virtual machine did not build.
-fn from_machine(error: &MachineError) -> CommandError {
-    match error {
-        MachineError::Inside { fault: Fault::Project, .. } => from_error(BUILD_FAILED, error),
-        MachineError::Job(ImageError::TooLarge) => from_error(BAD_USAGE, error),
-        MachineError::NoHello { .. } => {
-            from_error(CANNOT, error).next("`reprove doctor` tries again, and says which engines work here")
         }
         _ => from_error(CANNOT, error),
     }

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use reprove_images::guest::{InitrdError, Kernel, initrd, kept_kernel, user_mode_kernel};
+use reprove_images::guest::{InitrdError, Kernel, UsrError, initrd, kept_kernel, user_mode_kernel};
 use reprove_model::Engine;
-use reprove_runner::vm::{Guest, Tried, remembered, try_out};
+use reprove_runner::vm::{Fault, Guest, JobError as ImageError, MachineError, Tried, remembered, try_out};
 use reprove_store::Store;
 
 use crate::app::{App, blocking};
 use crate::env_vars;
-use crate::error::{CANNOT, CommandError, from_error};
+use crate::error::{BAD_USAGE, BUILD_FAILED, CANNOT, CommandError, from_error};
 
 /// How this program's helper is started.
 const SELF: &str = "/proc/self/exe";
@@ -150,5 +150,27 @@ pub(crate) fn shortly(said: &str) -> String {
     match lines.next_back() {
         Some(last) => format!("{first} {last}"),
         None => first.to_owned(),
+    }
+}
+
+/// There is no image of `/usr`.
+pub(crate) fn from_image(error: &UsrError) -> CommandError {
+    let this = from_error(CANNOT, error);
+    match error {
+        UsrError::NoProgram => this.next("apt install erofs-utils"),
+        UsrError::Changed => this.next("run it again when nothing is being installed"),
+        _ => this,
+    }
+}
+
+/// The virtual machine did not build.
+pub(crate) fn from_machine(error: &MachineError) -> CommandError {
+    match error {
+        MachineError::Inside { fault: Fault::Project, .. } => from_error(BUILD_FAILED, error),
+        MachineError::Job(ImageError::TooLarge) => from_error(BAD_USAGE, error),
+        MachineError::NoHello { .. } => {
+            from_error(CANNOT, error).next("`reprove doctor` tries again, and says which engines work here")
+        }
+        _ => from_error(CANNOT, error),
     }
 }
