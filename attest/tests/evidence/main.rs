@@ -14,6 +14,7 @@ mod packages;
 mod snp;
 mod snp_real;
 mod tdx_emulated;
+mod tdx_measured;
 mod tdx_vectors;
 
 fn at(text: &str) -> jiff::Timestamp {
