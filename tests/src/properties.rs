@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 46] = [
+pub const ALL: [Property; 47] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
@@ -60,6 +60,7 @@ pub const ALL: [Property; 46] = [
     Property { name: "snp_report", check: evidence::snp_report },
     Property { name: "statement", check: attest::statement },
     Property { name: "tdx_collateral", check: evidence::tdx_collateral },
+    Property { name: "tdx_firmware", check: evidence::tdx_firmware },
     Property { name: "tdx_quote", check: evidence::tdx_quote },
     Property { name: "text_compare", check: compare::text },
     Property { name: "timestamp", check: attest::timestamp },

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_attest::evidence::nitro::{self, NitroRoot};
 use reprove_attest::evidence::tdx::{
-    EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, TcbStatus, TdReport, TdxPolicy, TdxRoot, emulated_report,
-    verify,
+    Edk2, EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, TcbStatus, TdReport, TdxFirmware, TdxPolicy,
+    TdxRoot, emulated_report, rtmr1, verify,
 };
 use reprove_attest::evidence::{Certificate, RevocationList, ear, snp};
 
@@ -193,6 +193,28 @@ pub(super) fn snp_firmware(bytes: &[u8]) {
     }
 }
 
+/// What is read as a firmware for trust domains has one RTMR0 for each size of memory that it can be in. The same bytes as a
+/// kernel: what is taken has a measurement, and another one where its last byte is one of no signature.
+pub(super) fn tdx_firmware(bytes: &[u8]) {
+    match TdxFirmware::read(bytes) {
+        Ok(firmware) => {
+            assert_ne!(firmware.mrtd(), [0; 48]);
+            for edk2 in Edk2::ALL {
+                let of = |memory_mib| edk2.rtmr0(&firmware, memory_mib, None);
+                if let (Ok(less), Ok(more)) = (of(2048), of(8192)) {
+                    assert_ne!(less, more);
+                }
+                assert!(of(0).is_err() && of(TdxFirmware::MAX_MEMORY_MIB + 1).is_err());
+            }
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+    match rtmr1(bytes) {
+        Ok(register) => assert_ne!(rtmr1(&[bytes, &[1]].concat()), Ok(register)),
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
 /// What is read as a certificate is what was there; a list of revoked ones is no certificate.
 pub(super) fn certificate(bytes: &[u8]) {
     let list = RevocationList::from_der(bytes, "list");
@@ -219,5 +241,7 @@ mod tests {
         assert!(is_nitro_document(include_bytes!("../../corpora/nitro_document/good")));
         assert!(is_ear_token(include_bytes!("../../corpora/ear_token/good")));
         assert!(!is_nitro_document(include_bytes!("../../corpora/nitro_document/refused-signature")));
+        assert!(TdxFirmware::read(include_bytes!("../../corpora/tdx_firmware/good")).is_ok());
+        assert!(rtmr1(include_bytes!("../../corpora/tdx_firmware/kernel")).is_ok());
     }
 }

@@ -18,6 +18,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         ("ear_token", tokens()),
         ("snp_report", reports()),
         ("snp_firmware", firmwares()),
+        ("tdx_firmware", domains()),
         ("certificate", certificates()),
     ]
 }
@@ -45,22 +46,12 @@ fn reports() -> Vec<File> {
 
 /// A page with the tables of an OVMF at its end, and a list of two sections.
 fn firmwares() -> Vec<File> {
-    let guid = |high: u64, low: u64| [high.to_be_bytes(), low.to_be_bytes()].concat();
-    let entry = |data: &[u8], name: Vec<u8>| {
-        let length = u16::try_from(data.len() + 18).unwrap();
-        [data, &length.to_le_bytes(), &name].concat()
-    };
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     let sections = [b"ASEV".to_vec(), words(&[40, 1, 2, 0x80_0000, 0x1000, 1, 0x80_1000, 0x1000, 0x10])].concat();
-    let entries = [
-        entry(&words(&[0x80_1c00, 0x400]), guid(0x1f37_5572_3b3a_044b, 0x927b_1da6_efa8_d454)),
-        entry(&words(&[0x200]), guid(0x6665_88dc_4a98_9847, 0xa75e_5585_a7bf_67cc)),
-        entry(&words(&[0x80_b004]), guid(0xde71_f700_7e1a_cb4f, 0x890e_68c7_7e2f_b44e)),
-    ]
-    .concat();
-    let whole = u16::try_from(entries.len() + 18).unwrap();
-    let footer = guid(0xde82_b596_b21f_f745, 0xbaea_a366_c55a_082d);
-    let table = [entries.as_slice(), &whole.to_le_bytes(), &footer, &[0; 32]].concat();
+    let table = table(&[
+        (&words(&[0x80_1c00, 0x400]), guid(0x1f37_5572_3b3a_044b, 0x927b_1da6_efa8_d454)),
+        (&words(&[0x200]), guid(0x6665_88dc_4a98_9847, 0xa75e_5585_a7bf_67cc)),
+        (&words(&[0x80_b004]), guid(0xde71_f700_7e1a_cb4f, 0x890e_68c7_7e2f_b44e)),
+    ]);
     let mut good = vec![0; 4096 - table.len()];
     good[4096 - 0x200..4096 - 0x200 + sections.len()].copy_from_slice(&sections);
     good.extend(table);
@@ -72,6 +63,63 @@ fn firmwares() -> Vec<File> {
         ("refused-half-a-page", good[2048..].to_vec()),
         ("refused-empty", Vec::new()),
     ]
+}
+
+/// Two pages with the tables of an OVMF at their end: variables, and code with a list of what a domain begins with. And a kernel
+/// with two sections and a signature.
+fn domains() -> Vec<File> {
+    const METADATA: usize = 8192 - 0x200;
+    let sections: [[u32; 8]; 4] = [
+        [0x1000, 0x1000, 0xffff_f000, 0, 0x1000, 0, 0, 1],
+        [0, 0x1000, 0xffff_e000, 0, 0x1000, 0, 1, 0],
+        [0, 0, 0x80_9000, 0, 0x2000, 0, 2, 0],
+        [0, 0, 0x81_0000, 0, 0x1_0000, 0, 3, 0],
+    ];
+    let metadata = [b"TDVF".to_vec(), words(&[16 + 4 * 32, 1, 4]), words(&sections.concat())].concat();
+    let table = table(&[(&words(&[0x200]), guid(0x3565_7ae4_4a98_9847, 0x865e_4685_a7bf_8ec2))]);
+    let mut good = vec![0; 8192 - table.len()];
+    good[METADATA..METADATA + metadata.len()].copy_from_slice(&metadata);
+    good.extend(table);
+
+    let mut kernel = vec![0; 0x610];
+    let mut put = |at: usize, bytes: &[u8]| kernel[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(0x3c, &[0x40]);
+    put(0x40, b"PE\0\0\x64\x86\x02");
+    put(0x54, &[160]);
+    put(0x58, b"\x0b\x02");
+    put(0x58 + 60, &words(&[0x200]));
+    put(0x58 + 68, &[10]);
+    put(0x58 + 108, &[6]);
+    put(0x58 + 144, &words(&[0x600, 16]));
+    put(0x58 + 160 + 16, &words(&[0x200, 0x400]));
+    put(0x58 + 200 + 16, &words(&[0x200, 0x200]));
+    vec![
+        ("good", good.clone()),
+        ("kernel", kernel.clone()),
+        ("refused-not-measured", changed(&good, METADATA + 16 + 28)),
+        ("refused-no-metadata", changed(&good[4096..], 4096 - 51)),
+        ("refused-gap", changed(&kernel, 0x58 + 200 + 20)),
+        ("refused-empty", Vec::new()),
+    ]
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn guid(high: u64, low: u64) -> Vec<u8> {
+    [high.to_be_bytes(), low.to_be_bytes()].concat()
+}
+
+/// The table at the end of an OVMF, and what follows it.
+fn table(entries: &[(&[u8], Vec<u8>)]) -> Vec<u8> {
+    let entry = |data: &[u8], name: &[u8]| {
+        let length = u16::try_from(data.len() + 18).unwrap();
+        [data, &length.to_le_bytes(), name].concat()
+    };
+    let entries: Vec<u8> = entries.iter().flat_map(|(data, name)| entry(data, name)).collect();
+    [entry(&entries, &guid(0xde82_b596_b21f_f745, 0xbaea_a366_c55a_082d)), vec![0; 32]].concat()
 }
 
 fn certificates() -> Vec<File> {
