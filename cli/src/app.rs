@@ -116,7 +116,7 @@ impl App {
         let nonce = options.nonce()?;
         let confidential = if options.has_evidence() {
             let nonce = nonce.map_or_else(|| keys::random().map(|bytes| Nonce::from_bytes(*bytes)), Ok)?;
-            Some(EmulatedMachines::new(emulated::processor(self).await?, nonce))
+            Some(EmulatedMachines::new(emulated::processor(self, options.isolation()).await?, nonce))
         } else {
             None
         };

@@ -112,7 +112,7 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("", format!("isolation {}, {level}", claim.isolation().said()));
         for (rebuild, attested) in (1..).zip(claim.attested()) {
             line("", plain::line(&attested_text(rebuild, attested)));
-            line("", format!("it measured {}", attested.measurement()));
+            line("", format!("it measured {}", attested.measured()));
         }
         for reason in claim.reasons() {
             line("", format!("not counted, {}: {}", reason.code(), plain::line(&reason.to_string())));
@@ -148,9 +148,13 @@ fn attested_json(attested: &Attested) -> Value {
         "root": attested.root().fingerprint(),
         "guest": attested.guest(),
         "firmware": attested.firmware(),
-        "measurement": attested.measurement(),
+        "measurements": measurements(attested),
         "nonce": attested.nonce(),
     })
+}
+
+fn measurements(attested: &Attested) -> Value {
+    attested.measured().named().into_iter().map(|(name, digest)| (name.to_owned(), json!(digest))).collect()
 }
 
 fn attested_text(rebuild: usize, attested: &Attested) -> String {

@@ -28,8 +28,10 @@ pub(crate) const PKCS11_MODULE: &str = "REPROVE_PKCS11_MODULE";
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
 /// The guest's program, which virtual machines are started with. Default: `reprove-guest` beside `reprove`.
 pub(crate) const GUEST: &str = "REPROVE_GUEST";
-/// The keys of the EMULATED secure processor. Default: `reprove/emulated-snp.json` in [`config_home`].
+/// The keys of the EMULATED secure processor of AMD's kind. Default: `reprove/emulated-snp.json` in [`config_home`].
 pub(crate) const EMULATED: &str = "REPROVE_EMULATED";
+/// Those of the one of Intel's kind. Default: `reprove/emulated-tdx.json` in [`config_home`].
+pub(crate) const EMULATED_TDX: &str = "REPROVE_EMULATED_TDX";
 /// Where programs are: `git` for one.
 const PATH: &str = "PATH";
 /// Where files are kept that nobody needs afterwards. Default: `/tmp`.

@@ -14,7 +14,7 @@ mod keep;
 mod prove;
 
 pub use build::{BuiltOnce, build};
-pub use confidential::{ConfidentialError, EmulatedMachines};
+pub use confidential::{ConfidentialError, EmulatedMachines, EmulatedProcessor};
 pub use error::{BuildFailure, JobError};
 
 use std::path::{Path, PathBuf};

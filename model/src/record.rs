@@ -72,6 +72,10 @@ pub enum Isolation {
 }
 
 impl Isolation {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Namespaces, Self::Vm, Self::EmulatedSnp, Self::EmulatedTdx, Self::SevSnp, Self::Tdx];
+
     /// The word for it in recipes, statements and policies.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -192,7 +192,8 @@ fn small_usr(folder: &Path) -> UsrImage {
     fs::create_dir_all(folder.join("usr/local")).unwrap();
     fs::write(folder.join("usr/file"), [7; 100_000]).unwrap();
     let image = folder.join("usr.img");
-    let made = Command::new("mkfs.erofs").args(["--quiet", "-Enosbcrc"]).arg(&image).arg(folder.join("usr")).status().unwrap();
+    let made =
+        Command::new("mkfs.erofs").args(["--quiet", "-Enosbcrc"]).arg(&image).arg(folder.join("usr")).status().unwrap();
     assert!(made.success());
     let mut file = fs::File::options().read(true).write(true).open(image).unwrap();
     let verity = append_tree(&mut file).unwrap();

@@ -9,7 +9,7 @@ use reprove_model::{Digest, DigestSet, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::snp::{Firmware, Report};
-use super::{Certificate, EMULATED, RevocationList};
+use super::{Certificate, EMULATED, RevocationList, Sha384, tdx};
 use crate::{PAYLOAD_TYPE, pae};
 
 /// What a verifier asks to have in evidence, so that it can't be older than the question: 32 bytes, in hexadecimal.
@@ -63,6 +63,44 @@ pub enum Reports {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revoked: Option<String>,
     },
+    /// Intel TDX, or what is emulated of it.
+    Tdx {
+        /// What the host gave the guest, as far as it is measured and nobody can know it before.
+        given: Given,
+        /// The quote at dispatch: it binds `dispatch`.
+        start: String,
+        /// The quote at the end: it binds the provenance.
+        end: String,
+        /// What Intel says of the platform: see [`tdx::verify`].
+        collateral: String,
+        /// The certificate of the root, in DER.
+        root: String,
+    },
+}
+
+/// What a host gave a guest under TDX, by the digests that the firmware has measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Given {
+    /// Of the TD HOB: the memory that there is.
+    pub memory: Sha384,
+    /// Of what QEMU makes for its machines; not there where the machine had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<GivenTables>,
+}
+
+/// What QEMU makes for its machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GivenTables {
+    /// Of `etc/table-loader`.
+    pub loader: Sha384,
+    /// Of `etc/acpi/rsdp`.
+    pub rsdp: Sha384,
+    /// Of `etc/acpi/tables`.
+    pub tables: Sha384,
+    /// Of the tables of SMBIOS.
+    pub smbios: Sha384,
 }
 
 /// How a guest was started, beside its kernel, initrd and command line.
@@ -83,25 +121,32 @@ impl Evidence {
     /// SHA-256 of what it gives as the root's certificate, which nobody has verified; `None` where that can't be read.
     #[must_use]
     pub fn stated_root(&self) -> Option<Sha256> {
-        let Reports::SevSnp { root, .. } = &self.report;
-        decoded(root).map(|der| Sha256::of(&der))
+        decoded(self.report.root()).map(|der| Sha256::of(&der))
     }
 
     /// Whether one of the certificates that it gives says in its name that it is an emulation's.
     #[must_use]
     pub fn is_marked_emulated(&self) -> bool {
-        let Reports::SevSnp { key, intermediate, root, .. } = &self.report;
         let has_mark = |der: Vec<u8>| der.windows(EMULATED.len()).any(|window| window == EMULATED.as_bytes());
-        [key, intermediate, root].into_iter().any(|text| decoded(text).is_some_and(has_mark))
+        self.report.certificates().into_iter().any(|text| decoded(text).is_some_and(has_mark))
     }
 
     /// Whether each of its parts is as short as what it stands for can be.
     pub(crate) fn is_bounded(&self) -> bool {
-        let Reports::SevSnp { start, end, key, intermediate, root, revoked, .. } = &self.report;
         let within = |text: &str, bytes: usize| text.len() <= bytes.div_ceil(3) * 4;
-        [start, end].into_iter().all(|text| within(text, Report::BYTES))
-            && [key, intermediate, root].into_iter().all(|text| within(text, Certificate::MAX_BYTES))
-            && revoked.as_deref().is_none_or(|text| within(text, RevocationList::MAX_BYTES))
+        let (said, kept) = match &self.report {
+            Reports::SevSnp { start, end, revoked, .. } => {
+                let kept = revoked.as_deref().map(|text| (text, RevocationList::MAX_BYTES));
+                ([start, end].map(|text| (text, Report::BYTES)), kept)
+            }
+            Reports::Tdx { start, end, collateral, .. } => {
+                ([start, end].map(|text| (text, tdx::MAX_QUOTE)), Some((collateral.as_str(), tdx::MAX_COLLATERAL)))
+            }
+        };
+        let mut certificates = self.report.certificates().into_iter();
+        said.into_iter().all(|(text, bytes)| within(text, bytes))
+            && kept.is_none_or(|(text, bytes)| within(text, bytes))
+            && certificates.all(|text| within(text, Certificate::MAX_BYTES))
     }
 
     /// The kind of machine that it is of.
@@ -109,6 +154,7 @@ impl Evidence {
     pub fn kind(&self) -> &'static str {
         match self.report {
             Reports::SevSnp { .. } => "sev-snp",
+            Reports::Tdx { .. } => "tdx",
         }
     }
 
@@ -118,6 +164,22 @@ impl Evidence {
     /// [`CanonicalError`] where it is too long.
     pub fn digest(&self) -> Result<DigestSet, CanonicalError> {
         Ok(DigestSet::of(&canonical::to_vec(self)?))
+    }
+}
+
+impl Reports {
+    fn root(&self) -> &str {
+        match self {
+            Self::SevSnp { root, .. } | Self::Tdx { root, .. } => root,
+        }
+    }
+
+    /// The certificates that are not in the reports themselves.
+    fn certificates(&self) -> Vec<&str> {
+        match self {
+            Self::SevSnp { key, intermediate, root, .. } => vec![key, intermediate, root],
+            Self::Tdx { root, .. } => vec![root],
+        }
     }
 }
 

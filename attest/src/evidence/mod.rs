@@ -10,14 +10,18 @@ mod emulation;
 mod judge;
 pub mod nitro;
 mod root;
+mod sha384;
 pub mod snp;
 pub mod tdx;
 mod trust;
 
 pub use certificate::{Certificate, CertificateError, RevocationList};
-pub use document::{Dispatch, Evidence, Nonce, Reports, Started, encoded, report_data};
+pub use document::{Dispatch, Evidence, Given, GivenTables, Nonce, Reports, Started, encoded, report_data};
 pub use emulation::{EMULATED, EmulatedRootError, MAX_ROOT};
-pub use judge::{Attested, BuiltIn, EvidenceError, ReferenceGuest, TeeTrust, judge};
+pub use judge::{
+    Attested, BuiltIn, EvidenceError, Measured, ReferenceDomain, ReferenceGuest, TeeTrust, UnknownDomain, judge,
+};
 pub use root::{HardwareRoot, NoEmulation, TeeRoot, Vendor};
+pub use sha384::{ParseSha384Error, Sha384};
 pub use trust::TeeTrustError;
 pub(crate) use trust::{GuestLayout, TeeLayout};

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a trust file says of confidential machines: `[tee]` and `[[guest]]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use reprove_model::Sha256;
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::snp::{Product, SnpRules, Tcb};
-use super::{HardwareRoot, NoEmulation, ReferenceGuest, TeeRoot, TeeTrust};
+use super::tdx::{Edk2, ParseTcbStatusError, TcbStatus, TdxPolicy};
+use super::{HardwareRoot, NoEmulation, ReferenceDomain, ReferenceGuest, Sha384, TeeRoot, TeeTrust};
 use crate::rebuilder::is_name;
 
 /// Why what a trust file says of confidential machines can't be.
@@ -49,6 +51,20 @@ pub enum TeeTrustError {
     /// A guest without a name that can be one.
     #[error("guest {0}: its name is empty, longer than 200 characters, or has control characters")]
     Name(usize),
+    /// A guest of which nothing says what it measures.
+    #[error("guest {0}: it has neither firmware (SEV-SNP) nor tdx, so that no processor's word could be of it")]
+    NoMeasurement(usize),
+    /// A status of security versions that is none.
+    #[error("[tee.tdx] statuses has {status:?}: {why}")]
+    Status {
+        /// What it says.
+        status: String,
+        /// Why not.
+        why: ParseTcbStatusError,
+    },
+    /// No status.
+    #[error("[tee.tdx] statuses is empty, so that no platform could be taken; UpToDate is the default")]
+    NoStatus,
     /// Roots, and no guest that may run below them.
     #[error("[tee] names roots, and there is no [[guest]]: evidence says which guest ran, and none would be known")]
     NoGuest,
@@ -63,6 +79,16 @@ pub(crate) struct TeeLayout {
     minimum_tcb: BTreeMap<Product, Tcb>,
     without_revocations: bool,
     without_alias_check: bool,
+    tdx: TdxLayout,
+}
+
+/// `[tee.tdx]`, as it is written.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct TdxLayout {
+    statuses: Option<BTreeSet<String>>,
+    minimum_tcb_date: Option<Timestamp>,
+    minimum_evaluation: Option<u32>,
 }
 
 /// One `[[guest]]`, as it is written.
@@ -70,9 +96,22 @@ pub(crate) struct TeeLayout {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GuestLayout {
     name: String,
-    firmware: Sha256,
+    firmware: Option<Sha256>,
     kernel: Sha256,
     initrd: Sha256,
+    tdx: Option<DomainLayout>,
+}
+
+/// What a guest measures under TDX, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DomainLayout {
+    #[serde(default)]
+    edk2: Edk2,
+    mrtd: Sha384,
+    configuration: Sha384,
+    rtmr1: Sha384,
+    initrd: Sha384,
 }
 
 impl TeeTrust {
@@ -108,15 +147,41 @@ impl TeeTrust {
         if guests.is_empty() && !roots.is_empty() {
             return Err(TeeTrustError::NoGuest);
         }
-        let read = |(number, guest): (usize, GuestLayout)| {
-            let GuestLayout { name, firmware, kernel, initrd } = guest;
-            let is_good = is_name(&name);
-            let guest = ReferenceGuest { name, firmware, kernel, initrd };
-            if is_good { Ok(guest) } else { Err(TeeTrustError::Name(number)) }
+        let guests = (1..).zip(guests).map(guest).collect::<Result<_, _>>()?;
+        let TeeLayout { minimum_tcb, without_revocations, without_alias_check, tdx, .. } = tee;
+        let snp = SnpRules { minimum_tcb, without_revocations, without_alias_check };
+        Ok(Self { roots, guests, snp, tdx: tdx.read()? })
+    }
+}
+
+fn guest((number, guest): (usize, GuestLayout)) -> Result<ReferenceGuest, TeeTrustError> {
+    let GuestLayout { name, firmware, kernel, initrd, tdx } = guest;
+    let domain = tdx.map(|domain| {
+        let DomainLayout { edk2, mrtd, configuration, rtmr1, initrd } = domain;
+        ReferenceDomain { edk2, mrtd, configuration, rtmr1, initrd }
+    });
+    if !is_name(&name) {
+        return Err(TeeTrustError::Name(number));
+    }
+    if firmware.is_none() && domain.is_none() {
+        return Err(TeeTrustError::NoMeasurement(number));
+    }
+    Ok(ReferenceGuest { name, kernel, initrd, firmware, domain })
+}
+
+impl TdxLayout {
+    fn read(self) -> Result<TdxPolicy, TeeTrustError> {
+        let Self { statuses, minimum_tcb_date, minimum_evaluation } = self;
+        let mut policy = TdxPolicy {
+            least_tcb_date: minimum_tcb_date,
+            least_evaluation: minimum_evaluation,
+            ..TdxPolicy::default()
         };
-        let guests = (1..).zip(guests).map(read).collect::<Result<_, _>>()?;
-        let TeeLayout { minimum_tcb, without_revocations, without_alias_check, .. } = tee;
-        Ok(Self { roots, guests, snp: SnpRules { minimum_tcb, without_revocations, without_alias_check } })
+        if let Some(statuses) = statuses {
+            let read = |status: String| status.parse().map_err(|why| TeeTrustError::Status { status, why });
+            policy.statuses = statuses.into_iter().map(read).collect::<Result<BTreeSet<TcbStatus>, _>>()?;
+        }
+        if policy.statuses.is_empty() { Err(TeeTrustError::NoStatus) } else { Ok(policy) }
     }
 }
 
@@ -157,6 +222,42 @@ mod tests {
         let least = Tcb { fmc: 0, bl: 9, tee: 0, snp: 23, ucode: 72 };
         assert_eq!(trust.snp.minimum_tcb, [(Product::Genoa, least)].into());
         assert!(trust.snp.without_alias_check && !trust.snp.without_revocations);
+    }
+
+    #[test]
+    fn a_guest_measures_something_under_each_processor_that_it_may_run_on() {
+        let (a, b, c, d) = (Sha384::of(b"a"), Sha384::of(b"b"), Sha384::of(b"c"), Sha384::of(b"d"));
+        let domain =
+            format!("tdx = {{ mrtd = \"{a}\", configuration = \"{b}\", rtmr1 = \"{c}\", initrd = \"{d}\" }}\n");
+        let trust = read(&(guest("both") + &domain)).unwrap();
+        let expected = ReferenceDomain { edk2: Edk2::default(), mrtd: a, configuration: b, rtmr1: c, initrd: d };
+        assert_eq!((trust.guests[0].firmware, trust.guests[0].domain), (Some(Sha256::of(b"x")), Some(expected)));
+        let no_firmware: String =
+            guest("tdx").lines().filter(|line| !line.starts_with("firmware")).collect::<Vec<_>>().join("\n");
+        assert_eq!(read(&format!("{no_firmware}\n{domain}")).unwrap().guests[0].firmware, None);
+        assert!(read(&no_firmware).unwrap_err().contains("neither firmware (SEV-SNP) nor tdx"));
+        assert!(read(&(guest("a") + &domain.replace("rtmr1", "rtmr2"))).unwrap_err().contains("unknown field `rtmr2`"));
+        assert!(read(&(guest("a") + &domain.replacen(&a.to_string(), "00", 1))).unwrap_err().contains("96 lower-case"));
+    }
+
+    #[test]
+    fn what_is_asked_of_platforms_of_tdx_is_read() {
+        assert_eq!(read("[tee.tdx]\n").unwrap().tdx, TdxPolicy::default());
+        let text = "[tee.tdx]\nstatuses = [\"UpToDate\", \"SWHardeningNeeded\"]\nminimum-tcb-date = \"2025-01-01T00:00:00Z\"\nminimum-evaluation = 17\n";
+        let expected = TdxPolicy {
+            statuses: [TcbStatus::UpToDate, TcbStatus::SwHardeningNeeded].into(),
+            least_tcb_date: Some("2025-01-01T00:00:00Z".parse().unwrap()),
+            least_evaluation: Some(17),
+            ..TdxPolicy::default()
+        };
+        assert_eq!(read(text).unwrap().tdx, expected);
+        for (text, why) in [
+            ("[tee.tdx]\nstatuses = []\n", "statuses is empty"),
+            ("[tee.tdx]\nstatuses = [\"Revoked\"]\n", "Revoked is never taken"),
+            ("[tee.tdx]\nstatus = 1\n", "unknown field `status`"),
+        ] {
+            assert!(read(text).unwrap_err().contains(why), "{text}");
+        }
     }
 
     #[test]

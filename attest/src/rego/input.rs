@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a policy in Rego sees: `docs/schema/rego-input.json`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -10,8 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::appraise::FailureClaim;
-use crate::evidence::snp::LaunchDigest;
-use crate::evidence::{Attested, Nonce};
+use crate::evidence::{Attested, Nonce, Sha384};
 use crate::log::Logged;
 use crate::{
     Appraisal, Artifact, Contrary, KeyId, OtherStatement, Reason, RebuildVerdict, RebuilderClaim, Seen, Shortfall,
@@ -165,7 +165,7 @@ struct Evidence<'a> {
     root: Sha256,
     guest: &'a str,
     firmware: &'a str,
-    measurement: LaunchDigest,
+    measurements: BTreeMap<&'static str, Sha384>,
     nonce: Nonce,
 }
 
@@ -177,7 +177,7 @@ impl<'a> Evidence<'a> {
             root: attested.root().fingerprint(),
             guest: attested.guest(),
             firmware: attested.firmware(),
-            measurement: attested.measurement(),
+            measurements: attested.measured().named().into_iter().collect(),
             nonce: attested.nonce(),
         }
     }

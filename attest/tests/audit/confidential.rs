@@ -204,7 +204,7 @@ fn only_the_evidence_that_was_signed_for_counts() {
     let newer = evidence(&processor, &lock, &records[0], Sha256::of(b"another"));
     refused(&|proof| proof.evidence[0] = newer.clone());
     refused(&|proof| {
-        let Reports::SevSnp { revoked, .. } = &mut proof.evidence[1].report;
+        let Reports::SevSnp { revoked, .. } = &mut proof.evidence[1].report else { panic!("of another kind") };
         *revoked = None;
     });
     refused(&|proof| proof.evidence[0].dispatch.build = Digest::of(b"another"));
@@ -217,7 +217,7 @@ fn only_the_evidence_that_was_signed_for_counts() {
     assert!(judged(&merged, &named(&processor), &of(1)).is_enough());
     // What is longer than it can be is not read at all.
     let mut long = good.clone();
-    let Reports::SevSnp { start, .. } = &mut long.evidence[0].report;
+    let Reports::SevSnp { start, .. } = &mut long.evidence[0].report else { panic!("of another kind") };
     start.push_str(&"A".repeat(4));
     let error = appraise(&long.to_bytes().unwrap(), &[], &named(&processor), &of(1), now()).unwrap_err();
     assert_eq!(error.code(), "evidence-too-long");

@@ -101,9 +101,10 @@ impl Run {
 fn trust(machine: &EmulatedAmd) -> TeeTrust {
     let guest = ReferenceGuest {
         name: "the guest".into(),
-        firmware: run().started.firmware.digest().unwrap(),
         kernel: built().kernel,
         initrd: built().initrd,
+        firmware: run().started.firmware.digest(),
+        domain: None,
     };
     let roots = vec![TeeRoot::emulated(machine.fingerprint()).unwrap()];
     TeeTrust { roots, guests: vec![guest], ..TeeTrust::default() }
@@ -212,8 +213,8 @@ fn both_reports_are_of_one_run() {
     // Of two machines, each of which is trusted.
     let (one, other) = (machine(&KEYS), machine(&Keys::new()));
     let (mut evidence, of_other) = (run().evidence(&one), run().evidence(&other));
-    let Reports::SevSnp { end, .. } = &mut evidence.report;
-    let Reports::SevSnp { end: other_end, .. } = of_other.report;
+    let Reports::SevSnp { end, .. } = &mut evidence.report else { panic!("of another kind") };
+    let Reports::SevSnp { end: other_end, .. } = of_other.report else { panic!("of another kind") };
     *end = other_end;
     let mut both = trust(&one);
     both.roots.extend(trust(&other).roots);
@@ -230,7 +231,7 @@ fn what_is_emulated_can_t_say_that_it_is_hardware() {
     assert!(matches!(error, EvidenceError::Class { stated: "sev-snp", .. }));
     assert!(error.to_string().contains("EMULATED"), "{error}");
     for isolation in [Isolation::Tdx, Isolation::EmulatedTdx, Isolation::Vm, Isolation::Namespaces] {
-        assert_eq!(stated(isolation), EvidenceError::Kind(isolation.name()));
+        assert_eq!(stated(isolation), EvidenceError::Kind { stated: isolation.name(), kind: "sev-snp" });
     }
 }
 
@@ -250,7 +251,9 @@ fn what_is_not_base64_is_refused() {
     let machine = machine(&KEYS);
     for which in 0..6 {
         let mut evidence = run().evidence(&machine);
-        let Reports::SevSnp { start, end, key, intermediate, root, revoked, .. } = &mut evidence.report;
+        let Reports::SevSnp { start, end, key, intermediate, root, revoked, .. } = &mut evidence.report else {
+            panic!("of another kind")
+        };
         let mut texts = [start, end, key, intermediate, root];
         match texts.get_mut(which) {
             Some(text) => text.push('!'),

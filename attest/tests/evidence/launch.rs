@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use reprove_attest::evidence::snp::{DirectBoot, Firmware, FirmwareError, Launch, LaunchDigest, LaunchError};
+use reprove_attest::evidence::Sha384;
+use reprove_attest::evidence::snp::{DirectBoot, Firmware, FirmwareError, Launch, LaunchError};
 use reprove_model::Sha256;
 use sev::measurement::snp::{SnpMeasurementArgs, snp_calc_launch_digest};
 use sev::measurement::vcpu_types::CpuType;
@@ -60,7 +61,7 @@ fn the_published_values_come_out() {
         ),
     ] {
         assert_eq!(digest(kernel, processors, features), expected);
-        assert_eq!(expected.parse::<LaunchDigest>().unwrap().to_string(), expected);
+        assert_eq!(expected.parse::<Sha384>().unwrap().to_string(), expected);
     }
 }
 
@@ -147,7 +148,7 @@ fn every_part_of_what_is_started_changes_the_digest() {
     let other = Firmware::emulated(&[[0; 4096], [1; 4096]].concat()).unwrap();
     let good = boot(b"kernel", b"initrd");
     let launch = Launch { firmware: &amd, kernel: Some(good), processors: 2, signature: 1, features: 1 };
-    let mut digests: Vec<LaunchDigest> = [
+    let mut digests: Vec<Sha384> = [
         launch,
         Launch { firmware: &emulated, ..launch },
         Launch { firmware: &other, ..launch },

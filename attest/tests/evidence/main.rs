@@ -6,6 +6,7 @@
 mod bits;
 mod ear;
 mod judged;
+mod judged_tdx;
 mod keys;
 mod launch;
 mod nitro_emulated;

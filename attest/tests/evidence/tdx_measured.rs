@@ -6,7 +6,7 @@ use std::fs;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use proptest::prelude::*;
-use reprove_attest::evidence::tdx::{Edk2, HostTables, Measurement, TdxFirmware, TdxFirmwareError, rtmr1, rtmr2};
+use reprove_attest::evidence::tdx::{Edk2, HostTables, Measurement, TdxFirmware, TdxFirmwareError, rtmr1};
 
 /// A section as it is written: where it is in the file, how long it is there, address, size, kind, attributes.
 type Written = (u32, u32, u64, u64, u32, u32);
@@ -110,6 +110,20 @@ fn mrtd_of_debian_s_firmware_is_what_the_specification_says() {
     assert_eq!(TdxFirmware::read(&variables), Err(TdxFirmwareError::NoTable));
 }
 
+/// RTMR0 of a machine with so much memory.
+fn rtmr0(
+    edk2: Edk2,
+    firmware: &TdxFirmware,
+    memory_mib: u64,
+    tables: Option<&HostTables>,
+) -> Result<Measurement, TdxFirmwareError> {
+    Ok(edk2.rtmr0(&firmware.configuration(), &firmware.memory(memory_mib)?, tables))
+}
+
+fn registers(firmware: &TdxFirmware) -> (Measurement, Result<Measurement, TdxFirmwareError>) {
+    (firmware.mrtd(), rtmr0(Edk2::default(), firmware, 2048, None))
+}
+
 /// RTMR0 in a quote of a real processor, of a domain with 2 GiB and an edk2 from before 202505, whose tables are in its event log
 /// (dstack 0.6.0, `verifier/fixtures` of its sources). Its variables are those of every OVMF of 4 MiB, also of Debian's; its code
 /// is not in RTMR0.
@@ -127,7 +141,7 @@ fn rtmr0_is_that_of_a_real_domain() {
     };
     let expected =
         hex("f8438db36b96f85d8752ff7f24a89ec05c79ec9eda2ba732c897fb970ca429365b7471b1c054cb84f17b1c2b23ba6640");
-    assert_eq!(Edk2::Stable202502.rtmr0(&firmware, 2048, Some(&tables)), Ok(expected));
+    assert_eq!(rtmr0(Edk2::Stable202502, &firmware, 2048, Some(&tables)), Ok(expected));
     // And one with 64 GiB, most of which is above 4 GiB (a quote beside that one).
     tables.loader =
         hex("2065dd48d647e4377db277ba203526901a17845e93e0df4c2dfc3ce136e0910324ead1e1c86b8d90c2acdf9c85ffac53");
@@ -137,19 +151,19 @@ fn rtmr0_is_that_of_a_real_domain() {
         hex("abfb2256644b5786eefdcb92303d2008c36cb9500d98997e215ef5080745d4bf2e5b3629090918e193e7f05b173d48c5");
     let expected =
         hex("2e3843265f8ecdd4e2282694747f6f2f111605c33f2a8882f5734ee6f3a6ce63d8f34aeef06093dcda76fa5f9d33d8d6");
-    assert_eq!(Edk2::Stable202502.rtmr0(&firmware, 64 << 10, Some(&tables)), Ok(expected));
+    assert_eq!(rtmr0(Edk2::Stable202502, &firmware, 64 << 10, Some(&tables)), Ok(expected));
 }
 
 #[test]
 fn whatever_is_started_otherwise_is_measured_otherwise() {
     let firmware = TdxFirmware::read(&small()).unwrap();
     let tables = HostTables { loader: [1; 48], rsdp: [2; 48], tables: [3; 48], smbios: [4; 48] };
-    let rtmr0 = |edk2: Edk2, memory, tables: Option<&HostTables>| edk2.rtmr0(&firmware, memory, tables).unwrap();
+    let rtmr0 = |edk2: Edk2, memory, tables: Option<&HostTables>| self::rtmr0(edk2, &firmware, memory, tables).unwrap();
     let newest = Edk2::default();
     let other = TdxFirmware::read(&made(&[8; 0x1000], 0x2000, &sections_of(0x1000, 0x2000))).unwrap();
     assert_eq!(other.mrtd(), firmware.mrtd());
     let mut all = vec![
-        other.rtmr0(2048, Some(&tables)).unwrap(),
+        self::rtmr0(newest, &other, 2048, Some(&tables)).unwrap(),
         rtmr0(newest, 2048, Some(&tables)),
         rtmr0(newest, 2049, Some(&tables)),
         rtmr0(newest, 2815, Some(&tables)),
@@ -164,21 +178,20 @@ fn whatever_is_started_otherwise_is_measured_otherwise() {
     let smbios = HostTables { smbios: [9; 48], ..tables };
     assert_eq!(rtmr0(Edk2::Stable202502, 2048, Some(&smbios)), rtmr0(Edk2::Stable202502, 2048, Some(&tables)));
     assert_eq!(rtmr0(Edk2::Stable202505, 2048, Some(&tables)), rtmr0(newest, 2048, Some(&tables)));
-    assert_eq!(firmware.rtmr0(2048, None).unwrap(), rtmr0(newest, 2048, None));
 
     let initrd = sha384(b"initrd");
     all.extend([
-        rtmr2("console=ttyS0", &initrd),
-        rtmr2("console=ttyS1", &initrd),
-        rtmr2("console=ttyS0", &sha384(b"initre")),
-        rtmr2("", &initrd),
+        newest.rtmr2("console=ttyS0", &initrd),
+        newest.rtmr2("console=ttyS1", &initrd),
+        newest.rtmr2("console=ttyS0", &sha384(b"initre")),
+        newest.rtmr2("", &initrd),
         Edk2::Stable202505.rtmr2("console=ttyS0", &initrd),
     ]);
     assert_eq!(Edk2::Stable202502.rtmr2("x", &initrd), Edk2::Stable202505.rtmr2("x", &initrd));
     // As the sources of edk2 and Linux have it, byte by byte.
     let told = "initrd=initrd a\u{e9}".bytes().chain([0]).flat_map(|byte| [byte, 0]).collect::<Vec<u8>>();
     let first = sha384(&[[0; 48], sha384(&told)].concat());
-    assert_eq!(rtmr2("a\u{e9}", &initrd), sha384(&[first, initrd].concat()));
+    assert_eq!(newest.rtmr2("a\u{e9}", &initrd), sha384(&[first, initrd].concat()));
     let measured = all.len();
     all.sort_unstable();
     all.dedup();
@@ -189,7 +202,7 @@ fn whatever_is_started_otherwise_is_measured_otherwise() {
 #[test]
 fn no_byte_of_a_firmware_can_be_another() {
     let good = made(&[7; 0x1000], 0x1000, &sections_of(0x1000, 0x1000));
-    let measured = |firmware: TdxFirmware| (firmware.mrtd(), firmware.rtmr0(2048, None));
+    let measured = |firmware: TdxFirmware| (firmware.mrtd(), rtmr0(Edk2::default(), &firmware, 2048, None));
     let is = measured(TdxFirmware::read(&good).unwrap());
     for at in 0..good.len() {
         let mut changed = good.clone();
@@ -288,18 +301,21 @@ fn the_bounds_of_firmwares_and_machines_hold_on_both_sides() {
     // As much memory as it uses, and not less; as much as there can be, and not more.
     let small = TdxFirmware::read(&small()).unwrap();
     for (memory, holds) in [(0, false), (8, false), (9, true), (TdxFirmware::MAX_MEMORY_MIB, true)] {
-        assert_eq!(small.rtmr0(memory, None).is_ok(), holds, "{memory}");
+        assert_eq!(rtmr0(Edk2::default(), &small, memory, None).is_ok(), holds, "{memory}");
     }
     for memory in [TdxFirmware::MAX_MEMORY_MIB + 1, u64::MAX] {
-        assert_eq!(small.rtmr0(memory, None), Err(TdxFirmwareError::Memory(memory)));
+        assert_eq!(rtmr0(Edk2::default(), &small, memory, None), Err(TdxFirmwareError::Memory(memory)));
     }
     // A list of much memory needs more room than a page.
-    assert!(most.rtmr0(2048, None).is_ok());
+    assert!(rtmr0(Edk2::default(), &most, 2048, None).is_ok());
     let mut sections = sections_of(0x1000, 0x2000);
     sections[4].3 = 0x1000;
     sections.extend((0..58).map(|number| (0, 0, (1 << 24) + number * 0x2000, 0x1000, SCRATCH, 0)));
     let narrow = TdxFirmware::read(&made(&[7; 0x1000], 0x2000, &sections)).unwrap();
-    assert_eq!(narrow.rtmr0(2048, None), Err(TdxFirmwareError::Malformed("has no room for a TD HOB")));
+    assert_eq!(
+        rtmr0(Edk2::default(), &narrow, 2048, None),
+        Err(TdxFirmwareError::Malformed("has no room for a TD HOB"))
+    );
 }
 
 #[test]
@@ -318,7 +334,7 @@ proptest! {
             file[from + at] = byte;
         }
         if let Ok(firmware) = TdxFirmware::read(&file) {
-            let _ = firmware.rtmr0(memory, None);
+            let _ = rtmr0(Edk2::default(), &firmware, memory, None);
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::error::CommandError;
 /// How builds run. An option that is added here is one of every command that builds.
 #[derive(Args, Debug)]
 pub(crate) struct BuildOptions {
-    /// In what builds run: namespaces of this machine; vm, a virtual machine for each; or emulated-snp, one with evidence by
-    /// an EMULATED processor, which proves nothing; docs/vm.md and docs/evidence.md say what these are
+    /// In what builds run: namespaces of this machine; vm, a virtual machine for each; or emulated-snp or emulated-tdx, one
+    /// with evidence by an EMULATED processor, which proves nothing; docs/vm.md and docs/evidence.md say what these are
     #[arg(long, value_name = "KIND", value_parser = isolation, default_value = "namespaces")]
     isolation: Isolation,
     /// What runs virtual machines: qemu-kvm, user-mode-linux or qemu-tcg [default: the first of them that works here]
@@ -51,14 +51,19 @@ impl BuildOptions {
                 Err(error.next("add `--isolation vm`"))
             }
             (Isolation::Vm, engine) => Ok(Some(engine)),
-            (Isolation::EmulatedSnp, Some(Engine::UserModeLinux)) => {
+            (Isolation::EmulatedSnp | Isolation::EmulatedTdx, Some(Engine::UserModeLinux)) => {
                 let text = "evidence is of a machine that a processor starts, which User-mode Linux has none of";
                 Err(CommandError::bad_usage(text)
                     .next("say `--engine qemu-kvm` or `--engine qemu-tcg`, or leave it out"))
             }
-            (Isolation::EmulatedSnp, engine) => Ok(Some(engine)),
+            (Isolation::EmulatedSnp | Isolation::EmulatedTdx, engine) => Ok(Some(engine)),
             (other, _) => Err(no_hardware(other)),
         }
+    }
+
+    /// In what each runs.
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// Whether the machine has to have evidence.
@@ -93,16 +98,15 @@ fn no_hardware(isolation: Isolation) -> CommandError {
         Some(device) => CommandError::cannot(format!(
             "there is no {device}: this machine can't close others to it with {name}, or its firmware or its kernel is not set up for it"
         ))
-        .next("docs/vm.md says what such a host needs; `--isolation emulated-snp` tries the way out, and proves nothing"),
+        .next("docs/vm.md says what such a host needs; `--isolation emulated-snp` (or emulated-tdx) tries the way out, and proves nothing"),
         None => CommandError::cannot(format!("builds are not started in {name} by this version; docs/vm.md has the command line")),
     }
 }
 
 /// Reads the name of an isolation.
 fn isolation(name: &str) -> Result<Isolation, String> {
-    let all = [Isolation::Namespaces, Isolation::Vm, Isolation::EmulatedSnp, Isolation::SevSnp, Isolation::Tdx];
-    let found = all.into_iter().find(|isolation| isolation.name() == name);
-    found.ok_or_else(|| "there are namespaces, vm, emulated-snp, sev-snp and tdx".to_owned())
+    let found = Isolation::ALL.into_iter().find(|isolation| isolation.name() == name);
+    found.ok_or_else(|| "there are namespaces, vm, emulated-snp, emulated-tdx, sev-snp and tdx".to_owned())
 }
 
 /// Reads the name of an engine.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use clap::Args;
-use reprove_model::Isolation;
+use reprove_model::{Isolation, Sha256};
 use reprove_runner::vm::Protection;
 use serde::Serialize;
 use serde_json::json;
@@ -26,13 +26,24 @@ struct Kind {
     why: String,
 }
 
+/// One kind of machine with an EMULATED processor.
+#[derive(Serialize)]
+struct Emulated {
+    isolation: &'static str,
+    /// What a trust file names.
+    root: Sha256,
+}
+
 pub(crate) async fn run(app: &App, _: Arguments) -> Result<u8, CommandError> {
-    let processor = emulated::processor(app).await?;
+    let mut emulated = Vec::new();
+    for isolation in [Isolation::EmulatedSnp, Isolation::EmulatedTdx] {
+        let root = emulated::root_of(&emulated::processor(app, isolation).await?)?;
+        emulated.push(Emulated { isolation: isolation.name(), root });
+    }
     app.progress.clear();
-    let root = processor.fingerprint();
     let kinds: Vec<Kind> = [Isolation::SevSnp, Isolation::Tdx].into_iter().filter_map(hardware).collect();
     if app.global.json {
-        output::json(&json!({ "hardware": kinds, "emulated": { "isolation": "emulated-snp", "root": root } }))?;
+        output::json(&json!({ "hardware": kinds, "emulated": emulated }))?;
         return Ok(YES);
     }
     let mut text = String::new();
@@ -40,11 +51,14 @@ pub(crate) async fn run(app: &App, _: Arguments) -> Result<u8, CommandError> {
         let found = if kind.here { "there is a device" } else { "not here" };
         text.push_str(&format!("{:<18} {found}: {}\n", kind.isolation, kind.why));
     }
-    text.push_str(&format!("{:<18} EMULATED - NOT HARDWARE, below the root {root}\n\n", "emulated-snp"));
+    for Emulated { isolation, root } in &emulated {
+        text.push_str(&format!("{isolation:<18} EMULATED - NOT HARDWARE, below the root {root}\n"));
+    }
     text.push_str(
-        "To believe this emulation in an audit, and nothing else of confidential machines, a trust file says:\n\n",
+        "\nTo believe these emulations in an audit, and nothing else of confidential machines, a trust file says:\n\n",
     );
-    text.push_str(&format!("[tee]\nemulated-roots = [\"{root}\"]\n\n"));
+    let roots: Vec<_> = emulated.iter().map(|each| format!("  \"{}\", # {}\n", each.root, each.isolation)).collect();
+    text.push_str(&format!("[tee]\nemulated-roots = [\n{}]\n\n", roots.concat()));
     text.push_str("and names the guest, as `reprove image measure` prints it.\n");
     output::text(&text)?;
     Ok(YES)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, Input, Lock, Recipe, RecordMode, Role};
+use reprove_runner::vm::Machine;
 use reprove_runner::{BuildRequest, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{IngestLimits, Store};
 
@@ -22,6 +23,12 @@ use crate::startup::{BUBBLEWRAP, root};
 /// Compiles every C file that is no program's main one, and puts all into a library.
 const MAKEFILE: &str = "OBJECTS := $(patsubst %.c,%.o,$(filter-out lua.c luac.c,$(sort $(wildcard *.c))))\n\
                         liblua.a: $(OBJECTS)\n\t$(AR) rcsD $@ $(OBJECTS)\n";
+
+/// What is built, and the store that it is in.
+pub(crate) struct Source {
+    pub(crate) store: Store,
+    pub(crate) files: PathBuf,
+}
 
 /// One build by reprove's runner: the source is in the store, and so are the outputs afterwards.
 pub(crate) struct RecordedBuild {
@@ -63,6 +70,21 @@ impl RecordedBuild {
             clock: Clock::Host,
         };
         Ok(Self { runner, lock, root, source, conditions, watched })
+    }
+
+    /// A build of a few files by one step, in a virtual machine where one is given; what it makes is `liblua.a` as well.
+    pub(crate) fn small(
+        helper: &Path,
+        source: &Source,
+        root: &RootFilesystem,
+        command: &str,
+        machine: Option<Machine>,
+    ) -> io::Result<Self> {
+        let mut build = Self::new(helper, &source.store, &source.files, command, 1, RecordMode::Declared)?;
+        build.lock.environment = root.locked.clone();
+        build.root = root.clone();
+        build.runner.machine = machine;
+        Ok(build)
     }
 
     /// The same as a deterministic build, which has one processor.

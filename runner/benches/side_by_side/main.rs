@@ -4,6 +4,7 @@
 mod building;
 mod contestant;
 mod files;
+mod guest;
 mod hashing;
 mod machine;
 mod memory;
@@ -30,6 +31,7 @@ Measures reprove beside other programs, in rounds, and prints the medians. Witho
   memory    what stands beside a program in a sandbox: beside bubblewrap's, crun's and unshare's
   build     a C build with one job and with two: beside no sandbox, bubblewrap, and strace -f
   runner    these four
+  guest     a virtual machine, and a build in one: beside the engine's own boot, and namespaces
   file      hashing one large file: beside b3sum and sha256sum
   tree      hashing many small files: beside b3sum and sha256sum
 
@@ -41,7 +43,7 @@ Measures reprove beside other programs, in rounds, and prints the medians. Witho
 ";
 
 /// What can be measured.
-const NAMES: [&str; 6] = ["startup", "many", "memory", "build", "file", "tree"];
+const NAMES: [&str; 7] = ["startup", "many", "memory", "build", "guest", "file", "tree"];
 /// Those of them that are about the runner.
 const RUNNER: [&str; 4] = ["startup", "many", "memory", "build"];
 
@@ -58,6 +60,12 @@ pub(crate) struct Options {
     pub(crate) also: Vec<PathBuf>,
     /// Lua's C files.
     pub(crate) source: Option<PathBuf>,
+    /// The guest's program.
+    pub(crate) guest: Option<PathBuf>,
+    /// Debian's package of a kernel for guests of QEMU.
+    pub(crate) kernel: Option<PathBuf>,
+    /// A store that stays, where the image of `/usr` is kept.
+    pub(crate) kept: Option<PathBuf>,
     chosen: Vec<String>,
 }
 
@@ -77,6 +85,9 @@ impl Options {
                 // Cargo's own.
                 "--bench" => {}
                 "--source" => options.source = Some(path()?),
+                "--guest" => options.guest = Some(path()?),
+                "--kernel" => options.kernel = Some(path()?),
+                "--kept" => options.kept = Some(path()?),
                 "runner" => options.chosen.extend(RUNNER.map(str::to_owned)),
                 name if NAMES.contains(&name) => options.chosen.push(argument),
                 _ => return Err(format!("{argument}: no such option")),
@@ -154,6 +165,9 @@ async fn measure(options: &Options) -> io::Result<Report> {
     }
     if options.wants("build") {
         tables.extend(building::measure(options, directory.path()).await?);
+    }
+    if options.wants("guest") {
+        tables.extend(guest::measure(options, directory.path()).await?);
     }
     let memory = if options.wants("memory") { Some(memory::measure(options, directory.path()).await?) } else { None };
     if options.wants("file") {

@@ -16,7 +16,7 @@ use reprove_store::Store;
 
 use super::engine::{Guest, Parts, launch};
 use super::job::{Job, JobBuild, JobEvidence, JobRoot};
-use super::processor::{Confidential, Port, Started, firmware, sha256_of};
+use super::processor::{Confidential, Port, Started, bytes_of_file, firmware};
 use super::report::{GuestEvidence, Report, ReportedEnd};
 use super::running::{Running, Times};
 use super::{MachineError, io_error};
@@ -213,7 +213,9 @@ async fn run(
     times: Times,
     confidential: Option<&Confidential>,
 ) -> Result<(Report, Option<Started>), MachineError> {
-    let port = confidential.map(|_| Ok::<_, MachineError>((Port::new()?, firmware()?))).transpose()?;
+    let port = confidential
+        .map(|confidential| Ok::<_, MachineError>((Port::new()?, firmware(confidential.isolation)?)))
+        .transpose()?;
     let parts = Parts {
         job: (&files.job, files.digest),
         usr: usr.map(|usr| (&*usr.file, usr.verity)),
@@ -245,14 +247,15 @@ async fn run(
 fn started(guest: &Guest, parts: &Parts<'_>, firmware: &Arc<[u8]>) -> Result<Started, MachineError> {
     let fail = io_error("measuring what the machine is started from");
     let measure = || -> io::Result<_> {
-        let mut initrd = File::open(format!("/proc/self/fd/{}", guest.initrd.as_raw_fd()))?;
+        let initrd = File::open(format!("/proc/self/fd/{}", guest.initrd.as_raw_fd()))?;
         let mut run = [0; 32];
         getrandom::fill(&mut run).map_err(io::Error::other)?;
-        Ok((sha256_of(&mut File::open(&guest.kernel)?)?, sha256_of(&mut initrd)?, run))
+        Ok((bytes_of_file(File::open(&guest.kernel)?)?, bytes_of_file(initrd)?, run))
     };
     let (kernel, initrd, run) = measure().map_err(fail)?;
     let (command_line, processors) = (parts.command_line(), parts.processors.max(1));
-    Ok(Started { firmware: Arc::clone(firmware), kernel, initrd, command_line, processors, run })
+    let (firmware, job, memory_mib) = (Arc::clone(firmware), parts.job.1, parts.memory_mib);
+    Ok(Started { firmware, kernel, initrd, command_line, job, memory_mib, processors, run })
 }
 
 /// The largest report: the outputs, the log, a listing and the head.

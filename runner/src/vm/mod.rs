@@ -107,8 +107,8 @@ pub enum MachineError {
     #[error("evidence of a machine is made of QEMU's, and {0} was asked for; say --engine qemu-kvm or qemu-tcg")]
     NoProcessor(&'static str),
     /// No firmware to measure.
-    #[error("the firmware that QEMU starts with is not there (Debian: install `seabios`)")]
-    NoFirmware,
+    #[error("the firmware that such machines start with is not there (Debian: install `{0}`)")]
+    NoFirmware(&'static str),
     /// A guest that has no evidence of a build that ended well.
     #[error("the guest has no evidence of its build, and was asked for it")]
     NoEvidence,

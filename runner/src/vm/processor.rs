@@ -8,12 +8,12 @@
 
 use std::fmt::{self, Debug};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use reprove_model::{Isolation, Sha256};
+use reprove_model::{Digest, Isolation, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 
@@ -34,12 +34,16 @@ pub trait SecureProcessor: Debug + Send + Sync {
 pub struct Started {
     /// The bytes of its firmware.
     pub firmware: Arc<[u8]>,
-    /// Of its kernel's file, which was read again when it was started.
-    pub kernel: Sha256,
-    /// Of its initrd's file.
-    pub initrd: Sha256,
+    /// Those of its kernel's file, which was read again when it was started.
+    pub kernel: Arc<[u8]>,
+    /// Those of its initrd's file.
+    pub initrd: Arc<[u8]>,
     /// What its kernel was told.
     pub command_line: String,
+    /// The digest of its job's disk.
+    pub job: Digest,
+    /// In MiB.
+    pub memory_mib: u64,
     /// How many processors it has.
     pub processors: u32,
     /// The number of this run, drawn when it was started.
@@ -152,23 +156,26 @@ pub fn bytes_of(hexadecimal: &str) -> Option<Vec<u8>> {
     rest.is_empty().then_some(bytes)
 }
 
-/// The firmware that QEMU's machines start with: SeaBIOS, as Debian has it.
-const FIRMWARES: [&str; 2] = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin"];
+/// The firmware that machines with an EMULATED processor of AMD's kind start with: SeaBIOS, as Debian has it.
+const SEABIOS: &[&str] = &["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin"];
+/// Those of Intel's kind: an OVMF with what TDX measures of it, as Debian has it.
+const OVMF: &[&str] = &["/usr/share/ovmf/OVMF.fd", "/usr/share/qemu/OVMF.fd"];
 
-/// The firmware's file, and its bytes.
+/// The file of the firmware that EMULATED machines of this isolation start with, and its bytes.
 ///
 /// # Errors
 /// [`MachineError::NoFirmware`].
-pub fn firmware() -> Result<(PathBuf, Arc<[u8]>), MachineError> {
-    let mut found = FIRMWARES.iter().filter_map(|path| Some((PathBuf::from(path), std::fs::read(path).ok()?)));
-    found.next().map(|(path, bytes)| (path, bytes.into())).ok_or(MachineError::NoFirmware)
+pub fn firmware(isolation: Isolation) -> Result<(PathBuf, Arc<[u8]>), MachineError> {
+    let (paths, package) = if isolation == Isolation::EmulatedTdx { (OVMF, "ovmf") } else { (SEABIOS, "seabios") };
+    let mut found = paths.iter().filter_map(|path| Some((PathBuf::from(path), std::fs::read(path).ok()?)));
+    found.next().map(|(path, bytes)| (path, bytes.into())).ok_or(MachineError::NoFirmware(package))
 }
 
-/// The SHA-256 digest of a file that is about to be started.
-pub(super) fn sha256_of(file: &mut File) -> io::Result<Sha256> {
-    let mut both = reprove_model::HashBoth::default();
-    io::copy(file, &mut both)?;
-    Ok(both.finish().0.sha256)
+/// All of a file that is about to be started.
+pub(super) fn bytes_of_file(mut file: File) -> io::Result<Arc<[u8]>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 #[cfg(test)]
@@ -185,9 +192,10 @@ mod tests {
     }
 
     fn started() -> Started {
-        let digest = Sha256::of(b"");
-        let command_line = String::new();
-        Started { firmware: [].into(), kernel: digest, initrd: digest, command_line, processors: 1, run: [0; 32] }
+        let none: Arc<[u8]> = [].into();
+        let (firmware, kernel, initrd) = (Arc::clone(&none), Arc::clone(&none), none);
+        let (command_line, job) = (String::new(), Digest::of(b""));
+        Started { firmware, kernel, initrd, command_line, job, memory_mib: 1, processors: 1, run: [0; 32] }
     }
 
     /// What the host answers to these lines.

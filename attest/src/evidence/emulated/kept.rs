@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! An EMULATED processor as it is kept in a file, so that it is the same one the next time.
+//! EMULATED processors as they are kept in files, so that they are the same ones the next time.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{EmulatedAmd, EmulatedKeys, EmulationError, MadeEndorsements, SigningCertificate};
 use crate::evidence::document::{decoded, encoded};
 use crate::evidence::snp::{Product, SigningKey, Tcb};
+use crate::evidence::tdx::{EmulatedPlatform, EmulatedTdx};
 
 /// What stands in the file, in JSON: keys in PKCS#8 and certificates in DER, each in base64. The keys are secret.
 #[derive(Serialize, Deserialize)]
@@ -50,12 +52,57 @@ impl KeptAmd {
     /// # Errors
     /// [`EmulationError::Key`].
     pub fn restore(&self) -> Result<EmulatedAmd, EmulationError> {
-        let read = |text: &String| decoded(text).ok_or(EmulationError::Key("kept"));
-        let [root, signer, chip] = self.keys.each_ref().map(read);
-        let [key, intermediate, of_root, revoked] = self.certificates.each_ref().map(read);
+        let read = |text: &str| decoded(text).ok_or(EmulationError::Key("kept"));
+        let [root, signer, chip] = self.keys.each_ref().map(|key| read(key).map(Zeroizing::new));
+        let [key, intermediate, of_root, revoked] = self.certificates.each_ref().map(|der| read(der));
         let (root, signer, chip) = (root?, signer?, chip?);
         let keys = EmulatedKeys { root: &root, signer: &signer, chip: &chip };
         let made = MadeEndorsements { key: key?, intermediate: intermediate?, root: of_root?, revoked: revoked? };
         EmulatedAmd::restore(&keys, IS, made)
+    }
+}
+
+impl Drop for KeptAmd {
+    fn drop(&mut self) {
+        self.keys.iter_mut().for_each(|key| key.zeroize());
+    }
+}
+
+/// An EMULATED processor of Intel's kind, as it stands in a file, in JSON. The seed is secret: all keys are made from it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptTdx {
+    /// What it is, for whoever opens the file.
+    what: String,
+    /// 32 bytes, in base64.
+    seed: String,
+    /// From when on its certificates and its collateral hold, for ten years.
+    made: Timestamp,
+}
+
+impl KeptTdx {
+    /// A new one, from a seed that was drawn for it, which holds from `made` on.
+    #[must_use]
+    pub fn make(seed: &[u8; 32], made: Timestamp) -> Self {
+        Self { what: WHAT.into(), seed: encoded(seed), made }
+    }
+
+    /// The processor.
+    ///
+    /// # Errors
+    /// See [`EmulationError`].
+    pub fn restore(&self) -> Result<EmulatedTdx, EmulationError> {
+        let seed = decoded(&self.seed).map(Zeroizing::new);
+        let seed = seed.as_ref().and_then(|seed| <&[u8; 32]>::try_from(seed.as_slice()).ok());
+        let seed = seed.ok_or(EmulationError::Key("kept"))?;
+        let until = self.made.checked_add(SignedDuration::from_hours(24 * 3652));
+        let until = until.map_err(|_| EmulationError::Time(self.made))?;
+        Ok(EmulatedTdx::new(seed, EmulatedPlatform::new(self.made..=until))?)
+    }
+}
+
+impl Drop for KeptTdx {
+    fn drop(&mut self) {
+        self.seed.zeroize();
     }
 }

@@ -11,7 +11,9 @@ mod x509;
 use jiff::Timestamp;
 use thiserror::Error;
 
-pub use kept::KeptAmd;
+use super::tdx::EmulatedError;
+
+pub use kept::{KeptAmd, KeptTdx};
 pub use snp::{Contents, EmulatedAmd, EmulatedKeys, MadeEndorsements, SigningCertificate};
 pub use x509::Template;
 
@@ -24,6 +26,9 @@ pub enum EmulationError {
     /// What it signs can't be written.
     #[error("the emulation could not write what it signs: {0}")]
     Der(#[from] der::Error),
+    /// The one of Intel's kind.
+    #[error(transparent)]
+    Tdx(#[from] EmulatedError),
     /// The library refused to sign.
     #[error("the emulation could not sign")]
     Signing,

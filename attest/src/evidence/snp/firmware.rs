@@ -6,14 +6,15 @@ use reprove_model::{Sha256, canonical};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::launch::{LaunchDigest, Page};
+use super::launch::{Page, add};
+use crate::evidence::Sha384;
 
 /// As much of a firmware as launch digests need.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Firmware {
     /// The launch digest when the firmware's own bytes are in memory, and nothing else.
-    pub(super) launch: LaunchDigest,
+    pub(super) launch: Sha384,
     /// Whether it is one that knows nothing of SEV-SNP, as the EMULATED processor measures it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) emulated: bool,
@@ -159,15 +160,15 @@ impl Firmware {
 }
 
 /// The launch digest of a firmware's own bytes, which end where the first 4 GiB do.
-fn own_pages(bytes: &[u8]) -> Result<LaunchDigest, FirmwareError> {
+fn own_pages(bytes: &[u8]) -> Result<Sha384, FirmwareError> {
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if bytes.is_empty() || !bytes.len().is_multiple_of(PAGE) || bytes.len() > Firmware::MAX_BYTES {
         return Err(FirmwareError::Size(bytes.len()));
     }
-    let mut launch = LaunchDigest::default();
+    let mut launch = Sha384::ZERO;
     let addresses = (END_OF_MEMORY - size..).step_by(PAGE);
     for (gpa, page) in addresses.zip(bytes.chunks_exact(PAGE)) {
-        launch.add(gpa, Page::Normal(page));
+        add(&mut launch, gpa, Page::Normal(page));
     }
     Ok(launch)
 }

@@ -2,19 +2,11 @@
 //! The launch digest of SEV-SNP (AMD 56860, `SNP_LAUNCH_UPDATE`, structure `PAGE_INFO`): what a verifier expects of a guest that
 //! was started from these files.
 
-use std::fmt;
-use std::str::FromStr;
-
-use aws_lc_rs::digest::{SHA384, digest};
 use reprove_model::Sha256;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
 use super::firmware::{Firmware, SectionKind};
-
-/// SHA-384 over each page that was put into a guest's memory, in order; written as 96 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LaunchDigest([u8; 48]);
+use crate::evidence::Sha384;
 
 /// What is measured of a kernel that the host starts directly (QEMU, `kernel-hashes=on`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +102,7 @@ impl Launch<'_> {
     ///
     /// # Errors
     /// See [`LaunchError`].
-    pub fn digest(&self) -> Result<LaunchDigest, LaunchError> {
+    pub fn digest(&self) -> Result<Sha384, LaunchError> {
         if !(1..=Self::MAX_PROCESSORS).contains(&self.processors) {
             return Err(LaunchError::Processors(self.processors));
         }
@@ -130,12 +122,12 @@ impl Launch<'_> {
             // Only zeros go on for more than a page.
             let pages = if matches!(page, Page::Zero) { section.size / 4096 } else { 1 };
             for number in 0..pages {
-                launch.add(u64::from(section.gpa) + u64::from(number) * 4096, page);
+                add(&mut launch, u64::from(section.gpa) + u64::from(number) * 4096, page);
             }
         }
         for number in 0..self.processors {
             let reset = if number == 0 { 0xffff_fff0 } else { self.firmware.reset };
-            launch.add(VMSA_AT, Page::Vmsa(&saved_state(reset, self.signature, self.features)));
+            add(&mut launch, VMSA_AT, Page::Vmsa(&saved_state(reset, self.signature, self.features)));
         }
         Ok(launch)
     }
@@ -144,47 +136,25 @@ impl Launch<'_> {
 /// Where all saved states are measured to be.
 const VMSA_AT: u64 = 0xffff_ffff_f000;
 
-impl LaunchDigest {
-    /// The digest that these bytes are.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 48]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 48] {
-        &self.0
-    }
-
-    /// Goes on with one page at a guest's physical address.
-    pub(super) fn add(&mut self, gpa: u64, page: Page<'_>) {
-        let (kind, contents) = match page {
-            Page::Normal(bytes) => (1, sha384(bytes)),
-            Page::Vmsa(bytes) => (2, sha384(bytes)),
-            Page::Zero => (3, [0; 48]),
-            Page::Secrets => (5, [0; 48]),
-            Page::Cpuid => (6, [0; 48]),
-        };
-        let mut info = Vec::with_capacity(PAGE_INFO);
-        info.extend_from_slice(&self.0);
-        info.extend_from_slice(&contents);
-        info.extend_from_slice(&[PAGE_INFO.to_le_bytes()[0], 0, kind, 0, 0, 0, 0, 0]);
-        info.extend_from_slice(&gpa.to_le_bytes());
-        self.0 = sha384(&info);
-    }
+/// Goes on with one page at a guest's physical address.
+pub(super) fn add(launch: &mut Sha384, gpa: u64, page: Page<'_>) {
+    let (kind, contents) = match page {
+        Page::Normal(bytes) => (1, Sha384::of(bytes)),
+        Page::Vmsa(bytes) => (2, Sha384::of(bytes)),
+        Page::Zero => (3, Sha384::ZERO),
+        Page::Secrets => (5, Sha384::ZERO),
+        Page::Cpuid => (6, Sha384::ZERO),
+    };
+    let mut info = Vec::with_capacity(PAGE_INFO);
+    info.extend_from_slice(launch.as_bytes());
+    info.extend_from_slice(contents.as_bytes());
+    info.extend_from_slice(&[PAGE_INFO.to_le_bytes()[0], 0, kind, 0, 0, 0, 0, 0]);
+    info.extend_from_slice(&gpa.to_le_bytes());
+    *launch = Sha384::of(&info);
 }
 
 /// The length of the structure that is hashed for a page.
 const PAGE_INFO: usize = 0x70;
-
-fn sha384(bytes: &[u8]) -> [u8; 48] {
-    let mut out = [0; 48];
-    for (to, from) in out.iter_mut().zip(digest(&SHA384, bytes).as_ref()) {
-        *to = *from;
-    }
-    out
-}
 
 /// The page with the table of hashes at its place (QEMU, `target/i386/sev.c`, `struct PaddedSevHashTable`).
 fn hashes_page(kernel: &DirectBoot<'_>, table_at: u32) -> Vec<u8> {
@@ -249,61 +219,4 @@ fn saved_state(reset: u32, signature: u32, features: u64) -> Vec<u8> {
         }
     }
     page
-}
-
-impl Default for LaunchDigest {
-    /// Of an empty memory.
-    fn default() -> Self {
-        Self([0; 48])
-    }
-}
-
-impl fmt::Display for LaunchDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for LaunchDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// A text that is not 96 lower-case hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a launch digest is 96 lower-case hexadecimal digits, and this is not")]
-pub struct ParseLaunchDigestError;
-
-impl FromStr for LaunchDigest {
-    type Err = ParseLaunchDigestError;
-
-    fn from_str(text: &str) -> Result<Self, ParseLaunchDigestError> {
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != 48 || !rest.is_empty() {
-            return Err(ParseLaunchDigestError);
-        }
-        let digit = |digit: u8| match digit {
-            b'0'..=b'9' => Ok(digit - b'0'),
-            b'a'..=b'f' => Ok(digit - b'a' + 10),
-            _ => Err(ParseLaunchDigestError),
-        };
-        let mut bytes = [0; 48];
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-impl Serialize for LaunchDigest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for LaunchDigest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }

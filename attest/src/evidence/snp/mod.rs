@@ -8,7 +8,7 @@ mod tcb;
 mod verify;
 
 pub use firmware::{Firmware, FirmwareError, Section, SectionKind};
-pub use launch::{DirectBoot, Launch, LaunchDigest, LaunchError, ParseLaunchDigestError};
+pub use launch::{DirectBoot, Launch, LaunchError};
 pub use report::{Report, ReportError, SigningKey};
 pub use tcb::{Product, Tcb};
 pub use verify::{Endorsements, SnpError, SnpRules, VerifiedReport, verify};

@@ -106,6 +106,12 @@ pub struct EmulatedTdx {
     keys: BTreeMap<Holder, SigningKey>,
 }
 
+impl std::fmt::Debug for EmulatedTdx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmulatedTdx").field("platform", &self.platform).finish_non_exhaustive()
+    }
+}
+
 /// Who has a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Holder {

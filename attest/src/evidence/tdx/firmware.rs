@@ -12,7 +12,7 @@ use super::metadata::{Kind, Section, sections};
 pub struct TdxFirmware {
     mrtd: Measurement,
     /// The digest of its variables.
-    pub(super) configuration: Measurement,
+    configuration: Measurement,
     /// Where the host says what memory there is.
     pub(super) hob: Pages,
     /// The memory that there is from the beginning, that of the TD HOB too, in order.
@@ -99,6 +99,20 @@ impl TdxFirmware {
     #[must_use]
     pub fn mrtd(&self) -> Measurement {
         self.mrtd
+    }
+
+    /// The digest of its variables, which RTMR0 has.
+    #[must_use]
+    pub fn configuration(&self) -> Measurement {
+        self.configuration
+    }
+
+    /// The digest of what QEMU tells it of so much memory (the TD HOB without its end), which RTMR0 has.
+    ///
+    /// # Errors
+    /// [`TdxFirmwareError::Memory`], where that is less than the firmware uses, or more than [`TdxFirmware::MAX_MEMORY_MIB`].
+    pub fn memory(&self, memory_mib: u64) -> Result<Measurement, TdxFirmwareError> {
+        Ok(sha384(&self.td_hob(memory_mib)?))
     }
 }
 

@@ -5,13 +5,15 @@
 //! A firmware that measures nothing, as one that was built without `CC_MEASUREMENT_ENABLE`, leaves all of them zero.
 
 use aws_lc_rs::digest::{Context, SHA384};
+use serde::Deserialize;
 
 use super::Measurement;
-use super::firmware::{TdxFirmware, TdxFirmwareError, measurement, sha384};
+use super::firmware::{TdxFirmwareError, measurement, sha384};
 use super::kernel;
 
 /// What a firmware was built from. Each release of edk2 measures as the last of these that is not newer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Edk2 {
     /// edk2-stable202502.
     Stable202502,
@@ -38,16 +40,6 @@ pub struct HostTables {
     pub smbios: Measurement,
 }
 
-impl TdxFirmware {
-    /// RTMR0, with the newest [`Edk2`]: what the host has configured.
-    ///
-    /// # Errors
-    /// See [`Edk2::rtmr0`].
-    pub fn rtmr0(&self, memory_mib: u64, tables: Option<&HostTables>) -> Result<Measurement, TdxFirmwareError> {
-        Edk2::default().rtmr0(self, memory_mib, tables)
-    }
-}
-
 /// RTMR1: the kernel's file, whose header QEMU leaves as it is for confidential machines, and that it was started. It is the same
 /// with each [`Edk2`].
 ///
@@ -61,30 +53,26 @@ pub fn rtmr1(kernel: &[u8]) -> Result<Measurement, TdxFirmwareError> {
     Ok(rtmr1_of(measurement(image.finish().as_ref())))
 }
 
-/// RTMR2, with the newest [`Edk2`]: what QEMU tells the kernel (`-append`), and the digest of its initrd (SHA-384), as the EFI stub
-/// of Linux 6.9 and later measures them.
-#[must_use]
-pub fn rtmr2(command_line: &str, initrd: &Measurement) -> Measurement {
-    Edk2::default().rtmr2(command_line, initrd)
-}
-
 impl Edk2 {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Stable202502, Self::Stable202505, Self::Stable202508];
 
-    /// RTMR0, of a build of OvmfPkgX64 with no keys of Secure Boot in it: what memory there is, the firmware's variables, what QEMU
-    /// says of booting and makes for the machine, and what could be booted. Without `tables`, of a machine that has none.
-    ///
-    /// # Errors
-    /// [`TdxFirmwareError::Memory`], where the machine has less than the firmware uses, or more than
-    /// [`TdxFirmware::MAX_MEMORY_MIB`].
-    pub fn rtmr0(
-        self,
-        firmware: &TdxFirmware,
-        memory_mib: u64,
-        tables: Option<&HostTables>,
-    ) -> Result<Measurement, TdxFirmwareError> {
-        let mut events = vec![sha384(&firmware.td_hob(memory_mib)?), firmware.configuration];
+    /// The release's name, as edk2 writes it, without what all have.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stable202502 => "stable202502",
+            Self::Stable202505 => "stable202505",
+            Self::Stable202508 => "stable202508",
+        }
+    }
+
+    /// RTMR0, of a build of OvmfPkgX64 with no keys of Secure Boot in it: what memory there is (see [`super::TdxFirmware::memory`]), the
+    /// firmware's variables ([`super::TdxFirmware::configuration`]), what QEMU says of booting and makes for the machine, and what could
+    /// be booted. Without `tables`, of a machine that has none.
+    #[must_use]
+    pub fn rtmr0(self, configuration: &Measurement, memory: &Measurement, tables: Option<&HostTables>) -> Measurement {
+        let mut events = vec![*memory, *configuration];
         if self != Self::Stable202502 {
             events.extend([BOOT_MENU, BOOT_ORDER_OF_QEMU].map(sha384));
         }
@@ -105,10 +93,11 @@ impl Edk2 {
                 sha384(&boot_option(SHOWN, "EFI Firmware Setup", UI_APP)),
             ]),
         }
-        Ok(extended(&events))
+        extended(&events)
     }
 
-    /// RTMR2: see [`rtmr2`].
+    /// RTMR2: what QEMU tells the kernel (`-append`), and the digest of its initrd (SHA-384), as the EFI stub of Linux 6.9 and
+    /// later measures them.
     #[must_use]
     pub fn rtmr2(self, command_line: &str, initrd: &Measurement) -> Measurement {
         let told = match self {

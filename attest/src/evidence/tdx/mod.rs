@@ -37,7 +37,7 @@ pub use dates::TdxItem;
 pub use emulated::{EmulatedError, EmulatedLevel, EmulatedPlatform, EmulatedTdx, emulated_report};
 pub use error::TdxError;
 pub use firmware::{TdxFirmware, TdxFirmwareError};
-pub use measure::{Edk2, HostTables, rtmr1, rtmr2};
+pub use measure::{Edk2, HostTables, rtmr1};
 pub use policy::{ParseTcbStatusError, TcbStatus, TdxPolicy};
 pub use report::{Measurement, Since, TdReport};
 pub use root::TdxRoot;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Evidence of the machines that builds ran in: who makes it here, and how it gets into a proof.
 
+mod snp;
+mod tdx;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use reprove_attest::evidence::emulated::{Contents, EmulatedAmd};
-use reprove_attest::evidence::snp::{DirectBoot, Firmware, FirmwareError, Launch, LaunchError, SigningKey};
+use reprove_attest::evidence::emulated::{EmulatedAmd, EmulationError};
+use reprove_attest::evidence::snp::{FirmwareError, LaunchError};
+use reprove_attest::evidence::tdx::{EmulatedError, EmulatedTdx, TdxFirmwareError};
 use reprove_attest::evidence::{
-    BuiltIn, Dispatch, Evidence, EvidenceError, NoEmulation, Nonce, ReferenceGuest, Reports, TeeRoot, TeeTrust,
-    encoded, judge,
+    BuiltIn, Dispatch, Evidence, EvidenceError, NoEmulation, Nonce, ReferenceGuest, Reports, TeeRoot, TeeTrust, judge,
 };
 use reprove_attest::{AttestError, provenance};
 use reprove_model::canonical::{self, CanonicalError};
@@ -16,11 +19,20 @@ use reprove_model::{BuildRecord, DigestSet, Isolation, Lock, Sha256};
 use reprove_runner::vm::{Confidential, MachineEvidence, SecureProcessor, Started, bytes_of};
 use thiserror::Error;
 
-/// Machines with an EMULATED secure processor of AMD's kind.
+/// Machines with an EMULATED secure processor.
 #[derive(Clone, Debug)]
 pub struct EmulatedMachines {
-    processor: Arc<EmulatedAmd>,
+    processor: EmulatedProcessor,
     nonce: Nonce,
+}
+
+/// An EMULATED secure processor.
+#[derive(Clone, Debug)]
+pub enum EmulatedProcessor {
+    /// Of AMD's kind.
+    Amd(Arc<EmulatedAmd>),
+    /// Of Intel's kind.
+    Intel(Arc<EmulatedTdx>),
 }
 
 /// Why there is no evidence that could be given to anybody.
@@ -35,6 +47,18 @@ pub enum ConfidentialError {
     /// The firmware can't be measured.
     #[error("the machine's firmware can't be measured: {0}")]
     Firmware(#[from] FirmwareError),
+    /// No launch digest follows from how it was started.
+    #[error("the machine can't be measured: {0}")]
+    Launch(#[from] LaunchError),
+    /// The firmware or the kernel can't be measured as TDX does it.
+    #[error("the machine can't be measured: {0}")]
+    Domain(#[from] TdxFirmwareError),
+    /// The emulation could not sign.
+    #[error(transparent)]
+    Amd(#[from] EmulationError),
+    /// The emulation could not sign.
+    #[error(transparent)]
+    Intel(#[from] EmulatedError),
     /// The guest's reports are none.
     #[error("the guest's report at {0} is not hexadecimal")]
     Hexadecimal(&'static str),
@@ -49,22 +73,36 @@ pub enum ConfidentialError {
     None,
 }
 
-/// The processors of these machines: those that QEMU calls EPYC-Genoa.
-const SIGNATURE: &str = "EPYC-Genoa";
-/// `SEV_FEATURES`: SEV-SNP alone.
-const FEATURES: u64 = 1;
+/// What one kind of processor makes of a guest's reports.
+struct Made {
+    report: Reports,
+    root: Sha256,
+    /// The guest that was started, as an auditor would name it.
+    guest: ReferenceGuest,
+}
+
+impl EmulatedProcessor {
+    /// The kind of machines that it is in.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        match self {
+            Self::Amd(_) => Isolation::EmulatedSnp,
+            Self::Intel(_) => Isolation::EmulatedTdx,
+        }
+    }
+}
 
 impl EmulatedMachines {
     /// Machines with this processor, whose reports have `nonce` in them.
     #[must_use]
-    pub fn new(processor: EmulatedAmd, nonce: Nonce) -> Self {
-        Self { processor: Arc::new(processor), nonce }
+    pub fn new(processor: EmulatedProcessor, nonce: Nonce) -> Self {
+        Self { processor, nonce }
     }
 
     /// What the runner is told.
     pub(crate) fn confidential(&self) -> Confidential {
-        let processor = Arc::new(self.clone());
-        Confidential { isolation: Isolation::EmulatedSnp, nonce: self.nonce, processor }
+        let isolation = self.processor.isolation();
+        Confidential { isolation, nonce: self.nonce, processor: Arc::new(self.processor.clone()) }
     }
 
     /// The evidence of one build, judged as anybody would who trusts this processor and this guest.
@@ -85,23 +123,12 @@ impl EmulatedMachines {
         let recipe = DigestSet::of(&canonical::to_vec(&lock.recipe)?);
         let dispatch = Dispatch { build: named.job, lock: record.lock, recipe };
         let read = |text, at| bytes_of(text).ok_or(ConfidentialError::Hexadecimal(at));
-        let (start, end) = (read(&said.start, "the start")?, read(&said.end, "the end")?);
-        let measured = measured(started)?;
-        let made = self.processor.endorsements();
-        let evidence = Evidence {
-            payload: Sha256::of(&payload),
-            nonce: self.nonce,
-            dispatch,
-            report: Reports::SevSnp {
-                started: measured.clone(),
-                start: encoded(&start),
-                end: encoded(&end),
-                key: encoded(&made.key),
-                intermediate: encoded(&made.intermediate),
-                root: encoded(&made.root),
-                revoked: Some(encoded(&made.revoked)),
-            },
+        let said = [read(&said.start, "the start")?, read(&said.end, "the end")?];
+        let Made { report, root, guest } = match &self.processor {
+            EmulatedProcessor::Amd(processor) => snp::made(processor, started, &said)?,
+            EmulatedProcessor::Intel(processor) => tdx::made(processor, started, &said)?,
         };
+        let evidence = Evidence { payload: Sha256::of(&payload), nonce: self.nonce, dispatch, report };
         let command_line = named.command_line();
         let built = BuiltIn {
             provenance: &payload,
@@ -114,46 +141,25 @@ impl EmulatedMachines {
             isolation: record.isolation,
             processors: record.conditions.processors,
         };
-        let guest = ReferenceGuest {
-            name: "this one".into(),
-            firmware: measured.firmware.digest().ok_or(EvidenceError::Firmware)?,
-            kernel: named.kernel.sha256,
-            initrd: named.initrd.sha256,
-        };
-        let roots = vec![TeeRoot::emulated(self.processor.fingerprint())?];
+        let guest = ReferenceGuest { kernel: named.kernel.sha256, initrd: named.initrd.sha256, ..guest };
+        let roots = vec![TeeRoot::emulated(root)?];
         judge(&evidence, &built, &TeeTrust { roots, guests: vec![guest], ..TeeTrust::default() }, now)?;
         Ok(evidence)
     }
 }
 
-/// How a machine was started, as evidence has it.
-fn measured(started: &Started) -> Result<reprove_attest::evidence::Started, FirmwareError> {
-    Ok(reprove_attest::evidence::Started {
-        firmware: Firmware::emulated(&started.firmware)?,
-        processors: started.processors,
-        signature: Launch::signature_of(SIGNATURE).unwrap_or_default(),
-        features: FEATURES,
-    })
+impl SecureProcessor for EmulatedProcessor {
+    fn report(&self, started: &Started, data: &[u8; 64]) -> Result<Vec<u8>, String> {
+        let report = match self {
+            Self::Amd(processor) => snp::report(processor, started, data),
+            Self::Intel(processor) => tdx::report(processor, started, data),
+        };
+        report.map_err(|e| e.to_string())
+    }
 }
 
-impl SecureProcessor for EmulatedMachines {
-    fn report(&self, started: &Started, data: &[u8; 64]) -> Result<Vec<u8>, String> {
-        let measured = measured(started).map_err(|e| e.to_string())?;
-        let kernel = DirectBoot { kernel: started.kernel, initrd: started.initrd, command_line: &started.command_line };
-        let launch = Launch {
-            firmware: &measured.firmware,
-            kernel: Some(kernel),
-            processors: measured.processors,
-            signature: measured.signature,
-            features: measured.features,
-        };
-        let measurement = launch.digest().map_err(|e: LaunchError| e.to_string())?;
-        let contents = Contents {
-            report_data: *data,
-            measurement: *measurement.as_bytes(),
-            report_id: started.run,
-            ..Contents::default()
-        };
-        self.processor.report(&contents, SigningKey::Chip).map_err(|e| e.to_string())
-    }
+/// The guest that was started, but for what one kind of processor measures of it.
+fn this_one(started: &Started) -> ReferenceGuest {
+    let (kernel, initrd) = (Sha256::of(&started.kernel), Sha256::of(&started.initrd));
+    ReferenceGuest { name: "this one".into(), kernel, initrd, firmware: None, domain: None }
 }
