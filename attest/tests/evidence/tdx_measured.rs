@@ -120,10 +120,6 @@ fn rtmr0(
     Ok(edk2.rtmr0(&firmware.configuration(), &firmware.memory(memory_mib)?, tables))
 }
 
-fn registers(firmware: &TdxFirmware) -> (Measurement, Result<Measurement, TdxFirmwareError>) {
-    (firmware.mrtd(), rtmr0(Edk2::default(), firmware, 2048, None))
-}
-
 /// RTMR0 in a quote of a real processor, of a domain with 2 GiB and an edk2 from before 202505, whose tables are in its event log
 /// (dstack 0.6.0, `verifier/fixtures` of its sources). Its variables are those of every OVMF of 4 MiB, also of Debian's; its code
 /// is not in RTMR0.

@@ -5,6 +5,8 @@
 //! guest:  report <report data, 128 hexadecimal digits>\n
 //! host:   ok <report, in hexadecimal>\n    or    no <why, on one line>\n
 //! ```
+//!
+//! A firmware writes on every serial line that there is, before the guest runs: what asks for nothing is passed over.
 
 use std::fmt::{self, Debug};
 use std::fs::File;
@@ -69,8 +71,10 @@ pub struct Confidential {
 
 /// The most reports that one guest gets.
 const MOST_REPORTS: usize = 8;
-/// The longest line of a guest's, in bytes: a request, and room for its end.
+/// The longest request, in bytes, and room for its end.
 const MOST_LINE: usize = 256;
+/// The most bytes that are passed over.
+const MOST_NOISE: usize = 64 << 10;
 
 /// The two ends of the line that are the host's, and the two that are the engine's.
 #[derive(Debug)]
@@ -103,9 +107,10 @@ impl Port {
         let Self { requests, answers, theirs } = self;
         let ends = (pipe::Receiver::from_owned_fd(requests), pipe::Sender::from_owned_fd(answers));
         if let (Ok(mut requests), Ok(mut answers)) = ends {
+            let mut noise = 0;
             for _ in 0..MOST_REPORTS {
-                let Some(line) = line(&mut requests).await else { break };
-                let answer = match asked(&line).map(|data| processor.report(started, &data)) {
+                let Some(request) = request(&mut requests, &mut noise).await else { break };
+                let answer = match asked(&request).map(|data| processor.report(started, &data)) {
                     Some(Ok(report)) => format!("ok {}\n", hexadecimal(&report)),
                     Some(Err(why)) => format!("no {}\n", why.replace('\n', " ")),
                     None => "no that is no request\n".to_owned(),
@@ -119,22 +124,38 @@ impl Port {
     }
 }
 
-/// The next line; `None` where there is none that is short enough.
-async fn line(from: &mut pipe::Receiver) -> Option<String> {
+/// What the next line asks for that asks for something; `None` where there is none, or too much before it.
+async fn request(from: &mut pipe::Receiver, noise: &mut usize) -> Option<String> {
     let mut line = Vec::new();
-    while line.len() < MOST_LINE {
+    loop {
         match from.read_u8().await.ok()? {
-            b'\n' => return String::from_utf8(line).ok(),
+            b'\n' => {
+                let text = String::from_utf8_lossy(&line);
+                if let Some((before, asked)) = text.rsplit_once("report ") {
+                    *noise += before.len();
+                    return (*noise <= MOST_NOISE).then(|| asked.to_owned());
+                }
+                *noise += line.len() + 1;
+                line.clear();
+            }
             b'\r' => {}
-            byte => line.push(byte),
+            byte => {
+                if line.len() == MOST_LINE {
+                    line.remove(0);
+                    *noise += 1;
+                }
+                line.push(byte);
+            }
+        }
+        if *noise > MOST_NOISE {
+            return None;
         }
     }
-    None
 }
 
 /// What a guest asks to have in a report.
-fn asked(line: &str) -> Option<[u8; 64]> {
-    bytes_of(line.strip_prefix("report ")?)?.try_into().ok()
+fn asked(text: &str) -> Option<[u8; 64]> {
+    bytes_of(text)?.try_into().ok()
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -198,7 +219,7 @@ mod tests {
         Started { firmware, kernel, initrd, command_line, job, memory_mib: 1, processors: 1, run: [0; 32] }
     }
 
-    /// What the host answers to these lines.
+    /// What the host answers to these lines, behind which there is more than it passes over.
     fn answers(asked: &str) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -206,8 +227,14 @@ mod tests {
             let (to, from) = (port.theirs.0.try_clone().unwrap(), port.theirs.1.try_clone().unwrap());
             let mut to = pipe::Sender::from_owned_fd(to).unwrap();
             let mut from = pipe::Receiver::from_owned_fd(from).unwrap();
-            to.write_all(asked.as_bytes()).await.unwrap();
-            port.serve(&Echo, &started()).await;
+            let all = [asked.as_bytes(), &[b'x'; MOST_LINE + MOST_NOISE + 1]].concat();
+            let machine = started();
+            let served = port.serve(&Echo, &machine);
+            // All of it is more than a pipe holds, and the last of it may never be read.
+            tokio::select! {
+                () = async { to.write_all(&all).await.unwrap(); std::future::pending().await } => {}
+                () = served => {}
+            }
             let mut said = String::new();
             from.read_to_string(&mut said).await.unwrap();
             said
@@ -217,9 +244,17 @@ mod tests {
     #[test]
     fn a_guest_is_answered_on_one_line() {
         let (good, zero) = ("ab".repeat(64), "00".repeat(64));
-        let end = "x".repeat(MOST_LINE);
-        let said = answers(&format!("report {good}\r\nreport {zero}\nreport {}\nhello\n{end}", &good[2..]));
-        assert_eq!(said, format!("ok {good}\nno no zeros\nno that is no request\nno that is no request\n"));
+        let said = answers(&format!("report {good}\r\nreport {zero}\nreport {}\n", &good[2..]));
+        assert_eq!(said, format!("ok {good}\nno no zeros\nno that is no request\n"));
+    }
+
+    #[test]
+    fn what_a_firmware_says_before_is_passed_over_up_to_a_bound() {
+        let good = "ab".repeat(64);
+        let asks = |noise: &str| answers(&format!("{noise}report {good}\n")) == format!("ok {good}\n");
+        assert!(asks("\u{1b}[2J\u{1b}[=3h") && asks("BdsDxe: starting\r\n\n") && asks(&"x".repeat(MOST_LINE + 1)));
+        assert!(asks(&"x".repeat(MOST_NOISE)) && !asks(&"x".repeat(MOST_NOISE + 1)));
+        assert!(asks(&"\n".repeat(MOST_NOISE)) && !asks(&"\n".repeat(MOST_NOISE + 1)));
     }
 
     #[test]
