@@ -280,7 +280,8 @@ fn what_is_said_of_virtual_machines() {
     let bench = Bench::with_machines();
     let images = valid(bench.run(["image", "build", "guest", "--json"]), 0, "image");
     let tee = valid(bench.run(["tee", "--json"]), 0, "tee");
-    assert_eq!(tee["emulated"]["isolation"], "emulated-snp");
+    assert_eq!(tee["emulated"][0]["isolation"], "emulated-snp");
+    assert_eq!(tee["emulated"][1]["isolation"], "emulated-tdx");
     assert!(images["guests"].as_array().unwrap().iter().all(|guest| !guest["modules"].as_array().unwrap().is_empty()));
     let project = bench.project("project", &["touch out"], "");
     let project = project.to_str().unwrap();
