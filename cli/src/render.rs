@@ -10,6 +10,7 @@ use reprove_model::{
     Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding,
     FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
 };
+use reprove_verifier::compare::{Comparison, Level};
 
 use crate::{observed, plain};
 
@@ -248,6 +249,20 @@ fn is_alone(finding: &Finding, findings: &[Finding]) -> bool {
         other.between == finding.between && (other.place == finding.place || other.place.starts_with(&inside))
     };
     findings.iter().filter(same).count() == 1
+}
+
+/// What comparing two things came to: the word, what makes them equal, then every finding.
+pub(crate) fn comparison(comparison: &Comparison) -> String {
+    let Comparison { level, normalizations, findings: found } = comparison;
+    let names: Vec<&str> = normalizations.iter().map(|each| each.name.as_str()).collect();
+    match level {
+        Level::BitIdentical => "identical\n".to_owned(),
+        Level::NormalizedEqual => {
+            let but = format!("equal once {} {} left out", listed(&names), if names.len() == 1 { "is" } else { "are" });
+            format!("different, and {but} (normalized-equal)\n\n{}", findings(found, None))
+        }
+        Level::Different => format!("different\n\n{}", findings(found, None)),
+    }
 }
 
 /// Why no cause is named.

@@ -24,13 +24,14 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 46] = [
+pub const ALL: [Property; 47] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "certificate", check: evidence::certificate },
+    Property { name: "container_compare", check: compare::containers },
     Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "guest_job", check: runner::guest_job },

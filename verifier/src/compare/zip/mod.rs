@@ -12,6 +12,7 @@ mod contents;
 mod end;
 mod entry;
 mod layout;
+mod normal;
 mod records;
 mod times;
 
@@ -24,10 +25,13 @@ use self::contents::Compared;
 use self::entry::View;
 use self::layout::Entry;
 pub(super) use self::layout::{Layout, claims_to_be, layout};
+pub(super) use self::normal::write;
 use super::CompareError;
 use super::bytes;
+use super::field::{Group, Normalizer};
 use super::files::State;
 use super::findings::Details;
+use super::format::Format;
 use super::preview;
 use super::source::{Source, Span};
 
@@ -76,7 +80,7 @@ fn name((name, occurrence): &(Vec<u8>, u32)) -> String {
 
 fn only(place: &str, entry: &Entry, kind: FindingKind, state: &mut State<'_>) {
     let what = format!("an entry of {}", preview::count(entry.size, "byte"));
-    state.findings.only(format!("{place}!{}", name(&entry.key)), kind, &what);
+    state.only(format!("{place}!{}", name(&entry.key)), kind, &what);
 }
 
 fn entries(
@@ -138,6 +142,7 @@ impl Groups {
             if details.count > 0 {
                 let verb = if details.count == 1 { "differs" } else { "differ" };
                 let summary = format!("{} {verb}{more}", preview::count(details.count, what));
+                state.needs(normalizer(kind));
                 state.findings.add(place.to_owned(), kind, summary, details.kept, details.count);
             }
         };
@@ -154,6 +159,17 @@ impl Groups {
         }
         Ok(())
     }
+}
+
+/// What takes differences of this kind out; `None`: nothing, since it would hide what matters.
+fn normalizer(kind: FindingKind) -> Option<Normalizer> {
+    let group = match kind {
+        FindingKind::ZipEntryTimes => Group::Times,
+        FindingKind::ZipEntryOrder => Group::Order,
+        FindingKind::ZipCompression => Group::Compression,
+        _ => return None,
+    };
+    Normalizer::of(Format::Zip, group)
 }
 
 /// Where the entries that both archives have come in another order: in the central directory, or in the file.

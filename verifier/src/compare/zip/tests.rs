@@ -10,11 +10,11 @@ use reprove_model::{Between, Finding, FindingKind};
 
 use super::super::files::{self, State};
 use super::super::source::Source;
-use super::super::{Bounds, bytes};
+use super::super::{Bounds, Options, bytes};
 
 /// The findings between two files called `a.whl`; what holds for any two is asserted on the way.
 fn find_within(left: &[u8], right: &[u8], bounds: &Bounds) -> Vec<Finding> {
-    let mut state = State::new(Between::Given, bounds);
+    let mut state = State::new(&Options::of(Between::Given), bounds);
     files::compare(&Source::Memory(left), &Source::Memory(right), "a.whl", &mut state).unwrap();
     assert_eq!((state.depth, state.held), (0, 0));
     let findings = state.findings.finish();
