@@ -257,9 +257,9 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
     let names: Vec<&str> = normalizations.iter().map(|each| each.name.as_str()).collect();
     match level {
         Level::BitIdentical => "identical\n".to_owned(),
-        Level::NormalizedEqual => {
+        Level::NormalizedEqual | Level::CodeEqual => {
             let but = format!("equal once {} {} left out", listed(&names), if names.len() == 1 { "is" } else { "are" });
-            format!("different, and {but} (normalized-equal)\n\n{}", findings(found, None))
+            format!("different, and {but} ({})\n\n{}", level.name(), findings(found, None))
         }
         Level::Different => format!("different\n\n{}", findings(found, None)),
     }

@@ -163,6 +163,8 @@ pub enum FindingKind {
     Compression,
     /// An archive's or a compressed file's other structure: headers, how numbers are written, padding.
     ArchiveStructure,
+    /// What names one build and follows from other things: a build-id, a link to debugging information.
+    BuildIdentity,
 }
 
 impl FindingKind {
@@ -186,7 +188,8 @@ impl FindingKind {
             Self::ArchiveOwners => "archive owners",
             Self::ArchiveModes => "archive permission bits",
             Self::Compression => "compression",
-            Self::ArchiveStructure => "archive structure",
+            Self::ArchiveStructure => "structure",
+            Self::BuildIdentity => "build identity",
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::Bounds;
-use super::archive::{Archive, Keys, Member};
+use super::archive::{Archive, Data, Keys, Member};
 use super::field::{Field, Group};
 use super::format::Format;
 use super::number::{self, decimal};
@@ -47,7 +47,7 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
             Some(len) => source.read(Span { start: at + HEAD, len })?,
             None => name_of(field, &names),
         };
-        members.push(Member { key: keys.of(&name), head, data, tail });
+        members.push(Member { key: keys.of(&name), head, data, tail, data_is: Data::File });
         at = end + tail.len;
     }
     let rest = Span { start: at.min(source.len()), len: source.len().saturating_sub(at) };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Two archives whose members stand one after the other: tar, ar and cpio.
+//! Two archives whose members stand one after the other: tar, ar and cpio; and files that are made of parts in the same way,
+//! as ELF files are of sections and PNG files of chunks.
 //!
 //! Each byte of an archive belongs to one member's head, data or tail, or to what follows the last of them. Members are
 //! compared by name and occurrence; a head and a tail are compared as [`Field`]s, which together make up their bytes, data
@@ -7,15 +8,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::rc::Rc;
 
 use reprove_model::FindingKind;
 
+use super::bytes::ByteDiff;
 use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
 use super::source::{Source, Span};
-use super::{CompareError, bytes, preview};
-use super::{ar, cpio, tar};
+use super::{CompareError, ar, bytes, cpio, png, preview, tar};
 
 /// An archive's parts.
 pub(super) struct Archive {
@@ -33,7 +35,32 @@ pub(super) struct Member {
     pub(super) head: Span,
     pub(super) data: Span,
     pub(super) tail: Span,
+    pub(super) data_is: Data,
 }
+
+/// What the data of a member is.
+#[derive(Clone, Default)]
+pub(super) enum Data {
+    /// A file, to be compared as one.
+    #[default]
+    File,
+    /// One field.
+    Field(Group),
+    /// Fields one after the other, which are all of the data: what each is called, and how many bytes it has.
+    Table(Rc<[(String, usize)]>),
+    /// Code or variables, with the names of what stands where.
+    Code(Rc<[Symbol]>),
+}
+
+/// The name of some bytes of a member.
+pub(super) struct Symbol {
+    /// From where on, from the start of the member's data.
+    pub(super) start: u64,
+    pub(super) name: Vec<u8>,
+}
+
+/// The longest data that is told as fields, in bytes.
+const MAX_FIELDS: u64 = 1 << 20;
 
 pub(super) type Key = (Vec<u8>, u32);
 
@@ -63,6 +90,8 @@ impl Archive {
         let mut fields = match self.format {
             Format::Ar => ar::fields(&head, member),
             Format::Cpio => cpio::fields(&head, member),
+            Format::Png => return png::fields(source, member, &head, tail),
+            Format::Elf | Format::Pyc => vec![Field::bytes(Group::Structure, "header", head)],
             _ => tar::fields(&head, member),
         };
         let padding = member.tail.len;
@@ -72,6 +101,29 @@ impl Archive {
             Field::bytes(Group::Structure, "padding", tail)
         });
         Ok(fields)
+    }
+
+    /// The member's data as fields, where it is that.
+    pub(super) fn data_fields(&self, source: &Source<'_>, member: &Member) -> io::Result<Option<Vec<Field>>> {
+        if member.data.len > MAX_FIELDS {
+            return Ok(None);
+        }
+        Ok(match &member.data_is {
+            Data::File | Data::Code(_) => None,
+            Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
+            Data::Table(columns) => {
+                let data = source.read(member.data)?;
+                let mut rest = data.as_slice();
+                let mut fields = Vec::new();
+                for (label, len) in columns.iter() {
+                    let (value, after) = rest.split_at(rest.len().min(*len));
+                    fields.push(Field::bytes(Group::Structure, label.as_str(), value));
+                    rest = after;
+                }
+                fields.push(Field::bytes(Group::Structure, "the rest", rest));
+                Some(fields)
+            }
+        })
     }
 }
 
@@ -128,14 +180,39 @@ fn members(
         let fields = (left.1.fields(left.0, a).map_err(read)?, right.1.fields(right.0, b).map_err(read)?);
         groups.compare(&name, &fields.0, &fields.1);
     }
-    if differ(a.data, b.data)? {
-        let sources = (left.0.part(a.data), right.0.part(b.data));
-        state.depth += 1;
-        let compared = files::compare(&sources.0, &sources.1, &format!("{place}!{name}"), state);
-        state.depth -= 1;
-        compared?;
+    if !differ(a.data, b.data)? {
+        return Ok(());
     }
-    Ok(())
+    let fields = (left.1.data_fields(left.0, a).map_err(read)?, right.1.data_fields(right.0, b).map_err(read)?);
+    if let (Some(a), Some(b)) = fields {
+        groups.compare(&name, &a, &b);
+        return Ok(());
+    }
+    let (sources, place) = ((left.0.part(a.data), right.0.part(b.data)), format!("{place}!{name}"));
+    if let Data::Code(symbols) = &a.data_is {
+        let whole = (sources.0.whole(), sources.1.whole());
+        let diff = bytes::diff(sources.0.reader(whole.0), sources.1.reader(whole.1));
+        let diff = diff.map_err(|source| CompareError::Read { place: place.clone(), source })?;
+        files::differing_bytes(with_names(diff, symbols), &place, None, state);
+        return Ok(());
+    }
+    state.depth += 1;
+    let compared = files::compare(&sources.0, &sources.1, &place, state);
+    state.depth -= 1;
+    compared
+}
+
+/// With the name of what each run is in, as the left side has it.
+fn with_names(mut diff: ByteDiff, symbols: &[Symbol]) -> ByteDiff {
+    for detail in &mut diff.runs.kept {
+        let offset = detail.at.strip_prefix("0x").and_then(|at| at.split(',').next());
+        let Some(offset) = offset.and_then(|at| u64::from_str_radix(at, 16).ok()) else { continue };
+        let before = symbols.partition_point(|symbol| symbol.start <= offset);
+        if let Some(symbol) = before.checked_sub(1).and_then(|at| symbols.get(at)) {
+            detail.at = format!("{}, in {}+{:#x}", detail.at, preview::name(&symbol.name), offset - symbol.start);
+        }
+    }
+    diff
 }
 
 /// What follows the last member: the number of zeros, where there is nothing else.

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::Bounds;
-use super::archive::{Archive, Keys, Member};
+use super::archive::{Archive, Data, Keys, Member};
 use super::field::{Field, Group};
 use super::format::Format;
 use super::number::{self, digits};
@@ -122,7 +122,7 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
         let head = Span { len: head.len.min(source.len() - at), ..head };
         let data = Span { start: data.start.min(source.len()), ..data };
         let tail = Span { start: end, len: (form.padded(size) - size).min(source.len() - end) };
-        members.push(Member { key: keys.of(&name), head, data, tail });
+        members.push(Member { key: keys.of(&name), head, data, tail, data_is: Data::File });
         at = end + tail.len;
         if is_last {
             break;

@@ -24,6 +24,8 @@ pub(super) enum Group {
     Compression,
     /// What was compressed where, as the compressor remembers it: a file's name, an operating system.
     Origin,
+    /// What names one build and follows from other things: a build-id, a link to debugging information.
+    Identity,
     /// All other permission bits.
     Modes,
     /// What a link leads to.
@@ -33,7 +35,7 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Times,
         Self::Owners,
         Self::Umask,
@@ -41,6 +43,7 @@ impl Group {
         Self::Order,
         Self::Compression,
         Self::Origin,
+        Self::Identity,
         Self::Modes,
         Self::Links,
         Self::Structure,
@@ -55,6 +58,7 @@ impl Group {
             Self::Order => FindingKind::ArchiveOrder,
             Self::Compression => FindingKind::Compression,
             Self::Links => FindingKind::LinkTarget,
+            Self::Identity => FindingKind::BuildIdentity,
             Self::Numbers | Self::Origin | Self::Structure => FindingKind::ArchiveStructure,
         }
     }
@@ -69,6 +73,7 @@ impl Group {
             Self::Order => "position",
             Self::Compression => "compression detail",
             Self::Origin => "detail of where it comes from",
+            Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
             Self::Structure => "structural part",
@@ -100,6 +105,7 @@ impl Normalizer {
             Group::Order => "order",
             Group::Compression => "compression",
             Group::Origin => "origin",
+            Group::Identity => "identity",
             Group::Modes => "modes",
             Group::Links => "links",
             Group::Structure => "structure",
@@ -138,7 +144,8 @@ pub(super) struct Groups([Details; Group::ALL.len()]);
 
 impl Groups {
     pub(super) fn of(&mut self, group: Group) -> &mut Details {
-        let [times, owners, umask, numbers, order, compression, origin, modes, links, structure] = &mut self.0;
+        let [times, owners, umask, numbers, order, compression, origin, identity, modes, links, structure] =
+            &mut self.0;
         match group {
             Group::Times => times,
             Group::Owners => owners,
@@ -147,6 +154,7 @@ impl Groups {
             Group::Order => order,
             Group::Compression => compression,
             Group::Origin => origin,
+            Group::Identity => identity,
             Group::Modes => modes,
             Group::Links => links,
             Group::Structure => structure,

@@ -13,7 +13,7 @@ use super::findings::Findings;
 use super::format::{self, Format};
 use super::preview::count;
 use super::source::Source;
-use super::{Bounds, CompareError, Options, ar, archive, compressed, cpio, tar, text, zip};
+use super::{Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, png, pyc, tar, text, zip};
 
 /// What one comparison has used up so far, and found.
 pub(super) struct State<'a> {
@@ -132,7 +132,7 @@ fn containers(
             Ok((a, b)) => zip::compare((left, &a), (right, &b), place, state).map(Ok),
             Err(why) => Ok(Err(why)),
         },
-        Format::Tar | Format::Ar | Format::Cpio => {
+        Format::Tar | Format::Ar | Format::Cpio | Format::Elf | Format::Png | Format::Pyc => {
             match both(format, archive(format, left, bounds), archive(format, right, bounds)).map_err(read)? {
                 Ok((a, b)) => archive::compare((left, &a), (right, &b), place, state).map(Ok),
                 Err(why) => Ok(Err(why)),
@@ -141,11 +141,14 @@ fn containers(
     }
 }
 
-/// The members of an archive of this format, which is tar, ar or cpio.
+/// The members of a file of this format, which is made of parts that stand one after the other.
 pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> Layout<Archive> {
     match format {
         Format::Ar => ar::read(source, bounds),
         Format::Cpio => cpio::read(source, bounds),
+        Format::Elf => elf::read(source),
+        Format::Png => png::read(source, bounds),
+        Format::Pyc => pyc::read(source),
         _ => tar::read(source, bounds),
     }
 }

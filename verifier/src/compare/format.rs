@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{tar, zip};
+use super::{png, pyc, tar, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,9 @@ pub(super) enum Format {
     Tar,
     Ar,
     Cpio,
+    Elf,
+    Png,
+    Pyc,
 }
 
 impl Format {
@@ -31,6 +34,9 @@ impl Format {
             Self::Tar => "tar",
             Self::Ar => "ar",
             Self::Cpio => "cpio",
+            Self::Elf => "elf",
+            Self::Png => "png",
+            Self::Pyc => "pyc",
         }
     }
 
@@ -45,6 +51,9 @@ impl Format {
             Self::Tar => "a tar archive",
             Self::Ar => "an ar archive",
             Self::Cpio => "a cpio archive",
+            Self::Elf => "an ELF file",
+            Self::Png => "a PNG image",
+            Self::Pyc => "a compiled Python file",
         }
     }
 }
@@ -52,12 +61,14 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 8] = [
+    let by_magic: [(&[u8], Format); 10] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
         (b"BZh", Format::Bzip2),
         (b"!<arch>\n", Format::Ar),
+        (b"\x7fELF", Format::Elf),
+        (png::MAGIC, Format::Png),
         (b"070701", Format::Cpio),
         (b"070702", Format::Cpio),
         (b"070707", Format::Cpio),
@@ -67,6 +78,9 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     }
     if tar::is_header(&first) {
         return Ok(Some(Format::Tar));
+    }
+    if pyc::is_header(&first) {
+        return Ok(Some(Format::Pyc));
     }
     Ok(zip::claims_to_be(source)?.then_some(Format::Zip))
 }

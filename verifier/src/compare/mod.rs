@@ -14,6 +14,7 @@ mod archive;
 mod bytes;
 mod compressed;
 mod cpio;
+mod elf;
 mod field;
 mod files;
 mod findings;
@@ -22,13 +23,16 @@ mod gzip;
 mod held;
 mod normal;
 mod number;
+mod png;
 mod preview;
+mod pyc;
 mod source;
 mod tar;
 mod text;
 mod trees;
 mod zip;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -37,6 +41,7 @@ use reprove_model::{Between, Digest, Finding, Normalization, Tree};
 use serde::Serialize;
 use thiserror::Error;
 
+use self::field::{Group, Normalizer};
 use self::files::State;
 use self::source::Source;
 
@@ -116,7 +121,10 @@ pub enum Level {
     BitIdentical,
     /// Not so; but all is, once the normalizations that are named are applied to both.
     NormalizedEqual,
-    /// Neither.
+    /// Not so; but all is, once names of the build are left out as well, which follow from other things: a build-id, a link
+    /// to debugging information.
+    CodeEqual,
+    /// None of these.
     Different,
 }
 
@@ -127,6 +135,7 @@ impl Level {
         match self {
             Self::BitIdentical => "bit-identical",
             Self::NormalizedEqual => "normalized-equal",
+            Self::CodeEqual => "code-equal",
             Self::Different => "different",
         }
     }
@@ -140,7 +149,7 @@ pub struct Comparison {
     /// What makes the two equal, each the least that does, in the order in which they are applied; each with the digest of
     /// what the left one is after it and all before it, which for the last is the right one's as well. Of a tree, that is the
     /// digest of its list with normal forms in place of the files that differ. Empty unless the level is
-    /// [`Level::NormalizedEqual`].
+    /// [`Level::NormalizedEqual`] or [`Level::CodeEqual`].
     pub normalizations: Vec<Normalization>,
     /// Every difference, sorted by place, then kind; at most [`MAX_FINDINGS`]. Empty if and only if every bit is the same.
     pub findings: Vec<Finding>,
@@ -184,17 +193,17 @@ pub fn compare_files(left: &File, right: &File, place: &str, options: Options<'_
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let (left, right) = (Source::file(left).map_err(read)?, Source::file(right).map_err(read)?);
     files::compare(&left, &right, place, &mut state)?;
-    let normalizations = match state.normalizers.take().filter(|all| !all.is_empty()) {
-        Some(all) => normal::forms(&left, &right, &all, &state).map_err(read)?,
-        None => Vec::new(),
-    };
-    Ok(Comparison::of(state.findings.finish(), normalizations))
+    let normalizers = state.normalizers.take().unwrap_or_default();
+    let normalizations = normal::forms(&left, &right, &normalizers, &state).map_err(read)?;
+    Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
 }
 
 impl Comparison {
-    fn of(findings: Vec<Finding>, normalizations: Vec<Normalization>) -> Self {
+    fn of(findings: Vec<Finding>, normalizers: &BTreeSet<Normalizer>, normalizations: Vec<Normalization>) -> Self {
+        let names_builds = normalizers.iter().any(|normalizer| normalizer.group == Group::Identity);
         let level = match (findings.is_empty(), normalizations.is_empty()) {
             (true, _) => Level::BitIdentical,
+            (false, false) if names_builds => Level::CodeEqual,
             (false, false) => Level::NormalizedEqual,
             (false, true) => Level::Different,
         };

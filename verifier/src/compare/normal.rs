@@ -27,7 +27,7 @@ pub(super) fn forms(
     normalizers: &BTreeSet<Normalizer>,
     like: &State<'_>,
 ) -> io::Result<Vec<Normalization>> {
-    if digest(left, normalizers, like)? != digest(right, normalizers, like)? {
+    if normalizers.is_empty() || digest(left, normalizers, like)? != digest(right, normalizers, like)? {
         return Ok(Vec::new());
     }
     let mut applied = BTreeSet::new();
@@ -65,10 +65,12 @@ impl Form<'_> {
                 Ok(layout) => zip::write(&layout, source, self, state),
                 Err(_) => self.bytes(source, source.whole()),
             },
-            Format::Tar | Format::Ar | Format::Cpio => match files::archive(format, source, state.bounds)? {
-                Ok(archive) => self.archive(&archive, source, state),
-                Err(_) => self.bytes(source, source.whole()),
-            },
+            Format::Tar | Format::Ar | Format::Cpio | Format::Elf | Format::Png | Format::Pyc => {
+                match files::archive(format, source, state.bounds)? {
+                    Ok(archive) => self.archive(&archive, source, state),
+                    Err(_) => self.bytes(source, source.whole()),
+                }
+            }
         }
     }
 
@@ -149,7 +151,10 @@ impl Form<'_> {
         for member in members {
             self.part(&member.key.0)?;
             self.fields(archive.format, &archive.fields(source, member)?)?;
-            self.inner(&source.part(member.data), state)?;
+            match archive.data_fields(source, member)? {
+                Some(fields) => self.fields(archive.format, &fields)?,
+                None => self.inner(&source.part(member.data), state)?,
+            }
         }
         self.bytes(source, archive.rest)
     }

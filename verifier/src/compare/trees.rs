@@ -31,11 +31,9 @@ pub(super) fn compare(
             state.only(path.to_string(), FindingKind::OnlyRight, &describe(node));
         }
     }
-    let normalizations = match state.normalizers.take().filter(|all| !all.is_empty()) {
-        Some(all) => normalized(left, right, &all, &state)?,
-        None => Vec::new(),
-    };
-    Ok(Comparison::of(state.findings.finish(), normalizations))
+    let normalizers = state.normalizers.take().unwrap_or_default();
+    let normalizations = normalized(left, right, &normalizers, &state)?;
+    Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
 }
 
 /// The digests of the left tree with normal forms in place of the files that differ, after each of `normalizers` and all
@@ -62,6 +60,9 @@ fn normalized(
         }
         Ok(Tree::new(entries).map(|tree| tree.digest()).ok())
     };
+    if normalizers.is_empty() {
+        return Ok(Vec::new());
+    }
     let last = form(left, right, normalizers)?;
     if last.is_none() || form(right, left, normalizers)? != last {
         return Ok(Vec::new());

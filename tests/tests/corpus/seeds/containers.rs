@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use reprove_tests::properties::join;
 
-use super::archives::{file, gzip, long_name, pax, sparse, tar_of, zstd_of};
+use super::archives::{file, gzip, long_name, pax, replace, sparse, tar_of, zstd_of};
 use super::{Corpus, File};
 
 /// As `xz` and `bzip2` write them: 40 lines, in the second otherwise and at the lowest level.
@@ -23,6 +23,7 @@ pub(crate) fn all() -> Vec<Corpus> {
     files.extend(compressed_pairs());
     files.extend(ar_pairs());
     files.extend(cpio_pairs());
+    files.extend(parted_pairs());
     vec![("container_compare", files)]
 }
 
@@ -136,5 +137,50 @@ fn cpio_pairs() -> Vec<File> {
         ("cpio-portable", join(&of("070707", 1), &of("070707", 2))),
         ("cpio-kinds", join(&of("070701", 1), &of("070707", 1))),
         ("cpio-cut", join(&of("070701", 1), &of("070701", 1)[..150])),
+    ]
+}
+
+/// A little-endian object file with the sections `.text` and `.note.gnu.build-id`, and the table of their names.
+fn elf_of(code: &[u8], id: &[u8]) -> Vec<u8> {
+    let names = b"\0.text\0.note.gnu.build-id\0.shstrtab\0";
+    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0".to_vec();
+    bytes.resize(64, 0);
+    let mut headers = vec![0; 64];
+    for (name, kind, data) in [(1_u32, 1_u32, code), (7, 7, id), (26, 3, names)] {
+        let place = [0, 0, bytes.len() as u64, data.len() as u64, 0, 0, 0];
+        headers.extend([name.to_le_bytes(), kind.to_le_bytes()].concat());
+        headers.extend(place.map(u64::to_le_bytes).concat());
+        bytes.extend_from_slice(data);
+    }
+    bytes[40] = u8::try_from(bytes.len()).unwrap();
+    bytes[52..64].copy_from_slice(&[64_u16, 0, 0, 64, 4, 3].map(u16::to_le_bytes).concat());
+    [bytes, headers].concat()
+}
+
+fn png_of(time: &[u8]) -> Vec<u8> {
+    let chunk = |kind: &[u8], data: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(&[kind, data].concat());
+        let len = u32::try_from(data.len()).unwrap();
+        [&len.to_be_bytes()[..], kind, data, &crc.sum().to_be_bytes()].concat()
+    };
+    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &[0; 13]), chunk(b"tIME", time), chunk(b"IEND", b"")].concat()
+}
+
+/// Files that are made of parts.
+fn parted_pairs() -> Vec<File> {
+    let elf = elf_of(b"\x90\xc3", b"one");
+    let image = png_of(b"1234567");
+    let compiled = |time: &[u8; 4], code: &[u8]| [&b"\xcb\x0d\r\n\0\0\0\0"[..], time, &[9, 0, 0, 0], code].concat();
+    vec![
+        ("elf-code", join(&elf, &elf_of(b"\x91\xc3", b"one"))),
+        ("elf-build-id", join(&elf, &elf_of(b"\x90\xc3", b"two"))),
+        ("elf-longer", join(&elf, &elf_of(b"\x90\x90\xc3", b"one"))),
+        ("elf-cut", join(&elf, &elf[..elf.len() - 1])),
+        ("png-time", join(&image, &png_of(b"1234568"))),
+        ("png-checksum", join(&image, &replace(&image, b"1234567", b"1234568"))),
+        ("png-cut", join(&image, &image[..40])),
+        ("pyc-time", join(&compiled(b"\0\0\0\0", b"code"), &compiled(b"\x01\0\0\0", b"code"))),
+        ("pyc-code", join(&compiled(b"\0\0\0\0", b"code"), &compiled(b"\0\0\0\0", b"cede"))),
     ]
 }

@@ -11,7 +11,7 @@ use std::io;
 pub(super) use self::head::fields;
 use self::head::{Header, Records};
 use super::Bounds;
-use super::archive::{Archive, Keys, Member};
+use super::archive::{Archive, Data, Keys, Member};
 use super::format::Format;
 use super::source::{Source, Span};
 
@@ -92,7 +92,7 @@ fn member(source: &Source<'_>, start: u64, first: Vec<u8>) -> io::Result<Result<
         };
         let tail = Span { start: end, len: (end.next_multiple_of(BLOCK) - end).min(source.len() - end) };
         let name = records.name().unwrap_or_else(|| header.name());
-        return Ok(Ok((Member { key: Default::default(), head, data, tail }, name)));
+        return Ok(Ok((Member { key: Default::default(), head, data, tail, data_is: Data::File }, name)));
     }
 }
 
