@@ -214,7 +214,8 @@ pub(crate) fn findings(findings: &[Finding], verdict: Option<&Verdict>) -> Strin
         };
         let (place, kind, summary) = (plain::line(&finding.place), finding.kind.name(), plain::line(&finding.summary));
         text.push_str(&format!("  {place}\n    {kind}: {summary}\n"));
-        if finding.kind == FindingKind::ZipEntryTimes && is_alone(finding, findings) {
+        let are_times = matches!(finding.kind, FindingKind::ZipEntryTimes | FindingKind::ArchiveTimes);
+        if are_times && is_alone(finding, findings) {
             text.push_str("    everything else in it is the same, byte for byte\n");
         }
         finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));

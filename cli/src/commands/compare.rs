@@ -12,11 +12,12 @@ use reprove_store::{IngestLimits, Store};
 use reprove_verifier::compare::{Comparison, Level, Options, Side, compare, compare_files};
 use serde_json::json;
 
-use crate::app::{App, blocking};
+use crate::app::{App, absolute, blocking};
 use crate::error::{BAD_USAGE, CANNOT, CommandError, NO, YES, from_error};
 use crate::open::{self, Links};
+use crate::output::{Document, Target};
 use crate::progress::Progress;
-use crate::{env_vars, output, render};
+use crate::{env_vars, output, page, plain, render, sarif};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -24,10 +25,20 @@ pub(crate) struct Arguments {
     left: PathBuf,
     /// Another one
     right: PathBuf,
+    /// Write the findings as SARIF 2.1.0, which code hosts and editors show
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// Write the findings as one page of HTML that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
-    let Arguments { left, right } = arguments;
+    let Arguments { left, right, sarif, html } = arguments;
+    let target =
+        |path: Option<PathBuf>, document| path.map(|path| Target::document(&absolute(&path)?, document)).transpose();
+    let (to_sarif, to_html) = (target(sarif, Document::SARIF)?, target(html, Document::PAGE)?);
+    let names = [&left, &right].map(|path| path.to_string_lossy().into_owned());
     app.progress.doing(&format!("comparing {} with {}", left.display(), right.display()));
     let progress = app.progress.clone();
     let comparison = match (is_directory(&left)?, is_directory(&right)?) {
@@ -45,6 +56,13 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         }
     };
     app.progress.clear();
+    let [left, right] = &names;
+    if let Some(target) = to_sarif {
+        target.write(format!("{}\n", plain::json(&sarif::of(&comparison, left, right))).into_bytes()).await?;
+    }
+    if let Some(target) = to_html {
+        target.write(page::of(&comparison, left, right).into_bytes()).await?;
+    }
     let Comparison { level, normalizations, findings } = &comparison;
     let identical = *level == Level::BitIdentical;
     if app.global.json {
