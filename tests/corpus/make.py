@@ -55,6 +55,8 @@ def tars():
         different(f"tar-{label}-executable", file, "mode", base, of(mode=0o755), ["archive-modes"])
         different(f"tar-{label}-content", file, "content", base, of(CHANGED), ["content"])
         different(f"tar-{label}-link", file, "content", base, of(link="other"), ["link-target"])
+    equal("tar-gnu-padding", "package.tar", "packer", tar(SOURCES), tar(SOURCES) + bytes(10240), ["tar-form"],
+          ["archive-structure"])
     missing = tar(FEWER)
     different("tar-gnu-missing", "package.tar", "content", tar(SOURCES), missing, ["only-left", "archive-structure"])
 
@@ -141,8 +143,8 @@ def ars():
     different("deb-content", file, "content", base, deb(control, tar(CHANGED)), ["content"])
 
 
-def wheel(files, time=(2023, 1, 2, 3, 4, 6), method=zipfile.ZIP_DEFLATED, level=6, mode=0o644, comment=b""):
-    out = io.BytesIO()
+def wheel(files, time=(2023, 1, 2, 3, 4, 6), method=zipfile.ZIP_DEFLATED, level=6, mode=0o644, comment=b"", streamed=False):
+    out = Stream() if streamed else io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, data in files.items():
             info = zipfile.ZipInfo(name, time)
@@ -150,6 +152,16 @@ def wheel(files, time=(2023, 1, 2, 3, 4, 6), method=zipfile.ZIP_DEFLATED, level=
             archive.writestr(info, data, compresslevel=level)
         archive.comment = comment
     return out.getvalue()
+
+
+class Stream(io.BytesIO):
+    """Can't be written to but at its end, so that sizes have to follow the data."""
+
+    def seekable(self):
+        return False
+
+    def tell(self):
+        raise io.UnsupportedOperation
 
 
 def wheels():
@@ -161,6 +173,8 @@ def wheels():
           ["zip-compression"])
     equal("zip-method", file, "compression level", base, wheel(SOURCES, method=zipfile.ZIP_STORED),
           ["zip-compression"], ["zip-compression"])
+    equal("zip-umask", file, "umask", base, wheel(SOURCES, mode=0o664), ["zip-umask"], ["zip-entry-attributes"])
+    equal("zip-stream", file, "packer", base, wheel(SOURCES, streamed=True), ["zip-form"], ["zip-structure"])
     different("zip-executable", file, "mode", base, wheel(SOURCES, mode=0o755), ["zip-entry-attributes"])
     different("zip-comment", file, "content", base, wheel(SOURCES, comment=b"built by"), ["zip-structure"])
     different("zip-content", file, "content", base, wheel(CHANGED), ["content"])

@@ -7,7 +7,7 @@
 //! as a file of its own. Members, their order and the rest make up the file, so that archives without a finding are equal.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::rc::Rc;
 
 use reprove_model::FindingKind;
@@ -215,8 +215,13 @@ fn with_names(mut diff: ByteDiff, symbols: &[Symbol]) -> ByteDiff {
     diff
 }
 
-/// What follows the last member: the number of zeros, where there is nothing else.
+/// What follows the last member: the number of zeros, where there is nothing else on both sides.
 fn rest((left, a): (&Source<'_>, Span), (right, b): (&Source<'_>, Span), groups: &mut Groups) -> io::Result<()> {
+    if zeros(left, a)? && zeros(right, b)? {
+        let field = |span: Span| [Field::text(Group::Form, "zeros after the last member", span.len.to_string())];
+        groups.compare("", &field(a), &field(b));
+        return Ok(());
+    }
     let diff = bytes::diff(left.reader(a), right.reader(b))?;
     if diff.first.is_none() {
         return Ok(());
@@ -228,6 +233,12 @@ fn rest((left, a): (&Source<'_>, Span), (right, b): (&Source<'_>, Span), groups:
     }
     details.count += diff.runs.count - listed;
     Ok(())
+}
+
+/// Whether all of these bytes are zeros.
+pub(super) fn zeros(source: &Source<'_>, span: Span) -> io::Result<bool> {
+    let zeros = io::repeat(0).take(span.len);
+    Ok(bytes::first_difference(source.reader(span), zeros)?.is_none())
 }
 
 #[cfg(test)]

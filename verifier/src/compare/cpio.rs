@@ -158,7 +158,7 @@ pub(super) fn fields(head: &[u8], member: &Member) -> Vec<Field> {
             None => number::unread(&mut fields, group, label, field),
         }
         if has_capitals {
-            fields.push(Field::text(Group::Structure, format!("{label}, how it is written"), "capital letters"));
+            fields.push(Field::text(Group::Form, format!("{label}, how it is written"), "capital letters"));
         }
     }
     let after = usize::try_from(form.head).unwrap_or(usize::MAX).saturating_add(member.key.0.len());

@@ -24,6 +24,8 @@ pub(super) enum Group {
     Compression,
     /// What was compressed where, as the compressor remembers it: a file's name, an operating system.
     Origin,
+    /// How the same is written: digits of a number, an end's zeros, a descriptor after the data or a size before it.
+    Form,
     /// What names one build and follows from other things: a build-id, a link to debugging information.
     Identity,
     /// All other permission bits.
@@ -35,7 +37,7 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Times,
         Self::Owners,
         Self::Umask,
@@ -43,6 +45,7 @@ impl Group {
         Self::Order,
         Self::Compression,
         Self::Origin,
+        Self::Form,
         Self::Identity,
         Self::Modes,
         Self::Links,
@@ -59,7 +62,7 @@ impl Group {
             Self::Compression => FindingKind::Compression,
             Self::Links => FindingKind::LinkTarget,
             Self::Identity => FindingKind::BuildIdentity,
-            Self::Numbers | Self::Origin | Self::Structure => FindingKind::ArchiveStructure,
+            Self::Numbers | Self::Origin | Self::Form | Self::Structure => FindingKind::ArchiveStructure,
         }
     }
 
@@ -73,6 +76,7 @@ impl Group {
             Self::Order => "position",
             Self::Compression => "compression detail",
             Self::Origin => "detail of where it comes from",
+            Self::Form => "way of writing",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -105,6 +109,7 @@ impl Normalizer {
             Group::Order => "order",
             Group::Compression => "compression",
             Group::Origin => "origin",
+            Group::Form => "form",
             Group::Identity => "identity",
             Group::Modes => "modes",
             Group::Links => "links",
@@ -144,7 +149,7 @@ pub(super) struct Groups([Details; Group::ALL.len()]);
 
 impl Groups {
     pub(super) fn of(&mut self, group: Group) -> &mut Details {
-        let [times, owners, umask, numbers, order, compression, origin, identity, modes, links, structure] =
+        let [times, owners, umask, numbers, order, compression, origin, form, identity, modes, links, structure] =
             &mut self.0;
         match group {
             Group::Times => times,
@@ -154,6 +159,7 @@ impl Groups {
             Group::Order => order,
             Group::Compression => compression,
             Group::Origin => origin,
+            Group::Form => form,
             Group::Identity => identity,
             Group::Modes => modes,
             Group::Links => links,

@@ -226,7 +226,10 @@ fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
         state.needs(None);
         let lines = count(details.count, "line");
         let verb = if details.count == 1 { "differs" } else { "differ" };
-        let summary = format!("{lines} {verb}; {}", sizes((left.len() as u64, right.len() as u64)));
+        let mut summary = format!("{lines} {verb}; {}", sizes((left.len() as u64, right.len() as u64)));
+        if text::is_reordered(left, right) {
+            summary.push_str("; they are the same lines in another order");
+        }
         state.findings.add(place.to_owned(), FindingKind::Content, summary, details.kept, details.count);
     }
 }

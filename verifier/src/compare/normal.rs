@@ -10,7 +10,7 @@ use std::io::{self, Read, Write as _};
 
 use reprove_model::{Between, DigestSet, HashBoth, Normalization};
 
-use super::archive::{Archive, Member};
+use super::archive::{self, Archive, Member};
 use super::compressed::{self, Head};
 use super::field::{Field, Group, Normalizer, Value};
 use super::files::{self, State};
@@ -155,6 +155,9 @@ impl Form<'_> {
                 Some(fields) => self.fields(archive.format, &fields)?,
                 None => self.inner(&source.part(member.data), state)?,
             }
+        }
+        if !self.has(archive.format, Group::Form) && archive::zeros(source, archive.rest)? {
+            return self.part(b"zeros");
         }
         self.bytes(source, archive.rest)
     }

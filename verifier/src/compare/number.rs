@@ -57,7 +57,7 @@ pub(super) fn permissions(fields: &mut Vec<Field>, mode: u64) {
     fields.push(Field::text(Group::Modes, "mode but for that", format!("{:04o}", mode & !WRITE)));
 }
 
-fn writers(bits: u64) -> &'static str {
+pub(super) fn writers(bits: u64) -> &'static str {
     match bits {
         0 => "neither group nor others",
         0o020 => "the group",
@@ -71,7 +71,7 @@ pub(super) fn octal(fields: &mut Vec<Field>, label: &str, field: &[u8], add: imp
     match tar(field) {
         Some((value, form)) => {
             add(fields, value);
-            fields.push(Field::text(Group::Structure, format!("{label}, how it is written"), form));
+            fields.push(Field::text(Group::Form, format!("{label}, how it is written"), form));
         }
         None => fields.push(Field::bytes(Group::Structure, format!("{label}, as written"), field)),
     }

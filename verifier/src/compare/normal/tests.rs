@@ -100,6 +100,36 @@ fn zip_archives_have_theirs() {
 }
 
 #[test]
+fn how_a_zip_archive_is_written_and_who_may_write_have_theirs() {
+    let entries: [(&str, &[u8]); 1] = [("a", b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa")];
+    let seekable = zip_of(&entries, at(2020));
+    let mut writer = ZipWriter::new_stream(Vec::new());
+    writer.start_file("a", at(2020)).unwrap();
+    writer.write_all(entries[0].1).unwrap();
+    let streamed = writer.finish().unwrap().into_inner();
+    assert_eq!(compared(&seekable, &streamed), named(EQUAL, &["zip-form"]));
+    let mode = |mode| zip_of(&entries, at(2020).unix_permissions(mode));
+    assert_eq!(compared(&mode(0o644), &mode(0o664)), named(EQUAL, &["zip-umask"]));
+    assert_eq!(compared(&mode(0o644), &mode(0o600)), named(Level::Different, &[]));
+}
+
+#[test]
+fn how_a_tar_archive_is_written_has_its_own() {
+    let tar = tar_of(&[FILE]);
+    let padded = [tar.as_slice(), &[0; 8192]].concat();
+    assert_eq!(compared(&tar, &padded), named(EQUAL, &["tar-form"]));
+    let more = [tar.as_slice(), &[0; 8191], b"x"].concat();
+    assert_eq!(compared(&tar, &more), named(Level::Different, &[]));
+    // The user's number with spaces in place of zeros.
+    let mut spaced = tar.clone();
+    spaced[108..116].copy_from_slice(b"     0 \0");
+    spaced[148..156].fill(b' ');
+    let sum: u32 = spaced[..512].iter().map(|byte| u32::from(*byte)).sum();
+    spaced[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    assert_eq!(compared(&tar, &spaced), named(EQUAL, &["tar-form"]));
+}
+
+#[test]
 fn archives_inside_archives_are_compared_in_their_normal_forms() {
     let inner = |time| tar_of(&[File { time, ..FILE }]);
     let outer = |time, method| zip_of(&[("x.tar", &inner(time))], at(2020).compression_method(method));

@@ -108,13 +108,13 @@ impl<'a> Header<'a> {
         self.number(fields, Group::Times, &named("modified"), (136, 12), number::time);
         // The checksum is right, and so is the size, where data follows that has it.
         if let Some((size, form)) = number::tar(self.part(124, 12)) {
-            fields.push(Field::text(Group::Structure, named("size, how it is written"), form));
+            fields.push(Field::text(Group::Form, named("size, how it is written"), form));
             if !self.has_data() {
                 fields.push(Field::text(Group::Structure, named("size"), size.to_string()));
             }
         }
         if let Some((_, form)) = number::tar(self.part(148, 8)) {
-            fields.push(Field::text(Group::Structure, named("checksum, how it is written"), form));
+            fields.push(Field::text(Group::Form, named("checksum, how it is written"), form));
         }
         fields.push(Field::text(Group::Structure, named("type"), preview::name(&[self.kind()])));
         for (group, what, at, len) in [

@@ -39,7 +39,9 @@ pub(in crate::compare) fn write(
         let view = entry::view(source, entry, &central, verified, methods_may_differ)?;
         for (group, fields) in [
             (Some(Group::Times), &view.times),
+            (Some(Group::Umask), &view.umask),
             (Some(Group::Compression), &view.compression),
+            (Some(Group::Form), &view.form),
             (None, &view.attributes),
             (None, &view.structure),
         ] {
