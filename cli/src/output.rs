@@ -156,6 +156,9 @@ impl Document {
     pub(crate) const CYCLONEDX: Self =
         Self { what: "bill of materials in CycloneDX", start: br#"{"$schema":"http://cyclonedx.org/"# };
     pub(crate) const SPDX: Self = Self { what: "bill of materials in SPDX", start: br#"{"SPDXID":"# };
+    pub(crate) const SARIF: Self =
+        Self { what: "report in SARIF", start: br#"{"$schema":"https://json.schemastore.org/sarif-"# };
+    pub(crate) const PAGE: Self = Self { what: "page of `reprove compare`", start: crate::page::START.as_bytes() };
     pub(crate) const REGO_INPUT: Self = Self { what: "policy's input", start: br#"{"time":"# };
 }
 

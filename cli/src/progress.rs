@@ -41,6 +41,13 @@ impl Progress {
         }
     }
 
+    /// Where in a step it is, which is shown on a terminal alone: there may be thousands.
+    pub(crate) fn at(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(plain::line(text));
+        }
+    }
+
     /// Something to know. Shown even when quiet: it may explain a result.
     pub(crate) fn note(&self, text: &str) {
         match &self.bar {

@@ -10,6 +10,7 @@ use reprove_model::{
     Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding,
     FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
 };
+use reprove_verifier::compare::{Comparison, Level};
 
 use crate::{observed, plain};
 
@@ -213,7 +214,8 @@ pub(crate) fn findings(findings: &[Finding], verdict: Option<&Verdict>) -> Strin
         };
         let (place, kind, summary) = (plain::line(&finding.place), finding.kind.name(), plain::line(&finding.summary));
         text.push_str(&format!("  {place}\n    {kind}: {summary}\n"));
-        if finding.kind == FindingKind::ZipEntryTimes && is_alone(finding, findings) {
+        let are_times = matches!(finding.kind, FindingKind::ZipEntryTimes | FindingKind::ArchiveTimes);
+        if are_times && is_alone(finding, findings) {
             text.push_str("    everything else in it is the same, byte for byte\n");
         }
         finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));
@@ -248,6 +250,20 @@ fn is_alone(finding: &Finding, findings: &[Finding]) -> bool {
         other.between == finding.between && (other.place == finding.place || other.place.starts_with(&inside))
     };
     findings.iter().filter(same).count() == 1
+}
+
+/// What comparing two things came to: the word, what makes them equal, then every finding.
+pub(crate) fn comparison(comparison: &Comparison) -> String {
+    let Comparison { level, normalizations, findings: found } = comparison;
+    let names: Vec<&str> = normalizations.iter().map(|each| each.name.as_str()).collect();
+    match level {
+        Level::BitIdentical => "identical\n".to_owned(),
+        Level::NormalizedEqual | Level::CodeEqual => {
+            let but = format!("equal once {} {} left out", listed(&names), if names.len() == 1 { "is" } else { "are" });
+            format!("different, and {but} ({})\n\n{}", level.name(), findings(found, None))
+        }
+        Level::Different => format!("different\n\n{}", findings(found, None)),
+    }
 }
 
 /// Why no cause is named.

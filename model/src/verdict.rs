@@ -151,6 +151,20 @@ pub enum FindingKind {
     ZipCompression,
     /// A zip archive's other structure: extra fields, comments, headers, padding.
     ZipStructure,
+    /// Times in another archive's or a compressed file's headers.
+    ArchiveTimes,
+    /// The order of an archive's members.
+    ArchiveOrder,
+    /// Owners of an archive's members.
+    ArchiveOwners,
+    /// Permission bits of an archive's members.
+    ArchiveModes,
+    /// How bytes are compressed that are equal once they are expanded.
+    Compression,
+    /// An archive's or a compressed file's other structure: headers, how numbers are written, padding.
+    ArchiveStructure,
+    /// What names one build and follows from other things: a build-id, a link to debugging information.
+    BuildIdentity,
 }
 
 impl FindingKind {
@@ -169,6 +183,13 @@ impl FindingKind {
             Self::ZipEntryAttributes => "zip entry attributes",
             Self::ZipCompression => "zip compression",
             Self::ZipStructure => "zip structure",
+            Self::ArchiveTimes => "archive times",
+            Self::ArchiveOrder => "archive order",
+            Self::ArchiveOwners => "archive owners",
+            Self::ArchiveModes => "archive permission bits",
+            Self::Compression => "compression",
+            Self::ArchiveStructure => "structure",
+            Self::BuildIdentity => "build identity",
         }
     }
 }

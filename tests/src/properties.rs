@@ -31,6 +31,7 @@ pub const ALL: [Property; 47] = [
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "certificate", check: evidence::certificate },
+    Property { name: "container_compare", check: compare::containers },
     Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "guest_job", check: runner::guest_job },

@@ -186,6 +186,7 @@ fn a_comparison() {
     for (left, right, code) in [("a", "b", 0), ("a", "c", 1), ("d", "d", 0), ("d", "e", 1)] {
         let value = valid(bench.run(["compare", left, right, "--json"]), code, "compare");
         assert_eq!(value["identical"], code == 0);
+        assert_eq!(value["level"], if code == 0 { "bit-identical" } else { "different" });
     }
 }
 
@@ -308,8 +309,12 @@ fn what_is_not_so_is_refused() {
         (json!({ "verified": false, "proof": "p", "code": "No code", "cause": null, "reason": "r" }), "audit"),
         (json!({ "verified": false, "proof": "p", "code": "c", "cause": null, "reason": "r", "more": 1 }), "audit"),
         (json!({ "verified": true, "proof": "p", "reason": "r" }), "audit"),
-        (json!({ "identical": true, "findings": [digests] }), "compare"),
-        (json!({ "identical": false, "findings": [] }), "compare"),
+        (
+            json!({ "identical": true, "level": "bit-identical", "normalizations": [], "findings": [digests] }),
+            "compare",
+        ),
+        (json!({ "identical": false, "level": "different", "normalizations": [], "findings": [] }), "compare"),
+        (json!({ "identical": true, "level": "different", "normalizations": [], "findings": [] }), "compare"),
         (json!({ "error": "e", "details": [], "next": [], "code": 0 }), "error"),
         (json!({ "error": "e", "details": [], "next": [], "code": 3, "step": 1 }), "error"),
         (json!({ "file": "f", "keyid": "k", "public": "p" }), "key"),

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use reprove_model::{
-    Between, BuildRecord, DigestSet, EpochUsed, Exit, Finding, InvalidTreePath, Node, Outcome, Published, Tree,
-    TreeError, TreePath, Verdict,
+    Between, BuildRecord, DigestSet, EpochUsed, Exit, Finding, InvalidTreePath, Node, Normalization, Outcome,
+    Published, Tree, TreeError, TreePath, Verdict,
 };
 use thiserror::Error;
 
-use crate::compare::{Blobs, CompareError, Side, compare};
+use crate::compare::{Blobs, CompareError, Level, Options, Side, compare, compare_files};
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -51,12 +51,16 @@ pub fn judge(
     }
     let rebuilds_agree = first.outputs.digest() == second.outputs.digest();
     let left = Side { tree: &first.outputs, blobs };
-    let mut findings = compare(left, Side { tree: &second.outputs, blobs }, Between::Rebuilds)?;
-    let mut matches_published = None;
+    let right = Side { tree: &second.outputs, blobs };
+    let mut findings = compare(left, right, Options::of(Between::Rebuilds))?.findings;
+    let (mut matches_published, mut normalizations) = (None, Vec::new());
     if let Some(published) = published {
         let all_match = [first, second].iter().all(|record| artifact(record, published) == Some(published.digest));
         matches_published = Some(rebuilds_agree && all_match);
         findings.extend(against_published(first, published, blobs)?);
+        if rebuilds_agree {
+            normalizations = normalized(first, published, blobs)?;
+        }
     }
     let outcome = if rebuilds_agree && matches_published != Some(false) && findings.is_empty() {
         Outcome::Reproducible
@@ -72,7 +76,7 @@ pub fn judge(
         varied,
         changed_alone: Vec::new(),
         source_date_epoch,
-        normalizations: Vec::new(),
+        normalizations,
         findings,
     })
 }
@@ -82,6 +86,25 @@ pub fn judge(
 pub fn artifact(record: &BuildRecord, published: &Published) -> Option<DigestSet> {
     let named = |path: &TreePath| path.as_bytes() == published.name.as_str().as_bytes();
     record.outputs.files().find(|(path, ..)| named(path)).map(|(_, digest, _)| *digest)
+}
+
+/// What makes the published artifact and the rebuilt one equal; none where they are so, or nothing does.
+fn normalized(
+    record: &BuildRecord,
+    published: &Published,
+    blobs: &dyn Blobs,
+) -> Result<Vec<Normalization>, JudgeError> {
+    let Some(rebuilt) = artifact(record, published) else { return Ok(Vec::new()) };
+    let place = published.name.as_str();
+    let open = |digest: DigestSet| {
+        let failed = |source| CompareError::Open { place: place.to_owned(), digest: digest.blake3, source };
+        blobs.open(&digest.blake3).map_err(failed)
+    };
+    let (left, right) = (open(published.digest)?, open(rebuilt)?);
+    let comparison = compare_files(&left, &right, place, Options::of(Between::PublishedAndRebuilt))?;
+    // What is equal but for names of the build is stated as different: nothing says that they follow from nothing else.
+    let is_equal = comparison.level == Level::NormalizedEqual;
+    Ok(if is_equal { comparison.normalizations } else { Vec::new() })
 }
 
 /// What differs between the published artifact and the rebuilt one. Where no output has its name, all outputs are set
@@ -108,5 +131,6 @@ fn against_published(
         right.retain(|path, _| left.contains_key(path));
     }
     let (left, right) = (Tree::new(left)?, Tree::new(right)?);
-    Ok(compare(Side { tree: &left, blobs }, Side { tree: &right, blobs }, Between::PublishedAndRebuilt)?)
+    let (left, right) = (Side { tree: &left, blobs }, Side { tree: &right, blobs });
+    Ok(compare(left, right, Options::of(Between::PublishedAndRebuilt))?.findings)
 }

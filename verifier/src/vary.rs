@@ -11,7 +11,7 @@ use reprove_model::{
 };
 use thiserror::Error;
 
-use crate::compare::{Blobs, CompareError, Side, compare};
+use crate::compare::{Blobs, CompareError, Options, Side, compare};
 
 /// How far apart the clocks are: 400 days, 6 hours, 7 minutes and 8 seconds. Every part of a date and time changes with it.
 const CLOCK_SECONDS: u64 = 400 * 86_400 + 6 * 3_600 + 7 * 60 + 8;
@@ -115,7 +115,7 @@ impl Differing {
     pub fn between(first: &BuildRecord, other: &BuildRecord, blobs: &dyn Blobs) -> Result<Self, CompareError> {
         let left = Side { tree: &first.outputs, blobs };
         let right = Side { tree: &other.outputs, blobs };
-        let findings = compare(left, right, Between::Rebuilds)?;
+        let findings = compare(left, right, Options::of(Between::Rebuilds))?.findings;
         Ok(Self(findings.into_iter().map(|finding| (finding.place, finding.kind)).collect()))
     }
 

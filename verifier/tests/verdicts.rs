@@ -89,6 +89,24 @@ fn equal_bytes_alone_are_reproducible() {
 }
 
 #[test]
+fn what_makes_the_published_artifact_equal_is_named() {
+    let bench = Bench::new();
+    // The time and a mode of an ar archive's one member.
+    let ar = |time: &str, mode: &str| format!("!<arch>\n{:<16}{time:<12}{:<6}{:<6}{mode:<8}{:<10}`\nab", "x/", 0, 0, 2);
+    let (old, new, executable) = (ar("1", "100644"), ar("2", "100644"), ar("2", "100755"));
+    let same = bench.pair(&[("a.whl", &new)], &[("a.whl", &new)]);
+    let verdict = bench.judge(&same, Some(&old)).unwrap();
+    assert_eq!((verdict.outcome, verdict.matches_published), (Outcome::Different, Some(false)));
+    let names: Vec<_> = verdict.normalizations.iter().map(|each| each.name.as_str()).collect();
+    assert_eq!(names, ["ar-times"]);
+    assert_eq!(bench.judge(&same, Some(&new)).unwrap().normalizations, []);
+    let other = bench.pair(&[("a.whl", &executable)], &[("a.whl", &executable)]);
+    assert_eq!(bench.judge(&other, Some(&old)).unwrap().normalizations, []);
+    let disagree = bench.pair(&[("a.whl", &new)], &[("a.whl", &executable)]);
+    assert_eq!(bench.judge(&disagree, Some(&old)).unwrap().normalizations, []);
+}
+
+#[test]
 fn rebuilds_that_disagree_are_different_whatever_was_published() {
     let bench = Bench::new();
     let pair = bench.pair(&[("a.whl", "x")], &[("a.whl", "y")]);

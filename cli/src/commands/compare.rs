@@ -7,15 +7,17 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use reprove_model::{Between, Finding};
+use reprove_model::Between;
 use reprove_store::{IngestLimits, Store};
-use reprove_verifier::compare::{Side, compare, compare_files};
+use reprove_verifier::compare::{Comparison, Level, Options, Side, compare, compare_files};
 use serde_json::json;
 
-use crate::app::{App, blocking};
+use crate::app::{App, absolute, blocking};
 use crate::error::{BAD_USAGE, CANNOT, CommandError, NO, YES, from_error};
 use crate::open::{self, Links};
-use crate::{env_vars, output, render};
+use crate::output::{Document, Target};
+use crate::progress::Progress;
+use crate::{env_vars, output, page, plain, render, sarif};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -23,19 +25,30 @@ pub(crate) struct Arguments {
     left: PathBuf,
     /// Another one
     right: PathBuf,
+    /// Write the findings as SARIF 2.1.0, which code hosts and editors show
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// Write the findings as one page of HTML that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
-    let Arguments { left, right } = arguments;
+    let Arguments { left, right, sarif, html } = arguments;
+    let target =
+        |path: Option<PathBuf>, document| path.map(|path| Target::document(&absolute(&path)?, document)).transpose();
+    let (to_sarif, to_html) = (target(sarif, Document::SARIF)?, target(html, Document::PAGE)?);
+    let names = [&left, &right].map(|path| path.to_string_lossy().into_owned());
     app.progress.doing(&format!("comparing {} with {}", left.display(), right.display()));
-    let findings = match (is_directory(&left)?, is_directory(&right)?) {
+    let progress = app.progress.clone();
+    let comparison = match (is_directory(&left)?, is_directory(&right)?) {
         (true, true) => {
             // Removed here, also where the thread is not waited for.
             let scratch = Scratch::new()?;
             let store = scratch.0.clone();
-            blocking(move || directories(&store, &left, &right)).await??
+            blocking(move || directories(&store, &left, &right, &progress)).await??
         }
-        (false, false) => blocking(move || files(&left, &right)).await??,
+        (false, false) => blocking(move || files(&left, &right, &progress)).await??,
         (left_is, _) => {
             let (directory, file) = if left_is { (left, right) } else { (right, left) };
             let text = format!("{} is a directory and {} is a file", directory.display(), file.display());
@@ -43,13 +56,25 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         }
     };
     app.progress.clear();
-    let identical = findings.is_empty();
+    let [left, right] = &names;
+    if let Some(target) = to_sarif {
+        target.write(format!("{}\n", plain::json(&sarif::of(&comparison, left, right))).into_bytes()).await?;
+    }
+    if let Some(target) = to_html {
+        target.write(page::of(&comparison, left, right).into_bytes()).await?;
+    }
+    let Comparison { level, normalizations, findings } = &comparison;
+    let identical = *level == Level::BitIdentical;
     if app.global.json {
-        output::json(&json!({ "identical": identical, "findings": findings }))?;
-    } else if identical {
-        output::text("identical\n")?;
+        let shown = json!({
+            "identical": identical,
+            "level": level,
+            "normalizations": normalizations,
+            "findings": findings,
+        });
+        output::json(&shown)?;
     } else {
-        output::text(&format!("different\n\n{}", render::findings(&findings, None)))?;
+        output::text(&render::comparison(&comparison))?;
     }
     Ok(if identical { YES } else { NO })
 }
@@ -58,13 +83,16 @@ fn is_directory(path: &Path) -> Result<bool, CommandError> {
     path.metadata().map(|m| m.is_dir()).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
 }
 
-fn files(left: &Path, right: &Path) -> Result<Vec<Finding>, CommandError> {
+fn files(left: &Path, right: &Path, progress: &Progress) -> Result<Comparison, CommandError> {
     let open = |path: &Path| {
         let file = open::regular("file", path, Links::Followed)?;
         with_true_size(file).map_err(|e| open::unreadable("file", path, &e))
     };
     let place = left.file_name().unwrap_or(left.as_os_str()).to_string_lossy();
-    compare_files(&open(left)?, &open(right)?, &place, Between::Given).map_err(|e| from_error(BAD_USAGE, &e))
+    let scratch = env_vars::temporary_folder();
+    let tell = |place: &str| progress.at(place);
+    let options = Options { between: Between::Given, scratch: Some(&scratch), tell: Some(&tell) };
+    compare_files(&open(left)?, &open(right)?, &place, options).map_err(|e| from_error(BAD_USAGE, &e))
 }
 
 /// The most bytes of a file that does not say how many it has.
@@ -109,7 +137,7 @@ impl Drop for Scratch {
     }
 }
 
-fn directories(scratch: &Path, left: &Path, right: &Path) -> Result<Vec<Finding>, CommandError> {
+fn directories(scratch: &Path, left: &Path, right: &Path, progress: &Progress) -> Result<Comparison, CommandError> {
     let store = Store::open(scratch)?;
     let tree = |path: &Path| {
         store.add_tree(path, IngestLimits::of_own_files(), &|_| false).map_err(|e| {
@@ -119,5 +147,7 @@ fn directories(scratch: &Path, left: &Path, right: &Path) -> Result<Vec<Finding>
     };
     let (left, right) = (tree(left)?, tree(right)?);
     let (left, right) = (Side { tree: &left, blobs: &store }, Side { tree: &right, blobs: &store });
-    compare(left, right, Between::Given).map_err(|e| from_error(CANNOT, &e))
+    let tell = |place: &str| progress.at(place);
+    let options = Options { between: Between::Given, scratch: Some(scratch), tell: Some(&tell) };
+    compare(left, right, options).map_err(|e| from_error(CANNOT, &e))
 }

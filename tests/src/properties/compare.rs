@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use reprove_model::{Between, Digest, DigestSet, Finding, Node, Tree, TreePath};
-use reprove_verifier::compare::{Blobs, MAX_FINDINGS, Side, compare, compare_files};
+use reprove_verifier::compare::{Blobs, Comparison, Level, MAX_FINDINGS, Options, Side, compare, compare_files};
 
 use super::{assert_plain, nearly, split};
 
@@ -20,6 +20,25 @@ pub(super) fn zip(bytes: &[u8]) {
             pair(one, &other);
         }
     }
+}
+
+/// Two archives or compressed files of any kind, in pairs as they come; each with itself but for one byte; and the same below
+/// gzip.
+pub(super) fn containers(bytes: &[u8]) {
+    let (left, right) = split(bytes);
+    pair(left, right);
+    pair(&gzip(left), &gzip(right));
+    for one in [left, right] {
+        if let Some(other) = nearly(one) {
+            pair(one, &other);
+        }
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// Two texts: each half of the bytes as one, whatever it is.
@@ -43,7 +62,8 @@ pub(super) fn trees(bytes: &[u8]) {
     let (left, right) = split(bytes);
     let (Some(left), Some(right)) = (Files::of(left), Files::of(right)) else { return };
     let find = |a: &Files, b: &Files| {
-        compare(Side { tree: &a.tree, blobs: a }, Side { tree: &b.tree, blobs: b }, Between::Rebuilds).unwrap()
+        let (a, b) = (Side { tree: &a.tree, blobs: a }, Side { tree: &b.tree, blobs: b });
+        compare(a, b, Options::of(Between::Rebuilds)).unwrap().findings
     };
     let findings = find(&left, &right);
     assert_eq!(findings.is_empty(), left.tree.digest() == right.tree.digest());
@@ -54,12 +74,17 @@ pub(super) fn trees(bytes: &[u8]) {
 
 fn pair(left: &[u8], right: &[u8]) {
     let [a, b] = &[left, right].map(|bytes| in_memory(bytes).unwrap());
-    let find = |a, b| compare_files(a, b, "a.whl", Between::Given).unwrap();
-    let findings = find(a, b);
+    let find = |a, b| compare_files(a, b, "a.whl", Options::of(Between::Given)).unwrap();
+    let Comparison { level, normalizations, findings } = find(a, b);
     assert_eq!(findings.is_empty(), left == right);
+    assert_eq!(level == Level::BitIdentical, left == right);
+    assert_eq!(matches!(level, Level::NormalizedEqual | Level::CodeEqual), !normalizations.is_empty());
     check(&findings);
-    assert_eq!(find(b, a).len(), findings.len());
-    assert!(find(a, a).is_empty());
+    let back = find(b, a);
+    assert_eq!((back.findings.len(), back.level), (findings.len(), level));
+    // What makes them equal gives both the same digest.
+    assert_eq!(back.normalizations.last(), normalizations.last());
+    assert!(find(a, a).findings.is_empty());
 }
 
 fn in_memory(bytes: &[u8]) -> io::Result<File> {

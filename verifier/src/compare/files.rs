@@ -1,30 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One file with one file: as archives, as text, or as bytes, whichever both sides are.
+//! One file with one file: as containers of members, as text, or as bytes, whichever both sides are.
 
-use reprove_model::{Between, FindingKind};
+use std::collections::BTreeSet;
+use std::path::Path;
 
+use reprove_model::FindingKind;
+
+use super::archive::Archive;
 use super::bytes::{self, ByteDiff};
+use super::field::{Group, Groups, Normalizer};
 use super::findings::Findings;
+use super::format::{self, Format};
 use super::preview::count;
 use super::source::Source;
-use super::zip::{self, Layout};
-use super::{Bounds, CompareError, text};
+use super::{Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, png, pyc, tar, text, zip};
 
 /// What one comparison has used up so far, and found.
 pub(super) struct State<'a> {
     pub(super) findings: Findings,
     pub(super) bounds: &'a Bounds,
+    /// Where what is too large for memory may be put; `None`: nowhere.
+    pub(super) scratch: Option<&'a Path>,
+    /// Is told of each place before it is looked at.
+    pub(super) tell: Option<&'a dyn Fn(&str)>,
     /// How many archives are open around what is being compared.
     pub(super) depth: usize,
     /// Bytes that entries expanded to.
     pub(super) expanded: u64,
     /// Bytes of expanded entries that are held now.
     pub(super) held: u64,
+    /// What all differences so far can be taken out with; `None`: there is one that can't be taken out.
+    pub(super) normalizers: Option<BTreeSet<Normalizer>>,
 }
 
 impl<'a> State<'a> {
-    pub(super) fn new(between: Between, bounds: &'a Bounds) -> Self {
-        Self { findings: Findings::new(between, bounds), bounds, depth: 0, expanded: 0, held: 0 }
+    pub(super) fn new(options: &Options<'a>, bounds: &'a Bounds) -> Self {
+        Self {
+            findings: Findings::new(options.between, bounds),
+            bounds,
+            scratch: options.scratch,
+            tell: options.tell,
+            depth: 0,
+            expanded: 0,
+            held: 0,
+            normalizers: Some(BTreeSet::new()),
+        }
+    }
+
+    /// Notes what it takes to make a difference go away; `None`: nothing does.
+    pub(super) fn needs(&mut self, normalizer: Option<Normalizer>) {
+        match (normalizer, &mut self.normalizers) {
+            (Some(normalizer), Some(all)) => _ = all.insert(normalizer),
+            (None, all) => *all = None,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Adds what is on one side alone.
+    pub(super) fn only(&mut self, place: String, kind: FindingKind, what: &str) {
+        self.needs(None);
+        self.findings.only(place, kind, what);
+    }
+
+    /// Adds a finding for each group of fields that has a difference.
+    pub(super) fn report(&mut self, format: Format, groups: Groups, place: &str) {
+        for (group, details) in groups.into_found() {
+            self.needs(Normalizer::of(format, group));
+            let verb = if details.count == 1 { "differs" } else { "differ" };
+            let mut summary = format!("{} {verb} in {}", count(details.count, group.noun()), format.a_file());
+            if group == Group::Compression {
+                summary.push_str("; contents are equal where compressed bytes are listed");
+            }
+            self.findings.add(place.to_owned(), group.kind(), summary, details.kept, details.count);
+        }
     }
 }
 
@@ -36,16 +84,23 @@ pub(super) fn compare(
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
     let read = |source| CompareError::Read { place: place.to_owned(), source };
-    let note = match archives(left, right, state).map_err(read)? {
-        Archives::Both(layouts) => {
+    if let Some(tell) = state.tell {
+        tell(place);
+    }
+    let note = match formats(left, right, state).map_err(read)? {
+        Formats::Both(format) => {
             let before = state.findings.made();
-            zip::compare((left, &layouts.0), (right, &layouts.1), place, state)?;
-            if state.findings.made() == before {
-                leftover(left, right, place, state)?;
+            match containers(format, left, right, place, state)? {
+                Ok(()) => {
+                    if state.findings.made() == before {
+                        leftover(left, right, place, state)?;
+                    }
+                    return Ok(());
+                }
+                Err(why) => Some(why),
             }
-            return Ok(());
         }
-        Archives::No(note) => note,
+        Formats::No(note) => note,
     };
     if note.is_none() && left.len().max(right.len()) <= state.bounds.text {
         let (left, right) = (left.read(left.whole()).map_err(read)?, right.read(right.whole()).map_err(read)?);
@@ -59,9 +114,68 @@ pub(super) fn compare(
     Ok(())
 }
 
+/// Both sides as containers of one format. The inner error: why one of them is none, and nothing was added.
+fn containers(
+    format: Format,
+    left: &Source<'_>,
+    right: &Source<'_>,
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<Result<(), String>, CompareError> {
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    let bounds = state.bounds;
+    match format {
+        Format::Gzip | Format::Xz | Format::Zstd | Format::Bzip2 => {
+            compressed::compare(format, left, right, place, state)
+        }
+        Format::Zip => match both(format, zip::layout(left, bounds), zip::layout(right, bounds)).map_err(read)? {
+            Ok((a, b)) => zip::compare((left, &a), (right, &b), place, state).map(Ok),
+            Err(why) => Ok(Err(why)),
+        },
+        Format::Tar | Format::Ar | Format::Cpio | Format::Elf | Format::Png | Format::Pyc => {
+            match both(format, archive(format, left, bounds), archive(format, right, bounds)).map_err(read)? {
+                Ok((a, b)) => archive::compare((left, &a), (right, &b), place, state).map(Ok),
+                Err(why) => Ok(Err(why)),
+            }
+        }
+    }
+}
+
+/// The members of a file of this format, which is made of parts that stand one after the other.
+pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> Layout<Archive> {
+    match format {
+        Format::Ar => ar::read(source, bounds),
+        Format::Cpio => cpio::read(source, bounds),
+        Format::Elf => elf::read(source),
+        Format::Png => png::read(source, bounds),
+        Format::Pyc => pyc::read(source),
+        _ => tar::read(source, bounds),
+    }
+}
+
+type Layout<T> = std::io::Result<Result<T, String>>;
+
+/// Both layouts, or which of them there is not.
+fn both<T>(format: Format, left: Layout<T>, right: Layout<T>) -> Layout<(T, T)> {
+    let what = match format {
+        Format::Zip => "a whole zip archive",
+        other => other.a_file(),
+    };
+    Ok(match (left?, right?) {
+        (Ok(left), Ok(right)) => Ok((left, right)),
+        (Err(why), Ok(_)) => Err(format!("the left one is not {what}: {why}")),
+        (Ok(_), Err(why)) => Err(format!("the right one is not {what}: {why}")),
+        (Err(left), Err(right)) => {
+            let what = what.trim_start_matches("a ").trim_start_matches("an ");
+            Err(format!("neither is a {what}: left, {left}; right, {right}"))
+        }
+    })
+}
+
 /// Adds a finding for `diff`, if it is one. `note`: why the bytes were not looked at in another way.
 pub(super) fn differing_bytes(diff: ByteDiff, place: &str, note: Option<&str>, state: &mut State<'_>) {
     let Some(first) = diff.first else { return };
+    state.needs(None);
     let runs = count(diff.runs.count, "run");
     let verb = if diff.runs.count == 1 { "differs" } else { "differ" };
     let mut summary = format!("{runs} of bytes {verb}, the first at {first:#x}; {}", sizes(diff.len));
@@ -72,29 +186,25 @@ pub(super) fn differing_bytes(diff: ByteDiff, place: &str, note: Option<&str>, s
     state.findings.add(place.to_owned(), FindingKind::Content, summary, diff.runs.kept, diff.runs.count);
 }
 
-enum Archives {
-    Both(Box<(Layout, Layout)>),
-    /// And why not, where one says that it is an archive.
+enum Formats {
+    Both(Format),
+    /// And why not, where one says that it is some container.
     No(Option<String>),
 }
 
-fn archives(left: &Source<'_>, right: &Source<'_>, state: &State<'_>) -> std::io::Result<Archives> {
-    let claims = (zip::claims_to_be(left)?, zip::claims_to_be(right)?);
-    let note = match claims {
-        (false, false) => None,
-        (true, false) => Some("the left one alone is a zip archive".to_owned()),
-        (false, true) => Some("the right one alone is a zip archive".to_owned()),
-        (true, true) if state.depth >= state.bounds.depth => {
-            Some(format!("archives are opened {} deep at most", state.bounds.depth))
+fn formats(left: &Source<'_>, right: &Source<'_>, state: &State<'_>) -> std::io::Result<Formats> {
+    Ok(match (format::claimed(left)?, format::claimed(right)?) {
+        (None, None) => Formats::No(None),
+        (Some(a), Some(b)) if a == b && state.depth >= state.bounds.depth => {
+            Formats::No(Some(format!("archives are opened {} deep at most", state.bounds.depth)))
         }
-        (true, true) => match (zip::layout(left, state.bounds)?, zip::layout(right, state.bounds)?) {
-            (Ok(left), Ok(right)) => return Ok(Archives::Both(Box::new((left, right)))),
-            (Err(why), Ok(_)) => Some(format!("the left one is not a whole zip archive: {why}")),
-            (Ok(_), Err(why)) => Some(format!("the right one is not a whole zip archive: {why}")),
-            (Err(left), Err(right)) => Some(format!("neither is a whole zip archive: left, {left}; right, {right}")),
-        },
-    };
-    Ok(Archives::No(note))
+        (Some(a), Some(b)) if a == b => Formats::Both(a),
+        (Some(a), None) => Formats::No(Some(format!("the left one alone is {}", a.a_file()))),
+        (None, Some(b)) => Formats::No(Some(format!("the right one alone is {}", b.a_file()))),
+        (Some(a), Some(b)) => {
+            Formats::No(Some(format!("the left one is {}, the right one {}", a.a_file(), b.a_file())))
+        }
+    })
 }
 
 /// What the comparison of two archives did not find, if there is any: by its design nothing, and never silent.
@@ -102,9 +212,10 @@ fn leftover(left: &Source<'_>, right: &Source<'_>, place: &str, state: &mut Stat
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let diff = bytes::diff(left.reader(left.whole()), right.reader(right.whole())).map_err(read)?;
     if let Some(first) = diff.first {
+        state.needs(None);
         let summary = format!("the archives differ, first at {first:#x}; {}", sizes(diff.len));
         let (kept, count) = (diff.runs.kept, diff.runs.count);
-        state.findings.add(place.to_owned(), FindingKind::ZipStructure, summary, kept, count);
+        state.findings.add(place.to_owned(), FindingKind::ArchiveStructure, summary, kept, count);
     }
     Ok(())
 }
@@ -112,9 +223,13 @@ fn leftover(left: &Source<'_>, right: &Source<'_>, place: &str, state: &mut Stat
 fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
     let details = text::diff(left, right);
     if details.count > 0 {
+        state.needs(None);
         let lines = count(details.count, "line");
         let verb = if details.count == 1 { "differs" } else { "differ" };
-        let summary = format!("{lines} {verb}; {}", sizes((left.len() as u64, right.len() as u64)));
+        let mut summary = format!("{lines} {verb}; {}", sizes((left.len() as u64, right.len() as u64)));
+        if text::is_reordered(left, right) {
+            summary.push_str("; they are the same lines in another order");
+        }
         state.findings.add(place.to_owned(), FindingKind::Content, summary, details.kept, details.count);
     }
 }

@@ -9,20 +9,39 @@
 //! What is equal by BLAKE3 digest is never opened. What is opened is read in bounded memory, whatever its size; every
 //! bound has a constant here.
 
+mod ar;
+mod archive;
 mod bytes;
+mod compressed;
+mod cpio;
+mod elf;
+mod field;
 mod files;
 mod findings;
+mod format;
+mod gzip;
+mod held;
+mod normal;
+mod number;
+mod png;
 mod preview;
+mod pyc;
 mod source;
+mod tar;
 mod text;
+mod trees;
 mod zip;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
-use reprove_model::{Between, Detail, Digest, DigestSet, Finding, FindingKind, Node, Tree, TreePath};
+use reprove_model::{Between, Digest, Finding, Normalization, Tree};
+use serde::Serialize;
 use thiserror::Error;
 
+use self::field::{Group, Normalizer};
 use self::files::State;
 use self::source::Source;
 
@@ -49,6 +68,9 @@ pub const MAX_MEMORY: u64 = 256 << 20;
 
 /// The largest central directory, in bytes, of a zip archive that is opened.
 pub const MAX_DIRECTORY: u64 = 64 << 20;
+
+/// The most members of a tar, ar or cpio archive that is opened.
+pub const MAX_MEMBERS: usize = 400_000;
 
 /// Where the comparison finds a file's bytes.
 pub trait Blobs {
@@ -91,30 +113,102 @@ pub enum CompareError {
     },
 }
 
-/// Every difference between two trees, sorted by place, then kind; at most [`MAX_FINDINGS`].
-///
-/// Empty if and only if the trees are equal, that is, have one digest.
-///
-/// # Errors
-/// See [`CompareError`].
-pub fn compare(left: Side<'_>, right: Side<'_>, between: Between) -> Result<Vec<Finding>, CompareError> {
-    compare_within(left, right, between, &Bounds::default())
+/// How far two things are the same. The first alone is a reproduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Every bit is.
+    BitIdentical,
+    /// Not so; but all is, once the normalizations that are named are applied to both.
+    NormalizedEqual,
+    /// Not so; but all is, once names of the build are left out as well, which follow from other things: a build-id, a link
+    /// to debugging information.
+    CodeEqual,
+    /// None of these.
+    Different,
 }
 
-/// Every difference between two files' bytes, sorted by place, then kind; at most [`MAX_FINDINGS`]. `place` is what the
-/// findings call the file.
-///
-/// Empty if and only if the bytes are equal.
+impl Level {
+    /// The word itself.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BitIdentical => "bit-identical",
+            Self::NormalizedEqual => "normalized-equal",
+            Self::CodeEqual => "code-equal",
+            Self::Different => "different",
+        }
+    }
+}
+
+/// What comparing two things came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// The word.
+    pub level: Level,
+    /// What makes the two equal, each the least that does, in the order in which they are applied; each with the digest of
+    /// what the left one is after it and all before it, which for the last is the right one's as well. Of a tree, that is the
+    /// digest of its list with normal forms in place of the files that differ. Empty unless the level is
+    /// [`Level::NormalizedEqual`] or [`Level::CodeEqual`].
+    pub normalizations: Vec<Normalization>,
+    /// Every difference, sorted by place, then kind; at most [`MAX_FINDINGS`]. Empty if and only if every bit is the same.
+    pub findings: Vec<Finding>,
+}
+
+/// How to compare, beside what.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Which two things they are.
+    pub between: Between,
+    /// A folder for temporary files without a name, for what is too large for memory once it is expanded; `None`: it is
+    /// compared as it is, with the reason.
+    pub scratch: Option<&'a Path>,
+    /// Is told of each place before it is looked at.
+    pub tell: Option<&'a dyn Fn(&str)>,
+}
+
+impl Options<'_> {
+    /// With neither a folder nor anybody to tell.
+    #[must_use]
+    pub fn of(between: Between) -> Self {
+        Self { between, scratch: None, tell: None }
+    }
+}
+
+/// Compares two trees. They are bit-identical if and only if they have one digest.
 ///
 /// # Errors
 /// See [`CompareError`].
-pub fn compare_files(left: &File, right: &File, place: &str, between: Between) -> Result<Vec<Finding>, CompareError> {
+pub fn compare(left: Side<'_>, right: Side<'_>, options: Options<'_>) -> Result<Comparison, CompareError> {
+    trees::compare(left, right, &options, &Bounds::default())
+}
+
+/// Compares two files' bytes. `place` is what the findings call the file.
+///
+/// # Errors
+/// See [`CompareError`].
+pub fn compare_files(left: &File, right: &File, place: &str, options: Options<'_>) -> Result<Comparison, CompareError> {
     let bounds = Bounds::default();
-    let mut state = State::new(between, &bounds);
+    let mut state = State::new(&options, &bounds);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
-    let sources = (Source::file(left).map_err(read)?, Source::file(right).map_err(read)?);
-    files::compare(&sources.0, &sources.1, place, &mut state)?;
-    Ok(state.findings.finish())
+    let (left, right) = (Source::file(left).map_err(read)?, Source::file(right).map_err(read)?);
+    files::compare(&left, &right, place, &mut state)?;
+    let normalizers = state.normalizers.take().unwrap_or_default();
+    let normalizations = normal::forms(&left, &right, &normalizers, &state).map_err(read)?;
+    Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
+}
+
+impl Comparison {
+    fn of(findings: Vec<Finding>, normalizers: &BTreeSet<Normalizer>, normalizations: Vec<Normalization>) -> Self {
+        let names_builds = normalizers.iter().any(|normalizer| normalizer.group == Group::Identity);
+        let level = match (findings.is_empty(), normalizations.is_empty()) {
+            (true, _) => Level::BitIdentical,
+            (false, false) if names_builds => Level::CodeEqual,
+            (false, false) => Level::NormalizedEqual,
+            (false, true) => Level::Different,
+        };
+        Self { level, normalizations, findings }
+    }
 }
 
 /// The bounds of one comparison, so that tests can stand on both sides of each.
@@ -128,6 +222,7 @@ struct Bounds {
     expansion: u64,
     memory: u64,
     directory: u64,
+    members: usize,
 }
 
 impl Default for Bounds {
@@ -141,112 +236,8 @@ impl Default for Bounds {
             expansion: MAX_EXPANSION,
             memory: MAX_MEMORY,
             directory: MAX_DIRECTORY,
+            members: MAX_MEMBERS,
         }
-    }
-}
-
-fn compare_within(
-    left: Side<'_>,
-    right: Side<'_>,
-    between: Between,
-    bounds: &Bounds,
-) -> Result<Vec<Finding>, CompareError> {
-    let mut state = State::new(between, bounds);
-    for (path, node) in left.tree.entries() {
-        match right.tree.entries().get(path) {
-            Some(other) if other == node => {}
-            Some(other) => nodes((left, node), (right, other), path, &mut state)?,
-            None => state.findings.only(path.to_string(), FindingKind::OnlyLeft, &describe(node)),
-        }
-    }
-    for (path, node) in right.tree.entries() {
-        if !left.tree.entries().contains_key(path) {
-            state.findings.only(path.to_string(), FindingKind::OnlyRight, &describe(node));
-        }
-    }
-    Ok(state.findings.finish())
-}
-
-fn nodes(
-    (left, a): (Side<'_>, &Node),
-    (right, b): (Side<'_>, &Node),
-    path: &TreePath,
-    state: &mut State<'_>,
-) -> Result<(), CompareError> {
-    let place = path.to_string();
-    match (a, b) {
-        (
-            Node::File { mode, size, digest },
-            Node::File { mode: other_mode, size: other_size, digest: other_digest },
-        ) => {
-            modes(&place, *mode, *other_mode, state);
-            if (size, digest.blake3) != (other_size, other_digest.blake3) {
-                contents((left, digest), (right, other_digest), &place, state)?;
-            }
-        }
-        (Node::Directory { mode }, Node::Directory { mode: other_mode }) => modes(&place, *mode, *other_mode, state),
-        (Node::Symlink { target }, Node::Symlink { target: other }) => {
-            let detail = Detail { at: place.clone(), left: target.to_string(), right: other.to_string() };
-            let summary = "the link's target differs".to_owned();
-            state.findings.add(place, FindingKind::LinkTarget, summary, vec![detail], 1);
-        }
-        _ => {
-            let detail = Detail { at: place.clone(), left: describe(a), right: describe(b) };
-            let summary = format!("{} on the left, {} on the right", detail.left, detail.right);
-            state.findings.add(place, FindingKind::Type, summary, vec![detail], 1);
-        }
-    }
-    Ok(())
-}
-
-fn modes(place: &str, left: u16, right: u16, state: &mut State<'_>) {
-    if left != right {
-        let detail = Detail { at: place.to_owned(), left: format!("{left:04o}"), right: format!("{right:04o}") };
-        let summary = format!("the mode is {} on the left, {} on the right", detail.left, detail.right);
-        state.findings.add(place.to_owned(), FindingKind::Mode, summary, vec![detail], 1);
-    }
-}
-
-fn contents(
-    (left, left_digest): (Side<'_>, &DigestSet),
-    (right, right_digest): (Side<'_>, &DigestSet),
-    place: &str,
-    state: &mut State<'_>,
-) -> Result<(), CompareError> {
-    if state.findings.would_omit(place) {
-        state.findings.omit(place.to_owned(), FindingKind::Content);
-        return Ok(());
-    }
-    let open = |side: Side<'_>, digest: &Digest| {
-        side.blobs.open(digest).map_err(|source| CompareError::Open {
-            place: place.to_owned(),
-            digest: *digest,
-            source,
-        })
-    };
-    let read = |source| CompareError::Read { place: place.to_owned(), source };
-    let (left_file, right_file) = (open(left, &left_digest.blake3)?, open(right, &right_digest.blake3)?);
-    let sources = (Source::file(&left_file).map_err(read)?, Source::file(&right_file).map_err(read)?);
-    let before = state.findings.made();
-    files::compare(&sources.0, &sources.1, place, state)?;
-    if state.findings.made() == before {
-        let summary = "the digests differ, but the bytes that were read are the same: what was read is not what \
-                       the trees name";
-        let detail = Detail {
-            at: "BLAKE3".to_owned(),
-            left: left_digest.blake3.to_string(),
-            right: right_digest.blake3.to_string(),
-        };
-        state.findings.add(place.to_owned(), FindingKind::Content, summary.to_owned(), vec![detail], 1);
-    }
-    Ok(())
-}
-
-fn describe(node: &Node) -> String {
-    match node {
-        Node::File { size, .. } => format!("a file of {}", preview::count(*size, "byte")),
-        Node::Directory { .. } => "a directory".to_owned(),
-        Node::Symlink { target } => format!("a link to {target}"),
     }
 }
 

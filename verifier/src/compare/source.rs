@@ -7,8 +7,16 @@ use std::os::unix::fs::FileExt as _;
 
 /// A file, or bytes in memory. A file is read by offset, so its cursor never matters.
 pub(super) enum Source<'a> {
-    File { file: &'a File, len: u64 },
+    File {
+        file: &'a File,
+        len: u64,
+    },
     Memory(&'a [u8]),
+    /// A part of another source.
+    Part {
+        whole: &'a Source<'a>,
+        span: Span,
+    },
 }
 
 /// Where a part of a source is.
@@ -43,7 +51,13 @@ impl<'a> Source<'a> {
         match self {
             Self::File { len, .. } => *len,
             Self::Memory(bytes) => bytes.len() as u64,
+            Self::Part { span, .. } => span.len,
         }
+    }
+
+    /// The bytes of `span` as a source.
+    pub(super) fn part(&'a self, span: Span) -> Self {
+        Self::Part { whole: self, span }
     }
 
     pub(super) fn whole(&self) -> Span {
@@ -74,6 +88,11 @@ impl<'a> Source<'a> {
                 let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
                 rest.unwrap_or_default().read(buffer)
             }
+            Self::Part { whole, span } => {
+                let left = usize::try_from(span.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+                let end = buffer.len().min(left);
+                whole.read_at(buffer.get_mut(..end).unwrap_or_default(), span.start.saturating_add(offset))
+            }
         }
     }
 }
@@ -98,8 +117,9 @@ mod tests {
     fn a_file_reads_like_memory_and_keeps_its_cursor() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
-        let sources = (Source::file(&file).unwrap(), Source::Memory(b"0123456789"));
-        for source in [&sources.0, &sources.1] {
+        let whole = Source::Memory(b"xx0123456789yy");
+        let part = whole.part(Span { start: 2, len: 10 });
+        for source in [&Source::file(&file).unwrap(), &Source::Memory(b"0123456789"), &part] {
             assert_eq!(source.len(), 10);
             assert_eq!(source.read(Span { start: 2, len: 3 }).unwrap(), b"234");
             assert_eq!(source.read(Span { start: 7, len: 3 }).unwrap(), b"789");

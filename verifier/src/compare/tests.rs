@@ -6,6 +6,8 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
+use reprove_model::{DigestSet, FindingKind, Node, TreePath};
+
 use super::*;
 
 /// Bytes by digest, as files.
@@ -55,7 +57,9 @@ fn find_within(left: &[(&str, Entry)], right: &[(&str, Entry)], bounds: &Bounds)
     let (left, right) = (tree(left, &mut blobs), tree(right, &mut blobs));
     let sides = [&left, &right].map(|tree| Side { tree, blobs: &blobs });
     let [a, b] = sides;
-    let findings = compare_within(a, b, Between::Rebuilds, bounds).unwrap();
+    let comparison = trees::compare(a, b, &Options::of(Between::Rebuilds), bounds).unwrap();
+    let findings = comparison.findings;
+    assert_eq!(comparison.level == Level::BitIdentical, findings.is_empty());
     assert_eq!(findings.is_empty(), left.digest() == right.digest());
     assert!(findings.is_sorted_by_key(|finding| (finding.place.clone(), finding.kind)));
     assert!(findings.iter().all(|finding| finding.between == Between::Rebuilds && finding.causes.is_empty()));
@@ -150,12 +154,12 @@ fn a_store_that_gives_the_wrong_bytes_hides_nothing() {
     let (left, right) = (tree(&[("f", text("a"))], &mut blobs), tree(&[("f", text("b"))], &mut blobs));
     blobs.0.values_mut().for_each(|bytes| *bytes = b"a".to_vec());
     let side = |tree| Side { tree, blobs: &blobs };
-    let findings = compare(side(&left), side(&right), Between::Given).unwrap();
+    let findings = compare(side(&left), side(&right), Options::of(Between::Given)).unwrap().findings;
     assert_eq!(findings.len(), 1);
     assert!(findings[0].summary.contains("not what the trees name"), "{}", findings[0].summary);
     let empty = Memory::default();
     let side = |tree| Side { tree, blobs: &empty };
-    let error = compare(side(&left), side(&right), Between::Given);
+    let error = compare(side(&left), side(&right), Options::of(Between::Given));
     assert!(matches!(error, Err(CompareError::Open { place, .. }) if place == "f"));
 }
 
@@ -165,15 +169,15 @@ fn equal_files_are_not_opened() {
     let left = tree(&[("f", text("a"))], &mut blobs);
     blobs.0.clear();
     let side = Side { tree: &left, blobs: &blobs };
-    assert_eq!(compare(side, side, Between::Given).unwrap(), []);
+    assert_eq!(compare(side, side, Options::of(Between::Given)).unwrap().findings, []);
 }
 
 #[test]
 fn files_are_compared_whatever_their_cursors() {
     let (left, right) = (file(b"a\nb\n").unwrap(), file(b"a\nc\n").unwrap());
-    let findings = compare_files(&left, &right, "b.txt", Between::Given).unwrap();
+    let findings = compare_files(&left, &right, "b.txt", Options::of(Between::Given)).unwrap().findings;
     assert_eq!((findings.len(), findings[0].place.as_str()), (1, "b.txt"));
-    assert_eq!(compare_files(&left, &left, "b.txt", Between::Given).unwrap(), []);
+    assert_eq!(compare_files(&left, &left, "b.txt", Options::of(Between::Given)).unwrap().findings, []);
 }
 
 fn entry() -> impl Strategy<Value = Entry> {

@@ -44,6 +44,16 @@ pub(super) fn diff(left: &str, right: &str) -> Details {
     details
 }
 
+/// Whether the two have the same lines, each as often, in another order.
+pub(super) fn is_reordered(left: &str, right: &str) -> bool {
+    let sorted = |text| {
+        let mut lines: Vec<&str> = str::lines(text).collect();
+        lines.sort_unstable();
+        lines
+    };
+    left.len().abs_diff(right.len()) <= 1 && sorted(left) == sorted(right) && !left.lines().eq(right.lines())
+}
+
 /// Lines, from the numbers given on (counted from 0), that stand in each other's place.
 fn replaced((left, left_at): (&[&str], usize), (right, right_at): (&[&str], usize), details: &mut Details) {
     for offset in 0..left.len().max(right.len()) {
@@ -94,6 +104,13 @@ mod tests {
         let lines = |from: usize, to| (from..to).map(|n| format!("{n}\n")).collect::<String>();
         assert_eq!(diff(&lines(0, 5000), &lines(1, 5001)).count, 2);
         assert_eq!(diff(&lines(0, 5001), &lines(1, 5002)).count, 5001);
+    }
+
+    #[test]
+    fn the_same_lines_in_another_order_are_told() {
+        assert!(is_reordered("a\nB\nc\n", "B\na\nc"));
+        assert!(!is_reordered("a\nB\n", "a\nB"));
+        assert!(!is_reordered("a\na\nb\n", "b\nb\na\n"));
     }
 
     #[test]

@@ -16,9 +16,9 @@ pub(crate) fn all() -> Vec<Corpus> {
     vec![source_archives(), wheel_times(), wheel_pins(), zip_pairs(), text_pairs(), byte_pairs()]
 }
 
-type Entry<'a> = (&'a str, EntryType, &'a str, &'a [u8]);
+pub(super) type Entry<'a> = (&'a str, EntryType, &'a str, &'a [u8]);
 
-fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
+pub(super) fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, kind, link, content) in entries {
         let mut header = tar::Header::new_gnu();
@@ -34,17 +34,17 @@ fn tar_of(entries: &[Entry<'_>]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn file<'a>(name: &'a str, content: &'a [u8]) -> Entry<'a> {
+pub(super) fn file<'a>(name: &'a str, content: &'a [u8]) -> Entry<'a> {
     (name, EntryType::Regular, "", content)
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn zstd_of(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
@@ -58,7 +58,7 @@ fn sample() -> Vec<u8> {
 }
 
 /// A file with an extended header (POSIX.1-2017, pax).
-fn pax(records: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     builder.append_pax_extensions(records.iter().map(|(key, value)| (*key, value.as_bytes()))).unwrap();
     [builder_bytes(builder), tar_of(&[file("p-1/file", b"hello")])].concat()
@@ -72,13 +72,13 @@ fn builder_bytes(builder: tar::Builder<Vec<u8>>) -> Vec<u8> {
 }
 
 /// A name of the GNU kind, too long for a header.
-fn long_name(name: &str) -> Vec<u8> {
+pub(super) fn long_name(name: &str) -> Vec<u8> {
     let bytes = [name.as_bytes(), b"\0"].concat();
     tar_of(&[("././@LongLink", EntryType::GNULongName, "", &bytes), file("p-1/cut", b"x")])
 }
 
 /// A GNU sparse file that is all hole but for its last `data`.
-fn sparse(real_size: u64, data: &[u8]) -> Vec<u8> {
+pub(super) fn sparse(real_size: u64, data: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..10].copy_from_slice(b"p-1/sparse");
     header.set_entry_type(EntryType::GNUSparse);
@@ -174,7 +174,7 @@ fn wheel(generator: &str) -> Vec<u8> {
 }
 
 /// `bytes` with every `from` replaced by `to`, of the same length.
-fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(super) fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let found: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(from)).collect();
     assert!(!found.is_empty() && from.len() == to.len());

@@ -2,6 +2,7 @@
 //! What the corpora are made of: for each parser something valid of every kind, and something for each of its refusals.
 
 mod archives;
+mod containers;
 mod documents;
 mod evidence;
 mod machines;
@@ -16,8 +17,17 @@ pub(crate) type File = (&'static str, Vec<u8>);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Corpus> {
-    [texts::all(), documents::all(), evidence::all(), machines::all(), observed::all(), proofs::all(), archives::all()]
-        .concat()
+    [
+        texts::all(),
+        documents::all(),
+        evidence::all(),
+        machines::all(),
+        observed::all(),
+        proofs::all(),
+        archives::all(),
+        containers::all(),
+    ]
+    .concat()
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {

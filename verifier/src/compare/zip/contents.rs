@@ -7,7 +7,9 @@ use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
 use super::super::bytes;
+use super::super::field::{Group, Normalizer};
 use super::super::files::{self, State};
+use super::super::format::Format;
 use super::super::source::{Source, SpanReader};
 use super::super::{Bounds, CompareError};
 use super::layout::Entry;
@@ -23,7 +25,7 @@ pub(super) struct Compared {
 }
 
 /// One side: the archive's bytes, the entry, its central header.
-type Part<'a> = (&'a Source<'a>, &'a Entry, &'a Central<'a>);
+pub(super) type Part<'a> = (&'a Source<'a>, &'a Entry, &'a Central<'a>);
 
 /// Compares the data of two entries.
 pub(super) fn compare(
@@ -112,6 +114,10 @@ fn in_memory(
     left.read_to_end(&mut a).map_err(Failed::Read)?;
     right.read_to_end(&mut b).map_err(Failed::Read)?;
     if a != b {
+        if !(left.is_stored() && right.is_stored()) {
+            // Other bytes are compressed to other bytes.
+            state.needs(Normalizer::of(Format::Zip, Group::Compression));
+        }
         files::compare(&Source::Memory(&a), &Source::Memory(&b), place, state).map_err(Failed::Compare)?;
     }
     Ok(a == b)
@@ -131,7 +137,7 @@ fn as_streams(
 }
 
 /// Expands one entry, to exactly the size that its central header gives.
-struct Decoder<'a> {
+pub(super) struct Decoder<'a> {
     data: Data<'a>,
     side: &'static str,
     size: u64,
@@ -148,7 +154,7 @@ enum Data<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(part: Part<'a>, side: &'static str, bounds: &Bounds) -> Result<Self, String> {
+    pub(super) fn new(part: Part<'a>, side: &'static str, bounds: &Bounds) -> Result<Self, String> {
         let (common, size) = (&part.2.common, part.1.size);
         if common.flags & Common::ENCRYPTED != 0 {
             return Err(format!("the {side} one is encrypted"));
@@ -164,7 +170,11 @@ impl<'a> Decoder<'a> {
         Ok(Self { data, side, size, expected_crc: common.crc, crc: Crc::new(), read: 0, broken: None })
     }
 
-    fn verified(&self) -> bool {
+    fn is_stored(&self) -> bool {
+        matches!(self.data, Data::Stored(_))
+    }
+
+    pub(super) fn verified(&self) -> bool {
         self.read == self.size && self.crc.sum() == self.expected_crc
     }
 

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::super::findings::Details;
+use super::super::number;
 use super::super::preview::{self, Around};
 use super::super::source::{Source, Span};
 use super::layout::Entry;
@@ -13,8 +14,12 @@ use super::times;
 /// All that the headers of one entry say. Together with the entry's data, the items make up the headers' bytes.
 pub(super) struct View {
     pub(super) times: Vec<Item>,
+    /// Whether the group and others may write.
+    pub(super) umask: Vec<Item>,
     pub(super) attributes: Vec<Item>,
     pub(super) compression: Vec<Item>,
+    /// How the same is written.
+    pub(super) form: Vec<Item>,
     pub(super) structure: Vec<Item>,
     /// What follows the data and its descriptor.
     pub(super) rest: Span,
@@ -98,15 +103,24 @@ pub(super) fn view(
     ];
     let mut structure = central_structure(central, central_extra, verified);
     structure.extend(local_structure(&local, local_extra, central));
+    let mut form = form(&local, central);
     if methods_differ {
         compression.extend(versions);
     } else {
-        structure.extend(versions);
+        form.extend(versions);
     }
     let (descriptor, len) = descriptor(source, entry, &local, central)?;
-    structure.push(Item::text("data descriptor", true, descriptor));
+    form.push(Item::text("data descriptor", true, descriptor));
     let rest = Span { start: entry.gap.start + len, len: entry.gap.len - len };
-    Ok(View { times, attributes: attributes(central), compression, structure, rest })
+    Ok(View { times, umask: umask(central), attributes: attributes(central), compression, form, structure, rest })
+}
+
+/// The permission bits for the group and others to write.
+const WRITE: u32 = 0o022;
+
+fn umask(central: &Central<'_>) -> Vec<Item> {
+    let bits = (central.external >> 16) & WRITE;
+    vec![Item::text("may be written by", false, number::writers(bits.into()))]
 }
 
 fn attributes(central: &Central<'_>) -> Vec<Item> {
@@ -118,7 +132,7 @@ fn attributes(central: &Central<'_>) -> Vec<Item> {
         19 => "macOS".to_owned(),
         other => format!("host system {other}"),
     };
-    let (mode, dos) = (central.external >> 16, central.external & 0xffff);
+    let (mode, dos) = ((central.external >> 16) & !WRITE, central.external & 0xffff);
     vec![
         Item::text("made by", false, host),
         Item::text("external attributes", false, format!("mode {mode:06o}, MS-DOS {dos:#06x}")),
@@ -146,8 +160,64 @@ fn compression(common: &Common, local: bool) -> Vec<Item> {
     vec![Item::text("method", local, method), Item::text("level bits", local, level)]
 }
 
-fn flags(common: &Common, local: bool) -> Item {
-    Item::text("flags", local, format!("{:#06x}", common.flags & !Common::LEVEL))
+/// The flags but for those that say how the same is written.
+fn flags(common: &Common, local: bool, name: &[u8], comment: &[u8]) -> Item {
+    let of_form = Common::LEVEL | Common::DESCRIPTOR | encoding(name, comment);
+    Item::text("flags", local, format!("{:#06x}", common.flags & !of_form))
+}
+
+/// The flag that names are UTF-8, where that says nothing: they have ASCII alone.
+fn encoding(name: &[u8], comment: &[u8]) -> u16 {
+    if name.is_ascii() && comment.is_ascii() { Common::UTF_8 } else { 0 }
+}
+
+/// How the same is written: what is said of names, and where checksum and sizes are.
+fn form(local: &Local<'_>, central: &Central<'_>) -> Vec<Item> {
+    let names = (central.name, central.comment);
+    let mut items = Vec::new();
+    for (common, is_local) in [(&central.common, false), (&local.common, true)] {
+        let bits = common.flags & (Common::DESCRIPTOR | encoding(names.0, names.1));
+        items.push(Item::text("flags of the form", is_local, format!("{bits:#06x}")));
+    }
+    for (label, written, central) in local_numbers(local, central) {
+        let place = match place(local, written, central) {
+            Place::Descriptor => "in the descriptor",
+            // Which of these it is, the structure says.
+            Place::Here | Place::ExtraField | Place::Nowhere => SAME,
+        };
+        items.push(Item::text(&format!("{label}, where it is"), true, place));
+    }
+    items
+}
+
+/// Checksum and sizes as the local header has them, and as the central directory has them.
+fn local_numbers(local: &Local<'_>, central: &Central<'_>) -> [(&'static str, u32, u64); 3] {
+    let (common, sizes) = (&local.common, central.sizes());
+    [
+        ("checksum", common.crc, central.common.crc.into()),
+        ("size", common.size, sizes.size),
+        ("compressed size", common.compressed, sizes.compressed),
+    ]
+}
+
+const SAME: &str = "as in the central directory";
+
+/// Where the number is that the local header has room for.
+enum Place {
+    Here,
+    ExtraField,
+    Descriptor,
+    Nowhere,
+}
+
+fn place(local: &Local<'_>, written: u32, central: u64) -> Place {
+    let has_descriptor = local.common.flags & Common::DESCRIPTOR != 0;
+    match written {
+        written if u64::from(written) == central => Place::Here,
+        u32::MAX => Place::ExtraField,
+        0 if has_descriptor => Place::Descriptor,
+        _ => Place::Nowhere,
+    }
 }
 
 fn central_structure(central: &Central<'_>, extra: Vec<u8>, verified: bool) -> Vec<Item> {
@@ -162,7 +232,7 @@ fn central_structure(central: &Central<'_>, extra: Vec<u8>, verified: bool) -> V
     let wide = [(common.size, verified), (common.compressed, true), (central.offset, true)];
     let wide = wide.into_iter().filter(|(written, _)| *written == u32::MAX).map(|(_, masked)| masked);
     vec![
-        flags(common, false),
+        flags(common, false, central.name, central.comment),
         Item::text("checksum", false, checksum),
         Item::text("size", false, size),
         Item::text("compressed size", false, form(common.compressed)),
@@ -186,14 +256,7 @@ fn without_zip64(mut extra: Vec<u8>, masked: impl Iterator<Item = bool>) -> Vec<
 }
 
 fn local_structure(local: &Local<'_>, extra: Vec<u8>, central: &Central<'_>) -> Vec<Item> {
-    const SAME: &str = "as in the central directory";
-    let same = |written: u32, central: u64| match written {
-        u32::MAX => "zip64".to_owned(),
-        written if u64::from(written) == central => SAME.to_owned(),
-        written => written.to_string(),
-    };
     let (common, sizes) = (&local.common, central.sizes());
-    let checksum = if common.crc == central.common.crc { SAME.to_owned() } else { format!("{:08x}", common.crc) };
     let name = match local.name {
         name if name == central.name => Value::Text(SAME.to_owned()),
         name => Value::Bytes(name.to_vec()),
@@ -205,11 +268,20 @@ fn local_structure(local: &Local<'_>, extra: Vec<u8>, central: &Central<'_>) -> 
         .map(|(_, central)| zip64.u64() == Some(central))
         .collect();
     let agree: Vec<_> = wide.iter().map(|same| if *same { SAME } else { "other" }).collect();
+    let numbers = local_numbers(local, central).map(|(label, written, central)| {
+        let shown = match place(local, written, central) {
+            Place::Here | Place::Descriptor => SAME.to_owned(),
+            Place::ExtraField => "zip64".to_owned(),
+            Place::Nowhere => format!("{written:#x}"),
+        };
+        Item::text(label, true, shown)
+    });
+    let [checksum, size, compressed] = numbers;
     vec![
-        flags(common, true),
-        Item::text("checksum", true, checksum),
-        Item::text("size", true, same(common.size, sizes.size)),
-        Item::text("compressed size", true, same(common.compressed, sizes.compressed)),
+        flags(common, true, central.name, central.comment),
+        checksum,
+        size,
+        compressed,
         Item::text("zip64 sizes", true, agree.join(", ")),
         Item { label: "name".to_owned(), local: true, value: name },
         Item::bytes("extra field", true, without_zip64(extra, wide.into_iter())),

@@ -12,6 +12,7 @@ mod contents;
 mod end;
 mod entry;
 mod layout;
+mod normal;
 mod records;
 mod times;
 
@@ -24,10 +25,13 @@ use self::contents::Compared;
 use self::entry::View;
 use self::layout::Entry;
 pub(super) use self::layout::{Layout, claims_to_be, layout};
+pub(super) use self::normal::write;
 use super::CompareError;
 use super::bytes;
+use super::field::{Group, Normalizer};
 use super::files::State;
 use super::findings::Details;
+use super::format::Format;
 use super::preview;
 use super::source::{Source, Span};
 
@@ -76,7 +80,7 @@ fn name((name, occurrence): &(Vec<u8>, u32)) -> String {
 
 fn only(place: &str, entry: &Entry, kind: FindingKind, state: &mut State<'_>) {
     let what = format!("an entry of {}", preview::count(entry.size, "byte"));
-    state.findings.only(format!("{place}!{}", name(&entry.key)), kind, &what);
+    state.only(format!("{place}!{}", name(&entry.key)), kind, &what);
 }
 
 fn entries(
@@ -108,16 +112,20 @@ fn entries(
 struct Groups {
     times: Details,
     order: Details,
+    umask: Details,
     attributes: Details,
     compression: Details,
+    form: Details,
     structure: Details,
 }
 
 impl Groups {
     fn add(&mut self, name: &str, compared: &Compared, (left, a): (&View, &Entry), (right, b): (&View, &Entry)) {
         entry::differences(name, &left.times, &right.times, &mut self.times);
+        entry::differences(name, &left.umask, &right.umask, &mut self.umask);
         entry::differences(name, &left.attributes, &right.attributes, &mut self.attributes);
         entry::differences(name, &left.compression, &right.compression, &mut self.compression);
+        entry::differences(name, &left.form, &right.form, &mut self.form);
         entry::differences(name, &left.structure, &right.structure, &mut self.structure);
         if let Some(first) = compared.recompressed {
             let at = format!("{name}: compressed bytes, the first that differs at {first:#x}");
@@ -134,23 +142,27 @@ impl Groups {
         place: &str,
         state: &mut State<'_>,
     ) -> Result<(), io::Error> {
-        let mut report = |kind, details: Details, what: &str, more: &str| {
+        let mut report = |kind, group: Option<Group>, details: Details, what: &str, more: &str| {
             if details.count > 0 {
                 let verb = if details.count == 1 { "differs" } else { "differ" };
                 let summary = format!("{} {verb}{more}", preview::count(details.count, what));
+                state.needs(group.and_then(|group| Normalizer::of(Format::Zip, group)));
                 state.findings.add(place.to_owned(), kind, summary, details.kept, details.count);
             }
         };
         let more = "; contents are equal where compressed bytes are listed";
-        report(FindingKind::ZipEntryTimes, self.times, "time", " among the entries");
-        report(FindingKind::ZipEntryOrder, self.order, "position", " in the order of the entries");
-        report(FindingKind::ZipEntryAttributes, self.attributes, "attribute", " among the entries");
-        report(FindingKind::ZipCompression, self.compression, "compression detail", more);
+        let (entries, of_order) = (" among the entries", " in the order of the entries");
+        report(FindingKind::ZipEntryTimes, Some(Group::Times), self.times, "time", entries);
+        report(FindingKind::ZipEntryOrder, Some(Group::Order), self.order, "position", of_order);
+        report(FindingKind::ZipEntryAttributes, Some(Group::Umask), self.umask, Group::Umask.noun(), entries);
+        report(FindingKind::ZipEntryAttributes, None, self.attributes, "attribute", entries);
+        report(FindingKind::ZipCompression, Some(Group::Compression), self.compression, "compression detail", more);
+        report(FindingKind::ZipStructure, Some(Group::Form), self.form, Group::Form.noun(), entries);
         if self.structure.count > 0 {
             let first = bytes::first_difference(left.reader(left.whole()), right.reader(right.whole()))?;
             let first = first.map(|first| format!("; the archives first differ at {first:#x}"));
             let what = "structural part";
-            report(FindingKind::ZipStructure, self.structure, what, first.as_deref().unwrap_or_default());
+            report(FindingKind::ZipStructure, None, self.structure, what, first.as_deref().unwrap_or_default());
         }
         Ok(())
     }

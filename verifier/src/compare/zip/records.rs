@@ -76,6 +76,8 @@ impl Common {
     pub(super) const LEVEL: u16 = 0b110;
     /// Bit 3: checksum and sizes follow the data.
     pub(super) const DESCRIPTOR: u16 = 1 << 3;
+    /// Bit 11: the name and the comment are UTF-8.
+    pub(super) const UTF_8: u16 = 1 << 11;
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {

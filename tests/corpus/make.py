@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes pairs of files that differ by one known cause each, out of what is installed here: Python's own library, and what
+the C compiler makes of a small program. `make.py FOLDER` writes FOLDER/NAME/left/FILE, FOLDER/NAME/right/FILE and
+FOLDER/expected.json: for each pair its cause, the level, the normalizations and the kinds of findings."""
+
+import bz2, gzip, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
+from pathlib import Path
+
+OLD, NEW = 1_700_000_000, 1_732_000_000
+LIBRARY = Path(json.__file__).parent
+SOURCES = {f"json/{path.name}": path.read_bytes() for path in sorted(LIBRARY.glob("*.py"))}
+FIRST = next(iter(SOURCES))
+CHANGED = {**SOURCES, FIRST: SOURCES[FIRST].replace(b"the", b"The", 1)}
+FEWER = dict(list(SOURCES.items())[:-1])
+REVERSED = dict(reversed(SOURCES.items()))
+PAIRS = []
+
+
+def pair(name, file, cause, left, right, level, normalizations=(), kinds=()):
+    PAIRS.append((name, file, left, right,
+                  {"cause": cause, "level": level, "normalizations": list(normalizations), "kinds": sorted(kinds)}))
+
+
+def equal(name, file, cause, left, right, normalizations, kinds):
+    pair(name, file, cause, left, right, "normalized-equal", normalizations, kinds)
+
+
+def different(name, file, cause, left, right, kinds):
+    pair(name, file, cause, left, right, "different", (), kinds)
+
+
+def tar(files, form=tarfile.GNU_FORMAT, time=OLD, user=0, mode=0o644, link="json"):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for number, (name, data) in enumerate(files.items()):
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.uid, info.mode = len(data), time, user, mode
+            info.uname = f"user{user}"
+            archive.addfile(info, io.BytesIO(data))
+        info = tarfile.TarInfo("link")
+        info.type, info.linkname, info.mtime = tarfile.SYMTYPE, link, OLD
+        archive.addfile(info)
+    return out.getvalue()
+
+
+def tars():
+    for label, form in (("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT), ("ustar", tarfile.USTAR_FORMAT)):
+        of = lambda files=SOURCES, **more: tar(files, form, **more)
+        base, file = of(), "package.tar"
+        equal(f"tar-{label}-times", file, "clock", base, of(time=NEW), ["tar-times"], ["archive-times"])
+        equal(f"tar-{label}-owners", file, "user", base, of(user=1000), ["tar-owners"], ["archive-owners"])
+        equal(f"tar-{label}-umask", file, "umask", base, of(mode=0o664), ["tar-umask"], ["archive-modes"])
+        equal(f"tar-{label}-order", file, "file order", base, of(REVERSED), ["tar-order"], ["archive-order"])
+        different(f"tar-{label}-executable", file, "mode", base, of(mode=0o755), ["archive-modes"])
+        different(f"tar-{label}-content", file, "content", base, of(CHANGED), ["content"])
+        different(f"tar-{label}-link", file, "content", base, of(link="other"), ["link-target"])
+    equal("tar-gnu-padding", "package.tar", "packer", tar(SOURCES), tar(SOURCES) + bytes(10240), ["tar-form"],
+          ["archive-structure"])
+    missing = tar(FEWER)
+    different("tar-gnu-missing", "package.tar", "content", tar(SOURCES), missing, ["only-left", "archive-structure"])
+
+
+def compressed():
+    ways = {
+        "gzip": (lambda data, level=6: gzip.compress(data, level, mtime=0), 1),
+        "xz": (lambda data, level=6: lzma.compress(data, preset=level), 0),
+        "bzip2": (lambda data, level=9: bz2.compress(data, level), 1),
+    }
+    if shutil.which("zstd"):
+        ways["zstd"] = (lambda data, level=3: subprocess.run(
+            ["zstd", "-q", f"-{level}", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout, 1)
+    endings = {"gzip": "gz", "xz": "xz", "bzip2": "bz2", "zstd": "zst"}
+    # Large enough for levels to matter.
+    text = b"".join(SOURCES.values()) * 20
+    for name, (compress, low) in ways.items():
+        file = f"package.tar.{endings[name]}"
+        both = [f"{name}-compression", "tar-times"]
+        equal(f"{name}-level", f"text.{endings[name]}", "compression level", compress(text), compress(text, low),
+              [f"{name}-compression"], ["compression"])
+        equal(f"{name}-tar-times", file, "clock", compress(tar(SOURCES)), compress(tar(SOURCES, time=NEW)), both,
+              ["archive-times"])
+        different(f"{name}-tar-content", file, "content", compress(tar(SOURCES)), compress(tar(CHANGED)), ["content"])
+    named = lambda name, time: gzip_named(SOURCES[FIRST], name, time)
+    equal("gzip-time", "a.py.gz", "clock", named("a.py", OLD), named("a.py", NEW), ["gzip-times"], ["archive-times"])
+    equal("gzip-name", "a.py.gz", "build path", named("a.py", OLD), named("b.py", OLD), ["gzip-origin"],
+          ["archive-structure"])
+
+
+def gzip_named(data, name, time):
+    out = io.BytesIO()
+    with gzip.GzipFile(name, "wb", 6, out, time) as archive:
+        archive.write(data)
+    return out.getvalue()
+
+
+def cpio(files, time=OLD, user=0, mode=0o100644, inode=1):
+    out = b""
+    for number, (name, data) in enumerate([*files.items(), ("TRAILER!!!", b"")]):
+        last = name == "TRAILER!!!"
+        fields = [0 if last else inode + list(sorted(files)).index(name), 0 if last else mode, user * (not last), 0, 1,
+                  time * (not last), len(data), 0, 0, 0, 0, len(name) + 1, 0]
+        out += b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0"
+        out += bytes(-len(out) % 4) + data
+        out += bytes(-len(out) % 4)
+    return out
+
+
+def cpios():
+    base, file = cpio(SOURCES), "initrd.cpio"
+    equal("cpio-times", file, "clock", base, cpio(SOURCES, time=NEW), ["cpio-times"], ["archive-times"])
+    equal("cpio-owners", file, "user", base, cpio(SOURCES, user=1000), ["cpio-owners"], ["archive-owners"])
+    equal("cpio-umask", file, "umask", base, cpio(SOURCES, mode=0o100664), ["cpio-umask"], ["archive-modes"])
+    equal("cpio-inodes", file, "inode numbers", base, cpio(SOURCES, inode=90), ["cpio-numbers"], ["archive-structure"])
+    equal("cpio-order", file, "file order", base, cpio(REVERSED), ["cpio-order"], ["archive-order"])
+    different("cpio-content", file, "content", base, cpio(CHANGED), ["content"])
+
+
+def ar(files, time=OLD, user=0, mode=0o100644):
+    out = b"!<arch>\n"
+    for name, data in files.items():
+        out += b"%-16s%-12d%-6d%-6d%-8o%-10d`\n" % ((Path(name).name + "/").encode(), time, user, 0, mode, len(data))
+        out += data + b"\n" * (len(data) % 2)
+    return out
+
+
+def ars():
+    base, file = ar(SOURCES), "library.a"
+    equal("ar-times", file, "clock", base, ar(SOURCES, time=NEW), ["ar-times"], ["archive-times"])
+    equal("ar-owners", file, "user", base, ar(SOURCES, user=1000), ["ar-owners"], ["archive-owners"])
+    equal("ar-umask", file, "umask", base, ar(SOURCES, mode=0o100664), ["ar-umask"], ["archive-modes"])
+    equal("ar-order", file, "file order", base, ar(REVERSED), ["ar-order"], ["archive-order"])
+    different("ar-content", file, "content", base, ar(CHANGED), ["content"])
+    deb = lambda control, data, time=OLD: ar(
+        {"debian-binary": b"2.0\n", "control.tar.xz": lzma.compress(control), "data.tar.xz": lzma.compress(data)}, time)
+    control = tar({"control": b"Package: json\nVersion: 1\nInstalled-Size: 10\n"})
+    other = tar({"control": b"Package: json\nVersion: 1\nInstalled-Size: 11\n"})
+    base, file = deb(control, tar(SOURCES)), "json_1_all.deb"
+    equal("deb-times", file, "clock", base, deb(control, tar(SOURCES, time=NEW)), ["xz-compression", "tar-times"],
+          ["archive-times"])
+    equal("deb-member-times", file, "clock", base, deb(control, tar(SOURCES), NEW), ["ar-times"], ["archive-times"])
+    different("deb-size", file, "file system", base, deb(other, tar(SOURCES)), ["content"])
+    different("deb-content", file, "content", base, deb(control, tar(CHANGED)), ["content"])
+
+
+def wheel(files, time=(2023, 1, 2, 3, 4, 6), method=zipfile.ZIP_DEFLATED, level=6, mode=0o644, comment=b"", streamed=False):
+    out = Stream() if streamed else io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            info = zipfile.ZipInfo(name, time)
+            info.compress_type, info.external_attr, info.create_system = method, (0o100000 | mode) << 16, 3
+            archive.writestr(info, data, compresslevel=level)
+        archive.comment = comment
+    return out.getvalue()
+
+
+class Stream(io.BytesIO):
+    """Can't be written to but at its end, so that sizes have to follow the data."""
+
+    def seekable(self):
+        return False
+
+    def tell(self):
+        raise io.UnsupportedOperation
+
+
+def wheels():
+    base, file = wheel(SOURCES), "json-1-py3-none-any.whl"
+    equal("zip-times", file, "clock", base, wheel(SOURCES, time=(2024, 5, 6, 7, 8, 10)), ["zip-times"],
+          ["zip-entry-times"])
+    equal("zip-order", file, "file order", base, wheel(REVERSED), ["zip-order"], ["zip-entry-order"])
+    equal("zip-level", file, "compression level", base, wheel(SOURCES, level=1), ["zip-compression"],
+          ["zip-compression"])
+    equal("zip-method", file, "compression level", base, wheel(SOURCES, method=zipfile.ZIP_STORED),
+          ["zip-compression"], ["zip-compression"])
+    equal("zip-umask", file, "umask", base, wheel(SOURCES, mode=0o664), ["zip-umask"], ["zip-entry-attributes"])
+    equal("zip-stream", file, "packer", base, wheel(SOURCES, streamed=True), ["zip-form"], ["zip-structure"])
+    different("zip-executable", file, "mode", base, wheel(SOURCES, mode=0o755), ["zip-entry-attributes"])
+    different("zip-comment", file, "content", base, wheel(SOURCES, comment=b"built by"), ["zip-structure"])
+    different("zip-content", file, "content", base, wheel(CHANGED), ["content"])
+    different("zip-missing", file, "content", base, wheel(FEWER), ["only-left"])
+    inside = lambda time: wheel({"inner.tar": tar(SOURCES, time=time)})
+    equal("zip-inner-times", "bundle.zip", "clock", inside(OLD), inside(NEW), ["zip-compression", "tar-times"],
+          ["archive-times"])
+
+
+PROGRAM = '#include <stdio.h>\n#include <assert.h>\nint add(int a, int b) {{ assert(a); return a + b + {add}; }}\n' \
+          'int main(void) {{ puts("{text}"); return add(1, 2); }}\n'
+
+
+def program(folder, text="built", add=0, flags=(), name="main.c"):
+    source = Path(folder, name)
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text(PROGRAM.format(text=text, add=add))
+    out = Path(folder, "out")
+    subprocess.run(["gcc", "-O1", *flags, "-o", str(out), name], cwd=folder, check=True)
+    return out.read_bytes()
+
+
+def programs():
+    if not shutil.which("gcc"):
+        return
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        base = program(one)
+        ids = [program(one, flags=[f"-Wl,--build-id=0x{digit * 40}"]) for digit in "12"]
+        pair("elf-build-id", "program", "build id", *ids, "code-equal", ["elf-identity"], ["build-identity"])
+        different("elf-date", "program", "clock", program(one, "built 2023"), program(one, "built 2024"),
+                  ["content", "build-identity"])
+        different("elf-code", "program", "content", base, program(one, add=7), ["content", "build-identity"])
+        different("elf-path", "program", "build path", program(one, flags=["-g"]), program(two, flags=["-g"]),
+                  ["content", "build-identity"])
+        objects = [program(folder, flags=["-c", "-g"]) for folder in (one, two)]
+        different("elf-object-path", "main.o", "build path", *objects, ["content"])
+        libraries = [ar({"main.o": each}) for each in objects]
+        different("ar-object-path", "libmain.a", "build path", *libraries, ["content"])
+
+
+def compiled():
+    with tempfile.TemporaryDirectory() as folder:
+        def of(time, mode, shown="json/decoder.py"):
+            source, out = Path(folder, "a.py"), Path(folder, "a.pyc")
+            source.write_bytes(SOURCES["json/decoder.py"])
+            os.utime(source, (time, time))
+            py_compile.compile(str(source), str(out), shown, doraise=True, invalidation_mode=mode)
+            return out.read_bytes()
+        stamp, by_hash = py_compile.PycInvalidationMode.TIMESTAMP, py_compile.PycInvalidationMode.CHECKED_HASH
+        equal("pyc-time", "a.pyc", "clock", of(OLD, stamp), of(NEW, stamp), ["pyc-times"], ["archive-times"])
+        different("pyc-path", "a.pyc", "build path", of(OLD, by_hash), of(OLD, by_hash, "/b/decoder.py"), ["content"])
+
+
+def png(time, text=b"Software\0maker"):
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"tIME", time), chunk(b"tEXt", text), chunk(b"IDAT", zlib.compress(b"\0\0"))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
+
+
+def catalogue(date):
+    """A gettext catalogue with its header alone."""
+    text = f"POT-Creation-Date: {date}\nContent-Type: text/plain; charset=UTF-8\n".encode()
+    return struct.pack("<7I", 0x950412DE, 0, 1, 28, 36, 0, 44) + struct.pack("<4I", 0, 44, len(text), 45) + b"\0" + text + b"\0"
+
+
+def database(folder, name, order):
+    path = Path(folder, name)
+    connection = sqlite3.connect(path)
+    connection.execute("create table files (name text, size integer)")
+    connection.executemany("insert into files values (?, ?)", [(key, len(SOURCES[key])) for key in order])
+    connection.commit()
+    connection.close()
+    return path.read_bytes()
+
+
+def others():
+    times = [struct.pack(">H5B", year, 1, 2, 3, 4, 5) for year in (2023, 2024)]
+    equal("png-time", "image.png", "clock", *map(png, times), ["png-times"], ["archive-times"])
+    different("png-text", "image.png", "content", png(times[0]), png(times[0], b"Software\0other"), ["content"])
+    different("mo-date", "a.mo", "clock", catalogue("2023-01-02 03:04"), catalogue("2024-01-02 03:04"), ["content"])
+    with tempfile.TemporaryDirectory() as folder:
+        names = sorted(SOURCES)
+        pages = database(folder, "a", names), database(folder, "b", reversed(names))
+    different("sqlite-order", "files.db", "file order", *pages, ["content"])
+    lines = b"".join(sorted(SOURCES[FIRST].splitlines(True)))
+    different("text-date", "version.txt", "clock", b"built 2023-01-02\n" + lines, b"built 2024-01-02\n" + lines, ["content"])
+    different("text-order", "list.txt", "locale", b"a\nB\nc\n", b"B\na\nc\n", ["content"])
+    different("text-line-ends", "list.txt", "content", lines, lines.replace(b"\n", b"\r\n"), ["content"])
+    one, other = ({"a": 1, "b": [1, 2]}, {"b": [1, 2], "a": 1})
+    different("json-order", "data.json", "hash seed", json.dumps(one).encode(), json.dumps(other).encode(), ["content"])
+    different("bytes", "data.bin", "randomness", bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40, ["content"])
+
+
+def main(folder):
+    for make in (tars, compressed, cpios, ars, wheels, programs, compiled, others):
+        make()
+    names = [name for name, *_ in PAIRS]
+    assert len(names) == len(set(names)), "a name comes twice"
+    for name, file, left, right, _ in PAIRS:
+        assert left != right, f"{name} is one file twice"
+        for side, data in (("left", left), ("right", right)):
+            path = Path(folder, name, side, file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    expected = {name: {"file": file, **answer} for name, file, _, _, answer in PAIRS}
+    Path(folder, "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    print(len(PAIRS), "pairs")
+
+
+main(sys.argv[1])

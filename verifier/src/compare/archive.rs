@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two archives whose members stand one after the other: tar, ar and cpio; and files that are made of parts in the same way,
+//! as ELF files are of sections and PNG files of chunks.
+//!
+//! Each byte of an archive belongs to one member's head, data or tail, or to what follows the last of them. Members are
+//! compared by name and occurrence; a head and a tail are compared as [`Field`]s, which together make up their bytes, data
+//! as a file of its own. Members, their order and the rest make up the file, so that archives without a finding are equal.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::rc::Rc;
+
+use reprove_model::FindingKind;
+
+use super::bytes::ByteDiff;
+use super::field::{Field, Group, Groups};
+use super::files::{self, State};
+use super::format::Format;
+use super::source::{Source, Span};
+use super::{CompareError, ar, bytes, cpio, png, preview, tar};
+
+/// An archive's parts.
+pub(super) struct Archive {
+    pub(super) format: Format,
+    /// In the order of the file.
+    pub(super) members: Vec<Member>,
+    /// What follows the last member.
+    pub(super) rest: Span,
+}
+
+/// One member: head, data and tail stand one after the other.
+pub(super) struct Member {
+    /// Its name, and which of the members of this name it is.
+    pub(super) key: Key,
+    pub(super) head: Span,
+    pub(super) data: Span,
+    pub(super) tail: Span,
+    pub(super) data_is: Data,
+}
+
+/// What the data of a member is.
+#[derive(Clone, Default)]
+pub(super) enum Data {
+    /// A file, to be compared as one.
+    #[default]
+    File,
+    /// One field.
+    Field(Group),
+    /// Fields one after the other, which are all of the data: what each is called, and how many bytes it has.
+    Table(Rc<[(String, usize)]>),
+    /// Code or variables, with the names of what stands where.
+    Code(Rc<[Symbol]>),
+}
+
+/// The name of some bytes of a member.
+pub(super) struct Symbol {
+    /// From where on, from the start of the member's data.
+    pub(super) start: u64,
+    pub(super) name: Vec<u8>,
+}
+
+/// The longest data that is told as fields, in bytes.
+const MAX_FIELDS: u64 = 1 << 20;
+
+pub(super) type Key = (Vec<u8>, u32);
+
+/// Counts the members of one name.
+#[derive(Default)]
+pub(super) struct Keys(BTreeMap<Vec<u8>, u32>);
+
+impl Keys {
+    pub(super) fn of(&mut self, name: &[u8]) -> Key {
+        let occurrence = self.0.entry(name.to_vec()).or_default();
+        let key = (name.to_vec(), *occurrence);
+        *occurrence = occurrence.saturating_add(1);
+        key
+    }
+}
+
+/// The name of a member as text; of two with one name, the second is `name#2`.
+pub(super) fn name((name, occurrence): &Key) -> String {
+    let name = preview::name(name);
+    if *occurrence == 0 { name } else { format!("{name}#{}", u64::from(*occurrence) + 1) }
+}
+
+impl Archive {
+    /// All that a member's head and tail say.
+    pub(super) fn fields(&self, source: &Source<'_>, member: &Member) -> io::Result<Vec<Field>> {
+        let (head, tail) = (source.read(member.head)?, source.read(member.tail)?);
+        let mut fields = match self.format {
+            Format::Ar => ar::fields(&head, member),
+            Format::Cpio => cpio::fields(&head, member),
+            Format::Png => return png::fields(source, member, &head, tail),
+            Format::Elf | Format::Pyc => vec![Field::bytes(Group::Structure, "header", head)],
+            _ => tar::fields(&head, member),
+        };
+        let padding = member.tail.len;
+        fields.push(if tail.iter().all(|byte| *byte == 0) {
+            Field::text(Group::Structure, "padding", format!("{padding} zeros"))
+        } else {
+            Field::bytes(Group::Structure, "padding", tail)
+        });
+        Ok(fields)
+    }
+
+    /// The member's data as fields, where it is that.
+    pub(super) fn data_fields(&self, source: &Source<'_>, member: &Member) -> io::Result<Option<Vec<Field>>> {
+        if member.data.len > MAX_FIELDS {
+            return Ok(None);
+        }
+        Ok(match &member.data_is {
+            Data::File | Data::Code(_) => None,
+            Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
+            Data::Table(columns) => {
+                let data = source.read(member.data)?;
+                let mut rest = data.as_slice();
+                let mut fields = Vec::new();
+                for (label, len) in columns.iter() {
+                    let (value, after) = rest.split_at(rest.len().min(*len));
+                    fields.push(Field::bytes(Group::Structure, label.as_str(), value));
+                    rest = after;
+                }
+                fields.push(Field::bytes(Group::Structure, "the rest", rest));
+                Some(fields)
+            }
+        })
+    }
+}
+
+/// An archive: its bytes, and where its parts are.
+type Side<'a> = (&'a Source<'a>, &'a Archive);
+
+/// Adds every difference between two archives of one format.
+pub(super) fn compare(left: Side<'_>, right: Side<'_>, place: &str, state: &mut State<'_>) -> Result<(), CompareError> {
+    let mut groups = Groups::default();
+    let (lefts, rights) = (by_key(left.1), by_key(right.1));
+    for (key, a) in &lefts {
+        match rights.get(key) {
+            Some(b) => members((left, a), (right, b), place, &mut groups, state)?,
+            None => only(place, a, FindingKind::OnlyLeft, state),
+        }
+    }
+    for (key, b) in rights.iter().filter(|(key, _)| !lefts.contains_key(*key)) {
+        debug_assert_eq!(*key, &b.key);
+        only(place, b, FindingKind::OnlyRight, state);
+    }
+    let a = left.1.members.iter().filter(|member| rights.contains_key(&member.key));
+    let b = right.1.members.iter().filter(|member| lefts.contains_key(&member.key));
+    for (position, (a, b)) in (1_u64..).zip(a.zip(b)) {
+        if a.key != b.key {
+            groups.of(Group::Order).push(format!("member {position}"), name(&a.key), name(&b.key));
+        }
+    }
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    rest((left.0, left.1.rest), (right.0, right.1.rest), &mut groups).map_err(read)?;
+    state.report(left.1.format, groups, place);
+    Ok(())
+}
+
+fn by_key(archive: &Archive) -> BTreeMap<&Key, &Member> {
+    archive.members.iter().map(|member| (&member.key, member)).collect()
+}
+
+fn only(place: &str, member: &Member, kind: FindingKind, state: &mut State<'_>) {
+    let what = format!("a member of {}", preview::count(member.data.len, "byte"));
+    state.only(format!("{place}!{}", name(&member.key)), kind, &what);
+}
+
+fn members(
+    (left, a): (Side<'_>, &Member),
+    (right, b): (Side<'_>, &Member),
+    place: &str,
+    groups: &mut Groups,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    let name = name(&a.key);
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    let differ = |a, b| Ok(bytes::first_difference(left.0.reader(a), right.0.reader(b)).map_err(read)?.is_some());
+    if differ(a.head, b.head)? || differ(a.tail, b.tail)? || a.data.len != b.data.len {
+        let fields = (left.1.fields(left.0, a).map_err(read)?, right.1.fields(right.0, b).map_err(read)?);
+        groups.compare(&name, &fields.0, &fields.1);
+    }
+    if !differ(a.data, b.data)? {
+        return Ok(());
+    }
+    let fields = (left.1.data_fields(left.0, a).map_err(read)?, right.1.data_fields(right.0, b).map_err(read)?);
+    if let (Some(a), Some(b)) = fields {
+        groups.compare(&name, &a, &b);
+        return Ok(());
+    }
+    let (sources, place) = ((left.0.part(a.data), right.0.part(b.data)), format!("{place}!{name}"));
+    if let Data::Code(symbols) = &a.data_is {
+        let whole = (sources.0.whole(), sources.1.whole());
+        let diff = bytes::diff(sources.0.reader(whole.0), sources.1.reader(whole.1));
+        let diff = diff.map_err(|source| CompareError::Read { place: place.clone(), source })?;
+        files::differing_bytes(with_names(diff, symbols), &place, None, state);
+        return Ok(());
+    }
+    state.depth += 1;
+    let compared = files::compare(&sources.0, &sources.1, &place, state);
+    state.depth -= 1;
+    compared
+}
+
+/// With the name of what each run is in, as the left side has it.
+fn with_names(mut diff: ByteDiff, symbols: &[Symbol]) -> ByteDiff {
+    for detail in &mut diff.runs.kept {
+        let offset = detail.at.strip_prefix("0x").and_then(|at| at.split(',').next());
+        let Some(offset) = offset.and_then(|at| u64::from_str_radix(at, 16).ok()) else { continue };
+        let before = symbols.partition_point(|symbol| symbol.start <= offset);
+        if let Some(symbol) = before.checked_sub(1).and_then(|at| symbols.get(at)) {
+            detail.at = format!("{}, in {}+{:#x}", detail.at, preview::name(&symbol.name), offset - symbol.start);
+        }
+    }
+    diff
+}
+
+/// What follows the last member: the number of zeros, where there is nothing else on both sides.
+fn rest((left, a): (&Source<'_>, Span), (right, b): (&Source<'_>, Span), groups: &mut Groups) -> io::Result<()> {
+    if zeros(left, a)? && zeros(right, b)? {
+        let field = |span: Span| [Field::text(Group::Form, "zeros after the last member", span.len.to_string())];
+        groups.compare("", &field(a), &field(b));
+        return Ok(());
+    }
+    let diff = bytes::diff(left.reader(a), right.reader(b))?;
+    if diff.first.is_none() {
+        return Ok(());
+    }
+    let details = groups.of(Group::Structure);
+    let listed = diff.runs.kept.len() as u64;
+    for run in diff.runs.kept {
+        details.push(format!("after the last member: {}", run.at), run.left, run.right);
+    }
+    details.count += diff.runs.count - listed;
+    Ok(())
+}
+
+/// Whether all of these bytes are zeros.
+pub(super) fn zeros(source: &Source<'_>, span: Span) -> io::Result<bool> {
+    let zeros = io::repeat(0).take(span.len);
+    Ok(bytes::first_difference(source.reader(span), zeros)?.is_none())
+}
+
+#[cfg(test)]
+pub(super) mod tests;

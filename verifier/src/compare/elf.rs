@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+//! ELF files, section by section; `object` reads the headers.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, SectionHeader as _, SectionTable, Sym as _};
+use object::{Endianness, FileKind, ReadCache, ReadRef};
+
+use super::archive::{Archive, Data, Keys, Member, Symbol};
+use super::field::Group;
+use super::format::Format;
+use super::source::{Source, Span};
+
+/// The most sections of a file that is looked into.
+const MAX_SECTIONS: usize = 200_000;
+/// The largest table of symbols, in bytes, from which the names of functions are taken.
+const MAX_SYMBOLS: u64 = 32 << 20;
+
+/// Finds the parts: headers, sections, and what is between them.
+///
+/// # Errors
+/// The outer one where reading fails; the inner one where the bytes make no ELF file, or more than the bounds allow.
+pub(super) fn read(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
+    let cache = ReadCache::new(Cursor { source, at: 0 });
+    let parts = match FileKind::parse(&cache) {
+        Ok(FileKind::Elf32) => parts::<FileHeader32<Endianness>, _>(&cache),
+        Ok(FileKind::Elf64) => parts::<FileHeader64<Endianness>, _>(&cache),
+        Ok(_) => return Ok(Err("it is of another kind".to_owned())),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(parts.and_then(|parts| tiled(source.len(), parts)))
+}
+
+/// One part as the headers have it: where it is, what it is called, what it is.
+struct Part {
+    span: Span,
+    name: Vec<u8>,
+    data_is: Data,
+}
+
+fn parts<'a, Elf, R>(data: R) -> Result<Vec<Part>, String>
+where
+    Elf: FileHeader<Endian = Endianness>,
+    R: ReadRef<'a>,
+{
+    let said = |error: object::Error| error.to_string();
+    let header = Elf::parse(data).map_err(said)?;
+    let endian = header.endian().map_err(said)?;
+    let sections = header.sections(endian, data).map_err(said)?;
+    let is_64 = header.is_type_64();
+    let (programs, count) = (header.phnum(endian, data).map_err(said)? as usize, sections.len());
+    if count > MAX_SECTIONS || programs > MAX_SECTIONS {
+        return Err(format!("it has more than {MAX_SECTIONS} sections or segments"));
+    }
+    let mut symbols = symbols::<Elf, R>(&sections, data, endian, header);
+    let mut names = Vec::new();
+    let mut parts = Vec::new();
+    for (index, section) in sections.enumerate() {
+        let name = sections.section_name(endian, section).map_err(said)?;
+        names.push(format!("section {index} {}", super::preview::name(name)));
+        if let Some((start, len)) = section.file_range(endian).filter(|(_, len)| *len > 0) {
+            let data_is = match name {
+                b".note.gnu.build-id" | b".gnu_debuglink" | b".gnu_debugaltlink" => Data::Field(Group::Identity),
+                _ if section.sh_type(endian) == elf::SHT_PROGBITS => {
+                    Data::Code(symbols.remove(&index.0).unwrap_or_default().into())
+                }
+                _ => Data::File,
+            };
+            parts.push(Part { span: Span { start, len }, name: name.to_vec(), data_is });
+        }
+    }
+    let table = |fields: &[(&str, usize)], of: &[String]| {
+        let rows = of.iter().flat_map(|row| fields.iter().map(move |(field, len)| (format!("{row}: {field}"), *len)));
+        Data::Table(rows.collect::<Vec<_>>().into())
+    };
+    let mut headers = |start: u64, row: u16, of: &[String], fields: &[(&str, usize)], name: &str| {
+        let len = u64::from(row) * of.len() as u64;
+        if len > 0 {
+            parts.push(Part { span: Span { start, len }, name: name.into(), data_is: table(fields, of) });
+        }
+    };
+    let segments: Vec<String> = (0..programs).map(|index| format!("segment {index}")).collect();
+    let forms = if is_64 { &FORMS_64 } else { &FORMS_32 };
+    headers(0, header.e_ehsize(endian), &["file".to_owned()], forms.file, "ELF header");
+    headers(header.e_phoff(endian).into(), header.e_phentsize(endian), &segments, forms.segment, "program headers");
+    headers(header.e_shoff(endian).into(), header.e_shentsize(endian), &names, forms.section, "section headers");
+    Ok(parts)
+}
+
+/// The fields of each kind of header, in their order, and how many bytes each has (System V ABI, chapter 4).
+struct Forms {
+    file: &'static [(&'static str, usize)],
+    segment: &'static [(&'static str, usize)],
+    section: &'static [(&'static str, usize)],
+}
+
+const FORMS_64: Forms = Forms {
+    file: &file_header(8),
+    segment: &[
+        ("type", 4),
+        ("flags", 4),
+        ("offset", 8),
+        ("address", 8),
+        ("physical address", 8),
+        ("size in the file", 8),
+        ("size in memory", 8),
+        ("alignment", 8),
+    ],
+    section: &section_header(8),
+};
+
+const FORMS_32: Forms = Forms {
+    file: &file_header(4),
+    segment: &[
+        ("type", 4),
+        ("offset", 4),
+        ("address", 4),
+        ("physical address", 4),
+        ("size in the file", 4),
+        ("size in memory", 4),
+        ("flags", 4),
+        ("alignment", 4),
+    ],
+    section: &section_header(4),
+};
+
+const fn file_header(word: usize) -> [(&'static str, usize); 14] {
+    [
+        ("identification", 16),
+        ("type", 2),
+        ("machine", 2),
+        ("version", 4),
+        ("entry point", word),
+        ("offset of the program headers", word),
+        ("offset of the section headers", word),
+        ("flags", 4),
+        ("size", 2),
+        ("size of a program header", 2),
+        ("number of program headers", 2),
+        ("size of a section header", 2),
+        ("number of section headers", 2),
+        ("section of the names", 2),
+    ]
+}
+
+const fn section_header(word: usize) -> [(&'static str, usize); 10] {
+    [
+        ("name", 4),
+        ("type", 4),
+        ("flags", word),
+        ("address", word),
+        ("offset", word),
+        ("size", word),
+        ("link", 4),
+        ("info", 4),
+        ("alignment", word),
+        ("entry size", word),
+    ]
+}
+
+/// The names of what stands where in each section, sorted.
+fn symbols<'a, Elf, R>(
+    sections: &SectionTable<'a, Elf, R>,
+    data: R,
+    endian: Endianness,
+    header: &Elf,
+) -> BTreeMap<usize, Vec<Symbol>>
+where
+    Elf: FileHeader<Endian = Endianness>,
+    R: ReadRef<'a>,
+{
+    let mut all: BTreeMap<usize, Vec<Symbol>> = BTreeMap::new();
+    for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+        let tables = || sections.iter().filter(|section| section.sh_type(endian) == kind);
+        let is_small = tables().all(|table| table.file_range(endian).is_none_or(|(_, len)| len <= MAX_SYMBOLS));
+        let Ok(table) = sections.symbols(endian, data, kind) else { continue };
+        for (number, symbol) in table.enumerate().filter(|_| is_small) {
+            let is_named = matches!(symbol.st_type(), elf::STT_FUNC | elf::STT_OBJECT);
+            let Ok(Some(index)) = table.symbol_section(endian, symbol, number) else { continue };
+            let Ok(section) = sections.section(index) else { continue };
+            // In object files symbols have offsets, elsewhere addresses.
+            let base = if header.e_type(endian) == elf::ET_REL { 0 } else { section.sh_addr(endian).into() };
+            if is_named
+                && let Some(start) = symbol.st_value(endian).into().checked_sub(base)
+                && let Ok(name) = table.symbol_name(endian, symbol)
+            {
+                all.entry(index.0).or_default().push(Symbol { start, name: name.to_vec() });
+            }
+        }
+        if !all.is_empty() {
+            break;
+        }
+    }
+    all.values_mut().for_each(|list| list.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name))));
+    all
+}
+
+/// The parts in the order of the file, with names for what is between them.
+fn tiled(len: u64, mut parts: Vec<Part>) -> Result<Archive, String> {
+    parts.sort_by_key(|part| (part.span.start, part.span.len));
+    let (mut members, mut keys) = (Vec::new(), Keys::default());
+    let mut at = 0;
+    let mut add = |name: &[u8], span: Span, data_is| {
+        let (head, tail) = (Span { len: 0, ..span }, Span { start: span.start + span.len, len: 0 });
+        members.push(Member { key: keys.of(name), head, data: span, tail, data_is });
+    };
+    for Part { span, name, data_is } in parts {
+        let end = span.start.checked_add(span.len).filter(|end| *end <= len);
+        let (Some(end), Some(gap)) = (end, span.start.checked_sub(at)) else {
+            return Err(format!("its {} is past the end, or in another part", super::preview::name(&name)));
+        };
+        if gap > 0 {
+            let before = [b"before ", name.as_slice()].concat();
+            add(&before, Span { start: at, len: gap }, Data::Field(Group::Structure));
+        }
+        add(&name, span, data_is);
+        at = end;
+    }
+    Ok(Archive { format: Format::Elf, members, rest: Span { start: at, len: len - at } })
+}
+
+/// What `object` reads through.
+struct Cursor<'a> {
+    source: &'a Source<'a>,
+    at: u64,
+}
+
+impl Read for Cursor<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.source.len().saturating_sub(self.at);
+        let read = self.source.reader(Span { start: self.at, len }).read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Cursor<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.source.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = to.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reprove_model::FindingKind;
+
+    use super::super::Bounds;
+    use super::super::archive::tests::find_within;
+
+    /// A section: its name, type, and bytes.
+    type Section<'a> = (&'a str, u32, &'a [u8]);
+
+    /// A little-endian object file of these sections, as the System V ABI has it, with the table of names at the end.
+    fn elf_of(sections: &[Section<'_>]) -> Vec<u8> {
+        let mut names = b"\0.shstrtab\0".to_vec();
+        let mut bytes = vec![0; 64];
+        let mut headers = vec![[0; 64]];
+        let number = u16::try_from(sections.len() + 2).unwrap();
+        let mut add = |bytes: &mut Vec<u8>, name: usize, kind: u32, data: &[u8]| {
+            let mut header = [0; 64];
+            header[..4].copy_from_slice(&u32::try_from(name).unwrap().to_le_bytes());
+            header[4..8].copy_from_slice(&kind.to_le_bytes());
+            header[24..32].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+            header[32..40].copy_from_slice(&(data.len() as u64).to_le_bytes());
+            // The table of symbols has its names in the section after it.
+            let link = if kind == 2 { u32::try_from(headers.len() + 1).unwrap() } else { 0 };
+            header[40..44].copy_from_slice(&link.to_le_bytes());
+            header[56..64].copy_from_slice(&(if kind == 2 { 24_u64 } else { 0 }).to_le_bytes());
+            headers.push(header);
+            bytes.extend_from_slice(data);
+        };
+        for (name, kind, data) in sections {
+            add(&mut bytes, names.len(), *kind, data);
+            names.extend_from_slice(name.as_bytes());
+            names.push(0);
+        }
+        add(&mut bytes, 1, 3, &names);
+        let table = bytes.len() as u64;
+        bytes[..16].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+        bytes[16..24].copy_from_slice(b"\x01\0\x3e\0\x01\0\0\0");
+        bytes[40..48].copy_from_slice(&table.to_le_bytes());
+        let sizes = [64, 0, 0, 64, number, number - 1];
+        bytes[52..64].copy_from_slice(&sizes.map(u16::to_le_bytes).concat());
+        bytes.extend(headers.concat());
+        bytes
+    }
+
+    /// A function `name` at the start of the first section.
+    fn symbol(name: u32) -> Vec<u8> {
+        [&name.to_le_bytes()[..], b"\x12\0\x01\0", &0_u64.to_le_bytes(), &8_u64.to_le_bytes()].concat()
+    }
+
+    fn program(code: &[u8], id: &[u8]) -> Vec<u8> {
+        let symbols = [vec![0; 24], symbol(1)].concat();
+        elf_of(&[
+            (".text", 1, code),
+            (".note.gnu.build-id", 7, id),
+            (".symtab", 2, &symbols),
+            (".strtab", 3, b"\0main\0"),
+            (".comment", 1, b"GCC\0"),
+        ])
+    }
+
+    fn find(left: &[u8], right: &[u8]) -> (Vec<(String, FindingKind)>, Option<Vec<String>>) {
+        let (findings, needs) = find_within(left, right, &Bounds::default());
+        (findings.into_iter().map(|finding| (finding.place, finding.kind)).collect(), needs)
+    }
+
+    #[test]
+    fn code_is_found_by_its_function() {
+        let (left, right) =
+            (program(b"\x90\xba\xe6\x07\0\0\xc3\0", b"id"), program(b"\x90\xba\xea\x07\0\0\xc3\0", b"id"));
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        assert_eq!((findings.len(), findings[0].place.as_str(), needs), (1, "a!.text", None));
+        let detail = &findings[0].details[0];
+        let shown = [detail.at.as_str(), &detail.left, &detail.right];
+        assert_eq!(shown, ["0x2, 1 byte, in main+0x2", "e6", "ea"]);
+    }
+
+    #[test]
+    fn a_build_id_alone_leaves_the_code_equal() {
+        let (found, needs) = find(&program(b"code", b"one"), &program(b"code", b"two"));
+        assert_eq!(found, [("a".to_owned(), FindingKind::BuildIdentity)]);
+        assert_eq!(needs, Some(vec!["elf-identity".to_owned()]));
+        let (found, needs) = find(&program(b"code", b"one"), &program(b"cede", b"two"));
+        assert_eq!((found.len(), needs), (2, None));
+    }
+
+    #[test]
+    fn headers_are_told_by_their_fields() {
+        let left = program(b"code", b"one");
+        let mut right = left.clone();
+        let at = right.len() - 6 * 64 + 8;
+        right[at] ^= 4;
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        assert_eq!((findings.len(), findings[0].kind, needs), (1, FindingKind::ArchiveStructure, None));
+        assert_eq!(findings[0].details[0].at, "section headers: section 1 .text: flags");
+    }
+
+    #[test]
+    fn what_overlaps_or_is_cut_is_bytes() {
+        let left = program(b"code", b"one");
+        let mut right = left.clone();
+        let at = right.len() - 6 * 64 + 24;
+        right[at] ^= 1;
+        for (right, why) in
+            [(right, "or in another part"), (left[..left.len() - 1].to_vec(), "the right one is not an ELF")]
+        {
+            let (findings, _) = find_within(&left, &right, &Bounds::default());
+            assert!(findings[0].summary.contains(why), "{}", findings[0].summary);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The fields of a container's headers, each under the kind of finding that it belongs to.
+
+use reprove_model::FindingKind;
+
+use super::findings::Details;
+use super::format::Format;
+use super::preview::{self, Around};
+
+/// What a field is about. The order is the one in which normalizations are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Group {
+    /// When something was made or changed.
+    Times,
+    /// Who owns it: numbers and names.
+    Owners,
+    /// Whether the group and others may write: what a umask of 002 gives and one of 022 takes.
+    Umask,
+    /// Numbers of devices and inodes of the machine that made the archive.
+    Numbers,
+    /// In which order members come.
+    Order,
+    /// How bytes are compressed, where they are equal once expanded or compared so.
+    Compression,
+    /// What was compressed where, as the compressor remembers it: a file's name, an operating system.
+    Origin,
+    /// How the same is written: digits of a number, an end's zeros, a descriptor after the data or a size before it.
+    Form,
+    /// What names one build and follows from other things: a build-id, a link to debugging information.
+    Identity,
+    /// All other permission bits.
+    Modes,
+    /// What a link leads to.
+    Links,
+    /// All the rest.
+    Structure,
+}
+
+impl Group {
+    pub(super) const ALL: [Self; 12] = [
+        Self::Times,
+        Self::Owners,
+        Self::Umask,
+        Self::Numbers,
+        Self::Order,
+        Self::Compression,
+        Self::Origin,
+        Self::Form,
+        Self::Identity,
+        Self::Modes,
+        Self::Links,
+        Self::Structure,
+    ];
+
+    /// The finding that it belongs to.
+    pub(super) fn kind(self) -> FindingKind {
+        match self {
+            Self::Times => FindingKind::ArchiveTimes,
+            Self::Owners => FindingKind::ArchiveOwners,
+            Self::Umask | Self::Modes => FindingKind::ArchiveModes,
+            Self::Order => FindingKind::ArchiveOrder,
+            Self::Compression => FindingKind::Compression,
+            Self::Links => FindingKind::LinkTarget,
+            Self::Identity => FindingKind::BuildIdentity,
+            Self::Numbers | Self::Origin | Self::Form | Self::Structure => FindingKind::ArchiveStructure,
+        }
+    }
+
+    /// What one field of it is called.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Times => "time",
+            Self::Owners => "owner",
+            Self::Umask => "write permission of groups and others",
+            Self::Numbers => "device or inode number",
+            Self::Order => "position",
+            Self::Compression => "compression detail",
+            Self::Origin => "detail of where it comes from",
+            Self::Form => "way of writing",
+            Self::Identity => "name of the build",
+            Self::Modes => "mode",
+            Self::Links => "link target",
+            Self::Structure => "structural part",
+        }
+    }
+}
+
+/// What a difference is taken out with: all fields of one group, in containers of one format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Normalizer {
+    pub(super) format: Format,
+    pub(super) group: Group,
+}
+
+impl Normalizer {
+    /// The one for these fields; `None` where leaving them out would hide what matters.
+    pub(super) fn of(format: Format, group: Group) -> Option<Self> {
+        let hides_what_matters = matches!(group, Group::Modes | Group::Links | Group::Structure);
+        (!hides_what_matters).then_some(Self { format, group })
+    }
+
+    /// What it is called: `docs/comparing.md` says what each leaves out.
+    pub(super) fn name(self) -> String {
+        let group = match self.group {
+            Group::Times => "times",
+            Group::Owners => "owners",
+            Group::Umask => "umask",
+            Group::Numbers => "numbers",
+            Group::Order => "order",
+            Group::Compression => "compression",
+            Group::Origin => "origin",
+            Group::Form => "form",
+            Group::Identity => "identity",
+            Group::Modes => "modes",
+            Group::Links => "links",
+            Group::Structure => "structure",
+        };
+        format!("{}-{group}", self.format.name())
+    }
+}
+
+/// One field.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) group: Group,
+    pub(super) label: String,
+    pub(super) value: Value,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Field {
+    pub(super) fn text(group: Group, label: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { group, label: label.into(), value: Value::Text(value.into()) }
+    }
+
+    pub(super) fn bytes(group: Group, label: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        Self { group, label: label.into(), value: Value::Bytes(value.into()) }
+    }
+}
+
+/// The single differences of one container, each in the group that it belongs to.
+#[derive(Default)]
+pub(super) struct Groups([Details; Group::ALL.len()]);
+
+impl Groups {
+    pub(super) fn of(&mut self, group: Group) -> &mut Details {
+        let [times, owners, umask, numbers, order, compression, origin, form, identity, modes, links, structure] =
+            &mut self.0;
+        match group {
+            Group::Times => times,
+            Group::Owners => owners,
+            Group::Umask => umask,
+            Group::Numbers => numbers,
+            Group::Order => order,
+            Group::Compression => compression,
+            Group::Origin => origin,
+            Group::Form => form,
+            Group::Identity => identity,
+            Group::Modes => modes,
+            Group::Links => links,
+            Group::Structure => structure,
+        }
+    }
+
+    /// Those that have any, each with what differs.
+    pub(super) fn into_found(self) -> impl Iterator<Item = (Group, Details)> {
+        Group::ALL.into_iter().zip(self.0).filter(|(_, details)| details.count > 0)
+    }
+
+    /// Adds each field that differs. Fields are found by their labels; a label that comes twice is told apart by the order.
+    pub(super) fn compare(&mut self, name: &str, left: &[Field], right: &[Field]) {
+        let mut taken = vec![false; right.len()];
+        for field in left {
+            let same = |(at, other): &(usize, &Field)| {
+                other.label == field.label && other.group == field.group && taken.get(*at) == Some(&false)
+            };
+            let found = right.iter().enumerate().find(same);
+            if let Some((at, _)) = found
+                && let Some(taken) = taken.get_mut(at)
+            {
+                *taken = true;
+            }
+            let other = found.map(|(_, other)| &other.value);
+            if other != Some(&field.value) {
+                self.add(name, field, Some(&field.value), other);
+            }
+        }
+        for (field, _) in right.iter().zip(taken).filter(|(_, taken)| !taken) {
+            self.add(name, field, None, Some(&field.value));
+        }
+    }
+
+    fn add(&mut self, name: &str, field: &Field, left: Option<&Value>, right: Option<&Value>) {
+        let at = match (name, field.label.as_str()) {
+            ("", label) => label.to_owned(),
+            (name, "") => name.to_owned(),
+            (name, label) => format!("{name}: {label}"),
+        };
+        let (left, right) = show(left, right);
+        self.of(field.group).push(at, left, right);
+    }
+}
+
+fn show(left: Option<&Value>, right: Option<&Value>) -> (String, String) {
+    if let (Some(Value::Bytes(left)), Some(Value::Bytes(right))) = (left, right) {
+        let same = left.iter().zip(right).take_while(|(a, b)| a == b).count();
+        let around = |bytes: &[u8]| Around {
+            before: bytes.get(same.saturating_sub(preview::CONTEXT_BEFORE)..same).unwrap_or_default().to_vec(),
+            from: bytes.iter().skip(same).take(preview::CONTEXT_FROM).copied().collect(),
+        };
+        let len = left.len().max(right.len()) - same;
+        return preview::pair(&around(left), &around(right), len as u64);
+    }
+    let text = |value: Option<&Value>| match value {
+        None => "(none)".to_owned(),
+        Some(Value::Text(text)) => preview::name(text.as_bytes()),
+        Some(Value::Bytes(bytes)) => preview::hexadecimal(bytes),
+    };
+    (text(left), text(right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(left: &[Field], right: &[Field]) -> Vec<(Group, [String; 3])> {
+        let mut groups = Groups::default();
+        groups.compare("f", left, right);
+        let all = groups.into_found().flat_map(|(group, details)| details.kept.into_iter().map(move |d| (group, d)));
+        all.map(|(group, detail)| (group, [detail.at, detail.left, detail.right])).collect()
+    }
+
+    #[test]
+    fn fields_are_found_by_their_labels() {
+        let left = [Field::text(Group::Times, "modified", "1"), Field::text(Group::Structure, "comment", "a")];
+        let right = [Field::text(Group::Structure, "comment", "a"), Field::text(Group::Times, "modified", "2")];
+        assert_eq!(found(&left, &right), [(Group::Times, ["f: modified", "1", "2"].map(str::to_owned))]);
+    }
+
+    #[test]
+    fn what_one_side_has_alone_or_twice_is_a_difference() {
+        let one = [Field::bytes(Group::Structure, "x", "a")];
+        let two = [Field::bytes(Group::Structure, "x", "a"), Field::bytes(Group::Structure, "x", "a")];
+        assert_eq!(found(&one, &two).len(), 1);
+        assert_eq!(found(&two, &one).len(), 1);
+        assert_eq!(found(&two, &two), []);
+    }
+
+    #[test]
+    fn every_group_has_a_place_of_its_own() {
+        let mut groups = Groups::default();
+        Group::ALL.into_iter().for_each(|group| groups.of(group).push(group.noun(), "", ""));
+        let found: Vec<_> = groups.into_found().map(|(group, details)| (group, details.kept[0].at.clone())).collect();
+        assert_eq!(found, Group::ALL.map(|group| (group, group.noun().to_owned())));
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The normal form of a file: what is left of it when groups of fields are left out.
+//!
+//! A file that is no container is its bytes. A container is its format, then all of its fields but for those left out, and
+//! each member's normal form; `docs/comparing.md` has the form byte by byte. Each part is written with its length, so that no
+//! two files have one normal form unless they differ in nothing but what was left out.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write as _};
+
+use reprove_model::{Between, DigestSet, HashBoth, Normalization};
+
+use super::archive::{self, Archive, Member};
+use super::compressed::{self, Head};
+use super::field::{Field, Group, Normalizer, Value};
+use super::files::{self, State};
+use super::format::{self, Format};
+use super::held::Held;
+use super::source::{Source, Span};
+use super::{Options, zip};
+
+/// The digests of the left one's normal forms after the first of `normalizers`, the first two, and so on. None where all of
+/// them together don't make the two equal.
+pub(super) fn forms(
+    left: &Source<'_>,
+    right: &Source<'_>,
+    normalizers: &BTreeSet<Normalizer>,
+    like: &State<'_>,
+) -> io::Result<Vec<Normalization>> {
+    if normalizers.is_empty() || digest(left, normalizers, like)? != digest(right, normalizers, like)? {
+        return Ok(Vec::new());
+    }
+    let mut applied = BTreeSet::new();
+    let mut all = Vec::new();
+    for normalizer in normalizers {
+        applied.insert(*normalizer);
+        all.push(Normalization { name: normalizer.name(), digest: digest(left, &applied, like)? });
+    }
+    Ok(all)
+}
+
+/// The digests of the normal form of `source` without what `left_out` says, within the bounds of `like`.
+pub(super) fn digest(source: &Source<'_>, left_out: &BTreeSet<Normalizer>, like: &State<'_>) -> io::Result<DigestSet> {
+    let options = Options { between: Between::Given, scratch: like.scratch, tell: None };
+    let mut state = State::new(&options, like.bounds);
+    let mut form = Form { hash: HashBoth::default(), left_out };
+    form.part(b"reprove normal form 1")?;
+    form.any(source, &mut state)?;
+    Ok(form.hash.finish().0)
+}
+
+/// A normal form, as far as it is written.
+pub(super) struct Form<'a> {
+    hash: HashBoth,
+    left_out: &'a BTreeSet<Normalizer>,
+}
+
+impl Form<'_> {
+    fn any(&mut self, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+        let format = if state.depth < state.bounds.depth { format::claimed(source)? } else { None };
+        let Some(format) = format else { return self.bytes(source, source.whole()) };
+        match format {
+            Format::Gzip | Format::Xz | Format::Zstd | Format::Bzip2 => self.compressed(format, source, state),
+            Format::Zip => match zip::layout(source, state.bounds)? {
+                Ok(layout) => zip::write(&layout, source, self, state),
+                Err(_) => self.bytes(source, source.whole()),
+            },
+            Format::Tar | Format::Ar | Format::Cpio | Format::Elf | Format::Png | Format::Pyc => {
+                match files::archive(format, source, state.bounds)? {
+                    Ok(archive) => self.archive(&archive, source, state),
+                    Err(_) => self.bytes(source, source.whole()),
+                }
+            }
+        }
+    }
+
+    /// Whether this group of fields stays.
+    pub(super) fn has(&self, format: Format, group: Group) -> bool {
+        !self.left_out.contains(&Normalizer { format, group })
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, number: u64) -> io::Result<()> {
+        self.hash.write_all(&number.to_le_bytes())
+    }
+
+    /// Bytes, after their number.
+    pub(super) fn part(&mut self, part: &[u8]) -> io::Result<()> {
+        self.number(part.len() as u64)?;
+        self.hash.write_all(part)
+    }
+
+    /// What is no container.
+    pub(super) fn bytes(&mut self, source: &Source<'_>, span: Span) -> io::Result<()> {
+        self.part(b"bytes")?;
+        self.number(span.len)?;
+        let copied = io::copy(&mut source.reader(span), &mut self.hash)?;
+        if copied == span.len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// A file inside another one.
+    pub(super) fn inner(&mut self, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+        state.depth += 1;
+        let written = self.any(source, state);
+        state.depth -= 1;
+        written
+    }
+
+    /// Fields, but for those that are left out.
+    pub(super) fn fields(&mut self, format: Format, fields: &[Field]) -> io::Result<()> {
+        let left: Vec<_> = fields.iter().filter(|field| self.has(format, field.group)).collect();
+        self.number(left.len() as u64)?;
+        for Field { label, value, .. } in left {
+            self.part(label.as_bytes())?;
+            match value {
+                Value::Text(text) => self.part(text.as_bytes())?,
+                Value::Bytes(bytes) => self.part(bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn compressed(&mut self, format: Format, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+        let Ok(head) = Head::read(format, source)? else { return self.bytes(source, source.whole()) };
+        let held = match self.has(format, Group::Compression) {
+            true => None,
+            false => match Held::read(compressed::expander(format, source)?, state)? {
+                Ok(held) => Some(held),
+                Err(_) => return self.bytes(source, source.whole()),
+            },
+        };
+        self.part(format.name().as_bytes())?;
+        self.fields(format, &head.fields)?;
+        match held {
+            None => self.bytes(source, head.rest),
+            Some(held) => {
+                self.inner(&held.source()?, state)?;
+                held.give_back(state);
+                Ok(())
+            }
+        }
+    }
+
+    fn archive(&mut self, archive: &Archive, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+        let mut members: Vec<&Member> = archive.members.iter().collect();
+        if !self.has(archive.format, Group::Order) {
+            members.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        self.part(archive.format.name().as_bytes())?;
+        self.number(members.len() as u64)?;
+        for member in members {
+            self.part(&member.key.0)?;
+            self.fields(archive.format, &archive.fields(source, member)?)?;
+            match archive.data_fields(source, member)? {
+                Some(fields) => self.fields(archive.format, &fields)?,
+                None => self.inner(&source.part(member.data), state)?,
+            }
+        }
+        if !self.has(archive.format, Group::Form) && archive::zeros(source, archive.rest)? {
+            return self.part(b"zeros");
+        }
+        self.bytes(source, archive.rest)
+    }
+
+    /// What `reader` gives, which is a file inside another one; `None`, and nothing was written: it can't be expanded.
+    pub(super) fn expanded(&mut self, reader: impl Read, state: &mut State<'_>) -> io::Result<Option<()>> {
+        let Ok(held) = Held::read(reader, state)? else { return Ok(None) };
+        self.inner(&held.source()?, state)?;
+        held.give_back(state);
+        Ok(Some(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! PNG images (ISO/IEC 15948), chunk by chunk.
+
+use std::io::{self, Read as _};
+
+use super::Bounds;
+use super::archive::{Archive, Data, Keys, Member};
+use super::field::{Field, Group};
+use super::format::Format;
+use super::source::{Source, Span};
+
+pub(super) const MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Finds the chunks. A chunk's head is its length and type, its tail the checksum.
+///
+/// # Errors
+/// The outer one where reading fails; the inner one where the bytes make no image, or more than the bounds allow.
+pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Archive, String>> {
+    let (mut members, mut keys) = (Vec::new(), Keys::default());
+    let mut at = MAGIC.len() as u64;
+    let mut is_last = false;
+    while !is_last {
+        if members.len() >= bounds.members {
+            return Ok(Err(format!("it has more than {} chunks", bounds.members)));
+        }
+        if at + 12 > source.len() {
+            return Ok(Err(format!("there is no chunk at {at:#x}")));
+        }
+        let head = source.read(Span { start: at, len: 8 })?;
+        let Some((len, kind)) = head.split_first_chunk::<4>() else { return Ok(Err("it is cut".to_owned())) };
+        let len = u64::from(u32::from_be_bytes(*len));
+        let data = Span { start: at + 8, len };
+        let end = data.start + len;
+        if end + 4 > source.len() {
+            return Ok(Err(format!("the chunk at {at:#x} is longer than the file")));
+        }
+        let data_is = match kind {
+            b"tIME" => Data::Field(Group::Times),
+            _ => Data::File,
+        };
+        is_last = kind == b"IEND";
+        let (head, tail) = (Span { start: at, len: 8 }, Span { start: end, len: 4 });
+        members.push(Member { key: keys.of(kind), head, data, tail, data_is });
+        at = end + 4;
+    }
+    let rest = Span { start: at, len: source.len() - at };
+    Ok(Ok(Archive { format: Format::Png, members, rest }))
+}
+
+/// What a chunk says beside its data: its type; the checksum, where it is not right. The length is that of the data.
+pub(super) fn fields(source: &Source<'_>, member: &Member, head: &[u8], checksum: Vec<u8>) -> io::Result<Vec<Field>> {
+    let kind = head.get(4..).unwrap_or_default();
+    let mut crc = flate2::Crc::new();
+    crc.update(kind);
+    let mut data = source.reader(member.data);
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match data.read(&mut buffer)? {
+            0 => break,
+            read => crc.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+    let is_right = checksum == crc.sum().to_be_bytes();
+    Ok(vec![
+        Field::bytes(Group::Structure, "type", kind),
+        if is_right {
+            Field::text(Group::Structure, "checksum", "right")
+        } else {
+            Field::bytes(Group::Structure, "checksum", checksum)
+        },
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use reprove_model::FindingKind;
+
+    use super::super::Bounds;
+    use super::super::archive::tests::find_within;
+    use super::MAGIC;
+
+    fn png(time: &[u8], text: &[u8]) -> Vec<u8> {
+        let chunk = |kind: &[u8], data: &[u8]| {
+            let mut crc = flate2::Crc::new();
+            crc.update(&[kind, data].concat());
+            let len = u32::try_from(data.len()).unwrap();
+            [&len.to_be_bytes()[..], kind, data, &crc.sum().to_be_bytes()].concat()
+        };
+        [MAGIC.to_vec(), chunk(b"IHDR", &[0; 13]), chunk(b"tIME", time), chunk(b"tEXt", text), chunk(b"IEND", b"")]
+            .concat()
+    }
+
+    #[test]
+    fn chunks_are_told_apart() {
+        let left = png(b"1234567", b"Software\0a");
+        let (findings, needs) = find_within(&left, &png(b"1234568", b"Software\0a"), &Bounds::default());
+        assert_eq!((findings[0].place.as_str(), findings[0].kind), ("a", FindingKind::ArchiveTimes));
+        assert_eq!(needs, Some(vec!["png-times".to_owned()]));
+        let (findings, needs) = find_within(&left, &png(b"1234567", b"Software\0b"), &Bounds::default());
+        assert!(findings.iter().any(|finding| finding.place == "a!tEXt"));
+        assert_eq!(needs, None);
+        let (findings, _) = find_within(&left, &left[..left.len() - 1], &Bounds::default());
+        assert!(findings[0].summary.contains("the right one is not a PNG image"), "{}", findings[0].summary);
+    }
+}

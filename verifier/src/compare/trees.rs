@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two trees, path by path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use reprove_model::{Detail, Digest, DigestSet, FindingKind, Node, Normalization, Tree, TreePath};
+
+use super::field::Normalizer;
+use super::files::{self, State};
+use super::source::Source;
+use super::{Bounds, CompareError, Comparison, Options, Side, normal, preview};
+
+/// Compares two trees within bounds.
+pub(super) fn compare(
+    left: Side<'_>,
+    right: Side<'_>,
+    options: &Options<'_>,
+    bounds: &Bounds,
+) -> Result<Comparison, CompareError> {
+    let mut state = State::new(options, bounds);
+    for (path, node) in left.tree.entries() {
+        match right.tree.entries().get(path) {
+            Some(other) if other == node => {}
+            Some(other) => nodes((left, node), (right, other), path, &mut state)?,
+            None => state.only(path.to_string(), FindingKind::OnlyLeft, &describe(node)),
+        }
+    }
+    for (path, node) in right.tree.entries() {
+        if !left.tree.entries().contains_key(path) {
+            state.only(path.to_string(), FindingKind::OnlyRight, &describe(node));
+        }
+    }
+    let normalizers = state.normalizers.take().unwrap_or_default();
+    let normalizations = normalized(left, right, &normalizers, &state)?;
+    Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
+}
+
+/// The digests of the left tree with normal forms in place of the files that differ, after each of `normalizers` and all
+/// before it. None where that does not make the trees equal.
+fn normalized(
+    left: Side<'_>,
+    right: Side<'_>,
+    normalizers: &BTreeSet<Normalizer>,
+    state: &State<'_>,
+) -> Result<Vec<Normalization>, CompareError> {
+    let form = |side: Side<'_>, other: Side<'_>, left_out: &BTreeSet<Normalizer>| {
+        let mut entries: BTreeMap<TreePath, Node> = side.tree.entries().clone();
+        for (path, node) in &mut entries {
+            if let Node::File { size, digest, .. } = node
+                && let Some(Node::File { digest: differs, .. }) = other.tree.entries().get(path)
+                && differs != digest
+            {
+                let file = open(side, &digest.blake3, &path.to_string())?;
+                let read = |source| CompareError::Read { place: path.to_string(), source };
+                let source = Source::file(&file).map_err(read)?;
+                *digest = normal::digest(&source, left_out, state).map_err(read)?;
+                *size = 0;
+            }
+        }
+        Ok(Tree::new(entries).map(|tree| tree.digest()).ok())
+    };
+    if normalizers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let last = form(left, right, normalizers)?;
+    if last.is_none() || form(right, left, normalizers)? != last {
+        return Ok(Vec::new());
+    }
+    let mut applied = BTreeSet::new();
+    let mut all = Vec::new();
+    for normalizer in normalizers {
+        applied.insert(*normalizer);
+        let Some(digest) = form(left, right, &applied)? else { return Ok(Vec::new()) };
+        all.push(Normalization { name: normalizer.name(), digest });
+    }
+    Ok(all)
+}
+
+fn open(side: Side<'_>, digest: &Digest, place: &str) -> Result<File, CompareError> {
+    let unopened = |source| CompareError::Open { place: place.to_owned(), digest: *digest, source };
+    side.blobs.open(digest).map_err(unopened)
+}
+
+fn nodes(
+    (left, a): (Side<'_>, &Node),
+    (right, b): (Side<'_>, &Node),
+    path: &TreePath,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    let place = path.to_string();
+    match (a, b) {
+        (
+            Node::File { mode, size, digest },
+            Node::File { mode: other_mode, size: other_size, digest: other_digest },
+        ) => {
+            modes(&place, *mode, *other_mode, state);
+            if (size, digest.blake3) != (other_size, other_digest.blake3) {
+                contents((left, digest), (right, other_digest), &place, state)?;
+            }
+        }
+        (Node::Directory { mode }, Node::Directory { mode: other_mode }) => modes(&place, *mode, *other_mode, state),
+        (Node::Symlink { target }, Node::Symlink { target: other }) => {
+            let detail = Detail { at: place.clone(), left: target.to_string(), right: other.to_string() };
+            let summary = "the link's target differs".to_owned();
+            state.needs(None);
+            state.findings.add(place, FindingKind::LinkTarget, summary, vec![detail], 1);
+        }
+        _ => {
+            let detail = Detail { at: place.clone(), left: describe(a), right: describe(b) };
+            let summary = format!("{} on the left, {} on the right", detail.left, detail.right);
+            state.needs(None);
+            state.findings.add(place, FindingKind::Type, summary, vec![detail], 1);
+        }
+    }
+    Ok(())
+}
+
+fn modes(place: &str, left: u16, right: u16, state: &mut State<'_>) {
+    if left != right {
+        let detail = Detail { at: place.to_owned(), left: format!("{left:04o}"), right: format!("{right:04o}") };
+        let summary = format!("the mode is {} on the left, {} on the right", detail.left, detail.right);
+        state.needs(None);
+        state.findings.add(place.to_owned(), FindingKind::Mode, summary, vec![detail], 1);
+    }
+}
+
+fn contents(
+    (left, left_digest): (Side<'_>, &DigestSet),
+    (right, right_digest): (Side<'_>, &DigestSet),
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    if state.findings.would_omit(place) {
+        state.needs(None);
+        state.findings.omit(place.to_owned(), FindingKind::Content);
+        return Ok(());
+    }
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    let (left_file, right_file) = (open(left, &left_digest.blake3, place)?, open(right, &right_digest.blake3, place)?);
+    let sources = (Source::file(&left_file).map_err(read)?, Source::file(&right_file).map_err(read)?);
+    let before = state.findings.made();
+    files::compare(&sources.0, &sources.1, place, state)?;
+    if state.findings.made() == before {
+        let summary = "the digests differ, but the bytes that were read are the same: what was read is not what \
+                       the trees name";
+        let detail = Detail {
+            at: "BLAKE3".to_owned(),
+            left: left_digest.blake3.to_string(),
+            right: right_digest.blake3.to_string(),
+        };
+        state.needs(None);
+        state.findings.add(place.to_owned(), FindingKind::Content, summary.to_owned(), vec![detail], 1);
+    }
+    Ok(())
+}
+
+fn describe(node: &Node) -> String {
+    match node {
+        Node::File { size, .. } => format!("a file of {}", preview::count(*size, "byte")),
+        Node::Directory { .. } => "a directory".to_owned(),
+        Node::Symlink { target } => format!("a link to {target}"),
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The normal form of a zip archive: see [`Form`].
+
+use std::io;
+
+use super::super::field::Group;
+use super::super::files::State;
+use super::super::format::Format;
+use super::super::normal::Form;
+use super::super::source::Source;
+use super::contents::Decoder;
+use super::entry::{self, Item, Value};
+use super::layout::{Entry, Layout};
+use super::{end, records};
+
+/// Writes the archive's normal form.
+pub(in crate::compare) fn write(
+    layout: &Layout,
+    source: &Source<'_>,
+    form: &mut Form<'_>,
+    state: &mut State<'_>,
+) -> io::Result<()> {
+    let mut entries: Vec<&Entry> = layout.entries.iter().collect();
+    form.part(Format::Zip.name().as_bytes())?;
+    form.number(entries.len() as u64)?;
+    if form.has(Format::Zip, Group::Order) {
+        for entry in layout.by_position() {
+            form.part(&entry.key.0)?;
+            form.number(entry.key.1.into())?;
+        }
+    } else {
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+    for entry in entries {
+        let central = layout.central(entry).ok_or(io::ErrorKind::UnexpectedEof)?;
+        form.part(&entry.key.0)?;
+        let verified = contents(source, entry, &central, form, state)?;
+        let methods_may_differ = !form.has(Format::Zip, Group::Compression);
+        let view = entry::view(source, entry, &central, verified, methods_may_differ)?;
+        for (group, fields) in [
+            (Some(Group::Times), &view.times),
+            (Some(Group::Umask), &view.umask),
+            (Some(Group::Compression), &view.compression),
+            (Some(Group::Form), &view.form),
+            (None, &view.attributes),
+            (None, &view.structure),
+        ] {
+            if group.is_none_or(|group| form.has(Format::Zip, group)) {
+                items(form, fields)?;
+            }
+        }
+        form.bytes(source, view.rest)?;
+    }
+    items(form, &end::items(layout))?;
+    form.bytes(source, layout.prefix)
+}
+
+/// Writes an entry's data; whether it was expanded, and has the size and the checksum that its header gives.
+fn contents(
+    source: &Source<'_>,
+    entry: &Entry,
+    central: &records::Central<'_>,
+    form: &mut Form<'_>,
+    state: &mut State<'_>,
+) -> io::Result<bool> {
+    if (central.common.method == 0 || !form.has(Format::Zip, Group::Compression))
+        && let Ok(mut decoder) = Decoder::new((source, entry, central), "one", state.bounds)
+        && form.expanded(&mut decoder, state)?.is_some()
+    {
+        return Ok(decoder.verified());
+    }
+    form.bytes(source, entry.data)?;
+    Ok(false)
+}
+
+fn items(form: &mut Form<'_>, items: &[Item]) -> io::Result<()> {
+    form.number(items.len() as u64)?;
+    for item in items {
+        form.part(if item.local { b"local" } else { b"central" })?;
+        form.part(item.label.as_bytes())?;
+        match &item.value {
+            Value::Text(text) => form.part(text.as_bytes())?,
+            Value::Bytes(bytes) => form.part(bytes)?,
+        }
+    }
+    Ok(())
+}
