@@ -97,7 +97,7 @@ impl RecordedBuild {
     /// From the lock to the record, with the outputs in the store.
     pub(crate) async fn once(&self) -> Result<Exit, RunError> {
         let Self { runner, lock, root, source, conditions, watched } = self;
-        let started = Timestamp::UNIX_EPOCH;
+        let started = Timestamp::constant(1_700_000_000, 0);
         let (epoch, watched, label, followed) = (None, *watched, "lua", false);
         let request = BuildRequest { lock, root, source, conditions, epoch, started, watched, label, followed };
         Ok(runner.build(request).await?.record.exit)
