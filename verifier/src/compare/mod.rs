@@ -21,15 +21,18 @@ mod findings;
 mod format;
 mod gzip;
 mod held;
+mod mo;
 mod normal;
 mod number;
 mod png;
 mod preview;
 mod pyc;
+mod rpm;
 mod source;
 mod tar;
 mod text;
 mod trees;
+mod wasm;
 mod zip;
 
 use std::collections::BTreeSet;
