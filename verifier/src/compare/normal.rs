@@ -27,14 +27,19 @@ pub(super) fn forms(
     normalizers: &BTreeSet<Normalizer>,
     like: &State<'_>,
 ) -> io::Result<Vec<Normalization>> {
-    if normalizers.is_empty() || digest(left, normalizers, like)? != digest(right, normalizers, like)? {
+    if normalizers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let last = digest(left, normalizers, like)?;
+    if digest(right, normalizers, like)? != last {
         return Ok(Vec::new());
     }
     let mut applied = BTreeSet::new();
     let mut all = Vec::new();
     for normalizer in normalizers {
         applied.insert(*normalizer);
-        all.push(Normalization { name: normalizer.name(), digest: digest(left, &applied, like)? });
+        let digest = if applied.len() == normalizers.len() { last } else { digest(left, &applied, like)? };
+        all.push(Normalization { name: normalizer.name(), digest });
     }
     Ok(all)
 }
