@@ -207,38 +207,68 @@ const SHOWN_FINDINGS: usize = 50;
 pub(crate) fn findings(findings: &[Finding], verdict: Option<&Verdict>) -> String {
     let mut text = String::new();
     for finding in findings.iter().take(SHOWN_FINDINGS) {
-        let (left, right) = match finding.between {
-            Between::PublishedAndRebuilt => ("published", "rebuilt"),
-            Between::Rebuilds => ("first rebuild", "second rebuild"),
-            Between::Given => ("left", "right"),
-        };
-        let (place, kind, summary) = (plain::line(&finding.place), finding.kind.name(), plain::line(&finding.summary));
-        text.push_str(&format!("  {place}\n    {kind}: {summary}\n"));
-        let are_times = matches!(finding.kind, FindingKind::ZipEntryTimes | FindingKind::ArchiveTimes);
-        if are_times && is_alone(finding, findings) {
-            text.push_str("    everything else in it is the same, byte for byte\n");
-        }
-        finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));
-        if let Some(verdict) = verdict
-            && finding.causes.is_empty()
-            && finding.between == Between::Rebuilds
-        {
-            text.push_str(&format!("    cause: {}\n", no_cause(verdict)));
-        }
-        // What people can read comes first.
-        let readable = |detail: &&Detail| detail.left.starts_with('"') || detail.right.starts_with('"');
-        let (first, rest): (Vec<_>, Vec<_>) = finding.details.iter().partition(readable);
-        for detail in first.into_iter().chain(rest).take(SHOWN_DETAILS) {
-            let [at, on_left, on_right] = [&detail.at, &detail.left, &detail.right].map(|text| plain::line(text));
-            text.push_str(&format!("    {at}\n      {left}: {on_left}\n      {right}: {on_right}\n"));
-        }
-        let hidden = finding.count.saturating_sub(finding.details.len().min(SHOWN_DETAILS) as u64);
-        if hidden > 0 && !finding.details.is_empty() {
-            text.push_str(&format!("    and {hidden} more\n"));
-        }
+        text.push_str(&format!("  {}\n", plain::line(&finding.place)));
+        text.push_str(&paragraph(finding, findings, verdict));
     }
-    if findings.len() > SHOWN_FINDINGS {
-        text.push_str(&format!("  and {} more findings; --json has them\n", findings.len() - SHOWN_FINDINGS));
+    text.push_str(&omitted(findings));
+    text
+}
+
+/// Findings as a tree: what is inside a container is below it, once.
+fn tree(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    let mut above: Vec<&str> = Vec::new();
+    for finding in findings.iter().take(SHOWN_FINDINGS) {
+        let places: Vec<&str> = finding.place.split('!').collect();
+        let same = above.iter().zip(&places).take_while(|(a, b)| a == b).count();
+        for (depth, place) in places.iter().enumerate().skip(same) {
+            text.push_str(&format!("{}{}\n", "  ".repeat(depth + 1), plain::line(place)));
+        }
+        for line in paragraph(finding, findings, None).lines() {
+            text.push_str(&format!("{}{line}\n", "  ".repeat(places.len() - 1)));
+        }
+        above = places;
+    }
+    text.push_str(&omitted(findings));
+    text
+}
+
+fn omitted(findings: &[Finding]) -> String {
+    match findings.len().saturating_sub(SHOWN_FINDINGS) {
+        0 => String::new(),
+        more => format!("  and {more} more findings; --json has them\n"),
+    }
+}
+
+/// What one of `findings` says, but for its place.
+fn paragraph(finding: &Finding, findings: &[Finding], verdict: Option<&Verdict>) -> String {
+    let (left, right) = match finding.between {
+        Between::PublishedAndRebuilt => ("published", "rebuilt"),
+        Between::Rebuilds => ("first rebuild", "second rebuild"),
+        Between::Given => ("left", "right"),
+    };
+    let mut text = format!("    {}: {}\n", finding.kind.name(), plain::line(&finding.summary));
+    let are_times = matches!(finding.kind, FindingKind::ZipEntryTimes | FindingKind::ArchiveTimes);
+    if are_times && is_alone(finding, findings) {
+        text.push_str("    everything else in it is the same, byte for byte\n");
+    }
+    finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));
+    if let Some(verdict) = verdict
+        && finding.causes.is_empty()
+        && finding.between == Between::Rebuilds
+    {
+        text.push_str(&format!("    cause: {}\n", no_cause(verdict)));
+    }
+    // What people can read comes first.
+    let readable = |detail: &&Detail| detail.left.starts_with('"') || detail.right.starts_with('"');
+    let (first, rest): (Vec<_>, Vec<_>) = finding.details.iter().partition(readable);
+    for detail in first.into_iter().chain(rest).take(SHOWN_DETAILS) {
+        let [at, on_left, on_right] = [&detail.at, &detail.left, &detail.right].map(|text| plain::line(text));
+        text.push_str(&format!("    {at}\n      {left}: {on_left}\n      {right}: {on_right}\n"));
+    }
+    let hidden = finding.count.saturating_sub(finding.details.len().min(SHOWN_DETAILS) as u64);
+    if hidden > 0 && !finding.details.is_empty() {
+        text.push_str(&format!("    and {hidden} more\n"));
     }
     text
 }
@@ -260,9 +290,9 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
         Level::BitIdentical => "identical\n".to_owned(),
         Level::NormalizedEqual | Level::CodeEqual => {
             let but = format!("equal once {} {} left out", listed(&names), if names.len() == 1 { "is" } else { "are" });
-            format!("different, and {but} ({})\n\n{}", level.name(), findings(found, None))
+            format!("different, and {but} ({})\n\n{}", level.name(), tree(found))
         }
-        Level::Different => format!("different\n\n{}", findings(found, None)),
+        Level::Different => format!("different\n\n{}", tree(found)),
     }
 }
 

@@ -17,7 +17,7 @@ use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
 use super::source::{Source, Span};
-use super::{CompareError, ar, bytes, cpio, png, preview, tar};
+use super::{CompareError, ar, bytes, cpio, png, preview, tar, wasm};
 
 /// An archive's parts.
 pub(super) struct Archive {
@@ -91,7 +91,10 @@ impl Archive {
             Format::Ar => ar::fields(&head, member),
             Format::Cpio => cpio::fields(&head, member),
             Format::Png => return png::fields(source, member, &head, tail),
-            Format::Elf | Format::Pyc => vec![Field::bytes(Group::Structure, "header", head)],
+            Format::Wasm => wasm::fields(&head, member),
+            Format::Elf | Format::Pyc | Format::Rpm | Format::Mo => {
+                vec![Field::bytes(Group::Structure, "header", head)]
+            }
             _ => tar::fields(&head, member),
         };
         let padding = member.tail.len;

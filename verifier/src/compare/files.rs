@@ -10,10 +10,12 @@ use super::archive::Archive;
 use super::bytes::{self, ByteDiff};
 use super::field::{Group, Groups, Normalizer};
 use super::findings::Findings;
-use super::format::{self, Format};
+use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::source::Source;
-use super::{Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, png, pyc, tar, text, zip};
+use super::{
+    Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, mo, png, pyc, rpm, tar, text, wasm, zip,
+};
 
 /// What one comparison has used up so far, and found.
 pub(super) struct State<'a> {
@@ -124,15 +126,13 @@ fn containers(
 ) -> Result<Result<(), String>, CompareError> {
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let bounds = state.bounds;
-    match format {
-        Format::Gzip | Format::Xz | Format::Zstd | Format::Bzip2 => {
-            compressed::compare(format, left, right, place, state)
-        }
-        Format::Zip => match both(format, zip::layout(left, bounds), zip::layout(right, bounds)).map_err(read)? {
+    match format.arrangement() {
+        Arrangement::Compressed => compressed::compare(format, left, right, place, state),
+        Arrangement::Zip => match both(format, zip::layout(left, bounds), zip::layout(right, bounds)).map_err(read)? {
             Ok((a, b)) => zip::compare((left, &a), (right, &b), place, state).map(Ok),
             Err(why) => Ok(Err(why)),
         },
-        Format::Tar | Format::Ar | Format::Cpio | Format::Elf | Format::Png | Format::Pyc => {
+        Arrangement::Parts => {
             match both(format, archive(format, left, bounds), archive(format, right, bounds)).map_err(read)? {
                 Ok((a, b)) => archive::compare((left, &a), (right, &b), place, state).map(Ok),
                 Err(why) => Ok(Err(why)),
@@ -149,6 +149,9 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::Elf => elf::read(source),
         Format::Png => png::read(source, bounds),
         Format::Pyc => pyc::read(source),
+        Format::Rpm => rpm::read(source),
+        Format::Mo => mo::read(source),
+        Format::Wasm => wasm::read(source, bounds),
         _ => tar::read(source, bounds),
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{png, pyc, tar, zip};
+use super::{mo, png, pyc, rpm, tar, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,9 +20,32 @@ pub(super) enum Format {
     Elf,
     Png,
     Pyc,
+    Rpm,
+    Mo,
+    Wasm,
+}
+
+/// How the bytes of a file are arranged.
+pub(super) enum Arrangement {
+    /// A header, then what expands to one other file.
+    Compressed,
+    /// As zip archives are.
+    Zip,
+    /// Parts that stand one after the other.
+    Parts,
 }
 
 impl Format {
+    /// How its bytes are arranged.
+    pub(super) fn arrangement(self) -> Arrangement {
+        match self {
+            Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 => Arrangement::Compressed,
+            Self::Zip => Arrangement::Zip,
+            Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
+            Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
+        }
+    }
+
     /// As people say it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -37,6 +60,9 @@ impl Format {
             Self::Elf => "elf",
             Self::Png => "png",
             Self::Pyc => "pyc",
+            Self::Rpm => "rpm",
+            Self::Mo => "mo",
+            Self::Wasm => "wasm",
         }
     }
 
@@ -54,6 +80,9 @@ impl Format {
             Self::Elf => "an ELF file",
             Self::Png => "a PNG image",
             Self::Pyc => "a compiled Python file",
+            Self::Rpm => "an RPM package",
+            Self::Mo => "a gettext catalogue",
+            Self::Wasm => "a WebAssembly module",
         }
     }
 }
@@ -61,7 +90,7 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 10] = [
+    let by_magic: [(&[u8], Format); 14] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
@@ -69,6 +98,10 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
         (b"!<arch>\n", Format::Ar),
         (b"\x7fELF", Format::Elf),
         (png::MAGIC, Format::Png),
+        (rpm::MAGIC, Format::Rpm),
+        (mo::MAGIC[0], Format::Mo),
+        (mo::MAGIC[1], Format::Mo),
+        (wasm::MAGIC, Format::Wasm),
         (b"070701", Format::Cpio),
         (b"070702", Format::Cpio),
         (b"070707", Format::Cpio),

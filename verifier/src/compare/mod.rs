@@ -2,9 +2,9 @@
 //! Two trees, or two files, to findings.
 //!
 //! Two promises hold for everything here. No finding means no difference: the list is empty if and only if both sides are
-//! equal. And a finding explains no more than was shown: the kinds that explain a zip archive
-//! ([`FindingKind::ZipEntryTimes`] and the like) stand alone only where they account for every byte that differs;
-//! whatever they leave over is a finding of its own.
+//! equal. And a finding explains no more than was shown: the kinds that explain an archive
+//! ([`reprove_model::FindingKind::ArchiveTimes`] and the like) stand alone only where they account for every byte that
+//! differs; whatever they leave over is a finding of its own.
 //!
 //! What is equal by BLAKE3 digest is never opened. What is opened is read in bounded memory, whatever its size; every
 //! bound has a constant here.
@@ -21,15 +21,18 @@ mod findings;
 mod format;
 mod gzip;
 mod held;
+mod mo;
 mod normal;
 mod number;
 mod png;
 mod preview;
 mod pyc;
+mod rpm;
 mod source;
 mod tar;
 mod text;
 mod trees;
+mod wasm;
 mod zip;
 
 use std::collections::BTreeSet;

@@ -14,7 +14,7 @@ use super::archive::{self, Archive, Member};
 use super::compressed::{self, Head};
 use super::field::{Field, Group, Normalizer, Value};
 use super::files::{self, State};
-use super::format::{self, Format};
+use super::format::{self, Arrangement, Format};
 use super::held::Held;
 use super::source::{Source, Span};
 use super::{Options, zip};
@@ -27,14 +27,19 @@ pub(super) fn forms(
     normalizers: &BTreeSet<Normalizer>,
     like: &State<'_>,
 ) -> io::Result<Vec<Normalization>> {
-    if normalizers.is_empty() || digest(left, normalizers, like)? != digest(right, normalizers, like)? {
+    if normalizers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let last = digest(left, normalizers, like)?;
+    if digest(right, normalizers, like)? != last {
         return Ok(Vec::new());
     }
     let mut applied = BTreeSet::new();
     let mut all = Vec::new();
     for normalizer in normalizers {
         applied.insert(*normalizer);
-        all.push(Normalization { name: normalizer.name(), digest: digest(left, &applied, like)? });
+        let digest = if applied.len() == normalizers.len() { last } else { digest(left, &applied, like)? };
+        all.push(Normalization { name: normalizer.name(), digest });
     }
     Ok(all)
 }
@@ -59,18 +64,16 @@ impl Form<'_> {
     fn any(&mut self, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
         let format = if state.depth < state.bounds.depth { format::claimed(source)? } else { None };
         let Some(format) = format else { return self.bytes(source, source.whole()) };
-        match format {
-            Format::Gzip | Format::Xz | Format::Zstd | Format::Bzip2 => self.compressed(format, source, state),
-            Format::Zip => match zip::layout(source, state.bounds)? {
+        match format.arrangement() {
+            Arrangement::Compressed => self.compressed(format, source, state),
+            Arrangement::Zip => match zip::layout(source, state.bounds)? {
                 Ok(layout) => zip::write(&layout, source, self, state),
                 Err(_) => self.bytes(source, source.whole()),
             },
-            Format::Tar | Format::Ar | Format::Cpio | Format::Elf | Format::Png | Format::Pyc => {
-                match files::archive(format, source, state.bounds)? {
-                    Ok(archive) => self.archive(&archive, source, state),
-                    Err(_) => self.bytes(source, source.whole()),
-                }
-            }
+            Arrangement::Parts => match files::archive(format, source, state.bounds)? {
+                Ok(archive) => self.archive(&archive, source, state),
+                Err(_) => self.bytes(source, source.whole()),
+            },
         }
     }
 

@@ -167,6 +167,30 @@ fn png_of(time: &[u8]) -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &[0; 13]), chunk(b"tIME", time), chunk(b"IEND", b"")].concat()
 }
 
+/// An RPM package without files.
+fn rpm_of(time: &[u8; 4]) -> Vec<u8> {
+    let header = |tags: &[(u32, &[u8])]| {
+        let (mut index, mut store) = (Vec::new(), Vec::new());
+        for (tag, value) in tags {
+            index.extend([*tag, 4, u32::try_from(store.len()).unwrap(), 1].map(u32::to_be_bytes).concat());
+            store.extend_from_slice(value);
+        }
+        let sizes = [tags.len(), store.len()].map(|len| u32::try_from(len).unwrap().to_be_bytes()).concat();
+        [b"\x8e\xad\xe8\x01\0\0\0\0".to_vec(), sizes, index, store].concat()
+    };
+    let lead = [&b"\xed\xab\xee\xdb"[..], &[3; 92]].concat();
+    let mut bytes = [lead, header(&[(1000, b"sig")])].concat();
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    [bytes, header(&[(1000, b"hello\0"), (1006, time)]), gzip(&cpio_of("070701", &[("a", 1, b"hello")]))].concat()
+}
+
+/// A gettext catalogue with its header alone.
+fn catalogue(header: &str) -> Vec<u8> {
+    let len = u32::try_from(header.len()).unwrap();
+    let numbers = [0x9504_12de, 0, 1, 28, 36, 0, 44, 0, 44, len, 45];
+    [&numbers.map(u32::to_le_bytes).concat(), &b"\0"[..], header.as_bytes(), b"\0"].concat()
+}
+
 /// Files that are made of parts.
 fn parted_pairs() -> Vec<File> {
     let elf = elf_of(b"\x90\xc3", b"one");
@@ -177,6 +201,13 @@ fn parted_pairs() -> Vec<File> {
         ("elf-build-id", join(&elf, &elf_of(b"\x90\xc3", b"two"))),
         ("elf-longer", join(&elf, &elf_of(b"\x90\x90\xc3", b"one"))),
         ("elf-cut", join(&elf, &elf[..elf.len() - 1])),
+        ("rpm-time", join(&rpm_of(b"\0\0\0\x01"), &rpm_of(b"\0\0\0\x02"))),
+        ("rpm-cut", join(&rpm_of(b"\0\0\0\x01"), &rpm_of(b"\0\0\0\x01")[..150])),
+        ("mo-date", join(&catalogue("POT-Creation-Date: 1\n"), &catalogue("POT-Creation-Date: 2\n"))),
+        ("mo-none", join(&catalogue("POT-Creation-Date: 1\n"), &catalogue("Language: de\n"))),
+        ("wasm-code", join(b"\0asm\x01\0\0\0\x01\x01a\x0a\x01b", b"\0asm\x01\0\0\0\x01\x01a\x0a\x01c")),
+        ("wasm-id", join(b"\0asm\x01\0\0\0\0\x0a\x08build_idx", b"\0asm\x01\0\0\0\0\x0a\x08build_idy")),
+        ("wasm-length", join(b"\0asm\x01\0\0\0\x01\x01a", b"\0asm\x01\0\0\0\x01\x81\0a")),
         ("png-time", join(&image, &png_of(b"1234568"))),
         ("png-checksum", join(&image, &replace(&image, b"1234567", b"1234568"))),
         ("png-cut", join(&image, &image[..40])),

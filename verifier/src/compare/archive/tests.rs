@@ -86,7 +86,7 @@ fn ar_of(files: &[File<'_>]) -> Vec<u8> {
     bytes
 }
 
-fn cpio_of(files: &[File<'_>]) -> Vec<u8> {
+pub(in crate::compare) fn cpio_of(files: &[File<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let trailer = File { name: "TRAILER!!!", data: b"", mode: 0, time: 0, user: 0 };
     for (number, File { name, data, mode, time, user }) in (700_u64..).zip(files.iter().chain([&trailer])) {
