@@ -24,12 +24,13 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 47] = [
+pub const ALL: [Property; 48] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
+    Property { name: "ccf_receipt", check: evidence::ccf_receipt },
     Property { name: "certificate", check: evidence::certificate },
     Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "git_files", check: inputs::git_files },
