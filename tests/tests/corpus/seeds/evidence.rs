@@ -212,14 +212,9 @@ fn receipts() -> Vec<File> {
         ("good", GOOD.into()),
         ("service", SERVICE.into()),
         ("refused-claims", with("/leaf_components/claims_digest", json!("00".repeat(32)))),
-        ("refused-evidence", with("/leaf_components/commit_evidence", json!("ce:2.15:00"))),
-        ("refused-node", with("/node_id", json!("00".repeat(32)))),
-        ("refused-certificate", with("/cert", json!(SERVICE))),
         ("refused-endorsement", with("/service_endorsements", json!([endorsement]))),
         ("refused-side", with("/proof/0", json!({ "right": "2c".repeat(32) }))),
-        ("refused-step", with("/proof/0", json!({}))),
         ("refused-signature", with("/signature", json!("AA=="))),
-        ("refused-cut", GOOD.as_bytes()[..GOOD.len() / 2].to_vec()),
         ("refused-empty", Vec::new()),
     ]
 }
