@@ -18,7 +18,7 @@ pub struct Rebuilt<'a> {
     pub record: &'a BuildRecord,
     /// The payload of its provenance: the bytes that are signed.
     pub provenance: &'a [u8],
-    /// What the processor says of the machine, where the isolation asks for that.
+    /// What the processor says of the machine, where the isolation asks for that; or what else was said of it.
     pub evidence: Option<&'a Evidence>,
 }
 
@@ -162,8 +162,8 @@ pub struct Rebuild {
     pub artifact: Option<DigestSet>,
     /// Under which conditions it was built.
     pub conditions: Conditions,
-    /// Of the canonical JSON of the evidence for its provenance, where the isolation asks for some: so what shows when the
-    /// comparison was there shows when that was.
+    /// Of the canonical JSON of the evidence for its provenance, where the isolation asks for some, or there is some
+    /// without that: so what shows when the comparison was there shows when that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<DigestSet>,
 }

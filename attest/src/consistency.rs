@@ -68,8 +68,8 @@ pub enum Inconsistency {
         /// In what.
         what: Claim,
     },
-    /// Evidence where there can be none, or none where there has to be some.
-    #[error("the comparison names evidence for rebuild {rebuild} and its isolation has none, or the other way round")]
+    /// No evidence where there has to be some.
+    #[error("the comparison names no evidence for rebuild {rebuild}, and its isolation asks for some")]
     Evidence {
         /// Which.
         rebuild: usize,
@@ -268,7 +268,7 @@ fn check_claim(
         return wrong(Claim::Outputs);
     }
     let parameters = &part.provenance.build_definition.internal_parameters;
-    if parameters.isolation.has_evidence() != claim.evidence.is_some() {
+    if parameters.isolation.has_evidence() && claim.evidence.is_none() {
         return Err(Inconsistency::Evidence { rebuild });
     }
     if parameters.conditions != claim.conditions {

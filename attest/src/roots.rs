@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::evidence::{GuestLayout, TeeLayout, TeeTrust, TeeTrustError};
+use crate::evidence::{GuestLayout, ServiceLayout, TeeLayout, TeeTrust, TeeTrustError, VerifierLayout};
 use crate::log::{NoteError, NoteKey, NoteKind};
 use crate::rebuilder::is_name;
 use crate::summary::is_uri;
@@ -176,7 +176,7 @@ impl TrustRoots {
             let authority = TimestampAuthority::new(&name, &certificates, valid_from, valid_until);
             roots.timestamp_authorities.push(authority.map_err(|why| TrustError::Authority { name, why })?);
         }
-        roots.tee = TeeTrust::from_layout(file.tee, file.guest)?;
+        roots.tee = TeeTrust::from_layout(file.tee, file.guest, file.verifier, file.service)?;
         if roots.keys.is_empty() { Err(TrustError::Nobody) } else { Ok(roots) }
     }
 
@@ -324,6 +324,10 @@ struct Layout {
     tee: TeeLayout,
     #[serde(default)]
     guest: Vec<GuestLayout>,
+    #[serde(default)]
+    verifier: Vec<VerifierLayout>,
+    #[serde(default)]
+    service: Vec<ServiceLayout>,
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What several rebuilders say, as text and as JSON.
 
-use reprove_attest::evidence::Attested;
+use reprove_attest::evidence::{Attested, Measured, Vendor, Voucher};
 use reprove_attest::log::Logged;
 use reprove_attest::{Appraisal, Artifact, Contrary, RebuilderClaim, Seen, Trust};
 use reprove_model::{Isolation, IsolationLevel};
@@ -112,7 +112,9 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
         line("", format!("isolation {}, {level}", claim.isolation().said()));
         for (rebuild, attested) in (1..).zip(claim.attested()) {
             line("", plain::line(&attested_text(rebuild, attested)));
-            line("", format!("it measured {}", attested.measured()));
+            if *attested.measured() != Measured::Elsewhere {
+                line("", format!("it measured {}", attested.measured()));
+            }
         }
         for reason in claim.reasons() {
             line("", format!("not counted, {}: {}", reason.code(), plain::line(&reason.to_string())));
@@ -143,9 +145,11 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
 
 fn attested_json(attested: &Attested) -> Value {
     json!({
-        "vendor": attested.vendor().name(),
-        "emulated": attested.root().is_emulated(),
-        "root": attested.root().fingerprint(),
+        "voucher": attested.voucher().kind(),
+        "by": attested.voucher().name(),
+        "vendor": attested.vendor().map(Vendor::name),
+        "emulated": attested.is_emulated(),
+        "root": attested.voucher().fingerprint(),
         "guest": attested.guest(),
         "firmware": attested.firmware(),
         "measurements": measurements(attested),
@@ -158,9 +162,25 @@ fn measurements(attested: &Attested) -> Value {
 }
 
 fn attested_text(rebuild: usize, attested: &Attested) -> String {
-    let (guest, firmware, root) = (attested.guest(), attested.firmware(), attested.root());
-    let by = if root.is_emulated() { "an EMULATED processor, which is no hardware," } else { "the processor" };
-    format!("rebuild {rebuild} ran in the guest {guest}: so says {by} {firmware}, below {root}")
+    let firmware = attested.firmware();
+    match attested.voucher() {
+        Voucher::Processor(root) => {
+            let by = if root.is_emulated() { "an EMULATED processor, which is no hardware," } else { "the processor" };
+            let guest = attested.guest().unwrap_or_default();
+            format!("rebuild {rebuild} ran in the guest {guest}: so says {by} {firmware}, below {root}")
+        }
+        Voucher::Verifier { name, .. } => {
+            let of =
+                if attested.is_emulated() { "EMULATED, which is no hardware" } else { "which nobody has asked here" };
+            format!("rebuild {rebuild} ran in a guest: so says the verifier {name} of a processor {firmware}, {of}")
+        }
+        Voucher::Service { name, .. } => {
+            let of = if attested.is_emulated() { ", EMULATED" } else { "" };
+            format!(
+                "rebuild {rebuild} is in a ledger: so says the service {name}{of}, and no processor itself; {firmware}"
+            )
+        }
+    }
 }
 
 /// Who is trusted for what, once for each kind of isolation.

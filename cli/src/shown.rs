@@ -62,6 +62,9 @@ fn evidence_json(evidence: &Evidence) -> Value {
 }
 
 fn evidence_text(evidence: &Evidence) -> String {
+    if !evidence.has_root() {
+        return format!("{}, by the word of whoever has signed it; not verified", evidence.kind());
+    }
     let Some(root) = evidence.stated_root() else {
         return format!("{}, with a root that can't be read", evidence.kind());
     };

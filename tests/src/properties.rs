@@ -30,6 +30,7 @@ pub const ALL: [Property; 48] = [
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
+    Property { name: "ccf_receipt", check: evidence::ccf_receipt },
     Property { name: "certificate", check: evidence::certificate },
     Property { name: "container_compare", check: compare::containers },
     Property { name: "ear_token", check: evidence::ear_token },

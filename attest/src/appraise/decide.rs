@@ -91,8 +91,8 @@ pub(super) fn decide(
     if isolations < to_usize(policy.isolations) {
         shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
     }
-    let vendors = counted.iter().flat_map(|claim| &claim.attested).map(Attested::root);
-    let vendors = vendors.filter(|root| !root.is_emulated()).map(|root| root.vendor()).collect::<BTreeSet<_>>().len();
+    let attested = counted.iter().flat_map(|claim| &claim.attested).filter(|attested| !attested.is_emulated());
+    let vendors = attested.filter_map(Attested::vendor).collect::<BTreeSet<_>>().len();
     if vendors < to_usize(policy.vendors) {
         shortfalls.push(Shortfall::Vendors { wanted: policy.vendors, found: vendors });
     }
@@ -164,7 +164,7 @@ fn reasons(claim: &RebuilderClaim, policy: &Policy, now: Timestamp) -> Vec<Reaso
         reasons.push(Reason::WeakIsolation(claim.isolation_level()));
     }
     if policy.evidence && claim.attested.is_empty() {
-        reasons.push(Reason::NotConfidential);
+        reasons.push(Reason::NotConfidential(claim.unattested.clone()));
     }
     let is_other = |attested: &Attested| policy.nonce.is_some_and(|nonce| attested.nonce() != nonce);
     if claim.attested.iter().any(is_other) {

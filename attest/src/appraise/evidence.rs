@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reprove_model::{DigestSet, Sha256, canonical};
 
 use super::Seen;
-use crate::evidence::{Attested, BuiltIn, judge};
+use crate::evidence::{Attested, BuiltIn, judge, judge_foreign};
 use crate::log::{Checkpoint, LogPolicy, Logged};
 use crate::roots::CLOCKS_DIFFER;
 use crate::{Envelope, Proof, Provenance, TrustRoots, TrustedKey};
@@ -68,7 +68,7 @@ impl<'a> Evidence<'a> {
         first.ok_or(why)
     }
 
-    /// What a processor says of the build that a provenance is of, by the evidence that the comparison names.
+    /// What a processor, or who else is trusted for that, says of the build that a provenance is of, by the evidence that the comparison names.
     pub(super) fn attested(
         &self,
         payload: DigestSet,
@@ -83,6 +83,10 @@ impl<'a> Evidence<'a> {
         let envelope = envelopes.find(|envelope| envelope.payload_digest() == payload.sha256);
         let bytes = envelope.ok_or("the provenance is not there")?.payload();
         let parameters = &provenance.build_definition.internal_parameters;
+        if !parameters.isolation.has_evidence() {
+            let judged = judge_foreign(evidence, bytes, parameters.isolation, self.trust.tee(), at);
+            return judged.map_err(|e| e.to_string());
+        }
         let machine = parameters.machine.as_ref().ok_or("the provenance does not say which machine it was")?;
         let recipe = canonical::to_vec(&provenance.build_definition.external_parameters.recipe);
         let command_line = machine.command_line();

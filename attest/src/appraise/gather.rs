@@ -206,10 +206,15 @@ fn claim(
     let mut reasons: Vec<Reason> = reasons.into_iter().flatten().collect();
     // What is shown to have been there at some time is judged by that time: the comparison names it by its digest.
     let at = Seen::time(seen.as_ref().ok()).unwrap_or(now);
-    let attested = attested(comparison, &named, evidence, at).unwrap_or_else(|why| {
-        reasons.push(Reason::Evidence(why));
-        Vec::new()
-    });
+    let (attested, unattested) = match attested(comparison, &named, evidence, at) {
+        Ok(attested) => (attested, None),
+        // What nothing asks for takes nothing away: it is then as if there were none.
+        Err(why) if !comparison.isolation.has_evidence() => (Vec::new(), Some(why)),
+        Err(why) => {
+            reasons.push(Reason::Evidence(why));
+            (Vec::new(), None)
+        }
+    };
     let (envelope, payload) = (signed.envelope, signed.payload);
     let comparison = Arc::clone(&signed.statement);
     let provenances = named.iter().map(|found| Arc::clone(&found.statement)).collect();
@@ -224,13 +229,15 @@ fn claim(
         seen,
         since,
         attested,
+        unattested,
         comparison,
         provenances,
         reasons,
     })
 }
 
-/// What processors say of each rebuild, in order, as far as its isolation asks for that.
+/// What processors, or who else is trusted for that, say of each rebuild, in order; nothing where nothing is said of any,
+/// and its isolation asks for nothing.
 fn attested(
     comparison: &Comparison,
     named: &[&Signed<'_>],
@@ -240,7 +247,8 @@ fn attested(
     let mut attested = Vec::new();
     for (rebuild, (claim, signed)) in (1..).zip(comparison.rebuilds.iter().zip(named)) {
         let Predicate::Provenance(provenance) = &signed.statement.predicate else { continue };
-        if !provenance.build_definition.internal_parameters.isolation.has_evidence() {
+        let is_asked = provenance.build_definition.internal_parameters.isolation.has_evidence();
+        if !is_asked && comparison.rebuilds.iter().all(|rebuild| rebuild.evidence.is_none()) {
             continue;
         }
         let found = evidence.attested(signed.payload, provenance, claim.evidence, at);

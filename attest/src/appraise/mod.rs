@@ -66,6 +66,7 @@ pub struct RebuilderClaim {
     pub(crate) seen: Result<Seen, String>,
     pub(crate) since: Option<KeyFault>,
     pub(crate) attested: Vec<Attested>,
+    pub(crate) unattested: Option<String>,
     pub(crate) comparison: Arc<Statement>,
     pub(crate) provenances: Vec<Arc<Statement>>,
     pub(crate) reasons: Vec<Reason>,
@@ -142,7 +143,8 @@ impl RebuilderClaim {
         self.since.as_ref()
     }
 
-    /// That each of its rebuilds ran in a confidential machine, in their order; none where one of them is not shown to have.
+    /// That each of its rebuilds ran in a confidential machine, in their order; none where one of them is not shown to have,
+    /// by a processor's word or by that of somebody who is trusted for it.
     #[must_use]
     pub fn attested(&self) -> &[Attested] {
         &self.attested

@@ -57,8 +57,9 @@ pub enum Reason {
     NotTimestamped(String),
     /// It says that it was rebuilt in a confidential machine, and that is not shown.
     Evidence(String),
-    /// It was not rebuilt in confidential machines, as the policy asks for.
-    NotConfidential,
+    /// It was not rebuilt in confidential machines, as the policy asks for; why evidence that it has besides does not show
+    /// that it was.
+    NotConfidential(Option<String>),
     /// What the policy asks to be in its evidence is not there.
     OtherNonce,
     /// It was compared before this time.
@@ -102,7 +103,7 @@ impl Reason {
             Self::NotLogged(_) => "not-logged",
             Self::NotTimestamped(_) => "not-timestamped",
             Self::Evidence(_) => "evidence-refused",
-            Self::NotConfidential => "not-confidential",
+            Self::NotConfidential(_) => "not-confidential",
             Self::OtherNonce => "other-nonce",
             Self::TooOld(_) => "too-old",
             Self::SameBuild(_) => "same-build",
@@ -159,7 +160,10 @@ impl fmt::Display for Reason {
             Self::Evidence(why) => {
                 write!(f, "it says that it was rebuilt in a confidential machine, and that is not shown: {why}")
             }
-            Self::NotConfidential => f.write_str("it was not rebuilt in confidential machines"),
+            Self::NotConfidential(None) => f.write_str("it was not rebuilt in confidential machines"),
+            Self::NotConfidential(Some(why)) => {
+                write!(f, "it was not rebuilt in confidential machines, as far as its evidence shows: {why}")
+            }
             Self::OtherNonce => {
                 f.write_str("its evidence was made for another question: the policy's nonce is not in it")
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Evidence as a proof holds it: what a guest had the processor say at the beginning and at the end of one build, and all that
-//! is needed to judge that without a network. `docs/evidence.md` has the format.
+//! Evidence as a proof holds it: what a guest had the processor say at the beginning and at the end of one build, or what
+//! somebody else says of it, and all that is needed to judge that without a network. `docs/evidence.md` has the format.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use reprove_model::{Digest, DigestSet, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::snp::{Firmware, Report};
-use super::{Certificate, EMULATED, RevocationList, Sha384, tdx};
+use super::{Certificate, EMULATED, RevocationList, Sha384, ccf, ear, nitro, tdx};
 use crate::{PAYLOAD_TYPE, pae};
 
 /// What a verifier asks to have in evidence, so that it can't be older than the question: 32 bytes, in hexadecimal.
@@ -23,9 +23,10 @@ pub struct Evidence {
     pub payload: Sha256,
     /// What the verifier asked to have in it.
     pub nonce: Nonce,
-    /// What the guest was given to do.
-    pub dispatch: Dispatch,
-    /// What the processor said, and who vouches for it.
+    /// What the guest was given to do: there for reports of SEV-SNP and TDX, and for nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch: Option<Dispatch>,
+    /// What was said, and who vouches for it.
     pub report: Reports,
 }
 
@@ -41,7 +42,8 @@ pub struct Dispatch {
     pub recipe: DigestSet,
 }
 
-/// What a processor said of a guest at the beginning and at the end. Binary values are in base64.
+/// What a processor said of a guest at the beginning and at the end, or what was said of a whole build by something that ran
+/// it in its own way. Binary values are in base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
 pub enum Reports {
@@ -75,6 +77,23 @@ pub enum Reports {
         collateral: String,
         /// The certificate of the root, in DER.
         root: String,
+    },
+    /// AWS Nitro, or what is emulated of it: all of the build was in one enclave.
+    Nitro {
+        /// The attestation document, which binds the provenance: see [`nitro::verify`].
+        document: String,
+        /// The certificate of the root, in DER.
+        root: String,
+    },
+    /// Confidential Containers: a verifier's word.
+    Ear {
+        /// The token, which binds the provenance, as it is written: see [`ear::verify`].
+        token: String,
+    },
+    /// The Confidential Consortium Framework: a service's word that it has taken the provenance into its ledger.
+    Ccf {
+        /// The receipt, whose claims are of the provenance, as it is written: see [`ccf::verify`].
+        receipt: String,
     },
 }
 
@@ -118,10 +137,17 @@ pub struct Started {
 }
 
 impl Evidence {
-    /// SHA-256 of what it gives as the root's certificate, which nobody has verified; `None` where that can't be read.
+    /// SHA-256 of what it gives as the root's certificate, which nobody has verified; `None` where that can't be read, or
+    /// there is none.
     #[must_use]
     pub fn stated_root(&self) -> Option<Sha256> {
-        decoded(self.report.root()).map(|der| Sha256::of(&der))
+        decoded(self.report.root()?).map(|der| Sha256::of(&der))
+    }
+
+    /// Whether it gives a root at all: else it is the word of somebody whom the auditor names.
+    #[must_use]
+    pub fn has_root(&self) -> bool {
+        self.report.root().is_some()
     }
 
     /// Whether one of the certificates that it gives says in its name that it is an emulation's.
@@ -134,27 +160,32 @@ impl Evidence {
     /// Whether each of its parts is as short as what it stands for can be.
     pub(crate) fn is_bounded(&self) -> bool {
         let within = |text: &str, bytes: usize| text.len() <= bytes.div_ceil(3) * 4;
-        let (said, kept) = match &self.report {
+        let is_said = match &self.report {
             Reports::SevSnp { start, end, revoked, .. } => {
-                let kept = revoked.as_deref().map(|text| (text, RevocationList::MAX_BYTES));
-                ([start, end].map(|text| (text, Report::BYTES)), kept)
+                let is_kept = revoked.as_deref().is_none_or(|text| within(text, RevocationList::MAX_BYTES));
+                is_kept && [start, end].into_iter().all(|text| within(text, Report::BYTES))
             }
             Reports::Tdx { start, end, collateral, .. } => {
-                ([start, end].map(|text| (text, tdx::MAX_QUOTE)), Some((collateral.as_str(), tdx::MAX_COLLATERAL)))
+                within(collateral, tdx::MAX_COLLATERAL)
+                    && [start, end].into_iter().all(|text| within(text, tdx::MAX_QUOTE))
             }
+            Reports::Nitro { document, .. } => within(document, nitro::MAX_DOCUMENT),
+            Reports::Ear { token } => token.len() <= ear::MAX_TOKEN,
+            Reports::Ccf { receipt } => receipt.len() <= ccf::MAX_RECEIPT,
         };
         let mut certificates = self.report.certificates().into_iter();
-        said.into_iter().all(|(text, bytes)| within(text, bytes))
-            && kept.is_none_or(|(text, bytes)| within(text, bytes))
-            && certificates.all(|text| within(text, Certificate::MAX_BYTES))
+        is_said && certificates.all(|text| within(text, Certificate::MAX_BYTES))
     }
 
-    /// The kind of machine that it is of.
+    /// The kind of machine that it is of, or of what is said.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.report {
             Reports::SevSnp { .. } => "sev-snp",
             Reports::Tdx { .. } => "tdx",
+            Reports::Nitro { .. } => "nitro",
+            Reports::Ear { .. } => "ear",
+            Reports::Ccf { .. } => "ccf",
         }
     }
 
@@ -168,9 +199,10 @@ impl Evidence {
 }
 
 impl Reports {
-    fn root(&self) -> &str {
+    fn root(&self) -> Option<&str> {
         match self {
-            Self::SevSnp { root, .. } | Self::Tdx { root, .. } => root,
+            Self::SevSnp { root, .. } | Self::Tdx { root, .. } | Self::Nitro { root, .. } => Some(root),
+            Self::Ear { .. } | Self::Ccf { .. } => None,
         }
     }
 
@@ -178,7 +210,8 @@ impl Reports {
     fn certificates(&self) -> Vec<&str> {
         match self {
             Self::SevSnp { key, intermediate, root, .. } => vec![key, intermediate, root],
-            Self::Tdx { root, .. } => vec![root],
+            Self::Tdx { root, .. } | Self::Nitro { root, .. } => vec![root],
+            Self::Ear { .. } | Self::Ccf { .. } => Vec::new(),
         }
     }
 }
@@ -203,13 +236,23 @@ pub fn report_data(provenance: &[u8], nonce: &Nonce) -> [u8; 64] {
     bound(PAYLOAD_TYPE, provenance, nonce)
 }
 
+/// The part of [`report_data`] that is a digest: what stands where there is no place for zeros behind it.
+#[must_use]
+pub fn bound_digest(provenance: &[u8], nonce: &Nonce) -> [u8; 32] {
+    digest(PAYLOAD_TYPE, provenance, nonce)
+}
+
 fn bound(payload_type: &str, payload: &[u8], nonce: &Nonce) -> [u8; 64] {
+    let mut data = [0; 64];
+    let (first, _) = data.split_at_mut(32);
+    first.copy_from_slice(&digest(payload_type, payload, nonce));
+    data
+}
+
+fn digest(payload_type: &str, payload: &[u8], nonce: &Nonce) -> [u8; 32] {
     let mut bytes = pae(payload_type, payload);
     bytes.extend_from_slice(nonce.as_bytes());
-    let mut data = [0; 64];
-    let (digest, _) = data.split_at_mut(32);
-    digest.copy_from_slice(Sha256::of(&bytes).as_bytes());
-    data
+    *Sha256::of(&bytes).as_bytes()
 }
 
 /// Bytes as they stand in evidence.

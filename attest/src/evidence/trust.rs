@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a trust file says of confidential machines: `[tee]` and `[[guest]]`.
+//! What a trust file says of confidential machines: `[tee]`, `[[guest]]`, `[[verifier]]` and `[[service]]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,15 @@ use reprove_model::Sha256;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::ccf::{CcfError, CcfService};
 use super::snp::{Product, SnpRules, Tcb};
 use super::tdx::{Edk2, ParseTcbStatusError, TcbStatus, TdxPolicy};
-use super::{HardwareRoot, NoEmulation, ReferenceDomain, ReferenceGuest, Sha384, TeeRoot, TeeTrust};
+use super::{
+    HardwareRoot, NoEmulation, ReferenceDomain, ReferenceEnclave, ReferenceGuest, ReferenceService, ReferenceVerifier,
+    Sha384, TeeRoot, TeeTrust,
+};
 use crate::rebuilder::is_name;
+use crate::{Algorithm, PublicKey};
 
 /// Why what a trust file says of confidential machines can't be.
 #[derive(Debug, Error)]
@@ -52,8 +57,47 @@ pub enum TeeTrustError {
     #[error("guest {0}: its name is empty, longer than 200 characters, or has control characters")]
     Name(usize),
     /// A guest of which nothing says what it measures.
-    #[error("guest {0}: it has neither firmware (SEV-SNP) nor tdx, so that no processor's word could be of it")]
+    #[error(
+        "guest {0}: it has neither firmware (SEV-SNP) nor tdx nor pcrs (AWS Nitro), so that no processor's word could be of it"
+    )]
     NoMeasurement(usize),
+    /// A guest without its kernel or its initrd.
+    #[error("guest {0}: it has no kernel or no initrd, which only an enclave of AWS Nitro (pcrs alone) can be without")]
+    NoFiles(usize),
+    /// Registers that are no enclave's.
+    #[error(
+        "guest {guest}: its pcrs {why}; they are by number, from 0 to {max}, and 0, 1 and 2 are there, none of them zero, \
+         as in debug mode",
+        max = ReferenceEnclave::MAX_REGISTER
+    )]
+    Registers {
+        /// Which guest.
+        guest: usize,
+        /// Why not.
+        why: String,
+    },
+    /// A verifier that can't be one.
+    #[error("verifier {number}: {why}")]
+    Verifier {
+        /// Which.
+        number: usize,
+        /// Why not.
+        why: String,
+    },
+    /// Too many.
+    #[error("it names {0} verifiers, and {1} services; the most is {max} of each", max = TeeTrust::MAX)]
+    TooManyOthers(usize, usize),
+    /// A service without a name that can be one.
+    #[error("service {0}: its name is empty, longer than 200 characters, or has control characters")]
+    ServiceName(usize),
+    /// A service whose certificate can't be one's.
+    #[error("service {number}: {why}")]
+    Service {
+        /// Which.
+        number: usize,
+        /// Why not.
+        why: CcfError,
+    },
     /// A status of security versions that is none.
     #[error("[tee.tdx] statuses has {status:?}: {why}")]
     Status {
@@ -97,9 +141,29 @@ struct TdxLayout {
 pub(crate) struct GuestLayout {
     name: String,
     firmware: Option<Sha256>,
-    kernel: Sha256,
-    initrd: Sha256,
+    kernel: Option<Sha256>,
+    initrd: Option<Sha256>,
     tdx: Option<DomainLayout>,
+    pcrs: Option<BTreeMap<String, Sha384>>,
+}
+
+/// One `[[verifier]]`, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifierLayout {
+    name: String,
+    key: String,
+    tees: BTreeSet<String>,
+    policies: BTreeSet<String>,
+    submodule: String,
+}
+
+/// One `[[service]]`, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceLayout {
+    name: String,
+    certificate: String,
 }
 
 /// What a guest measures under TDX, as it is written.
@@ -115,10 +179,15 @@ struct DomainLayout {
 }
 
 impl TeeTrust {
-    /// The most roots, and the most guests, in one trust file.
+    /// The most roots, the most guests, verifiers and services, in one trust file.
     pub const MAX: usize = 64;
 
-    pub(crate) fn from_layout(tee: TeeLayout, guests: Vec<GuestLayout>) -> Result<Self, TeeTrustError> {
+    pub(crate) fn from_layout(
+        tee: TeeLayout,
+        guests: Vec<GuestLayout>,
+        verifiers: Vec<VerifierLayout>,
+        services: Vec<ServiceLayout>,
+    ) -> Result<Self, TeeTrustError> {
         let mut roots = Vec::new();
         for name in tee.roots {
             let known = || TeeRoot::known().collect::<Vec<_>>().join(", ");
@@ -147,15 +216,22 @@ impl TeeTrust {
         if guests.is_empty() && !roots.is_empty() {
             return Err(TeeTrustError::NoGuest);
         }
-        let guests = (1..).zip(guests).map(guest).collect::<Result<_, _>>()?;
+        if verifiers.len() > Self::MAX || services.len() > Self::MAX {
+            return Err(TeeTrustError::TooManyOthers(verifiers.len(), services.len()));
+        }
+        let enclaves = (1..).zip(&guests).filter_map(enclave).collect::<Result<_, _>>()?;
+        let guests = (1..).zip(guests).filter_map(|guest| self::guest(guest).transpose()).collect::<Result<_, _>>()?;
+        let verifiers = (1..).zip(verifiers).map(verifier).collect::<Result<_, _>>()?;
+        let services = (1..).zip(services).map(service).collect::<Result<_, _>>()?;
         let TeeLayout { minimum_tcb, without_revocations, without_alias_check, tdx, .. } = tee;
         let snp = SnpRules { minimum_tcb, without_revocations, without_alias_check };
-        Ok(Self { roots, guests, snp, tdx: tdx.read()? })
+        Ok(Self { roots, guests, enclaves, verifiers, services, snp, tdx: tdx.read()? })
     }
 }
 
-fn guest((number, guest): (usize, GuestLayout)) -> Result<ReferenceGuest, TeeTrustError> {
-    let GuestLayout { name, firmware, kernel, initrd, tdx } = guest;
+/// What it is where it is started from files; `None` where it is an enclave of AWS Nitro alone.
+fn guest((number, guest): (usize, GuestLayout)) -> Result<Option<ReferenceGuest>, TeeTrustError> {
+    let GuestLayout { name, firmware, kernel, initrd, tdx, pcrs } = guest;
     let domain = tdx.map(|domain| {
         let DomainLayout { edk2, mrtd, configuration, rtmr1, initrd } = domain;
         ReferenceDomain { edk2, mrtd, configuration, rtmr1, initrd }
@@ -164,9 +240,65 @@ fn guest((number, guest): (usize, GuestLayout)) -> Result<ReferenceGuest, TeeTru
         return Err(TeeTrustError::Name(number));
     }
     if firmware.is_none() && domain.is_none() {
-        return Err(TeeTrustError::NoMeasurement(number));
+        // A kernel and an initrd that nothing measures would say more than is looked at.
+        let is_enclave = pcrs.is_some() && kernel.is_none() && initrd.is_none();
+        return if is_enclave { Ok(None) } else { Err(TeeTrustError::NoMeasurement(number)) };
     }
-    Ok(ReferenceGuest { name, kernel, initrd, firmware, domain })
+    let (Some(kernel), Some(initrd)) = (kernel, initrd) else { return Err(TeeTrustError::NoFiles(number)) };
+    Ok(Some(ReferenceGuest { name, kernel, initrd, firmware, domain }))
+}
+
+/// What it measures as an enclave of AWS Nitro, where it can be one.
+fn enclave((number, guest): (usize, &GuestLayout)) -> Option<Result<ReferenceEnclave, TeeTrustError>> {
+    let named = guest.pcrs.as_ref()?;
+    let refused = |why: String| TeeTrustError::Registers { guest: number, why };
+    let read = |(name, register): (&String, &Sha384)| {
+        let known = (0..=ReferenceEnclave::MAX_REGISTER).find(|number| number.to_string() == *name);
+        let known = known.ok_or_else(|| refused(format!("have {:?}", name.chars().take(80).collect::<String>())))?;
+        Ok((known, *register))
+    };
+    let registers = named.iter().map(read).collect::<Result<BTreeMap<u8, Sha384>, _>>();
+    let registers = match registers {
+        Ok(registers) => registers,
+        Err(error) => return Some(Err(error)),
+    };
+    for required in ReferenceEnclave::REQUIRED {
+        match registers.get(&required) {
+            Some(register) if *register != Sha384::ZERO => {}
+            Some(_) => return Some(Err(refused(format!("have a zero for {required}")))),
+            None => return Some(Err(refused(format!("have no {required}")))),
+        }
+    }
+    Some(Ok(ReferenceEnclave { name: guest.name.clone(), registers }))
+}
+
+fn verifier((number, layout): (usize, VerifierLayout)) -> Result<ReferenceVerifier, TeeTrustError> {
+    let VerifierLayout { name, key, tees, policies, submodule } = layout;
+    let refused = |why: &str| TeeTrustError::Verifier { number, why: why.into() };
+    if !is_name(&name) {
+        return Err(refused("its name is empty, longer than 200 characters, or has control characters"));
+    }
+    let key = PublicKey::from_spki_pem(&key).map_err(|why| refused(&format!("its key is none: {why}")))?;
+    if key.algorithm() != Algorithm::EcdsaP256 {
+        return Err(refused("its key is not one of ECDSA over P-256"));
+    }
+    let are_names = |names: &BTreeSet<String>| !names.is_empty() && names.iter().all(|name| is_name(name));
+    if !are_names(&tees) || !are_names(&policies) || !is_name(&submodule) {
+        return Err(refused("its tees, policies or submodule are none, or have no name that can be one"));
+    }
+    if tees.len() > TeeTrust::MAX || policies.len() > TeeTrust::MAX {
+        return Err(refused("it has more than 64 tees or policies"));
+    }
+    Ok(ReferenceVerifier { name, key, tees, policies, submodule })
+}
+
+fn service((number, layout): (usize, ServiceLayout)) -> Result<ReferenceService, TeeTrustError> {
+    let ServiceLayout { name, certificate } = layout;
+    if !is_name(&name) {
+        return Err(TeeTrustError::ServiceName(number));
+    }
+    let service = CcfService::from_pem(&certificate).map_err(|why| TeeTrustError::Service { number, why })?;
+    Ok(ReferenceService { name, service })
 }
 
 impl TdxLayout {
@@ -188,6 +320,7 @@ impl TdxLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SigningKey;
 
     #[derive(Deserialize)]
     struct File {
@@ -195,11 +328,15 @@ mod tests {
         tee: TeeLayout,
         #[serde(default)]
         guest: Vec<GuestLayout>,
+        #[serde(default)]
+        verifier: Vec<VerifierLayout>,
+        #[serde(default)]
+        service: Vec<ServiceLayout>,
     }
 
     fn read(text: &str) -> Result<TeeTrust, String> {
         let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
-        TeeTrust::from_layout(file.tee, file.guest).map_err(|e| e.to_string())
+        TeeTrust::from_layout(file.tee, file.guest, file.verifier, file.service).map_err(|e| e.to_string())
     }
 
     fn guest(name: &str) -> String {
@@ -238,6 +375,67 @@ mod tests {
         assert!(read(&no_firmware).unwrap_err().contains("neither firmware (SEV-SNP) nor tdx"));
         assert!(read(&(guest("a") + &domain.replace("rtmr1", "rtmr2"))).unwrap_err().contains("unknown field `rtmr2`"));
         assert!(read(&(guest("a") + &domain.replacen(&a.to_string(), "00", 1))).unwrap_err().contains("96 lower-case"));
+    }
+
+    #[test]
+    fn an_enclave_is_named_by_its_registers() {
+        let pcrs = |pcrs: &str| format!("[[guest]]\nname = \"enclave\"\npcrs = {{ {pcrs} }}\n");
+        let (a, b, c) = (Sha384::of(b"a"), Sha384::of(b"b"), Sha384::of(b"c"));
+        let three = format!("0 = \"{a}\", 1 = \"{b}\", 2 = \"{c}\"");
+        let trust = read(&pcrs(&format!("{three}, 8 = \"{a}\""))).unwrap();
+        let registers = [(0, a), (1, b), (2, c), (8, a)].into();
+        assert_eq!(trust.enclaves, [ReferenceEnclave { name: "enclave".into(), registers }]);
+        assert!(trust.guests.is_empty());
+        // A guest can be both.
+        let both = read(&(guest("both") + &format!("pcrs = {{ {three} }}\n"))).unwrap();
+        assert_eq!((both.guests.len(), both.enclaves.len()), (1, 1));
+        let zero = Sha384::ZERO;
+        let files = format!("kernel = \"{}\"\n", Sha256::of(b"x"));
+        for (text, why) in [
+            (pcrs(&format!("0 = \"{a}\", 2 = \"{c}\"")), "have no 1"),
+            (pcrs(&format!("{three}, 9 = \"{a}\"")), "have \"9\""),
+            (pcrs(&format!("{three}, 08 = \"{a}\"")), "have \"08\""),
+            (pcrs(&three.replace(&a.to_string(), &zero.to_string())), "have a zero for 0"),
+            (pcrs(&three.replace(&a.to_string(), "00")), "96 lower-case"),
+            (pcrs(&three) + &files, "neither firmware (SEV-SNP) nor tdx"),
+            (guest("a").lines().filter(|line| !line.starts_with("initrd")).collect::<Vec<_>>().join("\n"), "no initrd"),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_is_named_by_its_key() {
+        let pem = |key: PublicKey| key.to_spki_pem().unwrap();
+        let key = SigningKey::new(Algorithm::EcdsaP256, [1; 32]).unwrap().public_key();
+        let more = "tees = [\"tdx\"]\npolicies = [\"default\"]\nsubmodule = \"cpu0\"\n";
+        let verifier =
+            |name: &str, key: &str, more: &str| format!("[[verifier]]\nname = {name:?}\nkey = '''\n{key}'''\n{more}");
+        let trust = read(&verifier("ours", &pem(key), more)).unwrap();
+        let (tees, policies) = (["tdx".to_owned()].into(), ["default".to_owned()].into());
+        let expected = ReferenceVerifier { name: "ours".into(), key, tees, policies, submodule: "cpu0".into() };
+        assert_eq!(trust.verifiers, [expected]);
+        let ed25519 = SigningKey::ed25519([1; 32]).public_key();
+        for (text, why) in [
+            (verifier("", &pem(key), more), "verifier 1: its name"),
+            (verifier("a", "x", more), "verifier 1: its key is none"),
+            (verifier("a", &pem(ed25519), more), "not one of ECDSA over P-256"),
+            (verifier("a", &pem(key), &more.replace("\"tdx\"", "")), "its tees, policies or submodule"),
+            (verifier("a", &pem(key), &more.replace("default", "")), "its tees, policies or submodule"),
+            (verifier("a", &pem(key), &more.replace("cpu0", "")), "its tees, policies or submodule"),
+            (verifier("a", &pem(key), &format!("{more}url = \"x\"\n")), "unknown field `url`"),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        let many = |n: usize| read(&verifier("a", &pem(key), more).repeat(n));
+        assert!(many(TeeTrust::MAX).is_ok() && many(TeeTrust::MAX + 1).is_err());
+        let tees = |n: usize| {
+            let names: Vec<_> = (0..n).map(|number| format!("t{number}")).collect();
+            read(&verifier("a", &pem(key), &more.replace("[\"tdx\"]", &format!("{names:?}"))))
+        };
+        assert!(tees(TeeTrust::MAX).is_ok() && tees(TeeTrust::MAX + 1).is_err());
     }
 
     #[test]

@@ -22,6 +22,12 @@ impl KeyId {
     pub(super) fn of(spki: &[u8]) -> Self {
         Self(*Sha256::of(spki).as_bytes())
     }
+
+    /// The digest itself: SHA-256 of the DER SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn fingerprint(&self) -> Sha256 {
+        Sha256::from_bytes(self.0)
+    }
 }
 
 impl fmt::Display for KeyId {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::appraise::FailureClaim;
-use crate::evidence::{Attested, Nonce, Sha384};
+use crate::evidence::{Attested, Nonce, Sha384, Vendor};
 use crate::log::Logged;
 use crate::{
     Appraisal, Artifact, Contrary, KeyId, OtherStatement, Reason, RebuildVerdict, RebuilderClaim, Seen, Shortfall,
@@ -157,13 +157,15 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// That one rebuild ran in a confidential machine, or in an EMULATED one.
+/// That one rebuild ran in a confidential machine, or in an EMULATED one, and by whose word.
 #[derive(Serialize)]
 struct Evidence<'a> {
-    vendor: &'static str,
+    voucher: &'static str,
+    by: Option<&'a str>,
+    vendor: Option<&'static str>,
     emulated: bool,
     root: Sha256,
-    guest: &'a str,
+    guest: Option<&'a str>,
     firmware: &'a str,
     measurements: BTreeMap<&'static str, Sha384>,
     nonce: Nonce,
@@ -172,9 +174,11 @@ struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     fn of(attested: &'a Attested) -> Self {
         Self {
-            vendor: attested.vendor().name(),
-            emulated: attested.root().is_emulated(),
-            root: attested.root().fingerprint(),
+            voucher: attested.voucher().kind(),
+            by: attested.voucher().name(),
+            vendor: attested.vendor().map(Vendor::name),
+            emulated: attested.is_emulated(),
+            root: attested.voucher().fingerprint(),
             guest: attested.guest(),
             firmware: attested.firmware(),
             measurements: attested.measured().named().into_iter().collect(),

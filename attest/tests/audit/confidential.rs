@@ -69,7 +69,7 @@ fn evidence(processor: &EmulatedAmd, lock: &Lock, record: &BuildRecord, nonce: S
     Evidence {
         payload: Sha256::of(&payload),
         nonce,
-        dispatch,
+        dispatch: Some(dispatch),
         report: Reports::SevSnp {
             start: report(dispatch.report_data(&nonce).unwrap()),
             end: report(report_data(&payload, &nonce)),
@@ -122,7 +122,7 @@ fn an_emulated_machine_counts_where_its_root_is_named_and_nowhere_else() {
     assert!(appraisal.is_enough());
     let attested = appraisal.claims()[0].attested();
     assert_eq!(attested.len(), 2);
-    assert!(attested.iter().all(|each| each.root().is_emulated() && each.guest() == "the guest"));
+    assert!(attested.iter().all(|each| each.is_emulated() && each.guest() == Some("the guest")));
     let seen = rego_input(&appraisal, &[wheel()], now()).unwrap();
     assert!(seen.contains("\"vendor\":\"emulated\"") && seen.contains("\"emulated\":true"));
     // By default, and below all roots of hardware, it is refused, whether the policy asks for evidence or not.
@@ -207,7 +207,7 @@ fn only_the_evidence_that_was_signed_for_counts() {
         let Reports::SevSnp { revoked, .. } = &mut proof.evidence[1].report else { panic!("of another kind") };
         *revoked = None;
     });
-    refused(&|proof| proof.evidence[0].dispatch.build = Digest::of(b"another"));
+    refused(&|proof| proof.evidence[0].dispatch.as_mut().unwrap().build = Digest::of(b"another"));
     // More of it changes nothing.
     let mut more = good.clone();
     more.evidence.insert(0, newer.clone());

@@ -31,6 +31,8 @@ mod evidence;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 #[path = "../evidence/keys.rs"]
 mod keys;
 #[cfg(test)]

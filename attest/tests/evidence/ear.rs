@@ -19,7 +19,12 @@ fn second(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn public(number: u8) -> PublicKey {
+/// When the tokens were issued.
+pub(crate) fn issued() -> Timestamp {
+    second(ISSUED)
+}
+
+pub(crate) fn public(number: u8) -> PublicKey {
     SigningKey::new(Algorithm::EcdsaP256, [number; 32]).unwrap().public_key()
 }
 
@@ -60,6 +65,12 @@ fn token_of(header: &Value, claims: &Value) -> Vec<u8> {
     let message = format!("{}.{}", encode(header), encode(claims));
     let signature: Signature = Key::from_slice(&[1; 32]).unwrap().sign(message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes())).into_bytes()
+}
+
+/// What key 1 says of a processor of this kind with these report data.
+pub(crate) fn token_about(tee: &str, report_data: &[u8; 64]) -> Vec<u8> {
+    let said = json!({ "report_data": STANDARD.encode(report_data), tee: {} });
+    token_of(&header(), &guest("ear.veraison.annotated-evidence", said))
 }
 
 fn of(claims: &Value) -> Result<VerifiedResult, EarError> {

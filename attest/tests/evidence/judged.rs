@@ -6,7 +6,7 @@ use reprove_attest::evidence::emulated::{Contents, EmulatedAmd, SigningCertifica
 use reprove_attest::evidence::snp::{DirectBoot, Firmware, Launch, Product, SigningKey, SnpError, Tcb};
 use reprove_attest::evidence::{
     Attested, BuiltIn, Dispatch, Evidence, EvidenceError, ReferenceGuest, Reports, Started, TeeRoot, TeeTrust, Vendor,
-    encoded, judge, report_data,
+    Voucher, encoded, judge, report_data,
 };
 use reprove_model::{Digest, DigestSet, Isolation, Sha256};
 
@@ -84,7 +84,7 @@ impl Run {
         Evidence {
             payload: Sha256::of(PROVENANCE),
             nonce: self.nonce,
-            dispatch: self.dispatch,
+            dispatch: Some(self.dispatch),
             report: Reports::SevSnp {
                 started: self.started.clone(),
                 start: report(&self.start),
@@ -120,8 +120,11 @@ fn judged(change: impl Fn(&mut Run)) -> Result<Attested, EvidenceError> {
 #[test]
 fn evidence_of_a_build_in_a_known_guest_is_taken() {
     let attested = judged(|_| {}).unwrap();
-    assert_eq!((attested.vendor(), attested.guest()), (Vendor::Emulated, "the guest"));
-    assert!(attested.root().is_emulated() && attested.root().to_string().contains("EMULATED"));
+    assert_eq!((attested.vendor(), attested.guest()), (Some(Vendor::Emulated), Some("the guest")));
+    assert!(
+        attested.is_emulated()
+            && matches!(attested.voucher(), Voucher::Processor(root) if root.to_string().contains("EMULATED"))
+    );
     assert_eq!(attested.nonce(), Sha256::of(b"nonce"));
     // As it is written in a proof, and read again.
     let evidence = run().evidence(&machine(&KEYS));
@@ -165,8 +168,9 @@ fn evidence_is_of_one_build_and_one_question() {
     let error = changed(&|e| e.payload = Sha256::of(other), &BuiltIn { provenance: other, ..good });
     assert_eq!(error, EvidenceError::OtherData("the end"));
     assert_eq!(changed(&|e| e.nonce = Sha256::of(b"x"), &good), EvidenceError::OtherData("the start"));
+    assert_eq!(changed(&|e| e.dispatch = None, &good), EvidenceError::Dispatch("does not say"));
     let lock = DigestSet::of(b"other");
-    let error = changed(&|e| e.dispatch.lock = lock, &BuiltIn { lock, ..good });
+    let error = changed(&|e| e.dispatch.as_mut().unwrap().lock = lock, &BuiltIn { lock, ..good });
     assert_eq!(error, EvidenceError::OtherData("the start"));
     assert_eq!(judged(|run| run.start.report_data[0] ^= 1), Err(EvidenceError::OtherData("the start")));
     assert_eq!(judged(|run| run.end.report_data[63] ^= 1), Err(EvidenceError::OtherData("the end")));

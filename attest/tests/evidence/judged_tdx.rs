@@ -7,7 +7,7 @@ use reprove_attest::evidence::tdx::{
 };
 use reprove_attest::evidence::{
     Attested, BuiltIn, Dispatch, Evidence, EvidenceError, Given, GivenTables, Measured, ReferenceDomain,
-    ReferenceGuest, Reports, Sha384, TeeRoot, TeeTrust, Vendor, encoded, judge, report_data,
+    ReferenceGuest, Reports, Sha384, TeeRoot, TeeTrust, Vendor, Voucher, encoded, judge, report_data,
 };
 use reprove_model::{Digest, DigestSet, Isolation, Sha256};
 
@@ -101,7 +101,7 @@ impl Run {
         Evidence {
             payload: Sha256::of(PROVENANCE),
             nonce: self.nonce,
-            dispatch: self.dispatch,
+            dispatch: Some(self.dispatch),
             report: Reports::Tdx {
                 given: self.given,
                 start: quote(0),
@@ -134,10 +134,13 @@ fn judged(change: impl Fn(&mut Run)) -> Result<Attested, EvidenceError> {
 #[test]
 fn quotes_of_a_build_in_a_known_guest_are_taken() {
     let attested = judged(|_| {}).unwrap();
-    assert_eq!((attested.vendor(), attested.guest()), (Vendor::Emulated, "the guest"));
-    assert!(attested.root().is_emulated() && attested.root().to_string().contains("EMULATED"));
+    assert_eq!((attested.vendor(), attested.guest()), (Some(Vendor::Emulated), Some("the guest")));
+    assert!(
+        attested.is_emulated()
+            && matches!(attested.voucher(), Voucher::Processor(root) if root.to_string().contains("EMULATED"))
+    );
     let Measured::Domain([mrtd, .., rtmr2]) = attested.measured() else { panic!("of another kind") };
-    assert_eq!((mrtd, rtmr2), (domain().mrtd, domain().rtmr2(COMMAND_LINE)));
+    assert_eq!((*mrtd, *rtmr2), (domain().mrtd, domain().rtmr2(COMMAND_LINE)));
     assert!(attested.firmware().contains("UpToDate"), "{}", attested.firmware());
     // As it is written in a proof, and read again.
     let evidence = run().evidence();

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a test file")]
 
 mod bits;
+mod ccf;
 mod ear;
+mod foreign;
 mod judged;
 mod judged_tdx;
 mod keys;

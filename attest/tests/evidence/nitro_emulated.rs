@@ -41,7 +41,7 @@ struct Made {
 }
 
 /// A chain, a document, and when they are verified.
-struct Case {
+pub(crate) struct Case {
     chain: Vec<Made>,
     fields: Vec<(Value, Value)>,
     expected: Expected,
@@ -61,7 +61,7 @@ fn ca_with(below: u8) -> Vec<u8> {
 }
 
 impl Case {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let span = at("2026-01-01T00:00:00Z")..=at("2026-02-01T00:00:00Z");
         let made = |name: &str, constraints: &[u8], usage: &[u8]| Made {
             name: format!("CN=EMULATED - NOT HARDWARE {name}"),
@@ -93,7 +93,7 @@ impl Case {
         Self { chain, fields, expected, at, signer: 3 }
     }
 
-    fn with(mut self, name: &str, value: Value) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.fields.retain(|(field, _)| field != &text(name));
         self.fields.push((text(name), value));
         self
@@ -105,7 +105,7 @@ impl Case {
     }
 
     /// The signed document, and the root's certificate.
-    fn make(&self) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn make(&self) -> (Vec<u8>, Vec<u8>) {
         let keys: Vec<EcdsaKeyPair> = self.chain.iter().map(|_| key(&ECDSA_P384_SHA384_ASN1_SIGNING)).collect();
         let signers: Vec<EcdsaKeyPair> = keys.iter().map(fixed).collect();
         let certificates: Vec<Vec<u8>> = (0..self.chain.len())

@@ -128,7 +128,7 @@ impl EmulatedMachines {
             EmulatedProcessor::Amd(processor) => snp::made(processor, started, &said)?,
             EmulatedProcessor::Intel(processor) => tdx::made(processor, started, &said)?,
         };
-        let evidence = Evidence { payload: Sha256::of(&payload), nonce: self.nonce, dispatch, report };
+        let evidence = Evidence { payload: Sha256::of(&payload), nonce: self.nonce, dispatch: Some(dispatch), report };
         let command_line = named.command_line();
         let built = BuiltIn {
             provenance: &payload,

@@ -9,7 +9,7 @@ use reprove_attest::evidence::tdx::{
     Edk2, EmulatedPlatform, EmulatedTdx, Expected, ExpectedDomain, TcbStatus, TdReport, TdxFirmware, TdxPolicy,
     TdxRoot, emulated_report, rtmr1, verify,
 };
-use reprove_attest::evidence::{Certificate, RevocationList, ear, snp};
+use reprove_attest::evidence::{Certificate, RevocationList, ccf, ear, snp};
 
 use reprove_attest::{Algorithm, SigningKey};
 
@@ -123,6 +123,12 @@ fn is_nitro_document(bytes: &[u8]) -> bool {
     }
 }
 
+/// Of what the corpus's receipts are.
+const CCF_CLAIMS: [u8; 32] = [
+    0xc0, 0xc7, 0x46, 0x4c, 0xe5, 0xff, 0x39, 0xae, 0x62, 0xa2, 0xe4, 0xf5, 0x85, 0x9d, 0xc1, 0xaa, 0xec, 0xfd, 0xe5,
+    0x5b, 0x10, 0xc9, 0x24, 0x0f, 0x86, 0xce, 0x84, 0x38, 0x55, 0x92, 0x3b, 0xa7,
+];
+
 /// The key of the corpus's tokens.
 ///
 /// # Panics
@@ -153,6 +159,32 @@ fn is_ear_token(bytes: &[u8]) -> bool {
             assert_eq!((verified.tee(), verified.key()), ("tdx", ear_key().public_key().id()));
             assert!(verified.issued() <= at && at < verified.expires());
             assert_plain(verified.developer());
+            true
+        }
+        Err(error) => {
+            assert_plain(&error.to_string());
+            false
+        }
+    }
+}
+
+/// What verifies is of what was asked, by a service that is the corpus's, whatever of the receipt is changed; and what is read
+/// as a service's certificate never makes it one of another.
+pub(super) fn ccf_receipt(bytes: &[u8]) {
+    is_ccf_receipt(bytes);
+}
+
+/// Checks the property, and gives whether it is one that verifies.
+fn is_ccf_receipt(bytes: &[u8]) -> bool {
+    let service = ccf::CcfService::from_pem(include_str!("../../corpora/ccf_receipt/service")).unwrap();
+    let at = Timestamp::from_second(1_780_000_000).unwrap();
+    if let Err(error) = str::from_utf8(bytes).map(ccf::CcfService::from_pem).unwrap_or(Ok(service.clone())) {
+        assert_plain(&error.to_string());
+    }
+    match ccf::verify(bytes, &service, &CCF_CLAIMS, at) {
+        Ok(verified) => {
+            assert_eq!((verified.transaction(), at <= verified.holds_until()), ("2.15", true));
+            assert!(ccf::verify(bytes, &service, &[0; 32], at).is_err());
             true
         }
         Err(error) => {
@@ -240,6 +272,8 @@ mod tests {
         assert!(made.holds(&made.quote, include_bytes!("../../corpora/tdx_collateral/good")));
         assert!(is_nitro_document(include_bytes!("../../corpora/nitro_document/good")));
         assert!(is_ear_token(include_bytes!("../../corpora/ear_token/good")));
+        assert!(is_ccf_receipt(include_bytes!("../../corpora/ccf_receipt/good")));
+        assert!(!is_ccf_receipt(include_bytes!("../../corpora/ccf_receipt/service")));
         assert!(!is_nitro_document(include_bytes!("../../corpora/nitro_document/refused-signature")));
         assert!(TdxFirmware::read(include_bytes!("../../corpora/tdx_firmware/good")).is_ok());
         assert!(rtmr1(include_bytes!("../../corpora/tdx_firmware/kernel")).is_ok());

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Why evidence proves nothing of a build.
 
+use std::collections::BTreeMap;
+
 use reprove_model::Sha256;
 use thiserror::Error;
 
+use crate::evidence::ccf::CcfError;
+use crate::evidence::ear::EarError;
+use crate::evidence::nitro::NitroError;
 use crate::evidence::snp::{LaunchError, SnpError};
 use crate::evidence::tdx::TdxError;
 use crate::evidence::{EmulatedRootError, Sha384, TeeRoot};
@@ -17,6 +22,9 @@ pub enum EvidenceError {
     /// It says that something else was to be built.
     #[error("what the guest was given to do has another {0} than the provenance")]
     OtherJob(&'static str),
+    /// A dispatch where there can be none, or none where there has to be one.
+    #[error("it {0} what a guest was given to do, as evidence of its kind can't")]
+    Dispatch(&'static str),
     /// Something in it is not base64.
     #[error("its {0} is not base64")]
     Base64(&'static str),
@@ -36,6 +44,21 @@ pub enum EvidenceError {
         /// Why.
         why: Box<TdxError>,
     },
+    /// A document that does not verify.
+    #[error("the attestation document does not hold: {0}")]
+    Nitro(#[from] NitroError),
+    /// A token that does not verify.
+    #[error("the token does not hold: {0}")]
+    Ear(#[from] EarError),
+    /// A receipt that does not verify.
+    #[error("the receipt does not hold: {0}")]
+    Ccf(#[from] CcfError),
+    /// No service.
+    #[error("it is a service's word, and the trust file names no [[service]]")]
+    NoService,
+    /// No verifier.
+    #[error("it is a verifier's word, and the trust file names no [[verifier]]")]
+    NoVerifier,
     /// The root is none that is trusted.
     #[error("it ends at a root that the trust file does not name: its certificate has the SHA-256 {0}")]
     Root(Sha256),
@@ -63,6 +86,9 @@ pub enum EvidenceError {
     /// The domain is one that the auditor does not know.
     #[error(transparent)]
     UnknownDomain(Box<UnknownDomain>),
+    /// The enclave is one that the auditor does not know.
+    #[error(transparent)]
+    UnknownEnclave(Box<UnknownEnclave>),
     /// No measurement follows from what is stated.
     #[error("what the guest was started from can't be measured: {0}")]
     Launch(#[from] LaunchError),
@@ -126,4 +152,14 @@ pub struct UnknownDomain {
     pub mrtd: Sha384,
     /// By the quote.
     pub rtmr1: Sha384,
+}
+
+/// An enclave that the auditor does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the enclave is none that the trust file names: it measured {}", named(.0))]
+pub struct UnknownEnclave(pub BTreeMap<u8, Sha384>);
+
+fn named(registers: &BTreeMap<u8, Sha384>) -> String {
+    let named = registers.iter().map(|(number, register)| format!("PCR{number} {register}"));
+    named.collect::<Vec<_>>().join(", ")
 }

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From evidence to what it proves of one build.
 
+mod attested;
 mod error;
+mod foreign;
 mod snp;
 mod tdx;
-
-use std::fmt;
 
 use jiff::Timestamp;
 use reprove_model::{Digest, DigestSet, Isolation, Sha256};
 
-pub use error::{EvidenceError, UnknownDomain};
+pub use attested::{Attested, Measured, Voucher};
+pub use error::{EvidenceError, UnknownDomain, UnknownEnclave};
+pub use foreign::{ReferenceEnclave, ReferenceService, ReferenceVerifier, judge_foreign};
 
-use super::document::{Evidence, Given, GivenTables, Nonce, Reports, decoded, report_data};
+use super::document::{Evidence, Given, GivenTables, Reports, decoded, report_data};
 use super::snp::SnpRules;
 use super::tdx::{Edk2, HostTables, TdxPolicy};
-use super::{Sha384, TeeRoot, Vendor};
+use super::{Sha384, TeeRoot};
 
 /// Whom and what an auditor believes of confidential machines. Nothing by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,12 @@ pub struct TeeTrust {
     pub roots: Vec<TeeRoot>,
     /// The guests that do what their source says: the reference values.
     pub guests: Vec<ReferenceGuest>,
+    /// The enclaves of AWS Nitro that do.
+    pub enclaves: Vec<ReferenceEnclave>,
+    /// The verifiers of Confidential Containers whose word is taken.
+    pub verifiers: Vec<ReferenceVerifier>,
+    /// The services of the Confidential Consortium Framework whose word is taken.
+    pub services: Vec<ReferenceService>,
     /// What every report of SEV-SNP has to have.
     pub snp: SnpRules,
     /// What every platform of TDX has to be.
@@ -102,84 +110,6 @@ pub struct BuiltIn<'a> {
     pub processors: u32,
 }
 
-/// What a processor has measured of a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measured {
-    /// AMD SEV-SNP: the launch digest.
-    Launch(Sha384),
-    /// Intel TDX: MRTD, and RTMR0 to RTMR2.
-    Domain([Sha384; 4]),
-}
-
-impl Measured {
-    /// The names of what was measured, and the digests.
-    #[must_use]
-    pub fn named(&self) -> Vec<(&'static str, Sha384)> {
-        match self {
-            Self::Launch(digest) => vec![("launch", *digest)],
-            Self::Domain(registers) => ["mrtd", "rtmr0", "rtmr1", "rtmr2"].into_iter().zip(*registers).collect(),
-        }
-    }
-}
-
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (name, digest)) in self.named().into_iter().enumerate() {
-            let between = if number == 0 { "" } else { ", " };
-            write!(f, "{between}{name} {digest}")?;
-        }
-        Ok(())
-    }
-}
-
-/// That a build ran in a guest that is known, by a processor's word for which a trusted root vouches. Only [`judge`] makes one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attested {
-    root: TeeRoot,
-    guest: String,
-    measured: Measured,
-    firmware: String,
-    nonce: Nonce,
-}
-
-impl Attested {
-    /// Who vouches for the processor.
-    #[must_use]
-    pub fn root(&self) -> TeeRoot {
-        self.root
-    }
-
-    /// Who makes it.
-    #[must_use]
-    pub fn vendor(&self) -> Vendor {
-        self.root.vendor()
-    }
-
-    /// What the auditor calls the guest.
-    #[must_use]
-    pub fn guest(&self) -> &str {
-        &self.guest
-    }
-
-    /// What the processor has measured.
-    #[must_use]
-    pub fn measured(&self) -> Measured {
-        self.measured
-    }
-
-    /// The processor and its firmware, as a person reads it.
-    #[must_use]
-    pub fn firmware(&self) -> &str {
-        &self.firmware
-    }
-
-    /// What was asked to be in it.
-    #[must_use]
-    pub fn nonce(&self) -> Nonce {
-        self.nonce
-    }
-}
-
 /// What one kind of processor says, verified, of a guest that is known.
 struct Said {
     root: TeeRoot,
@@ -208,7 +138,7 @@ pub fn judge(
     if !is_of(&evidence.report, built.isolation) {
         return Err(EvidenceError::Kind { stated: built.isolation.name(), kind: evidence.kind() });
     }
-    let dispatch = &evidence.dispatch;
+    let dispatch = evidence.dispatch.as_ref().ok_or(EvidenceError::Dispatch("does not say"))?;
     for (same, what) in [
         (dispatch.build == built.build, "job"),
         (dispatch.lock == built.lock, "lock"),
@@ -223,12 +153,16 @@ pub fn judge(
     let said = match &evidence.report {
         Reports::SevSnp { started, .. } => snp::judge(&evidence.report, started, &bound, built, trust, at)?,
         Reports::Tdx { .. } => tdx::judge(&evidence.report, &bound, built, trust, at)?,
+        Reports::Nitro { .. } | Reports::Ear { .. } | Reports::Ccf { .. } => {
+            return Err(EvidenceError::Kind { stated: built.isolation.name(), kind: evidence.kind() });
+        }
     };
     let Said { root, guest, measured, firmware } = said;
     if root.is_emulated() != built.isolation.is_emulated() {
         return Err(EvidenceError::Class { stated: built.isolation.name(), root });
     }
-    Ok(Attested { root, guest, measured, firmware, nonce: evidence.nonce })
+    let voucher = Voucher::Processor(root);
+    Ok(Attested { voucher, guest: Some(guest), measured, firmware, nonce: evidence.nonce })
 }
 
 /// Whether such reports are of this isolation.
@@ -236,6 +170,7 @@ fn is_of(reports: &Reports, isolation: Isolation) -> bool {
     match reports {
         Reports::SevSnp { .. } => matches!(isolation, Isolation::SevSnp | Isolation::EmulatedSnp),
         Reports::Tdx { .. } => matches!(isolation, Isolation::Tdx | Isolation::EmulatedTdx),
+        Reports::Nitro { .. } | Reports::Ear { .. } | Reports::Ccf { .. } => !isolation.has_evidence(),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn read<const N: usize>(pem: &[u8], what: &'static str) -> Result<[Ve
 }
 
 /// A certificate in PEM.
-pub(super) fn write(der: &[u8]) -> String {
+pub(in crate::evidence) fn write(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in text.as_bytes().chunks(64) {

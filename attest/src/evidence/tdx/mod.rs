@@ -11,7 +11,7 @@
 //! `dcap-qvl`. What it passes over is refused here: a byte that nothing signs, a certificate that nothing needs, a list that
 //! holds at another time, and a domain that its host can look into. `docs/evidence.md` says all of it.
 
-mod chain;
+pub(super) mod chain;
 mod collateral;
 mod crypto;
 mod dates;

@@ -16,6 +16,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         ("tdx_collateral", collaterals(&collateral)),
         ("nitro_document", documents()),
         ("ear_token", tokens()),
+        ("ccf_receipt", receipts()),
         ("snp_report", reports()),
         ("snp_firmware", firmwares()),
         ("tdx_firmware", domains()),
@@ -195,6 +196,27 @@ fn documents() -> Vec<File> {
     files.push(("refused-root", join(&root[1..], good)));
     files.push(("refused-empty", Vec::new()));
     files
+}
+
+/// Receipts of an EMULATED service: those of the tests of evidence.
+fn receipts() -> Vec<File> {
+    const GOOD: &str = include_str!("../../../../attest/tests/evidence/ccf/emulated.json");
+    const SERVICE: &str = include_str!("../../../../attest/tests/evidence/ccf/service.pem");
+    let with = |path: &str, value: Value| {
+        let mut receipt: Value = serde_json::from_str(GOOD).unwrap();
+        *receipt.pointer_mut(path).unwrap() = value;
+        receipt.to_string().into_bytes()
+    };
+    let endorsement = include_str!("../../../../attest/tests/evidence/ccf/endorsement.pem");
+    vec![
+        ("good", GOOD.into()),
+        ("service", SERVICE.into()),
+        ("refused-claims", with("/leaf_components/claims_digest", json!("00".repeat(32)))),
+        ("refused-endorsement", with("/service_endorsements", json!([endorsement]))),
+        ("refused-side", with("/proof/0", json!({ "right": "2c".repeat(32) }))),
+        ("refused-signature", with("/signature", json!("AA=="))),
+        ("refused-empty", Vec::new()),
+    ]
 }
 
 /// Tokens of Trustee's, by the key of the property.
