@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 48] = [
+pub const ALL: [Property; 49] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
