@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 49] = [
+pub const ALL: [Property; 50] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
@@ -58,6 +58,7 @@ pub const ALL: [Property; 49] = [
     Property { name: "rego", check: attest::rego },
     Property { name: "release", check: inputs::release },
     Property { name: "requirement", check: inputs::requirement },
+    Property { name: "snp_certificates", check: evidence::snp_certificates },
     Property { name: "snp_firmware", check: evidence::snp_firmware },
     Property { name: "snp_report", check: evidence::snp_report },
     Property { name: "statement", check: attest::statement },

@@ -9,6 +9,7 @@ mod build;
 mod command_line;
 mod device;
 mod disks;
+mod hardware;
 mod mounts;
 mod processor;
 

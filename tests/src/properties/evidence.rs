@@ -209,6 +209,20 @@ pub(super) fn snp_report(bytes: &[u8]) {
     }
 }
 
+/// What is found in a host's table of certificates is in its bytes, and not empty.
+pub(super) fn snp_certificates(bytes: &[u8]) {
+    match snp::CertificateTable::read(bytes) {
+        Ok(table) => {
+            let all = [table.chip, table.loaded, table.intermediate, table.root, table.revoked];
+            for found in all.into_iter().flatten() {
+                assert!(!found.is_empty() && bytes.as_ptr_range().contains(&found.as_ptr()));
+                assert!(found.as_ptr_range().end <= bytes.as_ptr_range().end);
+            }
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
 /// What is read as a firmware has launch digests, and others with another number of processors.
 pub(super) fn snp_firmware(bytes: &[u8]) {
     match snp::Firmware::from_bytes(bytes) {

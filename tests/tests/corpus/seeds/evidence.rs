@@ -18,6 +18,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         ("ear_token", tokens()),
         ("ccf_receipt", receipts()),
         ("snp_report", reports()),
+        ("snp_certificates", tables()),
         ("snp_firmware", firmwares()),
         ("tdx_firmware", domains()),
         ("certificate", certificates()),
@@ -42,6 +43,26 @@ fn reports() -> Vec<File> {
         ("refused-reserved", changed(&good, 0x4c)),
         ("refused-behind-the-signature", changed(&good, 0x49f)),
         ("refused-cut", good[..1183].to_vec()),
+    ]
+}
+
+/// A root and a chip's key, and one of another name.
+fn tables() -> Vec<File> {
+    let entry = |name: Vec<u8>, place: [u32; 2]| [name, words(&place)].concat();
+    let root = |place| entry(guid(0xc0b4_06a4_a803_4952, 0x9743_3fb6_014c_d0ae), place);
+    let chip = entry(guid(0x63da_758d_e664_4564, 0xadc5_f4b9_3be8_accd), [101, 5]);
+    let table = |first: Vec<u8>, second: Vec<u8>| {
+        [first, second, entry(guid(1, 2), [96, 10]), vec![0; 24], b"root-chip-".to_vec()].concat()
+    };
+    let good = table(root([96, 5]), chip.clone());
+    vec![
+        ("good", good.clone()),
+        ("nothing", vec![0; 24]),
+        ("refused-twice", table(root([96, 5]), root([101, 5]))),
+        ("refused-in-the-table", table(root([95, 5]), chip.clone())),
+        ("refused-outside", table(root([102, 5]), chip.clone())),
+        ("refused-empty-entry", table(root([96, 0]), chip)),
+        ("refused-no-end", good[..72].to_vec()),
     ]
 }
 
