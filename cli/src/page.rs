@@ -2,7 +2,8 @@
 //! A comparison as one page of HTML that needs nothing else: no script, no font, no network. It prints, and is read from the
 //! keyboard: what can be folded is `details`, and every place has a link.
 
-use reprove_model::{Detail, Finding};
+use reprove_attest::evidence::encoded;
+use reprove_model::{Detail, Finding, Sha256};
 use reprove_verifier::compare::Comparison;
 
 use crate::plain;
@@ -28,9 +29,11 @@ pub(crate) fn of(comparison: &Comparison, left: &str, right: &str) -> String {
     }
     let index =
         if index.is_empty() { "<p>Every bit is the same.</p>".to_owned() } else { format!("<ol>\n{index}</ol>") };
+    // Nothing but this style may be used, whatever the names in what was compared are.
+    let style = encoded(Sha256::of(STYLE.as_bytes()).as_bytes());
     format!(
         "{START}<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{style}'\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{level}: {left}</title>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n<main>\n<h1>{level}</h1>\n<dl><dt>left</dt><dd>{left}</dd><dt>right</dt><dd>{right}</dd></dl>\n\
          {left_out}\n<nav aria-label=\"Findings\">\n{index}\n</nav>\n{sections}</main>\n</body>\n</html>\n"
