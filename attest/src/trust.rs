@@ -17,7 +17,7 @@ pub struct Trust {
 /// A machine that its processor closes to its host.
 const CLOSED: Trust = Trust {
     claim: "",
-    holds_as_long_as: "the processor's maker and its current firmware are sound, and the measured guest does what its source says (it can be rebuilt and measured by anyone); that `/usr` is the lock's environment is the operator's word",
+    holds_as_long_as: "the processor's maker and its current firmware are sound, and the measured guest does what its source says (it can be rebuilt and measured by anyone); that `/usr` is the lock's environment, and that the tables (ACPI) which its host gives do no harm, is the operator's word",
     does_not_need: "that operator, its host kernel",
 };
 /// A machine of which a program says so.

@@ -167,12 +167,18 @@ fn attested_text(rebuild: usize, attested: &Attested) -> String {
         Voucher::Processor(root) => {
             let by = if root.is_emulated() { "an EMULATED processor, which is no hardware," } else { "the processor" };
             let guest = attested.guest().unwrap_or_default();
-            format!("rebuild {rebuild} ran in the guest {guest}: so says {by} {firmware}, below {root}")
+            let what = match attested.measured() {
+                Measured::Enclave(_) => format!("the enclave {guest} vouches for rebuild {rebuild}"),
+                _ => format!("rebuild {rebuild} ran in the guest {guest}"),
+            };
+            format!("{what}: so says {by} {firmware}, below {root}")
         }
         Voucher::Verifier { name, .. } => {
             let of =
                 if attested.is_emulated() { "EMULATED, which is no hardware" } else { "which nobody has asked here" };
-            format!("rebuild {rebuild} ran in a guest: so says the verifier {name} of a processor {firmware}, {of}")
+            format!(
+                "a guest vouches for rebuild {rebuild}: so says the verifier {name} of a processor {firmware}, {of}"
+            )
         }
         Voucher::Service { name, .. } => {
             let of = if attested.is_emulated() { ", EMULATED" } else { "" };

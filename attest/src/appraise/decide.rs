@@ -91,7 +91,9 @@ pub(super) fn decide(
     if isolations < to_usize(policy.isolations) {
         shortfalls.push(Shortfall::Isolations { wanted: policy.isolations, found: isolations });
     }
-    let attested = counted.iter().flat_map(|claim| &claim.attested).filter(|attested| !attested.is_emulated());
+    // A verifier's key can say two makers' names: only what a processor has said to us stands for its maker.
+    let is_hardware = |attested: &&Attested| attested.is_of_processor() && !attested.is_emulated();
+    let attested = counted.iter().flat_map(|claim| &claim.attested).filter(is_hardware);
     let vendors = attested.filter_map(Attested::vendor).collect::<BTreeSet<_>>().len();
     if vendors < to_usize(policy.vendors) {
         shortfalls.push(Shortfall::Vendors { wanted: policy.vendors, found: vendors });
@@ -165,6 +167,9 @@ fn reasons(claim: &RebuilderClaim, policy: &Policy, now: Timestamp) -> Vec<Reaso
     }
     if policy.evidence && claim.attested.is_empty() {
         reasons.push(Reason::NotConfidential(claim.unattested.clone()));
+    } else if policy.evidence && !claim.attested.iter().all(Attested::is_of_machine) {
+        let why = "a service has it in its ledger, which says nothing of where it was built";
+        reasons.push(Reason::NotConfidential(Some(why.into())));
     }
     let is_other = |attested: &Attested| policy.nonce.is_some_and(|nonce| attested.nonce() != nonce);
     if claim.attested.iter().any(is_other) {

@@ -83,8 +83,11 @@ fn asked() -> Policy {
 #[test]
 fn a_build_counts_by_a_verifier_s_word_where_the_verifier_is_named() {
     let proof = proof("tdx", 2);
-    let appraisal = judged(&proof, &trust(&["tdx"]), &Policy { vendors: 1, ..asked() });
+    let appraisal = judged(&proof, &trust(&["tdx"]), &asked());
     assert!(appraisal.is_enough(), "{:?}", reasons(&appraisal));
+    // It has seen a processor's word, and nobody has here.
+    let vendors = judged(&proof, &trust(&["tdx"]), &Policy { vendors: 1, ..asked() });
+    assert_eq!(shortfalls(&vendors), ["too-few-vendors"]);
     let attested = appraisal.claims()[0].attested();
     assert_eq!(attested.iter().map(|each| each.voucher().name()).collect::<Vec<_>>(), [Some("ours"); 2]);
     let seen = rego_input(&appraisal, &[wheel()], now()).unwrap();

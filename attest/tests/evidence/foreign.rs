@@ -164,6 +164,7 @@ fn a_verifier_that_is_named_vouches_and_no_processor() {
         let key = ear::public(1).id().fingerprint();
         assert_eq!(attested.voucher(), &Voucher::Verifier { name: "verifier 1".into(), key, vendor });
         assert_eq!((attested.vendor(), attested.is_emulated()), (Some(vendor), false));
+        assert!(attested.is_of_machine() && !attested.is_of_processor());
         assert_eq!((attested.guest(), attested.measured()), (None, &Measured::Elsewhere));
         assert!(attested.firmware().starts_with(tee), "{}", attested.firmware());
     }
@@ -212,6 +213,8 @@ fn a_service_that_is_named_vouches_and_is_of_no_maker() {
     let certificate = trust.services[1].service.fingerprint();
     let voucher = Voucher::Service { name: "ours".into(), certificate, is_emulated: true };
     assert_eq!((attested.voucher(), attested.is_emulated()), (&voucher, true));
+    // What is in a ledger was built somewhere.
+    assert!(!attested.is_of_machine() && !attested.is_of_processor());
     assert!(attested.firmware().starts_with("CCF (transaction 2.15, node "), "{}", attested.firmware());
     // One that does not say that it is an emulation's is of no maker of hardware either.
     let real = Voucher::Service { name: "ours".into(), certificate, is_emulated: false };

@@ -40,6 +40,21 @@ impl Attested {
         self.voucher.is_emulated()
     }
 
+    /// Whether a processor has said it, or the security module of a cloud, and it was judged here.
+    #[must_use]
+    pub fn is_of_processor(&self) -> bool {
+        matches!(self.voucher, Voucher::Processor(_))
+    }
+
+    /// Whether it says in what the build ran. That something is in a ledger does not.
+    #[must_use]
+    pub fn is_of_machine(&self) -> bool {
+        match self.voucher {
+            Voucher::Processor(_) | Voucher::Verifier { .. } => true,
+            Voucher::Service { .. } => false,
+        }
+    }
+
     /// What the auditor calls the guest; `None` where only the one who vouches knows which it was.
     #[must_use]
     pub fn guest(&self) -> Option<&str> {
