@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::thread::available_parallelism;
 
 use reprove_attest::evidence::{Dispatch, report_data};
 use reprove_attest::provenance;
@@ -69,6 +70,14 @@ fn start<'a>(
     told: &CommandLine,
 ) -> Result<(Evidence<'a>, (Isolation, Machine)), Failure> {
     let doing = "naming what is to be built";
+    // The record will say so many, and not every processor measures how many it was started with.
+    let here = available_parallelism().map_or(1, |number| u32::try_from(number.get()).unwrap_or(u32::MAX));
+    let stated = wanted.conditions.processors;
+    if here < stated {
+        return Err(Failure::at(doing)(format!(
+            "the build is to have {stated} processors, and this machine has {here}"
+        )));
+    }
     let digest =
         |json: Result<Vec<u8>, CanonicalError>| json.map(|json| DigestSet::of(&json)).map_err(Failure::at(doing));
     let dispatch = Dispatch {
