@@ -69,7 +69,7 @@ fn member(source: &Source<'_>, start: u64, first: Vec<u8>) -> io::Result<Result<
         };
         if header.is_extension() {
             let end = at.checked_add(size).filter(|end| *end <= source.len());
-            let (Some(end), true) = (end, at - start + size <= MAX_HEAD) else {
+            let (Some(end), true) = (end, (at - start).saturating_add(size) <= MAX_HEAD) else {
                 return Ok(Err(format!("what extends the header at {:#x} is too long", at - BLOCK)));
             };
             records.add(&header, source.read(Span { start: at, len: size })?);
@@ -108,3 +108,6 @@ fn past_map(source: &Source<'_>, mut at: u64, header: &Header<'_>, start: u64) -
     }
     Ok(Ok(at))
 }
+
+#[cfg(test)]
+mod tests;
