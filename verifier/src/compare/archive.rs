@@ -44,12 +44,28 @@ pub(super) enum Data {
     /// A file, to be compared as one.
     #[default]
     File,
+    /// The same, of a member that is more than a file.
+    Special(Special),
     /// One field.
     Field(Group),
     /// Fields one after the other, which are all of the data: what each is called, and how many bytes it has.
     Table(Rc<[(String, usize)]>),
     /// Code or variables, with the names of what stands where.
     Code(Rc<[Symbol]>),
+}
+
+impl Data {
+    /// What the member is beside a file.
+    pub(super) fn special(&self) -> Option<&Special> {
+        if let Self::Special(special) = self { Some(special) } else { None }
+    }
+}
+
+/// What a member of an archive is beside its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Special {
+    /// One file under several names; the name of the first of them, which may be this one.
+    Hard(Key),
 }
 
 /// The name of some bytes of a member.
@@ -112,7 +128,7 @@ impl Archive {
             return Ok(None);
         }
         Ok(match &member.data_is {
-            Data::File | Data::Code(_) => None,
+            Data::File | Data::Special(_) | Data::Code(_) => None,
             Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
             Data::Table(columns) => {
                 let data = source.read(member.data)?;
@@ -179,7 +195,9 @@ fn members(
     let name = name(&a.key);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let differ = |a, b| Ok(bytes::first_difference(left.0.reader(a), right.0.reader(b)).map_err(read)?.is_some());
-    if differ(a.head, b.head)? || differ(a.tail, b.tail)? || a.data.len != b.data.len {
+    // What is special may follow from other members.
+    let is_other = a.data.len != b.data.len || a.data_is.special() != b.data_is.special();
+    if is_other || differ(a.head, b.head)? || differ(a.tail, b.tail)? {
         let fields = (left.1.fields(left.0, a).map_err(read)?, right.1.fields(right.0, b).map_err(read)?);
         groups.compare(&name, &fields.0, &fields.1);
     }
