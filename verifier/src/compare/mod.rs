@@ -19,6 +19,7 @@ mod field;
 mod files;
 mod findings;
 mod format;
+mod frames;
 mod gzip;
 mod held;
 mod mo;
