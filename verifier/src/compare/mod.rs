@@ -22,6 +22,7 @@ mod format;
 mod frames;
 mod gzip;
 mod held;
+mod identity;
 mod mo;
 mod normal;
 mod number;
