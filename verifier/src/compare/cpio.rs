@@ -15,6 +15,11 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 /// The longest name, in bytes.
 const MAX_NAME: u64 = 1 << 16;
 
+/// The bits of a mode that say what a member is, and two of what they say.
+const KIND: u64 = 0o170_000;
+const FOLDER: u64 = 0o040_000;
+const LINK: u64 = 0o120_000;
+
 /// Where the fields of a header are.
 struct Form {
     radix: u32,
@@ -86,10 +91,12 @@ impl Form {
         digits(self.fields(head).find(|(other, _)| *other == name)?.1, self.radix)
     }
 
+    fn is_link(&self, head: &[u8]) -> bool {
+        self.number(head, "mode").is_some_and(|mode| mode & KIND == LINK)
+    }
+
     /// What names of one file have in common: the numbers of its device and its inode, where it has several names.
     fn file(&self, head: &[u8]) -> Option<Vec<u64>> {
-        const KIND: u64 = 0o170_000;
-        const FOLDER: u64 = 0o040_000;
         let is_linked = self.number(head, "links")? > 1 && self.number(head, "mode")? & KIND != FOLDER;
         let numbers = self.fields(head).filter(|(name, _)| is_origin(name)).map(|(_, field)| digits(field, self.radix));
         numbers.collect::<Option<Vec<_>>>().filter(|_| is_linked)
@@ -140,7 +147,11 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
         let tail = Span { start: end, len: (form.padded(size) - size).min(source.len() - end) };
         let key = keys.of(&name);
         let first = form.file(&start).map(|file| files.entry(file).or_insert_with(|| key.clone()).clone());
-        let data_is = first.map_or(Data::File, |first| Data::Special(Special::Hard(first)));
+        let data_is = match first {
+            Some(first) => Data::Special(Special::Hard(first)),
+            None if form.is_link(&start) => Data::Special(Special::Symbolic),
+            None => Data::File,
+        };
         members.push(Member { key, head, data, tail, data_is });
         at = end + tail.len;
         if is_last {
@@ -232,6 +243,16 @@ mod tests {
         // Neither folders nor what has one name is linked.
         assert_eq!(needs(&of(folder, 2, [1, 2, 3, 4]), &of(folder, 2, [5, 5, 5, 5])), numbers);
         assert_eq!(needs(&of(file, 1, [1, 2, 3, 4]), &of(file, 1, [5, 5, 5, 5])), numbers);
+    }
+
+    #[test]
+    fn order_that_decides_is_never_left_out() {
+        let (file, link) = (0o100_644, 0o120_777);
+        let reordered = |a, b| needs(&archive(&[a, b]), &archive(&[b, a]));
+        assert_eq!(reordered(("a", file, 1, 1), ("b/a", link, 2, 1)), Some(vec!["cpio-order".to_owned()]));
+        assert_eq!(reordered(("a", file, 1, 1), ("./a", file, 2, 1)), None);
+        assert_eq!(reordered(("a", link, 1, 1), ("a/b", file, 2, 1)), None);
+        assert_eq!(reordered(("a", file, 1, 2), ("b", file, 1, 2)), None);
     }
 
     #[test]

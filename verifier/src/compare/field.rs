@@ -95,7 +95,12 @@ pub(super) struct Normalizer {
 impl Normalizer {
     /// The one for these fields; `None` where leaving them out would hide what matters.
     pub(super) fn of(format: Format, group: Group) -> Option<Self> {
-        let hides_what_matters = matches!(group, Group::Modes | Group::Links | Group::Structure);
+        let hides_what_matters = match group {
+            Group::Modes | Group::Links | Group::Structure => true,
+            // Where files are unpacked, and not where parts follow each other.
+            Group::Order => !matches!(format, Format::Tar | Format::Zip | Format::Ar | Format::Cpio),
+            _ => false,
+        };
         (!hides_what_matters).then_some(Self { format, group })
     }
 

@@ -26,6 +26,7 @@ mod identity;
 mod mo;
 mod normal;
 mod number;
+mod order;
 mod png;
 mod preview;
 mod pyc;

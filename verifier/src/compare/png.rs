@@ -109,6 +109,15 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_chunks_is_never_left_out() {
+        let left = png(TIME, b"a");
+        let time = [&left[8 + 25..8 + 25 + 19], &left[8 + 25 + 19..8 + 25 + 19 + 13]];
+        let right = [&left[..8 + 25], time[1], time[0], &left[8 + 25 + 19 + 13..]].concat();
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        assert_eq!((findings[0].kind, needs), (FindingKind::ArchiveOrder, None));
+    }
+
+    #[test]
     fn chunks_are_told_apart() {
         let left = png(TIME, b"Software\0a");
         let (findings, needs) = find_within(&left, &png(LATER, b"Software\0a"), &Bounds::default());

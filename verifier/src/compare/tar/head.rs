@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What stands before a member's data.
 
-use super::super::archive::Member;
+use super::super::archive::{Member, Special};
 use super::super::field::{Field, Group};
 use super::super::{number, preview};
 use super::{BLOCK, pax};
@@ -70,6 +70,15 @@ impl<'a> Header<'a> {
     /// Whether data follows; with links, the size is that of what they lead to.
     pub(super) fn has_data(&self) -> bool {
         !matches!(self.kind(), b'1'..=b'6')
+    }
+
+    /// What the member is beside a file.
+    pub(super) fn special(&self) -> Option<Special> {
+        match self.kind() {
+            0 | b'0' | b'3'..=b'7' | b'S' => None,
+            b'2' => Some(Special::Symbolic),
+            _ => Some(Special::Ordered),
+        }
     }
 
     pub(super) fn size(&self) -> Option<u64> {

@@ -92,7 +92,8 @@ fn member(source: &Source<'_>, start: u64, first: Vec<u8>) -> io::Result<Result<
         };
         let tail = Span { start: end, len: (end.next_multiple_of(BLOCK) - end).min(source.len() - end) };
         let name = records.name().unwrap_or_else(|| header.name());
-        return Ok(Ok((Member { key: Default::default(), head, data, tail, data_is: Data::File }, name)));
+        let data_is = header.special().map_or(Data::File, Data::Special);
+        return Ok(Ok((Member { key: Default::default(), head, data, tail, data_is }, name)));
     }
 }
 

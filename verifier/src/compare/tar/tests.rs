@@ -75,3 +75,16 @@ fn what_extends_a_header_may_say_any_length() {
     let (findings, _) = find_within(&archive(&[cut]), &archive(&[member("a", b'0', 1, b"")]), &Bounds::default());
     assert!(findings[0].summary.contains("the left one is not a tar archive"), "{}", findings[0].summary);
 }
+
+#[test]
+fn order_that_decides_is_never_left_out() {
+    let reordered = |a: Vec<u8>, b: Vec<u8>| needs(&archive(&[a.clone(), b.clone()]), &archive(&[b, a]));
+    let file = |name, data| member(name, b'0', 1, data);
+    assert_eq!(reordered(file("a", b"1"), file("b", b"2")), named("tar-order"));
+    assert_eq!(reordered(file("a", b"1"), header("b", b'2', 0, 1, "a")), named("tar-order"));
+    assert_eq!(reordered(member("a/", b'5', 1, b""), file("a/b", b"2")), named("tar-order"));
+    assert_eq!(reordered(file("a", b"1"), file("./a", b"2")), None);
+    assert_eq!(reordered(header("a", b'2', 0, 1, "/etc"), file("a/b", b"2")), None);
+    assert_eq!(reordered(file("a", b"1"), header("b", b'1', 0, 1, "a")), None);
+    assert_eq!(reordered(file("a", b"1"), member("pax", b'g', 1, b"15 path=global\n")), None);
+}

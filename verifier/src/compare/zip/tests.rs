@@ -362,6 +362,22 @@ fn bytes_after_the_end_of_the_compressed_ones_are_never_left_out() {
     );
 }
 
+#[test]
+fn order_that_decides_is_never_left_out() {
+    let named =
+        |name: &'static str, data: &[u8], external| Raw { names: [name.as_bytes(); 2], external, ..deflated(data, 6) };
+    let (file, link) = (0o100_644 << 16, 0o120_777 << 16);
+    let reordered = |a: Raw<'_>, b: Raw<'_>| needs(&[a.clone(), b.clone()], &[b, a]);
+    let order = Some(vec!["zip-order".to_owned()]);
+    assert_eq!(reordered(named("a", b"1", file), named("b/a", b"2", file)), order);
+    assert_eq!(reordered(named("a", b"1", link), named("b/a", b"2", file)), order);
+    assert_eq!(reordered(named("a", b"1", link), named("a/b", b"2", file)), None);
+    assert_eq!(reordered(named("a", b"1", file), named("./a", b"2", file)), None);
+    let twice = [named("a", b"1", file), named("b", b"2", file), named("a", b"1", file)];
+    let [a, b, c] = twice.clone();
+    assert_eq!(needs(&twice, &[b, a, c]), None);
+}
+
 /// Where the times of [`wheel`]'s headers are, found without the code under test.
 fn time_offsets(bytes: &[u8]) -> Vec<usize> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
