@@ -378,6 +378,28 @@ fn order_that_decides_is_never_left_out() {
     assert_eq!(needs(&twice, &[b, a, c]), None);
 }
 
+#[test]
+fn the_flag_of_a_name_is_asked_of_that_name() {
+    const UTF_8: u16 = 1 << 11;
+    let of = |names, flags| [Raw { names, flags, ..deflated(PYTHON, 6) }];
+    let (ascii, other) = (&b"a"[..], &b"\xc3\xa4"[..]);
+    let form = Some(vec!["zip-form".to_owned()]);
+    assert_eq!(needs(&of([ascii; 2], [0, 0]), &of([ascii; 2], [UTF_8, UTF_8])), form);
+    assert_eq!(needs(&of([other, ascii], [0, 0]), &of([other, ascii], [UTF_8, 0])), None);
+    assert_eq!(needs(&of([other, ascii], [0, 0]), &of([other, ascii], [0, UTF_8])), form);
+    assert_eq!(needs(&of([ascii, other], [0, 0]), &of([ascii, other], [0, UTF_8])), None);
+}
+
+#[test]
+fn a_descriptor_that_is_missing_is_no_way_to_write_the_same() {
+    const DESCRIPTOR: u16 = 1 << 3;
+    let plain = deflated(PYTHON, 6);
+    let missing = Raw { flags: [DESCRIPTOR; 2], zeros: true, ..plain.clone() };
+    assert_eq!(needs(&[plain.clone()], &[missing.clone()]), None);
+    assert_eq!(needs(&[missing.clone()], &[Raw { flags: [DESCRIPTOR; 2], ..plain }]), None);
+    assert_eq!(needs(&[missing.clone()], &[Raw { time: 1, ..missing }]), Some(vec!["zip-times".to_owned()]));
+}
+
 /// Where the times of [`wheel`]'s headers are, found without the code under test.
 fn time_offsets(bytes: &[u8]) -> Vec<usize> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
