@@ -75,12 +75,12 @@ where
             let is_small = len <= identity::MAX;
             let is_identity = is_small
                 && section.data(endian, data).is_ok_and(|bytes| identity::is_identity(whole, said, bytes, endian));
-            let data_is = match () {
-                () if is_identity => Data::Field(Group::Identity),
-                () if section.sh_type(endian) == elf::SHT_PROGBITS => {
-                    Data::Code(symbols.remove(&index.0).unwrap_or_default().into())
-                }
-                () => Data::File,
+            let data_is = if is_identity {
+                Data::Field(Group::Identity)
+            } else if section.sh_type(endian) == elf::SHT_PROGBITS {
+                Data::Code(symbols.remove(&index.0).unwrap_or_default().into())
+            } else {
+                Data::File
             };
             parts.push(Part { span: Span { start, len }, name: name.to_vec(), data_is });
         }

@@ -41,7 +41,7 @@ fn frames(reader: &mut impl Read) -> io::Result<bool> {
 /// Passes over one frame, from its header's descriptor on.
 fn frame(reader: &mut impl Read) -> io::Result<()> {
     let [descriptor] = array(reader)?;
-    let is_single = descriptor & 1 << 5 != 0;
+    let is_single = descriptor & (1 << 5) != 0;
     let dictionary = [0, 1, 2, 4_u64].get(usize::from(descriptor & 3)).copied().unwrap_or_default();
     let size = match descriptor >> 6 {
         0 => u64::from(is_single),
@@ -52,13 +52,13 @@ fn frame(reader: &mut impl Read) -> io::Result<()> {
         let [b0, b1, b2] = array(reader)?;
         let header = u32::from_le_bytes([b0, b1, b2, 0]);
         // One byte stands for all bytes of a block of the second kind.
-        let is_run = header >> 1 & 3 == 1;
+        let is_run = (header >> 1) & 3 == 1;
         skip(reader, if is_run { 1 } else { u64::from(header >> 3) })?;
         if header & 1 == 1 {
             break;
         }
     }
-    let checksum = if descriptor & 1 << 2 == 0 { 0 } else { 4 };
+    let checksum = if descriptor & (1 << 2) == 0 { 0 } else { 4 };
     skip(reader, checksum)
 }
 
