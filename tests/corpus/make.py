@@ -255,7 +255,7 @@ def others():
     times = [struct.pack(">H5B", year, 1, 2, 3, 4, 5) for year in (2023, 2024)]
     equal("png-time", "image.png", "clock", *map(png, times), ["png-times"], ["archive-times"])
     different("png-text", "image.png", "content", png(times[0]), png(times[0], b"Software\0other"), ["content"])
-    equal("mo-date", "a.mo", "clock", catalogue("2023-01-02 03:04"), catalogue("2024-01-02 03:04"), ["mo-times"],
+    equal("mo-date", "a.mo", "clock", catalogue("2023-01-02 03:04+0000"), catalogue("2024-01-02 03:04+0000"), ["mo-times"],
           ["archive-times"])
     with tempfile.TemporaryDirectory() as folder:
         names = sorted(SOURCES)

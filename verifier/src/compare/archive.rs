@@ -17,7 +17,7 @@ use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
 use super::source::{Source, Span};
-use super::{CompareError, ar, bytes, cpio, png, preview, tar, wasm};
+use super::{CompareError, ar, bytes, cpio, order, png, preview, tar, wasm};
 
 /// An archive's parts.
 pub(super) struct Archive {
@@ -44,12 +44,33 @@ pub(super) enum Data {
     /// A file, to be compared as one.
     #[default]
     File,
+    /// The same, of a member that is more than a file.
+    Special(Special),
     /// One field.
     Field(Group),
     /// Fields one after the other, which are all of the data: what each is called, and how many bytes it has.
     Table(Rc<[(String, usize)]>),
     /// Code or variables, with the names of what stands where.
     Code(Rc<[Symbol]>),
+}
+
+impl Data {
+    /// What the member is beside a file.
+    pub(super) fn special(&self) -> Option<&Special> {
+        if let Self::Special(special) = self { Some(special) } else { None }
+    }
+}
+
+/// What a member of an archive is beside its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Special {
+    /// One file under several names; the name of the first of them, which may be this one.
+    Hard(Key),
+    /// A symbolic link: members behind it may be unpacked through it.
+    Symbolic,
+    /// What means something by where it stands: a hard link, which comes after what it leads to, a header for all members
+    /// after it, and what is not known.
+    Ordered,
 }
 
 /// The name of some bytes of a member.
@@ -84,6 +105,21 @@ pub(super) fn name((name, occurrence): &Key) -> String {
 }
 
 impl Archive {
+    /// Whether the order of the members says something that nothing else does.
+    pub(super) fn order_decides(&self) -> bool {
+        let special = |member: &Member| member.data_is.special().cloned();
+        match self.format {
+            // Names are compared as they are: those of the tables are `/` and `//`.
+            Format::Ar => self.members.iter().any(|member| member.key.1 > 0),
+            Format::Tar | Format::Cpio => {
+                let mut specials = self.members.iter().filter_map(special);
+                let names = self.members.iter().map(|m| (&*m.key.0, special(m) == Some(Special::Symbolic)));
+                specials.any(|special| special != Special::Symbolic) || order::decides(names)
+            }
+            _ => true,
+        }
+    }
+
     /// All that a member's head and tail say.
     pub(super) fn fields(&self, source: &Source<'_>, member: &Member) -> io::Result<Vec<Field>> {
         let (head, tail) = (source.read(member.head)?, source.read(member.tail)?);
@@ -112,7 +148,7 @@ impl Archive {
             return Ok(None);
         }
         Ok(match &member.data_is {
-            Data::File | Data::Code(_) => None,
+            Data::File | Data::Special(_) | Data::Code(_) => None,
             Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
             Data::Table(columns) => {
                 let data = source.read(member.data)?;
@@ -151,6 +187,9 @@ pub(super) fn compare(left: Side<'_>, right: Side<'_>, place: &str, state: &mut 
     let b = right.1.members.iter().filter(|member| lefts.contains_key(&member.key));
     for (position, (a, b)) in (1_u64..).zip(a.zip(b)) {
         if a.key != b.key {
+            if groups.of(Group::Order).count == 0 && (left.1.order_decides() || right.1.order_decides()) {
+                state.needs(None);
+            }
             groups.of(Group::Order).push(format!("member {position}"), name(&a.key), name(&b.key));
         }
     }
@@ -179,7 +218,9 @@ fn members(
     let name = name(&a.key);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let differ = |a, b| Ok(bytes::first_difference(left.0.reader(a), right.0.reader(b)).map_err(read)?.is_some());
-    if differ(a.head, b.head)? || differ(a.tail, b.tail)? || a.data.len != b.data.len {
+    // What is special may follow from other members.
+    let is_other = a.data.len != b.data.len || a.data_is.special() != b.data_is.special();
+    if is_other || differ(a.head, b.head)? || differ(a.tail, b.tail)? {
         let fields = (left.1.fields(left.0, a).map_err(read)?, right.1.fields(right.0, b).map_err(read)?);
         groups.compare(&name, &fields.0, &fields.1);
     }

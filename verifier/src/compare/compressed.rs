@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Two compressed files: what they expand to, and how they are compressed.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use super::field::{Field, Group, Groups, Normalizer};
 use super::files::{self, State};
 use super::format::Format;
 use super::held::Held;
 use super::source::{Source, Span, SpanReader};
-use super::{CompareError, bytes, gzip, preview};
+use super::{CompareError, bytes, frames, gzip, preview};
 
 /// The most memory that decompressing may take beside what comes out, in KiB. As xz and zstd at their highest levels need.
 const MAX_DICTIONARY_KIB: u32 = 160 << 10;
@@ -93,19 +93,45 @@ fn inner_name(place: &str, format: Format) -> String {
     endings.into_iter().find_map(stem).filter(|stem| !stem.is_empty()).unwrap_or_else(|| "content".to_owned())
 }
 
-/// The bytes that a compressed file expands to.
+/// The bytes that a compressed file expands to; an error in their place where the file has others beside them.
 pub(super) fn expander<'a>(format: Format, source: &'a Source<'a>) -> io::Result<Box<dyn Read + 'a>> {
     let input: BufReader<SpanReader<'a>> = BufReader::with_capacity(64 << 10, source.reader(source.whole()));
     Ok(match format {
         Format::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, MAX_DICTIONARY_KIB)),
         Format::Zstd => {
+            if let Err(why) = frames::whole(source)? {
+                return Ok(Box::new(Refused(why)));
+            }
             let mut decoder = zstd::Decoder::with_buffer(input)?;
             decoder.window_log_max(MAX_WINDOW_LOG)?;
             Box::new(decoder)
         }
         Format::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
-        _ => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+        _ => Box::new(OneMember(flate2::bufread::GzDecoder::new(input))),
     })
+}
+
+/// The first member of a gzip file, which has to be the only one: what another one's header says, and where it begins,
+/// would be looked at by nobody.
+struct OneMember<'a>(flate2::bufread::GzDecoder<BufReader<SpanReader<'a>>>);
+
+impl Read for OneMember<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes follow its first member"));
+        }
+        Ok(read)
+    }
+}
+
+/// A file that is not expanded, and why.
+struct Refused(&'static str);
+
+impl Read for Refused {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::new(io::ErrorKind::InvalidData, self.0))
+    }
 }
 
 /// What stands before the compressed bytes.

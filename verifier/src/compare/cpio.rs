@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! cpio archives: the new kind (`newc`, with a checksum or without) and the portable one of POSIX (`odc`).
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::Bounds;
-use super::archive::{Archive, Data, Keys, Member};
+use super::archive::{Archive, Data, Key, Keys, Member, Special};
 use super::field::{Field, Group};
 use super::format::Format;
 use super::number::{self, digits};
@@ -13,6 +14,11 @@ use super::source::{Source, Span};
 const TRAILER: &[u8] = b"TRAILER!!!";
 /// The longest name, in bytes.
 const MAX_NAME: u64 = 1 << 16;
+
+/// The bits of a mode that say what a member is, and two of what they say.
+const KIND: u64 = 0o170_000;
+const FOLDER: u64 = 0o040_000;
+const LINK: u64 = 0o120_000;
 
 /// Where the fields of a header are.
 struct Form {
@@ -85,9 +91,25 @@ impl Form {
         digits(self.fields(head).find(|(other, _)| *other == name)?.1, self.radix)
     }
 
+    fn is_link(&self, head: &[u8]) -> bool {
+        self.number(head, "mode").is_some_and(|mode| mode & KIND == LINK)
+    }
+
+    /// What names of one file have in common: the numbers of its device and its inode, where it has several names.
+    fn file(&self, head: &[u8]) -> Option<Vec<u64>> {
+        let is_linked = self.number(head, "links")? > 1 && self.number(head, "mode")? & KIND != FOLDER;
+        let numbers = self.fields(head).filter(|(name, _)| is_origin(name)).map(|(_, field)| digits(field, self.radix));
+        numbers.collect::<Option<Vec<_>>>().filter(|_| is_linked)
+    }
+
     fn padded(&self, len: u64) -> u64 {
         len.next_multiple_of(self.align)
     }
+}
+
+/// Whether this field has a number of the machine that made the archive.
+fn is_origin(name: &str) -> bool {
+    matches!(name, "inode" | "device" | "device, major" | "device, minor")
 }
 
 /// Finds the members; the last one ends the archive.
@@ -96,6 +118,7 @@ impl Form {
 /// The outer one where reading fails; the inner one where the bytes make no archive, or more than the bounds allow.
 pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Archive, String>> {
     let (mut members, mut keys) = (Vec::new(), Keys::default());
+    let mut files: BTreeMap<Vec<u64>, Key> = BTreeMap::new();
     let mut at = 0;
     loop {
         if members.len() >= bounds.members {
@@ -122,7 +145,14 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
         let head = Span { len: head.len.min(source.len() - at), ..head };
         let data = Span { start: data.start.min(source.len()), ..data };
         let tail = Span { start: end, len: (form.padded(size) - size).min(source.len() - end) };
-        members.push(Member { key: keys.of(&name), head, data, tail, data_is: Data::File });
+        let key = keys.of(&name);
+        let first = form.file(&start).map(|file| files.entry(file).or_insert_with(|| key.clone()).clone());
+        let data_is = match first {
+            Some(first) => Data::Special(Special::Hard(first)),
+            None if form.is_link(&start) => Data::Special(Special::Symbolic),
+            None => Data::File,
+        };
+        members.push(Member { key, head, data, tail, data_is });
         at = end + tail.len;
         if is_last {
             break;
@@ -140,7 +170,7 @@ pub(super) fn fields(head: &[u8], member: &Member) -> Vec<Field> {
         let group = match label {
             "modified" => Group::Times,
             "user" | "group" => Group::Owners,
-            "inode" | "device" | "device, major" | "device, minor" => Group::Numbers,
+            origin if is_origin(origin) => Group::Numbers,
             _ => Group::Structure,
         };
         let value = digits(field, form.radix).filter(|value| {
@@ -161,8 +191,75 @@ pub(super) fn fields(head: &[u8], member: &Member) -> Vec<Field> {
             fields.push(Field::text(Group::Form, format!("{label}, how it is written"), "capital letters"));
         }
     }
+    // The numbers that say so are left out; which names are one file's is not.
+    if let Data::Special(Special::Hard(first)) = &member.data_is {
+        let (name, occurrence) = first;
+        fields.push(match *first == member.key {
+            true => Field::text(Group::Links, "same file as", "none before it"),
+            false => Field::bytes(Group::Links, "same file as", [name, format!("#{occurrence}").as_bytes()].concat()),
+        });
+    }
     let after = usize::try_from(form.head).unwrap_or(usize::MAX).saturating_add(member.key.0.len());
     // The name's end and the padding.
     fields.push(Field::bytes(Group::Structure, "after the name", head.get(after..).unwrap_or_default()));
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Bounds;
+    use super::super::archive::tests::find_within;
+
+    /// An archive of empty members: the name, mode, inode and number of links of each.
+    fn archive(members: &[(&str, u32, u32, u32)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, mode, inode, links) in members.iter().chain([&("TRAILER!!!", 0, 0, 1)]) {
+            let len = u32::try_from(name.len() + 1).unwrap();
+            let numbers = [*inode, *mode, 0, 0, *links, 0, 0, 0, 0, 0, 0, len, 0];
+            let numbers: String = numbers.iter().map(|number| format!("{number:08x}")).collect();
+            bytes.extend([b"070701", numbers.as_bytes(), name.as_bytes(), b"\0"].concat());
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        bytes
+    }
+
+    fn needs(left: &[u8], right: &[u8]) -> Option<Vec<String>> {
+        find_within(left, right, &Bounds::default()).1
+    }
+
+    #[test]
+    fn which_names_are_one_file_is_never_left_out() {
+        let of = |mode, links, inodes: [u32; 4]| {
+            let member = |(name, inode)| (name, mode, inode, links);
+            let members: Vec<_> = ["a", "b", "c", "d"].into_iter().zip(inodes).map(member).collect();
+            archive(&members)
+        };
+        let (file, folder) = (0o100_644, 0o040_755);
+        let numbers = Some(vec!["cpio-numbers".to_owned()]);
+        assert_eq!(needs(&of(file, 2, [1, 1, 2, 2]), &of(file, 2, [7, 7, 8, 8])), numbers);
+        assert_eq!(needs(&of(file, 2, [1, 1, 2, 2]), &of(file, 2, [1, 2, 1, 2])), None);
+        assert_eq!(needs(&of(file, 2, [1, 1, 2, 2]), &of(file, 2, [1, 1, 2, 3])), None);
+        assert_eq!(needs(&of(file, 2, [1, 1, 1, 2]), &of(file, 2, [3, 1, 1, 2])), None);
+        // Neither folders nor what has one name is linked.
+        assert_eq!(needs(&of(folder, 2, [1, 2, 3, 4]), &of(folder, 2, [5, 5, 5, 5])), numbers);
+        assert_eq!(needs(&of(file, 1, [1, 2, 3, 4]), &of(file, 1, [5, 5, 5, 5])), numbers);
+    }
+
+    #[test]
+    fn order_that_decides_is_never_left_out() {
+        let (file, link) = (0o100_644, 0o120_777);
+        let reordered = |a, b| needs(&archive(&[a, b]), &archive(&[b, a]));
+        assert_eq!(reordered(("a", file, 1, 1), ("b/a", link, 2, 1)), Some(vec!["cpio-order".to_owned()]));
+        assert_eq!(reordered(("a", file, 1, 1), ("./a", file, 2, 1)), None);
+        assert_eq!(reordered(("a", link, 1, 1), ("a/b", file, 2, 1)), None);
+        assert_eq!(reordered(("a", file, 1, 2), ("b", file, 1, 2)), None);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_left_out() {
+        let left = archive(&[("a", 0o100_644, 1, 1)]);
+        let mut right = left.clone();
+        right[13] = b'z';
+        assert_eq!(needs(&left, &right), None);
+    }
 }

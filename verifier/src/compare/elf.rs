@@ -11,12 +11,17 @@ use object::{Endianness, FileKind, ReadCache, ReadRef};
 use super::archive::{Archive, Data, Keys, Member, Symbol};
 use super::field::Group;
 use super::format::Format;
+use super::identity;
 use super::source::{Source, Span};
 
 /// The most sections of a file that is looked into.
 const MAX_SECTIONS: usize = 200_000;
 /// The largest table of symbols, in bytes, from which the names of functions are taken.
 const MAX_SYMBOLS: u64 = 32 << 20;
+/// How many bytes all names of sections have together, and all names of functions.
+const MAX_NAMES: usize = 16 << 20;
+/// How much of one name is kept, in bytes. The table that has it whole is a section like any other.
+const MAX_NAME: usize = 256;
 
 /// Finds the parts: headers, sections, and what is between them.
 ///
@@ -48,25 +53,34 @@ where
     let said = |error: object::Error| error.to_string();
     let header = Elf::parse(data).map_err(said)?;
     let endian = header.endian().map_err(said)?;
-    let sections = header.sections(endian, data).map_err(said)?;
     let is_64 = header.is_type_64();
-    let (programs, count) = (header.phnum(endian, data).map_err(said)? as usize, sections.len());
+    let programs = header.phnum(endian, data).map_err(said)? as usize;
+    let count = header.shnum(endian, data).map_err(said)? as usize;
+    // Before the tables are read.
     if count > MAX_SECTIONS || programs > MAX_SECTIONS {
         return Err(format!("it has more than {MAX_SECTIONS} sections or segments"));
     }
+    let sections = header.sections(endian, data).map_err(said)?;
     let mut symbols = symbols::<Elf, R>(&sections, data, endian, header);
     let mut names = Vec::new();
     let mut parts = Vec::new();
+    let mut room = MAX_NAMES;
     for (index, section) in sections.enumerate() {
-        let name = sections.section_name(endian, section).map_err(said)?;
+        let whole = sections.section_name(endian, section).map_err(said)?;
+        room = room.checked_sub(whole.len()).ok_or_else(|| format!("names have more than {MAX_NAMES} bytes"))?;
+        let name = cut(whole);
         names.push(format!("section {index} {}", super::preview::name(name)));
         if let Some((start, len)) = section.file_range(endian).filter(|(_, len)| *len > 0) {
-            let data_is = match name {
-                b".note.gnu.build-id" | b".gnu_debuglink" | b".gnu_debugaltlink" => Data::Field(Group::Identity),
-                _ if section.sh_type(endian) == elf::SHT_PROGBITS => {
-                    Data::Code(symbols.remove(&index.0).unwrap_or_default().into())
-                }
-                _ => Data::File,
+            let said = (section.sh_type(endian), section.sh_flags(endian));
+            let is_small = len <= identity::MAX;
+            let is_identity = is_small
+                && section.data(endian, data).is_ok_and(|bytes| identity::is_identity(whole, said, bytes, endian));
+            let data_is = if is_identity {
+                Data::Field(Group::Identity)
+            } else if section.sh_type(endian) == elf::SHT_PROGBITS {
+                Data::Code(symbols.remove(&index.0).unwrap_or_default().into())
+            } else {
+                Data::File
             };
             parts.push(Part { span: Span { start, len }, name: name.to_vec(), data_is });
         }
@@ -172,11 +186,15 @@ where
     R: ReadRef<'a>,
 {
     let mut all: BTreeMap<usize, Vec<Symbol>> = BTreeMap::new();
+    let mut room = MAX_NAMES;
     for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
         let tables = || sections.iter().filter(|section| section.sh_type(endian) == kind);
         let is_small = tables().all(|table| table.file_range(endian).is_none_or(|(_, len)| len <= MAX_SYMBOLS));
+        if !is_small {
+            continue;
+        }
         let Ok(table) = sections.symbols(endian, data, kind) else { continue };
-        for (number, symbol) in table.enumerate().filter(|_| is_small) {
+        for (number, symbol) in table.enumerate() {
             let is_named = matches!(symbol.st_type(), elf::STT_FUNC | elf::STT_OBJECT);
             let Ok(Some(index)) = table.symbol_section(endian, symbol, number) else { continue };
             let Ok(section) = sections.section(index) else { continue };
@@ -186,7 +204,10 @@ where
                 && let Some(start) = symbol.st_value(endian).into().checked_sub(base)
                 && let Ok(name) = table.symbol_name(endian, symbol)
             {
-                all.entry(index.0).or_default().push(Symbol { start, name: name.to_vec() });
+                // What is past the bound has no name.
+                let Some(left) = room.checked_sub(name.len()) else { break };
+                room = left;
+                all.entry(index.0).or_default().push(Symbol { start, name: cut(name).to_vec() });
             }
         }
         if !all.is_empty() {
@@ -195,6 +216,11 @@ where
     }
     all.values_mut().for_each(|list| list.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name))));
     all
+}
+
+/// The start of a name.
+fn cut(name: &[u8]) -> &[u8] {
+    name.get(..MAX_NAME).unwrap_or(name)
 }
 
 /// The parts in the order of the file, with names for what is between them.
@@ -254,6 +280,7 @@ mod tests {
 
     use super::super::Bounds;
     use super::super::archive::tests::find_within;
+    use super::super::identity::tests::note;
 
     /// A section: its name, type, and bytes.
     type Section<'a> = (&'a str, u32, &'a [u8]);
@@ -302,7 +329,7 @@ mod tests {
         let symbols = [vec![0; 24], symbol(1)].concat();
         elf_of(&[
             (".text", 1, code),
-            (".note.gnu.build-id", 7, id),
+            (".note.gnu.build-id", 7, &note(id)),
             (".symtab", 2, &symbols),
             (".strtab", 3, b"\0main\0"),
             (".comment", 1, b"GCC\0"),
@@ -332,6 +359,41 @@ mod tests {
         assert_eq!(needs, Some(vec!["elf-identity".to_owned()]));
         let (found, needs) = find(&program(b"code", b"one"), &program(b"cede", b"two"));
         assert_eq!((found.len(), needs), (2, None));
+    }
+
+    #[test]
+    fn a_section_is_no_build_id_by_its_name_alone() {
+        let id = |data: &[u8]| elf_of(&[(".note.gnu.build-id", 7, data)]);
+        assert_eq!(find(&id(&note(b"one")), &id(&note(b"two"))).1, Some(vec!["elf-identity".to_owned()]));
+        assert_eq!(find(&id(b"code"), &id(b"cede")).1, None);
+        assert_eq!(find(&id(&note(b"one")), &id(b"this is no note at al")).1, None);
+        for flag in [1, 4] {
+            let [left, right] = [b"one", b"two"].map(|id| {
+                let mut bytes = program(b"code", id);
+                let at = bytes.len() - 5 * 64 + 8;
+                bytes[at] = flag;
+                bytes
+            });
+            assert_eq!(find(&left, &right).1, None);
+        }
+        let link = |data: &[u8]| elf_of(&[(".gnu_debuglink", 1, data)]);
+        assert_eq!(find(&link(b"a\0\0\0CRC1"), &link(b"a\0\0\0CRC2")).1, Some(vec!["elf-identity".to_owned()]));
+        assert_eq!(find(&link(b"code one"), &link(b"code two")).1, None);
+    }
+
+    #[test]
+    fn what_the_headers_say_is_bounded_before_it_is_read() {
+        let left = elf_of(&[(".text", 1, b"code")]);
+        let mut right = left.clone();
+        // The number of sections is in the first one's header.
+        right[60..62].fill(0);
+        let at = right.len() - 3 * 64 + 32;
+        right[at..at + 4].copy_from_slice(&200_001_u32.to_le_bytes());
+        let (findings, _) = find_within(&left, &right, &Bounds::default());
+        assert!(findings[0].summary.contains("it has more than 200000 sections"), "{}", findings[0].summary);
+        right[at..at + 4].copy_from_slice(&200_000_u32.to_le_bytes());
+        let (findings, _) = find_within(&left, &right, &Bounds::default());
+        assert!(!findings[0].summary.contains("it has more than 200000 sections"), "{}", findings[0].summary);
     }
 
     #[test]

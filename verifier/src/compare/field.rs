@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The fields of a container's headers, each under the kind of finding that it belongs to.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use reprove_model::FindingKind;
 
 use super::findings::Details;
@@ -95,7 +97,12 @@ pub(super) struct Normalizer {
 impl Normalizer {
     /// The one for these fields; `None` where leaving them out would hide what matters.
     pub(super) fn of(format: Format, group: Group) -> Option<Self> {
-        let hides_what_matters = matches!(group, Group::Modes | Group::Links | Group::Structure);
+        let hides_what_matters = match group {
+            Group::Modes | Group::Links | Group::Structure => true,
+            // Where files are unpacked, and not where parts follow each other.
+            Group::Order => !matches!(format, Format::Tar | Format::Zip | Format::Ar | Format::Cpio),
+            _ => false,
+        };
         (!hides_what_matters).then_some(Self { format, group })
     }
 
@@ -174,23 +181,20 @@ impl Groups {
 
     /// Adds each field that differs. Fields are found by their labels; a label that comes twice is told apart by the order.
     pub(super) fn compare(&mut self, name: &str, left: &[Field], right: &[Field]) {
-        let mut taken = vec![false; right.len()];
+        let mut rights: BTreeMap<(Group, &str), VecDeque<(usize, &Field)>> = BTreeMap::new();
+        for (at, field) in right.iter().enumerate() {
+            rights.entry((field.group, &field.label)).or_default().push_back((at, field));
+        }
         for field in left {
-            let same = |(at, other): &(usize, &Field)| {
-                other.label == field.label && other.group == field.group && taken.get(*at) == Some(&false)
-            };
-            let found = right.iter().enumerate().find(same);
-            if let Some((at, _)) = found
-                && let Some(taken) = taken.get_mut(at)
-            {
-                *taken = true;
-            }
+            let found = rights.get_mut(&(field.group, field.label.as_str())).and_then(VecDeque::pop_front);
             let other = found.map(|(_, other)| &other.value);
             if other != Some(&field.value) {
                 self.add(name, field, Some(&field.value), other);
             }
         }
-        for (field, _) in right.iter().zip(taken).filter(|(_, taken)| !taken) {
+        // In the order of the right side.
+        let alone: BTreeMap<usize, &Field> = rights.into_values().flatten().collect();
+        for field in alone.into_values() {
             self.add(name, field, None, Some(&field.value));
         }
     }
@@ -249,6 +253,8 @@ mod tests {
         assert_eq!(found(&one, &two).len(), 1);
         assert_eq!(found(&two, &one).len(), 1);
         assert_eq!(found(&two, &two), []);
+        let many: Vec<_> = (0..200_000).map(|n| Field::text(Group::Structure, format!("{n}"), "")).collect();
+        assert_eq!(found(&many, &many), []);
     }
 
     #[test]

@@ -20,10 +20,13 @@ pub(super) fn read(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
     let none = || Ok(Err("it has no header with a date".to_owned()));
     let Some(header) = header(source)? else { return none() };
     let text = source.read(header)?;
-    let Some(at) = text.windows(DATE.len()).position(|bytes| bytes == DATE) else { return none() };
+    let starts = |at: usize| at.checked_sub(1).is_none_or(|before| text.get(before) == Some(&b'\n'));
+    let mut places = text.windows(DATE.len()).enumerate();
+    let Some((at, _)) = places.find(|(at, bytes)| *bytes == DATE && starts(*at)) else { return none() };
     let date = text.get(at + DATE.len()..).unwrap_or_default();
     let len = date.iter().position(|byte| *byte == b'\n').unwrap_or(date.len()) as u64;
     let start = header.start + (at + DATE.len()) as u64;
+    let group = if is_date(date) { Group::Times } else { Group::Structure };
     let mut keys = Keys::default();
     let mut part = |name: &str, start, len, data_is| {
         let (head, tail) = (Span { start, len: 0 }, Span { start: start + len, len: 0 });
@@ -31,11 +34,22 @@ pub(super) fn read(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
     };
     let members = vec![
         part("before the date", 0, start, Data::File),
-        part("POT-Creation-Date", start, len, Data::Field(Group::Times)),
+        part("POT-Creation-Date", start, len, Data::Field(group)),
         part("after the date", start + len, source.len() - start - len, Data::File),
     ];
     let rest = Span { start: source.len(), len: 0 };
     Ok(Ok(Archive { format: Format::Mo, members, rest }))
+}
+
+/// Whether this line is a date, as gettext writes it.
+fn is_date(text: &[u8]) -> bool {
+    const FORM: &[u8] = b"0000-00-00 00:00+0000\n";
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'+' => matches!(byte, b'+' | b'-'),
+        other => byte == other,
+    };
+    text.len() >= FORM.len() && text.iter().zip(FORM).all(fits)
 }
 
 /// Where the header is: the translation of the empty text, which sorts first.
@@ -82,6 +96,21 @@ mod tests {
         assert_eq!(needs, Some(vec!["mo-times".to_owned()]));
         let (findings, needs) = find_within(&left, &of("2023-01-02 03:04+0000", "fr"), &Bounds::default());
         assert_eq!((findings[0].place.as_str(), needs), ("a!after the date", None));
+    }
+
+    #[test]
+    fn what_is_no_date_is_never_left_out() {
+        let of = |date: &str| catalogue(&format!("POT-Creation-Date: {date}\n"));
+        let needs = |left: &str, right: &str| find_within(&of(left), &of(right), &Bounds::default()).1;
+        assert_eq!(needs("2023-01-02 03:04+0000", "2024-01-02 03:04-0130"), Some(vec!["mo-times".to_owned()]));
+        for no in ["2023-01-02 03:04", "2023-01-02 03:04+0000 ", "2023-01-02T03:04+0000", "built by someone at all"] {
+            assert_eq!(needs("2023-01-02 03:04+0000", no), None, "{no}");
+            assert_eq!(needs(&format!("{no}1"), &format!("{no}2")), None, "{no}");
+        }
+        // In the middle of a line it is something else.
+        let [left, right] =
+            ["2023", "2024"].map(|year| catalogue(&format!("X-POT-Creation-Date: {year}-01-02 03:04+0000\n")));
+        assert_eq!(find_within(&left, &right, &Bounds::default()).1, None);
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Form<'_> {
 
     fn archive(&mut self, archive: &Archive, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
         let mut members: Vec<&Member> = archive.members.iter().collect();
-        if !self.has(archive.format, Group::Order) {
+        if !self.has(archive.format, Group::Order) && !archive.order_decides() {
             members.sort_by(|a, b| a.key.cmp(&b.key));
         }
         self.part(archive.format.name().as_bytes())?;

@@ -35,7 +35,7 @@ pub(super) fn padded(fields: &mut Vec<Field>, group: Group, label: &str, field: 
 
 /// A field that is not written as numbers are. Where one side's is, the label tells them apart.
 pub(super) fn unread(fields: &mut Vec<Field>, group: Group, label: &str, field: &[u8]) {
-    let group = if group == Group::Times || group == Group::Owners { Group::Structure } else { group };
+    let group = if group == Group::Modes { group } else { Group::Structure };
     fields.push(Field::bytes(group, format!("{label}, as written"), field));
 }
 

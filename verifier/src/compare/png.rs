@@ -35,7 +35,7 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
             return Ok(Err(format!("the chunk at {at:#x} is longer than the file")));
         }
         let data_is = match kind {
-            b"tIME" => Data::Field(Group::Times),
+            b"tIME" if len == 7 && is_time(&source.read(data)?) => Data::Field(Group::Times),
             _ => Data::File,
         };
         is_last = kind == b"IEND";
@@ -45,6 +45,12 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
     }
     let rest = Span { start: at, len: source.len() - at };
     Ok(Ok(Archive { format: Format::Png, members, rest }))
+}
+
+/// Whether these bytes are a time: the year in two of them, month, day, hour, minute, second.
+fn is_time(data: &[u8]) -> bool {
+    let fields = data.get(2..).unwrap_or_default().iter().zip([1..=12, 1..=31, 0..=23, 0..=59, 0..=60_u8]);
+    data.len() == 7 && fields.into_iter().all(|(value, valid)| valid.contains(value))
 }
 
 /// What a chunk says beside its data: its type; the checksum, where it is not right. The length is that of the data.
@@ -79,6 +85,9 @@ mod tests {
     use super::super::archive::tests::find_within;
     use super::MAGIC;
 
+    const TIME: &[u8] = &[7, 231, 1, 2, 3, 4, 5];
+    const LATER: &[u8] = &[7, 232, 12, 31, 23, 59, 60];
+
     fn png(time: &[u8], text: &[u8]) -> Vec<u8> {
         let chunk = |kind: &[u8], data: &[u8]| {
             let mut crc = flate2::Crc::new();
@@ -91,12 +100,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_time_is_never_left_out() {
+        for no in [&b"1234567"[..], &[7, 231, 0, 2, 3, 4, 5], &[7, 231, 1, 2, 3, 4], &[7, 231, 1, 2, 3, 4, 5, 6]] {
+            let needs = |left, right| find_within(&png(left, b"a"), &png(right, b"a"), &Bounds::default()).1;
+            assert_eq!(needs(TIME, no), None, "{no:?}");
+            assert_eq!(needs(no, &[&[8], &no[1..]].concat()), None, "{no:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_chunks_is_never_left_out() {
+        let left = png(TIME, b"a");
+        let time = [&left[8 + 25..8 + 25 + 19], &left[8 + 25 + 19..8 + 25 + 19 + 13]];
+        let right = [&left[..8 + 25], time[1], time[0], &left[8 + 25 + 19 + 13..]].concat();
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        assert_eq!((findings[0].kind, needs), (FindingKind::ArchiveOrder, None));
+    }
+
+    #[test]
     fn chunks_are_told_apart() {
-        let left = png(b"1234567", b"Software\0a");
-        let (findings, needs) = find_within(&left, &png(b"1234568", b"Software\0a"), &Bounds::default());
+        let left = png(TIME, b"Software\0a");
+        let (findings, needs) = find_within(&left, &png(LATER, b"Software\0a"), &Bounds::default());
         assert_eq!((findings[0].place.as_str(), findings[0].kind), ("a", FindingKind::ArchiveTimes));
         assert_eq!(needs, Some(vec!["png-times".to_owned()]));
-        let (findings, needs) = find_within(&left, &png(b"1234567", b"Software\0b"), &Bounds::default());
+        let (findings, needs) = find_within(&left, &png(TIME, b"Software\0b"), &Bounds::default());
         assert!(findings.iter().any(|finding| finding.place == "a!tEXt"));
         assert_eq!(needs, None);
         let (findings, _) = find_within(&left, &left[..left.len() - 1], &Bounds::default());

@@ -208,6 +208,26 @@ fn how_it_is_compressed_is_a_finding_of_its_own() {
 }
 
 #[test]
+fn bytes_that_are_no_compressed_contents_are_never_left_out() {
+    let contents = b"the same\n".repeat(9);
+    let skippable = |text: &str| [b"\x50\x2a\x4d\x18\x04\0\0\0", text.as_bytes()].concat();
+    let zstd = |level| zstd::encode_all(&contents[..], level).unwrap();
+    for (left, right) in [
+        ([gzip(&contents, 0, 1), gzip(b"", 1, 1)].concat(), [gzip(&contents, 0, 6), gzip(b"", 2, 6)].concat()),
+        ([gzip(&contents, 0, 1), b"one".to_vec()].concat(), [gzip(&contents, 0, 6), b"two".to_vec()].concat()),
+        ([zstd(1), skippable("yes!")].concat(), [zstd(3), skippable("no!!")].concat()),
+        ([zstd(1), b"x".to_vec()].concat(), zstd(3)),
+        ([xz(&contents, 1), b"x".to_vec()].concat(), xz(&contents, 6)),
+        ([bzip2_of(&contents, 1), b"x".to_vec()].concat(), bzip2_of(&contents, 9)),
+        ([bzip2_of(&contents, 1), b"something".to_vec()].concat(), bzip2_of(&contents, 9)),
+    ] {
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        assert_eq!((kinds(&findings), needs), (vec![("a", FindingKind::Content)], None));
+        assert!(findings[0].summary.contains("compared as bytes: the left one: "), "{}", findings[0].summary);
+    }
+}
+
+#[test]
 fn what_a_gzip_header_says_is_told_without_expanding() {
     let bounds = Bounds { entry: 0, ..Bounds::default() };
     let (left, right) = (gzip(b"same", 1, 6), gzip(b"same", 1_700_000_000, 6));

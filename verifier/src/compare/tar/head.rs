@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What stands before a member's data.
 
-use super::super::archive::Member;
+use super::super::archive::{Member, Special};
 use super::super::field::{Field, Group};
 use super::super::{number, preview};
 use super::{BLOCK, pax};
@@ -72,6 +72,15 @@ impl<'a> Header<'a> {
         !matches!(self.kind(), b'1'..=b'6')
     }
 
+    /// What the member is beside a file.
+    pub(super) fn special(&self) -> Option<Special> {
+        match self.kind() {
+            0 | b'0' | b'3'..=b'7' | b'S' => None,
+            b'2' => Some(Special::Symbolic),
+            _ => Some(Special::Ordered),
+        }
+    }
+
     pub(super) fn size(&self) -> Option<u64> {
         number::tar(self.part(124, 12)).map(|(size, _)| size)
     }
@@ -97,8 +106,8 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// All that this header says; together, its bytes. `label` comes before each.
-    fn fields(&self, fields: &mut Vec<Field>, label: &str, key: &[u8]) {
+    /// All that this header says; together, its bytes. `label` comes before each. `len`: how much data follows it.
+    fn fields(&self, fields: &mut Vec<Field>, label: &str, key: &[u8], len: u64) {
         let named = |what: &str| format!("{label}{what}");
         fields.push(self.name_field(&named("name field"), key));
         number::octal(fields, &named("mode"), self.part(100, 8), number::permissions);
@@ -106,10 +115,11 @@ impl<'a> Header<'a> {
             self.number(fields, Group::Owners, &named(what), (at, 8), |value| value.to_string());
         }
         self.number(fields, Group::Times, &named("modified"), (136, 12), number::time);
-        // The checksum is right, and so is the size, where data follows that has it.
+        // The checksum is right; the size need not be that of the data: an extended header may have another, which not
+        // everybody reads, and with links it is that of what they lead to.
         if let Some((size, form)) = number::tar(self.part(124, 12)) {
             fields.push(Field::text(Group::Form, named("size, how it is written"), form));
-            if !self.has_data() {
+            if size != len {
                 fields.push(Field::text(Group::Structure, named("size"), size.to_string()));
             }
         }
@@ -175,12 +185,12 @@ pub(in crate::compare) fn fields(head: &[u8], member: &Member) -> Vec<Field> {
         let Some(header) = Header::of(block) else { break };
         rest = after;
         if !header.is_extension() {
-            header.fields(&mut fields, "", key);
+            header.fields(&mut fields, "", key, member.data.len);
             break;
         }
         let kind = preview::name(&[header.kind()]);
-        header.fields(&mut fields, &format!("extension {kind}: "), key);
         let size = header.size().and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX).min(rest.len());
+        header.fields(&mut fields, &format!("extension {kind}: "), key, size as u64);
         let (data, after) = rest.split_at(size);
         let padding = size.next_multiple_of(512).min(rest.len()) - size;
         let (padding, after) = after.split_at(padding);

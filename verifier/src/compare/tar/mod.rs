@@ -69,7 +69,7 @@ fn member(source: &Source<'_>, start: u64, first: Vec<u8>) -> io::Result<Result<
         };
         if header.is_extension() {
             let end = at.checked_add(size).filter(|end| *end <= source.len());
-            let (Some(end), true) = (end, at - start + size <= MAX_HEAD) else {
+            let (Some(end), true) = (end, (at - start).saturating_add(size) <= MAX_HEAD) else {
                 return Ok(Err(format!("what extends the header at {:#x} is too long", at - BLOCK)));
             };
             records.add(&header, source.read(Span { start: at, len: size })?);
@@ -92,7 +92,8 @@ fn member(source: &Source<'_>, start: u64, first: Vec<u8>) -> io::Result<Result<
         };
         let tail = Span { start: end, len: (end.next_multiple_of(BLOCK) - end).min(source.len() - end) };
         let name = records.name().unwrap_or_else(|| header.name());
-        return Ok(Ok((Member { key: Default::default(), head, data, tail, data_is: Data::File }, name)));
+        let data_is = header.special().map_or(Data::File, Data::Special);
+        return Ok(Ok((Member { key: Default::default(), head, data, tail, data_is }, name)));
     }
 }
 
@@ -108,3 +109,6 @@ fn past_map(source: &Source<'_>, mut at: u64, header: &Header<'_>, start: u64) -
     }
     Ok(Ok(at))
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,8 @@ pub(super) struct Decoder<'a> {
     read: u64,
     /// Why it can't be expanded, once that has come out.
     broken: Option<String>,
+    /// How many bytes the compressed ones are.
+    stored: u64,
 }
 
 enum Data<'a> {
@@ -167,7 +169,16 @@ impl<'a> Decoder<'a> {
             8 => Data::Deflated(DeflateDecoder::new(BufReader::with_capacity(32 << 10, raw_reader(&part)))),
             other => return Err(format!("the {side} one has the compression method {other}, which is not read")),
         };
-        Ok(Self { data, side, size, expected_crc: common.crc, crc: Crc::new(), read: 0, broken: None })
+        Ok(Self {
+            data,
+            side,
+            size,
+            expected_crc: common.crc,
+            crc: Crc::new(),
+            read: 0,
+            broken: None,
+            stored: part.1.data.len,
+        })
     }
 
     fn is_stored(&self) -> bool {
@@ -204,6 +215,12 @@ impl Read for Decoder<'_> {
         }
         if read == 0 && !buffer.is_empty() && self.read < self.size {
             return Err(self.fail("expands to fewer bytes than its header says"));
+        }
+        // What follows the end of the compressed bytes would be looked at by nobody.
+        if let (0, false, Data::Deflated(decoder)) = (read, buffer.is_empty(), &self.data)
+            && decoder.total_in() != self.stored
+        {
+            return Err(self.fail("has more bytes than its contents are compressed to"));
         }
         self.crc.update(buffer.get(..read).unwrap_or_default());
         Ok(read)

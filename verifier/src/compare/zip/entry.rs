@@ -110,6 +110,13 @@ pub(super) fn view(
         form.extend(versions);
     }
     let (descriptor, len) = descriptor(source, entry, &local, central)?;
+    // Where the local header leaves it to a descriptor that is not there, that is no way to write the same.
+    let left_to_it = local_numbers(&local, central).into_iter();
+    let left_to_it =
+        left_to_it.filter(|(_, written, number)| matches!(place(&local, *written, *number), Place::Descriptor));
+    let left_to_it: Vec<_> = left_to_it.map(|(label, _, _)| label).collect();
+    let missing = (descriptor == NO_DESCRIPTOR).then(|| format!("{descriptor}, for: {}", left_to_it.join(", ")));
+    structure.push(Item::text("data descriptor", true, missing.unwrap_or_else(|| "as its flag says".to_owned())));
     form.push(Item::text("data descriptor", true, descriptor));
     let rest = Span { start: entry.gap.start + len, len: entry.gap.len - len };
     Ok(View { times, umask: umask(central), attributes: attributes(central), compression, form, structure, rest })
@@ -173,10 +180,10 @@ fn encoding(name: &[u8], comment: &[u8]) -> u16 {
 
 /// How the same is written: what is said of names, and where checksum and sizes are.
 fn form(local: &Local<'_>, central: &Central<'_>) -> Vec<Item> {
-    let names = (central.name, central.comment);
     let mut items = Vec::new();
-    for (common, is_local) in [(&central.common, false), (&local.common, true)] {
-        let bits = common.flags & (Common::DESCRIPTOR | encoding(names.0, names.1));
+    let encodings = [encoding(central.name, central.comment), encoding(local.name, &[])];
+    for ((common, is_local), encoding) in [(&central.common, false), (&local.common, true)].into_iter().zip(encodings) {
+        let bits = common.flags & (Common::DESCRIPTOR | encoding);
         items.push(Item::text("flags of the form", is_local, format!("{bits:#06x}")));
     }
     for (label, written, central) in local_numbers(local, central) {
@@ -278,7 +285,7 @@ fn local_structure(local: &Local<'_>, extra: Vec<u8>, central: &Central<'_>) -> 
     });
     let [checksum, size, compressed] = numbers;
     vec![
-        flags(common, true, central.name, central.comment),
+        flags(common, true, local.name, &[]),
         checksum,
         size,
         compressed,
@@ -287,6 +294,8 @@ fn local_structure(local: &Local<'_>, extra: Vec<u8>, central: &Central<'_>) -> 
         Item::bytes("extra field", true, without_zip64(extra, wide.into_iter())),
     ]
 }
+
+const NO_DESCRIPTOR: &str = "none that the central directory agrees with";
 
 /// The form of the data descriptor (4.3.9), where one follows the data and says what the central directory says, and its
 /// length.
@@ -321,7 +330,7 @@ fn descriptor(
             return Ok((form, bytes.len() as u64));
         }
     }
-    Ok(("none that the central directory agrees with", 0))
+    Ok((NO_DESCRIPTOR, 0))
 }
 
 fn show(left: &Value, right: &Value) -> (String, String) {

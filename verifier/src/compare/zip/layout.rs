@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
-use super::super::Bounds;
 use super::super::source::{Source, Span};
+use super::super::{Bounds, order};
 use super::records::{Central, End, Local, Reader, Zip64End, Zip64Locator};
 
 /// An archive's parts, in the order of the file: what is before the first entry; each entry's local header, data and what
@@ -59,6 +59,12 @@ impl Layout {
     /// The central header of one of [`Layout::entries`].
     pub(super) fn central(&self, entry: &Entry) -> Option<Central<'_>> {
         Central::read(&mut Reader::new(self.directory.get(entry.central.clone())?))
+    }
+
+    /// Whether the order of the entries says something that nothing else does.
+    pub(super) fn order_decides(&self) -> bool {
+        let is_link = |entry: &Entry| self.central(entry).is_some_and(|central| central.is_link());
+        order::decides(self.entries.iter().map(|entry| (&*entry.key.0, is_link(entry))))
     }
 
     /// The keys of the entries in the order of their local headers.

@@ -65,6 +65,9 @@ pub(super) fn compare(
         }
     }
     groups.order = order(left.1, right.1, &lefts, &rights);
+    if groups.order.count > 0 && (left.1.order_decides() || right.1.order_decides()) {
+        state.needs(None);
+    }
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let prefix = (left.1.prefix, right.1.prefix);
     spans((left.0, prefix.0), (right.0, prefix.1), "before the first entry", &mut groups.structure).map_err(read)?;

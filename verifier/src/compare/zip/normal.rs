@@ -23,7 +23,7 @@ pub(in crate::compare) fn write(
     let mut entries: Vec<&Entry> = layout.entries.iter().collect();
     form.part(Format::Zip.name().as_bytes())?;
     form.number(entries.len() as u64)?;
-    if form.has(Format::Zip, Group::Order) {
+    if form.has(Format::Zip, Group::Order) || layout.order_decides() {
         for entry in layout.by_position() {
             form.part(&entry.key.0)?;
             form.number(entry.key.1.into())?;

@@ -137,6 +137,11 @@ impl<'a> Central<'a> {
         })
     }
 
+    /// Whether the entry is a symbolic link, as Unix has it.
+    pub(super) fn is_link(&self) -> bool {
+        (self.external >> 16) & 0o170_000 == 0o120_000
+    }
+
     pub(super) fn sizes(&self) -> Sizes {
         let mut zip64 = Reader::new(zip64(self.extra).unwrap_or_default());
         let mut whole = |written: u32| {

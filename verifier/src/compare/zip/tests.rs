@@ -290,6 +290,116 @@ fn streamed_archives_have_their_descriptors_read() {
     assert!(kinds(&findings).contains(&("a.whl", FindingKind::ZipStructure)));
 }
 
+/// An entry, as nobody should write it.
+#[derive(Clone)]
+struct Raw<'a> {
+    /// In the local header, and in the central directory.
+    names: [&'a [u8]; 2],
+    flags: [u16; 2],
+    /// Whether the local header has zeros for checksum and sizes.
+    zeros: bool,
+    time: u16,
+    method: u16,
+    data: Vec<u8>,
+    crc: u32,
+    size: u32,
+    external: u32,
+}
+
+fn deflated(data: &[u8], level: u32) -> Raw<'static> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(level));
+    encoder.write_all(data).unwrap();
+    let mut crc = flate2::Crc::new();
+    crc.update(data);
+    let (data, size) = (encoder.finish().unwrap(), u32::try_from(data.len()).unwrap());
+    let (names, flags, external) = ([&b"a"[..]; 2], [0; 2], 0o100_644 << 16);
+    Raw { names, flags, zeros: false, time: 0, method: 8, data, crc: crc.sum(), size, external }
+}
+
+fn raw(entries: &[Raw<'_>]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for Raw { names, flags, zeros, time, method, data, crc, size, external } in entries {
+        let offset = u32::try_from(bytes.len()).unwrap();
+        let compressed = u32::try_from(data.len()).unwrap();
+        let common = |flags: u16, zeros: bool| {
+            let numbers = if zeros { [0; 3] } else { [*crc, compressed, *size] };
+            let fixed = [20, flags, *method, *time, 33].map(u16::to_le_bytes).concat();
+            [fixed, numbers.map(u32::to_le_bytes).concat()].concat()
+        };
+        let [name, central] = names.map(|name| u16::try_from(name.len()).unwrap());
+        bytes.extend([&b"PK\x03\x04"[..], &common(flags[0], *zeros)].concat());
+        bytes.extend([name, 0].map(u16::to_le_bytes).concat());
+        bytes.extend([names[0], data].concat());
+        directory.extend([&b"PK\x01\x02\x14\x03"[..], &common(flags[1], false)].concat());
+        directory.extend([central, 0, 0, 0, 0].map(u16::to_le_bytes).concat());
+        directory.extend([*external, offset].map(u32::to_le_bytes).concat());
+        directory.extend_from_slice(names[1]);
+    }
+    let [start, len] = [bytes.len(), directory.len()].map(|len| u32::try_from(len).unwrap().to_le_bytes());
+    let count = u16::try_from(entries.len()).unwrap();
+    let counts = [0, 0, count, count].map(u16::to_le_bytes).concat();
+    [&bytes[..], &directory, b"PK\x05\x06", &counts, &len, &start, b"\0\0"].concat()
+}
+
+/// What would make two archives equal.
+fn needs(left: &[Raw<'_>], right: &[Raw<'_>]) -> Option<Vec<String>> {
+    super::super::archive::tests::find_within(&raw(left), &raw(right), &Bounds::default()).1
+}
+
+#[test]
+fn bytes_after_the_end_of_the_compressed_ones_are_never_left_out() {
+    let longer = |level, more: &[u8]| {
+        let whole = deflated(PYTHON, level);
+        [Raw { data: [&whole.data[..], more].concat(), ..whole }]
+    };
+    assert_eq!(needs(&longer(0, b""), &longer(9, b"")), Some(vec!["zip-compression".to_owned()]));
+    assert_eq!(needs(&longer(9, b""), &longer(9, b"x")), None);
+    assert_eq!(needs(&longer(9, b"one"), &longer(9, b"two")), None);
+    let findings = find(&raw(&longer(9, b"")), &raw(&longer(9, b"x")));
+    assert!(
+        findings.iter().any(|finding| finding.summary.contains("the right one has more bytes than")),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn order_that_decides_is_never_left_out() {
+    let named =
+        |name: &'static str, data: &[u8], external| Raw { names: [name.as_bytes(); 2], external, ..deflated(data, 6) };
+    let (file, link) = (0o100_644 << 16, 0o120_777 << 16);
+    let reordered = |a: Raw<'_>, b: Raw<'_>| needs(&[a.clone(), b.clone()], &[b, a]);
+    let order = Some(vec!["zip-order".to_owned()]);
+    assert_eq!(reordered(named("a", b"1", file), named("b/a", b"2", file)), order);
+    assert_eq!(reordered(named("a", b"1", link), named("b/a", b"2", file)), order);
+    assert_eq!(reordered(named("a", b"1", link), named("a/b", b"2", file)), None);
+    assert_eq!(reordered(named("a", b"1", file), named("./a", b"2", file)), None);
+    let twice = [named("a", b"1", file), named("b", b"2", file), named("a", b"1", file)];
+    let [a, b, c] = twice.clone();
+    assert_eq!(needs(&twice, &[b, a, c]), None);
+}
+
+#[test]
+fn the_flag_of_a_name_is_asked_of_that_name() {
+    const UTF_8: u16 = 1 << 11;
+    let of = |names, flags| [Raw { names, flags, ..deflated(PYTHON, 6) }];
+    let (ascii, other) = (&b"a"[..], &b"\xc3\xa4"[..]);
+    let form = Some(vec!["zip-form".to_owned()]);
+    assert_eq!(needs(&of([ascii; 2], [0, 0]), &of([ascii; 2], [UTF_8, UTF_8])), form);
+    assert_eq!(needs(&of([other, ascii], [0, 0]), &of([other, ascii], [UTF_8, 0])), None);
+    assert_eq!(needs(&of([other, ascii], [0, 0]), &of([other, ascii], [0, UTF_8])), form);
+    assert_eq!(needs(&of([ascii, other], [0, 0]), &of([ascii, other], [0, UTF_8])), None);
+}
+
+#[test]
+fn a_descriptor_that_is_missing_is_no_way_to_write_the_same() {
+    const DESCRIPTOR: u16 = 1 << 3;
+    let plain = deflated(PYTHON, 6);
+    let missing = Raw { flags: [DESCRIPTOR; 2], zeros: true, ..plain.clone() };
+    assert_eq!(needs(&[plain.clone()], &[missing.clone()]), None);
+    assert_eq!(needs(&[missing.clone()], &[Raw { flags: [DESCRIPTOR; 2], ..plain }]), None);
+    assert_eq!(needs(&[missing.clone()], &[Raw { time: 1, ..missing }]), Some(vec!["zip-times".to_owned()]));
+}
+
 /// Where the times of [`wheel`]'s headers are, found without the code under test.
 fn time_offsets(bytes: &[u8]) -> Vec<usize> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
