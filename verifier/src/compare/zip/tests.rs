@@ -395,9 +395,12 @@ fn a_descriptor_that_is_missing_is_no_way_to_write_the_same() {
     const DESCRIPTOR: u16 = 1 << 3;
     let plain = deflated(PYTHON, 6);
     let missing = Raw { flags: [DESCRIPTOR; 2], zeros: true, ..plain.clone() };
-    assert_eq!(needs(&[plain.clone()], &[missing.clone()]), None);
-    assert_eq!(needs(&[missing.clone()], &[Raw { flags: [DESCRIPTOR; 2], ..plain }]), None);
-    assert_eq!(needs(&[missing.clone()], &[Raw { time: 1, ..missing }]), Some(vec!["zip-times".to_owned()]));
+    let whole = [Raw { flags: [DESCRIPTOR; 2], ..plain.clone() }];
+    let later = [Raw { time: 1, ..missing.clone() }];
+    let (plain, missing) = ([plain], [missing]);
+    assert_eq!(needs(&plain, &missing), None);
+    assert_eq!(needs(&missing, &whole), None);
+    assert_eq!(needs(&missing, &later), Some(vec!["zip-times".to_owned()]));
 }
 
 /// Where the times of [`wheel`]'s headers are, found without the code under test.
