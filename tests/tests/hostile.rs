@@ -94,13 +94,13 @@ fn evil(proof: &Proof, count: usize) -> Proof {
 #[test]
 fn all_that_a_proof_says_is_shown_and_acts_on_nothing() {
     let bench = Bench::new();
-    let _ = bench.example("hello-c-dated");
-    let _ = bench.run(["check", "hello-c-dated", "-o", "proof.json"]).with_code(1);
+    let _ = bench.project("project", &["pwd > out"], "");
+    let _ = bench.run(["check", "project", "-o", "proof.json"]).with_code(1);
     let shown = bench.run(["proof", "show", "proof.json"]).with_code(0).stdout;
     for part in [
         "\n  input              source, sha256 ",
         "\n  inputs             those of envelope 1\n",
-        "\n  findings           1\n    hello\n      content: ",
+        "\n  findings           1\n    out\n      content: ",
         "\n      cause: the build path; changing it alone changes this",
     ] {
         assert!(shown.contains(part), "{part:?}: {shown}");
