@@ -248,8 +248,7 @@ fn paragraph(finding: &Finding, findings: &[Finding], verdict: Option<&Verdict>)
         Between::Given => ("left", "right"),
     };
     let mut text = format!("    {}: {}\n", finding.kind.name(), plain::line(&finding.summary));
-    let are_times = matches!(finding.kind, FindingKind::ZipEntryTimes | FindingKind::ArchiveTimes);
-    if are_times && is_alone(finding, findings) {
+    if finding.kind == FindingKind::ZipEntryTimes && is_alone(finding, findings) {
         text.push_str("    everything else in it is the same, byte for byte\n");
     }
     finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));
