@@ -46,7 +46,9 @@ fn result(finding: &Finding, left: &str) -> Value {
     if hidden > 0 && !finding.details.is_empty() {
         text.push_str(&format!("\nand {hidden} more"));
     }
-    let line = finding.details.first().and_then(|detail| line(&detail.at));
+    // Names in what was compared can be anything: only what was compared by its lines has some.
+    let first = finding.details.first().filter(|_| finding.kind == FindingKind::Content);
+    let line = first.and_then(|detail| line(&detail.at));
     let artifact = json!({ "uri": uri(left) });
     // A line of what is inside an archive is no line of the archive.
     let physical = match line.filter(|_| !finding.place.contains('!')) {
@@ -56,7 +58,7 @@ fn result(finding: &Finding, left: &str) -> Value {
     json!({
         "ruleId": id(finding.kind),
         "level": "error",
-        "message": { "text": text },
+        "message": { "text": escaped(&text) },
         "locations": [{
             "physicalLocation": physical,
             "logicalLocations": [{ "fullyQualifiedName": plain::line(&finding.place), "kind": "member" }],
@@ -65,10 +67,24 @@ fn result(finding: &Finding, left: &str) -> Value {
     })
 }
 
-/// The number in `line 12` or `line 12, 13 on the right`.
+/// The number in `line 12` or `line 12, 13 on the right`, of the left side: from 1 on (SARIF 2.1.0, 3.30.5).
 fn line(at: &str) -> Option<u64> {
+    let at = at.strip_suffix(", on the right alone").map_or(Some(at), |_| None)?;
     let number: String = at.strip_prefix("line ")?.chars().take_while(char::is_ascii_digit).collect();
-    number.parse().ok()
+    number.parse().ok().filter(|number| *number > 0)
+}
+
+/// A message that is shown as it is: without links and placeholders (3.11.5, 3.11.6).
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '[' | ']' | '\\' => escaped.extend(['\\', character]),
+            '{' | '}' => escaped.extend([character; 2]),
+            character => escaped.push(character),
+        }
+    }
+    escaped
 }
 
 /// A path as a relative reference (RFC 3986).
@@ -92,5 +108,7 @@ mod tests {
     fn paths_and_lines() {
         assert_eq!(uri("a b/c:ü.whl"), "a%20b/c%3A%C3%BC.whl");
         assert_eq!((line("line 12"), line("line 3, 4 on the right"), line("0x1, 2 bytes")), (Some(12), Some(3), None));
+        assert_eq!((line("line 0"), line("line 7, on the right alone")), (None, None));
+        assert_eq!(escaped(r"[a](b) {0} \"), r"\[a\](b) {{0}} \\");
     }
 }
