@@ -210,6 +210,11 @@ fn another_domain_is_refused() {
         run.rtmr[2] = *other.rtmr2(COMMAND_LINE).as_bytes();
     });
     measured("RTMR3", |run| run.rtmr[3][47] = 1);
+    // A guest that differs in its variables alone takes nothing from one that is named as well.
+    let other = ReferenceDomain { configuration: Sha384::of(b"others"), ..domain() };
+    let mut both = trust();
+    both.guests.insert(0, ReferenceGuest { name: "another".into(), domain: Some(other), ..both.guests[0].clone() });
+    assert_eq!(judge(&run().evidence(), &built(), &both, now()).unwrap().guest(), Some("the guest"));
     // The provenance says that it was another guest.
     let evidence = run().evidence();
     let said = |built: &BuiltIn<'_>| judge(&evidence, built, &trust(), now()).unwrap_err();

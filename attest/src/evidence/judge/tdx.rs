@@ -7,7 +7,7 @@ use reprove_model::Sha256;
 use super::{
     Bound, BuiltIn, EvidenceError, Measured, ReferenceDomain, ReferenceGuest, Said, TeeTrust, UnknownDomain, read,
 };
-use crate::evidence::document::Reports;
+use crate::evidence::document::{Given, Reports};
 use crate::evidence::tdx::{self, Expected, ExpectedDomain, TdReport, TdxRoot, VerifiedQuote};
 use crate::evidence::{HardwareRoot, Sha384, TeeRoot};
 
@@ -38,7 +38,7 @@ pub(super) fn judge(
         return Err(EvidenceError::Class { stated: built.isolation.name(), root: trusted });
     }
     let [first, last] = &quotes;
-    let (guest, domain) = known(last.report(), built, trust)?;
+    let (guest, domain) = known(last.report(), given, built, trust)?;
     let expected = [domain.mrtd, domain.rtmr0(given), domain.rtmr1, domain.rtmr2(built.command_line)];
     is_one_machine(first, last)?;
     for quote in &quotes {
@@ -63,12 +63,14 @@ fn root_of(der: &[u8], trust: &TeeTrust) -> Result<(TdxRoot, TeeRoot), EvidenceE
 }
 
 /// What the auditor calls the guest, and what it measures.
+/// Of several guests with this firmware and this kernel, the one whose variables are measured too.
 fn known<'t>(
     report: &TdReport,
+    given: &Given,
     built: &BuiltIn<'_>,
     trust: &'t TeeTrust,
 ) -> Result<(String, &'t ReferenceDomain), EvidenceError> {
-    let [_, rtmr1, ..] = report.rtmr.map(Sha384::from_bytes);
+    let [rtmr0, rtmr1, ..] = report.rtmr.map(Sha384::from_bytes);
     let mrtd = Sha384::from_bytes(report.mrtd);
     let (kernel, initrd) = (built.kernel, built.initrd);
     let is_it = |guest: &'t ReferenceGuest| {
@@ -76,8 +78,10 @@ fn known<'t>(
         let same = (guest.kernel, guest.initrd) == (kernel, initrd) && (domain.mrtd, domain.rtmr1) == (mrtd, rtmr1);
         same.then(|| (guest.name.clone(), domain))
     };
-    let found = trust.guests.iter().find_map(is_it);
-    found.ok_or_else(|| EvidenceError::UnknownDomain(Box::new(UnknownDomain { kernel, initrd, mrtd, rtmr1 })))
+    let mut all = trust.guests.iter().filter_map(is_it);
+    let first = all.next();
+    let whole = first.iter().cloned().chain(all).find(|(_, domain)| domain.rtmr0(given) == rtmr0);
+    whole.or(first).ok_or_else(|| EvidenceError::UnknownDomain(Box::new(UnknownDomain { kernel, initrd, mrtd, rtmr1 })))
 }
 
 /// A quote does not say in which run it was made. Two quotes of two runs are of the same guest, the same job and the same
