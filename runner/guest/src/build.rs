@@ -72,12 +72,7 @@ fn start<'a>(
     let doing = "naming what is to be built";
     // The record will say so many, and not every processor measures how many it was started with.
     let here = available_parallelism().map_or(1, |number| u32::try_from(number.get()).unwrap_or(u32::MAX));
-    let stated = wanted.conditions.processors;
-    if here < stated {
-        return Err(Failure::at(doing)(format!(
-            "the build is to have {stated} processors, and this machine has {here}"
-        )));
-    }
+    enough(here, wanted.conditions.processors).map_err(Failure::at(doing))?;
     let digest =
         |json: Result<Vec<u8>, CanonicalError>| json.map(|json| DigestSet::of(&json)).map_err(Failure::at(doing));
     let dispatch = Dispatch {
@@ -90,6 +85,14 @@ fn start<'a>(
     let machine = Machine { engine, kernel, initrd, usr: usr.to_string(), job: told.job };
     let evidence = Evidence::start(asked, |nonce| dispatch.report_data(nonce).map_err(Failure::at(doing)))?;
     Ok((evidence, (isolation, machine)))
+}
+
+/// Whether a machine with so many processors is one for a build that is stated to have had `stated`.
+fn enough(here: u32, stated: u32) -> Result<(), String> {
+    if here >= stated {
+        return Ok(());
+    }
+    Err(format!("the build is to have {stated} processors, and this machine has {here}"))
 }
 
 /// Has it bind the statement that will be made of the record.
@@ -147,4 +150,15 @@ fn blobs(record: &BuildRecord, store: &Store) -> Result<Vec<Blob>, Failure> {
         sizes.insert(listing.blake3, size);
     }
     Ok(sizes.into_iter().map(|(digest, size)| Blob { digest, size }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_as_many_processors_as_will_be_stated() {
+        assert!(enough(2, 2).is_ok() && enough(3, 2).is_ok());
+        assert!(enough(1, 2).unwrap_err().contains("2 processors, and this machine has 1"));
+    }
 }
