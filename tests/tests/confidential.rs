@@ -60,6 +60,15 @@ impl Proved {
         let arguments = ["audit", proof, "--trust", "trust.toml", "--policy", "policy.toml", "--json"];
         self.bench.run(arguments).with_code(code).json()
     }
+
+    /// That such an audit takes no evidence, and says why.
+    fn refused(&self, tee: &str, guest: &Value, why: &str) {
+        let said = self.audit(tee, guest, 1);
+        let reasons = said["claims"][0]["reasons"].as_array().unwrap();
+        assert_eq!(reasons[0]["code"], "evidence-refused", "{said}");
+        assert!(reasons[0]["text"].as_str().unwrap().contains(why), "{said}");
+        assert_eq!(said["claims"][0]["evidence"], json!([]));
+    }
 }
 
 #[test]
@@ -75,24 +84,17 @@ fn a_build_in_an_emulated_machine_is_believed_where_its_root_and_its_guest_are_n
     }
     // Two builds are two jobs, which are on their command lines.
     assert_ne!(evidence[0]["measurements"]["launch"], evidence[1]["measurements"]["launch"]);
-    let refused = |tee: &str, guest: &Value, why: &str| {
-        let said = proved.audit(tee, guest, 1);
-        let reasons = said["claims"][0]["reasons"].as_array().unwrap();
-        assert_eq!(reasons[0]["code"], "evidence-refused", "{said}");
-        assert!(reasons[0]["text"].as_str().unwrap().contains(why), "{said}");
-        assert_eq!(said["claims"][0]["evidence"], json!([]));
-    };
-    refused("", &proved.guest, "not one of the trusted ones");
+    proved.refused("", &proved.guest, "not one of the trusted ones");
     let least = "{ bl = 0, tee = 0, snp = 0, ucode = 0 }";
     let hardware = format!(
         "[tee]\nroots = ['amd-milan', 'amd-genoa', 'amd-turin', 'intel', 'aws']\n\
          minimum-tcb = {{ milan = {least}, genoa = {least}, turin = {least} }}"
     );
-    refused(&hardware, &proved.guest, &proved.root);
+    proved.refused(&hardware, &proved.guest, &proved.root);
     for part in ["firmware", "kernel", "initrd"] {
         let mut other = proved.guest.clone();
         other[part] = json!("0".repeat(64));
-        refused(&named, &other, "the guest is none that the trust file names");
+        proved.refused(&named, &other, "the guest is none that the trust file names");
     }
     // What would take it away is refused, and what can't take it along says so.
     let proof = proved.proof.to_str().unwrap();
@@ -114,14 +116,8 @@ fn a_build_in_an_emulated_domain_is_believed_where_its_root_and_its_guest_are_na
         assert_eq!(each["measurements"]["mrtd"], proved.guest["tdx"]["mrtd"]);
     }
     assert_ne!(evidence[0]["measurements"]["rtmr2"], evidence[1]["measurements"]["rtmr2"]);
-    let refused = |tee: &str, guest: &Value, why: &str| {
-        let said = proved.audit(tee, guest, 1);
-        let reasons = said["claims"][0]["reasons"].as_array().unwrap();
-        assert_eq!(reasons[0]["code"], "evidence-refused", "{said}");
-        assert!(reasons[0]["text"].as_str().unwrap().contains(why), "{said}");
-    };
-    refused("", &proved.guest, &proved.root);
-    refused("[tee]\nroots = ['intel', 'aws']", &proved.guest, &proved.root);
+    proved.refused("", &proved.guest, &proved.root);
+    proved.refused("[tee]\nroots = ['intel', 'aws']", &proved.guest, &proved.root);
     for (part, why) in [
         ("mrtd", "none that the trust file names"),
         ("rtmr1", "none that"),
@@ -130,7 +126,7 @@ fn a_build_in_an_emulated_domain_is_believed_where_its_root_and_its_guest_are_na
     ] {
         let mut other = proved.guest.clone();
         other["tdx"][part] = json!("0".repeat(96));
-        refused(&named, &other, why);
+        proved.refused(&named, &other, why);
     }
     let shown = proved.bench.run(["proof", "show", proved.proof.to_str().unwrap()]).with_code(0);
     assert_eq!(shown.stdout.matches("tdx, EMULATED, by its own certificates").count(), 2, "{}", shown.stdout);
