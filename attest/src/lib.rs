@@ -13,6 +13,7 @@
 
 mod appraise;
 mod audit;
+mod blame;
 mod bundle;
 mod code;
 mod comparison;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
     BuildRecord, Clock, Conditions, DigestSet, Enforced, Exit, Isolation, Limits, Lock, Loss, Machine, Observed,
-    Published, Recipe, RecipeError, TreePath, canonical,
+    Published, Recipe, RecipeError, TreePath, Variation, canonical,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -261,6 +261,15 @@ impl Provenance {
         if !conditions.clock.is_in(&internal_parameters.env) {
             return Err(ProvenanceFault::Clock);
         }
+        if !conditions.surroundings.are_possible() {
+            return Err(ProvenanceFault::Conditions);
+        }
+        let (env, set) = (&internal_parameters.env, conditions.variables());
+        let said = |name: &str| recipe.build.env.get(name).or(set.get(name));
+        let known = set.keys().map(String::as_str).chain(Variation::ALL.iter().flat_map(|v| v.variables()).copied());
+        if let Some(name) = known.into_iter().find(|name| env.get(*name) != said(name)) {
+            return Err(ProvenanceFault::Surroundings(name.to_owned()));
+        }
         let is_fixed = *conditions == conditions.deterministic(self.epoch()?);
         let is_deterministic = recipe.build.deterministic;
         if is_fixed != is_deterministic || internal_parameters.undetermined.is_some() != is_deterministic {
@@ -323,6 +332,12 @@ pub enum ProvenanceFault {
     /// An environment variable of the recipe that the build did not have.
     #[error("its environment variable {0} is not as in its recipe")]
     Variable(String),
+    /// An environment variable that follows from the conditions, and is another; or one of theirs that they don't set.
+    #[error("its environment variable {0} is not as its conditions and its recipe say")]
+    Surroundings(String),
+    /// Conditions that no build can be under.
+    #[error("its conditions are such that no build can be under them")]
+    Conditions,
     /// Environment variables of another clock than the conditions say.
     #[error("its environment variables are not those of the clock that its conditions state")]
     Clock,

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use reprove_model::{Between, Cause, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, Variation};
+use reprove_model::{Between, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, Variation};
 use thiserror::Error;
 
+use crate::blame::{experiments_fit, wrong_blame};
 use crate::comparison::digest_of_findings;
 use crate::consistency::Part;
 use crate::error::epoch;
@@ -52,11 +53,12 @@ pub enum UntrueVerdict {
         /// What the conditions say.
         found: Vec<Variation>,
     },
-    /// `changedAlone`.
+    /// `experiments` or `changedAlone`.
     #[error(
-        "it says that {0:?} were changed alone to look for causes, which is not sorted, or not of what was varied, or not needed"
+        "what it says was built to look for causes does not fit: not of what was varied, not sorted, not needed, or \
+         `changedAlone` is not what follows from it"
     )]
-    ChangedAlone(Vec<Variation>),
+    Experiments,
     /// `verdict`.
     #[error("its word is {}, and what stands beside it makes it {}", claimed.name(), found.name())]
     Word {
@@ -181,24 +183,15 @@ fn check_varied(comparison: &Comparison) -> Result<(), UntrueVerdict> {
     if verdict.varied != found {
         return Err(UntrueVerdict::Varied { claimed: verdict.varied.clone(), found });
     }
-    let mut alone = verdict.changed_alone.clone();
-    alone.sort_unstable();
-    alone.dedup();
-    let possible = !verdict.rebuilds_agree || alone.is_empty();
-    if alone != verdict.changed_alone || !possible || alone.iter().any(|v| !found.contains(v)) {
-        return Err(UntrueVerdict::ChangedAlone(verdict.changed_alone.clone()));
+    if !experiments_fit(verdict) {
+        return Err(UntrueVerdict::Experiments);
     }
-    let blamed = |cause: &Cause| match cause {
-        Cause::Varied { variation, .. } => alone.contains(variation),
-        Cause::Unstable { .. } => true,
+    let second = comparison.rebuilds.get(1).map(|rebuild| rebuild.record);
+    let wrong = |finding: &Finding| {
+        let why = wrong_blame(finding, verdict, second)?;
+        Some(UntrueVerdict::Finding { place: finding.place.chars().take(200).collect(), why })
     };
-    match verdict.findings.iter().find(|finding| !finding.causes.iter().all(blamed)) {
-        Some(finding) => {
-            let why = "blames a condition that was not changed alone";
-            Err(UntrueVerdict::Finding { place: finding.place.chars().take(200).collect(), why })
-        }
-        None => Ok(()),
-    }
+    verdict.findings.iter().find_map(wrong).map_or(Ok(()), Err)
 }
 
 fn check_epoch(parts: &[Part<'_>], comparison: &Comparison) -> Result<(), UntrueVerdict> {

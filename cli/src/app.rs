@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
 use reprove_inputs::Pip;
-use reprove_job::{Context, EmulatedMachines, Event};
+use reprove_job::{Context, EmulatedMachines, Event, Search};
 use reprove_runner::vm::Guest;
 use reprove_store::{Store, StoreOptions, Tell};
 
@@ -133,6 +133,7 @@ impl App {
             processors,
             record,
             deterministic,
+            search: Search::default(),
             rebuilder,
             now: &Timestamp::now,
             events,

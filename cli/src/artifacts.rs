@@ -267,9 +267,7 @@ fn permissions(mode: u16) -> Permissions {
 
 /// Of the build record that shows a cause.
 fn record_of(cause: &Cause) -> Digest {
-    match cause {
-        Cause::Varied { record, .. } | Cause::Unstable { record } => record.blake3,
-    }
+    cause.record().blake3
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod app;
 mod appraised;
 mod artifacts;
+mod causes;
 mod commands;
 mod documents;
 mod emulated;

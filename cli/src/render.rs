@@ -7,18 +7,19 @@ use jiff::Timestamp;
 use reprove_attest::{Trust, VerifiedFailure, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
-    Between, BuildRecord, Cause, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding,
-    FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
+    Between, BuildRecord, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding, FindingKind,
+    HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
 };
 use reprove_verifier::compare::{Comparison, Level};
 
+use crate::causes::{self, Asked};
 use crate::{observed, plain};
 
 /// The verdict's word, what it is about, and every finding.
-pub(crate) fn verdict(name: &str, verdict: &Verdict) -> String {
+pub(crate) fn verdict(name: &str, verdict: &Verdict, asked: &Asked) -> String {
     let mut text = format!("{}  {}\n\n", word(verdict.outcome), plain::line(name));
     if !verdict.findings.is_empty() {
-        text.push_str(&findings(&verdict.findings, Some(verdict)));
+        text.push_str(&findings(&verdict.findings, Some((verdict, asked))));
         if has_only_other_times(verdict) {
             text.push_str("  next: set `build.source-date-epoch = { at = SECONDS }` in the recipe\n");
         }
@@ -93,6 +94,8 @@ pub(crate) fn facts(finished: &Finished) -> String {
         lines.push(("", format!("sha256 {}", published.digest.sha256)));
     }
     lines.push(("built twice", built_twice(verdict)));
+    let pinned = &finished.lock.recipe.pinned;
+    lines.extend(pinned.iter().map(|(v, why)| ("pinned", format!("the {}: {}", v.name(), plain::line(why)))));
     lines.push(("", times(&finished.records)));
     lines.push(("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch)));
     let undetermined = finished.records.iter().map(|record| record.undetermined.as_ref());
@@ -106,7 +109,9 @@ pub(crate) fn facts(finished: &Finished) -> String {
 fn built_twice(verdict: &Verdict) -> String {
     let names: Vec<&str> = verdict.varied.iter().map(|variation| variation.name()).collect();
     let same = if verdict.rebuilds_agree { "the same bytes" } else { "other bytes" };
-    let kept: Vec<&str> = Variation::ALL.iter().filter(|v| !verdict.varied.contains(v)).map(|v| v.name()).collect();
+    // Every build has entropy of its own.
+    let is_kept = |v: &&Variation| !verdict.varied.contains(v) && **v != Variation::Entropy;
+    let kept: Vec<&str> = Variation::ALL.iter().filter(is_kept).map(|v| v.name()).collect();
     let kept = if kept.is_empty() { String::new() } else { format!("; not varied: {}", listed(&kept)) };
     format!("{same}, with another {}{kept}", listed(&names))
 }
@@ -203,12 +208,13 @@ const SHOWN_FINDINGS: usize = 50;
 
 /// Findings, one paragraph each.
 ///
-/// `verdict` is what they are part of, where they are; it says where causes were looked for.
-pub(crate) fn findings(findings: &[Finding], verdict: Option<&Verdict>) -> String {
+/// `verdict` is what they are part of, where they are, and what was seen beside it; it says where causes were looked for.
+pub(crate) fn findings(findings: &[Finding], verdict: Option<(&Verdict, &Asked)>) -> String {
     let mut text = String::new();
+    let mut said = BTreeSet::new();
     for finding in findings.iter().take(SHOWN_FINDINGS) {
         text.push_str(&format!("  {}\n", plain::line(&finding.place)));
-        text.push_str(&paragraph(finding, findings, verdict));
+        text.push_str(&paragraph(finding, findings, verdict.map(|(verdict, asked)| (verdict, asked, &mut said))));
     }
     text.push_str(&omitted(findings));
     text
@@ -241,7 +247,11 @@ fn omitted(findings: &[Finding]) -> String {
 }
 
 /// What one of `findings` says, but for its place.
-fn paragraph(finding: &Finding, findings: &[Finding], verdict: Option<&Verdict>) -> String {
+fn paragraph(
+    finding: &Finding,
+    findings: &[Finding],
+    verdict: Option<(&Verdict, &Asked, &mut BTreeSet<String>)>,
+) -> String {
     let (left, right) = match finding.between {
         Between::PublishedAndRebuilt => ("published", "rebuilt"),
         Between::Rebuilds => ("first rebuild", "second rebuild"),
@@ -251,12 +261,8 @@ fn paragraph(finding: &Finding, findings: &[Finding], verdict: Option<&Verdict>)
     if finding.kind == FindingKind::ZipEntryTimes && is_alone(finding, findings) {
         text.push_str("    everything else in it is the same, byte for byte\n");
     }
-    finding.causes.iter().for_each(|c| text.push_str(&format!("    cause: {}\n", cause(c))));
-    if let Some(verdict) = verdict
-        && finding.causes.is_empty()
-        && finding.between == Between::Rebuilds
-    {
-        text.push_str(&format!("    cause: {}\n", no_cause(verdict)));
+    if let Some((verdict, asked, said)) = verdict {
+        causes::lines(finding, verdict, asked, said).iter().for_each(|line| text.push_str(&format!("    {line}\n")));
     }
     // What people can read comes first.
     let readable = |detail: &&Detail| detail.left.starts_with('"') || detail.right.starts_with('"');
@@ -295,39 +301,6 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
     }
 }
 
-/// Why no cause is named.
-fn no_cause(verdict: &Verdict) -> String {
-    let names = |variations: &[Variation]| listed(&variations.iter().map(|v| v.name()).collect::<Vec<_>>());
-    let failed: Vec<Variation> =
-        verdict.varied.iter().filter(|variation| !verdict.changed_alone.contains(variation)).copied().collect();
-    if verdict.changed_alone.is_empty() {
-        "not looked for; the build did not even end well when it was done again with nothing changed".into()
-    } else if failed.is_empty() {
-        "not found; no single condition makes this difference by itself".into()
-    } else {
-        let tried = names(&verdict.changed_alone);
-        format!("not found in the {tried}; with another {} alone the build failed", names(&failed))
-    }
-}
-
-fn cause(cause: &Cause) -> String {
-    match cause {
-        Cause::Varied { variation, .. } => {
-            let mend = match variation {
-                Variation::BuildPath => "map it away, with gcc's -ffile-prefix-map or the like, or don't embed it",
-                Variation::Clock => "take the time from SOURCE_DATE_EPOCH, or don't embed it",
-                Variation::FileOrder => "sort what directories list",
-                Variation::Hostname => "don't embed it",
-                Variation::Processors => "make the result independent of what is finished first",
-            };
-            format!("the {}; changing it alone changes this ({mend})", variation.name())
-        }
-        Cause::Unstable { .. } => {
-            "the build itself: it differs with nothing changed on purpose (time passing, randomness or a race)".into()
-        }
-    }
-}
-
 /// What a verified proof proves, and what has to be trusted for it.
 pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     let verdict = verified.verdict();
@@ -335,7 +308,7 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     let mut text = format!("verified  {}: {}{unchecked}\n\n", plain::line(proof_name), word(verdict.outcome));
     if verdict.outcome == Outcome::Different {
         text.push_str("  The proof is genuine. What it proves is a difference:\n\n");
-        text.push_str(&findings(&verdict.findings, Some(verdict)));
+        text.push_str(&findings(&verdict.findings, Some((verdict, &Asked::new()))));
         text.push('\n');
     }
     let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<18} {value}\n"));

@@ -9,6 +9,7 @@ use reprove_attest::{Comparison, Envelope, Predicate, Proof, Rebuilder, Resource
 use reprove_model::{Engine, Finding, IsolationLevel, Machine, Sha256};
 use serde_json::{Value, json};
 
+use crate::causes::Asked;
 use crate::{plain, render};
 
 /// How many subjects, inputs and words of logs are shown as text, of each; `--json` has all.
@@ -82,8 +83,10 @@ fn input_json(input: &ResourceDescriptor) -> Value {
 }
 
 fn finding_json(finding: &Finding) -> Value {
-    let Finding { between, place, kind, summary, causes, .. } = finding;
-    json!({ "between": between, "place": place, "kind": kind, "summary": summary, "causes": causes })
+    let Finding { between, place, kind, summary, causes, proposed, .. } = finding;
+    json!({
+        "between": between, "place": place, "kind": kind, "summary": summary, "causes": causes, "proposed": proposed,
+    })
 }
 
 fn recorded_json(recorded: &RecordedSubject) -> Value {
@@ -227,7 +230,7 @@ impl Page {
         self.line("rebuilds", comparison.rebuilds.len().to_string());
         self.line("compared on", comparison.compared_on.to_string());
         self.line("findings", details.findings.len().to_string());
-        for line in render::findings(&details.findings, Some(details)).lines() {
+        for line in render::findings(&details.findings, Some((details, &Asked::new()))).lines() {
             self.text.push_str(&format!("  {line}\n"));
         }
     }

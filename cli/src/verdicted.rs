@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::app::{App, absolute};
 use crate::artifacts::Artifacts;
-use crate::commands::{BuildOptions, VerdictArguments};
+use crate::commands::{BuildOptions, SearchOptions, VerdictArguments};
 use crate::error::{CommandError, NO, YES};
 use crate::output::Target;
-use crate::{env_vars, keys, output, render};
+use crate::{causes, env_vars, keys, output, render};
 
 /// A job that is ready to start.
 pub(crate) struct Verdicted {
@@ -67,11 +67,12 @@ impl Verdicted {
     pub(crate) async fn context<'a>(
         &self,
         app: &App,
-        options: &BuildOptions,
+        (options, search): (&BuildOptions, &SearchOptions),
         events: &'a (dyn Fn(Event) + Sync),
     ) -> Result<Context<'a>, CommandError> {
+        let search = search.search()?;
         let context = app.context(self.store.clone(), options, events).await?;
-        Ok(Context { rebuilder: self.rebuilder.clone(), ..context })
+        Ok(Context { rebuilder: self.rebuilder.clone(), search, ..context })
     }
 
     /// Writes the proof, also of a failure, and prints the verdict.
@@ -100,6 +101,7 @@ impl Verdicted {
         write(app, proof, &shown, &*key, std::mem::take(&mut finished.proof)).await?;
         let keyid = key.public_key().id().to_string();
         if app.global.json {
+            let (advice, tried, asked) = causes::json(&finished);
             output::json(&json!({
                 "name": name,
                 "verdict": finished.verdict,
@@ -108,11 +110,19 @@ impl Verdicted {
                 "isolation": finished.records[0].isolation,
                 "proof": shown,
                 "keyid": keyid,
+                "advice": advice,
+                "tried": tried,
+                "asked": asked,
             }))?;
         } else {
-            let verdict = render::verdict(name, &finished.verdict);
+            let verdict = render::verdict(name, &finished.verdict, &finished.asked);
+            let tried = causes::tried(&finished.mends);
             let facts = render::facts(&finished);
-            output::text(&format!("{verdict}{facts}  {:<18} {}, signed by {keyid}\n", "proof", shown.display()))?;
+            output::text(&format!(
+                "{verdict}{tried}{facts}  {:<18} {}, signed by {keyid}\n",
+                "proof",
+                shown.display()
+            ))?;
         }
         Ok(if finished.verdict.outcome == Outcome::Reproducible { YES } else { NO })
     }

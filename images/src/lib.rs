@@ -4,8 +4,10 @@
 
 pub mod guest;
 mod host;
+mod locale;
 
 pub use host::{EnvironmentError, HostParts, host_parts, host_usr, is_host_root, unchanged};
+pub use locale::another_locale;
 
 use std::path::PathBuf;
 

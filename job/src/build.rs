@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One build of a project directory, without a verdict.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use reprove_model::{BuildRecord, EpochRule, Lock, Recipe};
@@ -37,7 +38,7 @@ pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
     let machine = context.machine(&root).await?;
     let source = context.source_files(&lock).await?;
     let builds = Builds::new(context, &lock, &root, &source, machine);
-    let (first, _) = conditions(context.processors, None);
+    let (first, _) = conditions(&context.wanted(&lock, &root, BTreeSet::new(), None));
     context.doing("building");
     let Built { record, log, .. } = builds.run(&first, epoch, Label::Only).await?;
     if record.outputs.files().next().is_none() {

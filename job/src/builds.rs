@@ -29,11 +29,14 @@ pub(crate) struct Builds<'a> {
 
 /// Which build it is, for its log's name.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Label {
+pub(crate) enum Label<'a> {
     Only,
     First,
     Second,
-    Cause(Option<Variation>),
+    /// To look for causes, with these conditions changed.
+    Cause(&'a [Variation]),
+    /// To try a mend.
+    Mended,
 }
 
 impl<'a> Builds<'a> {
@@ -46,6 +49,15 @@ impl<'a> Builds<'a> {
     ) -> Self {
         let runner = Runner { store: context.store.clone(), sandbox: context.sandbox.clone(), machine };
         Self { context, lock, root, source, runner, attempts: Mutex::default() }
+    }
+
+    /// The same of another lock, of which no verdict will be about.
+    pub(crate) fn of<'b>(&self, lock: &'b Lock) -> Builds<'b>
+    where
+        'a: 'b,
+    {
+        let Self { context, root, source, .. } = *self;
+        Builds { context, lock, root, source, runner: self.runner.clone(), attempts: Mutex::default() }
     }
 
     /// Builds with one candidate after the other until the result is as published. Where none is, the last one that could
@@ -92,7 +104,7 @@ impl<'a> Builds<'a> {
         &self,
         conditions: &Conditions,
         epoch: Option<u64>,
-        label: Label,
+        label: Label<'_>,
     ) -> Result<Built, JobError> {
         let built = self.run_any(conditions, epoch, label).await?;
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +131,7 @@ impl<'a> Builds<'a> {
         &self,
         conditions: &Conditions,
         epoch: Option<u64>,
-        label: Label,
+        label: Label<'_>,
     ) -> Result<Built, JobError> {
         let started = in_seconds((self.context.now)());
         let fixed;
@@ -135,8 +147,10 @@ impl<'a> Builds<'a> {
             Label::Only => "only".to_owned(),
             Label::First => "first".into(),
             Label::Second => "second".into(),
-            Label::Cause(None) => "cause-nothing".into(),
-            Label::Cause(Some(variation)) => format!("cause-{}", variation.name().replace(' ', "-")),
+            Label::Cause([]) => "cause-nothing".into(),
+            Label::Cause([variation]) => format!("cause-{variation}"),
+            Label::Cause(several) => format!("cause-{}-conditions", several.len()),
+            Label::Mended => "mended".into(),
         };
         let epoch_label = epoch.map(|seconds| format!("-{seconds}")).unwrap_or_default();
         let label = format!("{name}-{stamp}-{}-{label}{epoch_label}", std::process::id());

@@ -11,8 +11,9 @@ use reprove_model::Exit;
 use reprove_model::canonical::CanonicalError;
 use reprove_runner::{RunError, SourceError};
 use reprove_store::StoreError;
+use reprove_verifier::JudgeError;
 use reprove_verifier::compare::CompareError;
-use reprove_verifier::{AttributeError, JudgeError};
+use reprove_verifier::explain::ExplainError;
 use thiserror::Error;
 
 use crate::confidential::ConfidentialError;
@@ -82,11 +83,11 @@ impl From<CompareError> for JobError {
     }
 }
 
-impl From<AttributeError<JobError>> for JobError {
-    fn from(error: AttributeError<JobError>) -> Self {
+impl From<ExplainError<JobError>> for JobError {
+    fn from(error: ExplainError<JobError>) -> Self {
         match error {
-            AttributeError::Job(error) => error,
-            AttributeError::Canonical(error) => error.into(),
+            ExplainError::Job(error) => error,
+            ExplainError::Canonical(error) => error.into(),
         }
     }
 }

@@ -7,28 +7,34 @@
 
 mod build;
 mod builds;
+mod causes;
 mod confidential;
 mod epoch;
 mod error;
 mod keep;
+mod mending;
 mod prove;
 
 pub use build::{BuiltOnce, build};
 pub use confidential::{ConfidentialError, EmulatedMachines, EmulatedProcessor};
 pub use error::{BuildFailure, JobError};
+pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use reprove_attest::{Rebuilder, Signer};
-use reprove_images::RootFilesystem;
 use reprove_images::guest::usr_image;
+use reprove_images::{RootFilesystem, another_locale};
 use reprove_inputs::{Note, Pip};
-use reprove_model::{BuildRecord, Clock, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Verdict};
+use reprove_model::{BuildRecord, Clock, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Variation, Verdict};
 use reprove_runner::vm::{Guest, Machine};
 use reprove_runner::{Sandbox, SourceFiles};
 use reprove_store::Store;
+use reprove_verifier::Wanted;
+use reprove_verifier::explain::Depth;
 
 /// What every job needs, and takes from whoever starts it.
 pub struct Context<'a> {
@@ -46,12 +52,27 @@ pub struct Context<'a> {
     pub record: RecordMode,
     /// Whether builds are deterministic ones, as if their recipes said so.
     pub deterministic: bool,
+    /// What is varied, and what is done about differences.
+    pub search: Search,
     /// Who rebuilds, by their own word.
     pub rebuilder: Rebuilder,
     /// The time.
     pub now: &'a (dyn Fn() -> Timestamp + Sync),
     /// Told what happens.
     pub events: &'a (dyn Fn(Event) + Sync),
+}
+
+/// What is varied between rebuilds, and what is done about differences.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// What is varied; none: what is usual.
+    pub variations: Option<BTreeSet<Variation>>,
+    /// What is not, and why, as if the recipe said so.
+    pub pinned: BTreeMap<Variation, String>,
+    /// How far causes are looked for.
+    pub depth: Depth,
+    /// Whether mends are tried.
+    pub try_mends: bool,
 }
 
 /// What happens in a job. Each text is one line, without a final stop.
@@ -76,6 +97,10 @@ pub struct Finished {
     pub logs: [PathBuf; 2],
     /// The proof's bytes.
     pub proof: Vec<u8>,
+    /// Which programs were seen to ask for what a cause, or what may be one, decides; no part of the proof.
+    pub asked: BTreeMap<Variation, Vec<String>>,
+    /// What mends were tried, and what came of them; no part of the proof.
+    pub mends: Vec<Tried>,
 }
 
 /// Rebuilds a published package from its source, and compares the two; `key` signs the proof, also of a failure.
@@ -93,9 +118,11 @@ pub async fn rebuild(
     let notes = |note| (context.events)(note_event(note));
     let mut lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
     lock.recipe.build.deterministic = context.deterministic;
+    lock.recipe.pinned.extend(context.search.pinned.clone());
     // A library that is preloaded into somebody else's build may be what breaks it; a machine's own clock is not.
     let move_clock = context.guest.as_ref().and_then(|_| context.moved_clock(&lock, &root));
-    prove::prove(context, key, lock, root, move_clock).await
+    let wanted = context.wanted(&lock, &root, Wanted::of_published(), move_clock);
+    prove::prove(context, key, lock, root, wanted).await
 }
 
 /// Builds a project directory twice, under other conditions each time, and compares the two; `key` signs the proof, also of
@@ -116,12 +143,32 @@ pub async fn check(
             "the clock is the same in both builds: there is no libfaketime to move it (Debian: install `libfaketime`)";
         (context.events)(Event::Noticed(text.into()));
     }
-    prove::prove(context, key, lock, root, move_clock).await
+    let wanted = context.wanted(&lock, &root, Wanted::usually(), move_clock);
+    prove::prove(context, key, lock, root, wanted).await
 }
 
 impl Context<'_> {
     fn doing(&self, what: &str) {
         (self.events)(Event::Doing(what.to_owned()));
+    }
+
+    /// What is varied: what is asked for, or else `usual`, but for what the recipe has settled.
+    fn wanted(
+        &self,
+        lock: &Lock,
+        root: &RootFilesystem,
+        usual: BTreeSet<Variation>,
+        move_clock: Option<fn(u64) -> Clock>,
+    ) -> Wanted {
+        let now = u64::try_from((self.now)().as_second()).unwrap_or(0);
+        let wanted = Wanted {
+            variations: self.search.variations.clone().unwrap_or(usual),
+            processors: self.processors,
+            clock: move_clock.map(|moved| (now, moved)),
+            locale: another_locale(root),
+            memory_mib: lock.recipe.limits.memory_mib,
+        };
+        wanted.but_for(&lock.recipe)
     }
 
     /// How clocks are moved in a build where they can be, by a machine or by a library of `root`.
@@ -161,6 +208,7 @@ impl Context<'_> {
             return Err(JobError::NothingToSearch);
         }
         recipe.build.deterministic |= self.deterministic;
+        recipe.pinned.extend(self.search.pinned.clone());
         let root = self.root_filesystem().await?;
         self.doing("reading the source");
         let lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;

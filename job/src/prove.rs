@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From a lock to a signed verdict.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 use reprove_attest::evidence::Evidence;
 use reprove_attest::{AttestError, Proof, Signer};
 use reprove_images::RootFilesystem;
-use reprove_model::{BuildRecord, Clock, Lock, Variation, Verdict};
+use reprove_model::{BuildRecord, Lock, Verdict};
 use reprove_runner::Built;
-use reprove_verifier::{Differing, attribute, conditions, judge};
+use reprove_verifier::{Wanted, conditions, judge};
 
 use crate::builds::{Builds, Label, in_seconds};
+use crate::causes::{asked_for, with_causes};
 use crate::confidential::ConfidentialError;
 use crate::epoch::candidates;
 use crate::keep::keep;
+use crate::mending::try_mends;
 use crate::{BuildFailure, Context, Finished, JobError, blocking, still_the_same};
 
 /// Builds `lock` under two sets of conditions, judges, looks for causes, and signs with `key`.
@@ -23,23 +26,28 @@ pub(crate) async fn prove(
     key: &Arc<dyn Signer>,
     lock: Lock,
     root: RootFilesystem,
-    move_clock: Option<fn(u64) -> Clock>,
+    wanted: Wanted,
 ) -> Result<Finished, JobError> {
     let machine = context.machine(&root).await?;
     let source = context.source_files(&lock).await?;
     let builds = Builds::new(context, &lock, &root, &source, machine);
-    match verdict(&builds, move_clock).await {
-        Ok((built, verdict)) => finish(context, key, lock, built, verdict).await,
+    match verdict(&builds, &wanted).await {
+        Ok((built, verdict)) => {
+            let asked = asked_for(context, &verdict, &built[0].record).await?;
+            let mends = try_mends(&builds, &verdict, [&built[0].record, &built[1].record]).await?;
+            still_the_same(&root).await?;
+            let finished = finish(context, key, lock.clone(), built, verdict).await?;
+            Ok(Finished { asked, mends, ..finished })
+        }
         Err(JobError::Build(failure)) => Err(failed(&builds, key, failure).await?),
         Err(error) => Err(error),
     }
 }
 
 /// Builds twice and judges.
-async fn verdict(builds: &Builds<'_>, move_clock: Option<fn(u64) -> Clock>) -> Result<([Built; 2], Verdict), JobError> {
+async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Verdict), JobError> {
     let Builds { context, lock, root, .. } = builds;
-    let now = u64::try_from((context.now)().as_second()).unwrap_or(0);
-    let (first_conditions, second_conditions) = conditions(context.processors, move_clock.map(|moved| (now, moved)));
+    let (first_conditions, second_conditions) = conditions(wanted);
 
     let (first, epoch) = builds.first(&first_conditions, candidates(lock, &context.store).await?).await?;
     context.doing("building again, under other conditions");
@@ -106,7 +114,8 @@ async fn finish(
     let (proof, lock, records, verdict) = blocking(sign).await??;
     let built = [(&records[0], first.log.as_path()), (&records[1], second.log.as_path())];
     keep(context, &lock, &built).await?;
-    Ok(Finished { lock, verdict, records, logs: [first.log, second.log], proof })
+    let logs = [first.log, second.log];
+    Ok(Finished { lock, verdict, records, logs, proof, asked: BTreeMap::new(), mends: Vec::new() })
 }
 
 /// The evidence of the machines that both ran in, where there were any that have some.
@@ -122,30 +131,4 @@ fn evidence(
         machines.evidence(lock, &built.record, epoch, machine, (context.now)())
     };
     Ok(built.iter().map(of).collect::<Result<_, ConfidentialError>>()?)
-}
-
-/// Adds to each difference between the rebuilds what was shown to cause it.
-async fn with_causes(
-    builds: &Builds<'_>,
-    mut verdict: Verdict,
-    first: &BuildRecord,
-    second: &BuildRecord,
-) -> Result<Verdict, JobError> {
-    let epoch = verdict.source_date_epoch.seconds;
-    let context = builds.context;
-    let build = async |conditions: &_, variation: Option<Variation>| {
-        context.doing(&match variation {
-            None => "looking for causes: building again with nothing changed".to_owned(),
-            Some(variation) => format!("looking for causes: building with another {}", variation.name()),
-        });
-        let built = builds.run_any(conditions, epoch, Label::Cause(variation)).await?;
-        keep(context, builds.lock, &[(&built.record, &built.log)]).await?;
-        Ok(built.record)
-    };
-    let differs = async |other: &BuildRecord| {
-        let (one, other, store) = (first.clone(), other.clone(), context.store.clone());
-        Ok(blocking(move || Differing::between(&one, &other, &store)).await??)
-    };
-    attribute(&mut verdict, first, second, differs, build).await?;
-    Ok(verdict)
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Surroundings, Variation};
+
 /// Under which conditions a build ran; a reproducible build's outputs don't depend on any of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -19,6 +21,9 @@ pub struct Conditions {
     pub file_order: FileOrder,
     /// What the build sees as the time of day.
     pub clock: Clock,
+    /// What it sees of its user, its session and its machine.
+    #[serde(default, skip_serializing_if = "Surroundings::are_usual")]
+    pub surroundings: Surroundings,
 }
 
 /// In which order the source's files are created in the build directory. tmpfs lists a directory by creation.
@@ -91,39 +96,6 @@ impl Clock {
     }
 }
 
-/// One condition made different on purpose in a rebuild.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Variation {
-    /// Another build directory.
-    BuildPath,
-    /// Another time of day.
-    Clock,
-    /// Another order of the source's files.
-    FileOrder,
-    /// Another host name.
-    Hostname,
-    /// Another number of processors.
-    Processors,
-}
-
-impl Variation {
-    /// All of them, sorted by name.
-    pub const ALL: [Self; 5] = [Self::BuildPath, Self::Clock, Self::FileOrder, Self::Hostname, Self::Processors];
-
-    /// The condition, as people say it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BuildPath => "build path",
-            Self::Clock => "clock",
-            Self::FileOrder => "file order",
-            Self::Hostname => "host name",
-            Self::Processors => "number of processors",
-        }
-    }
-}
-
 impl Conditions {
     /// These conditions as they are for a deterministic build: all the same for every build but the build's directory.
     /// `epoch` is `SOURCE_DATE_EPOCH`, which its clock says where it is set.
@@ -135,13 +107,26 @@ impl Conditions {
             processors: 1,
             file_order: FileOrder::Sorted,
             clock: Clock::Fixed(epoch.unwrap_or(Clock::DETERMINISTIC)),
+            surroundings: Surroundings::default(),
         }
+    }
+
+    /// Whether they are those of a deterministic build.
+    #[must_use]
+    pub fn is_deterministic(&self) -> bool {
+        matches!(self.clock, Clock::Fixed(_))
     }
 
     /// What is not the same in `other`, sorted.
     #[must_use]
     pub fn differing(&self, other: &Self) -> Vec<Variation> {
         Variation::ALL.into_iter().filter(|&v| self.with(v, other) != *self).collect()
+    }
+
+    /// The environment variables that a build has under them, before those that its recipe sets and those of its clock.
+    #[must_use]
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        self.surroundings.variables(&self.build_path)
     }
 
     /// These conditions with one of them taken from `other`.
@@ -154,6 +139,7 @@ impl Conditions {
             Variation::FileOrder => conditions.file_order = other.file_order,
             Variation::Hostname => conditions.hostname.clone_from(&other.hostname),
             Variation::Processors => conditions.processors = other.processors,
+            _ => conditions.surroundings = self.surroundings.with(variation, &other.surroundings),
         }
         conditions
     }
@@ -162,6 +148,7 @@ impl Conditions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::User;
 
     #[test]
     fn each_variation_changes_its_condition_alone() {
@@ -171,6 +158,7 @@ mod tests {
             processors: 1,
             file_order: FileOrder::Sorted,
             clock: Clock::Host,
+            surroundings: Surroundings::default(),
         };
         let b = Conditions {
             build_path: "/b".into(),
@@ -178,6 +166,25 @@ mod tests {
             processors: 2,
             file_order: FileOrder::Reversed,
             clock: Clock::StartsAt(1),
+            surroundings: Surroundings {
+                home: Some("/home/b".into()),
+                user: Some(User { name: "b".into(), id: 2 }),
+                domain: Some("b".into()),
+                umask: Some(2),
+                time_zone: Some("b".into()),
+                locale: Some("b".into()),
+                search_path: Some("/b".into()),
+                temporary_directory: Some("/b".into()),
+                extra_variable: Some("b".into()),
+                hash_seed: Some(2),
+                fixed_addresses: true,
+                old_release: true,
+                processes_after: Some(2),
+                piped_input: true,
+                memory_mib: Some(20),
+                entropy: Some(2),
+                neighbours: Some(2),
+            },
         };
         assert_eq!(a.differing(&b), Variation::ALL);
         assert_eq!(a.differing(&a), []);
@@ -194,6 +201,7 @@ mod tests {
             processors,
             file_order: FileOrder::Reversed,
             clock,
+            surroundings: Surroundings { umask: Some(processors), ..Surroundings::default() },
         };
         let a = conditions("/a", 2, Clock::Host).deterministic(None);
         let b = conditions("/b", 3, Clock::StartsAt(9)).deterministic(None);

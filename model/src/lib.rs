@@ -20,10 +20,12 @@ mod path;
 mod purl;
 mod recipe;
 mod record;
+mod surroundings;
 mod tree;
+mod variation;
 mod verdict;
 
-pub use conditions::{Clock, Conditions, FileOrder, Variation};
+pub use conditions::{Clock, Conditions, FileOrder};
 pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
 pub use lock::{Content, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
 pub use observed::{
@@ -35,9 +37,12 @@ pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe
 pub use record::{
     BuildRecord, Enforced, Engine, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, Machine, PeakMemory,
 };
+pub use surroundings::{Surroundings, User};
 pub use tree::{Listing, Node, Tree, TreeError};
+pub use variation::{NoVariation, Variation};
 pub use verdict::{
-    Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Finding, FindingKind, Normalization, Outcome, Verdict,
+    Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Experiment, Finding, FindingKind, Normalization,
+    Outcome, Proposal, Verdict,
 };
 
 /// The prefix of every type URI that reprove defines. It names formats; nothing is ever fetched from it.

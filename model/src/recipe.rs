@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::de::DeTable;
 
-use crate::{Node, Tree, TreePath};
+use crate::{Node, Tree, TreePath, Variation};
 
 /// What to build. In a file it is TOML; inside statements it is JSON of the same shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Recipe {
     /// What the build may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Which conditions are the same in each build, though they are not to matter, and why; one line each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<Variation, String>,
 }
 
 /// What the outputs are called.
@@ -223,6 +226,11 @@ impl Recipe {
             inside("source.directory", directory)?;
         }
         self.check_build()?;
+        for (variation, reason) in &self.pinned {
+            if reason.trim().is_empty() || reason.len() > 200 || reason.contains(char::is_control) {
+                return Err(value(&format!("pinned.{variation}"), "must say why, in one line of at most 200 bytes"));
+            }
+        }
         match (&self.outputs.directory, self.outputs.paths.as_slice()) {
             (None, []) => return Err(value("outputs", "names nothing; give `directory` or `paths`")),
             (Some(_), [_, ..]) => return Err(value("outputs", "has both `directory` and `paths`; give one of them")),
@@ -358,6 +366,20 @@ mod tests {
         assert!(error(&text).starts_with("line 11: `build.env.A B` must be"), "{}", error(&text));
         let text = HELLO.replace("paths = [\"hello\"]", "");
         assert!(error(&text).starts_with("line 8: `outputs` names nothing"), "{}", error(&text));
+    }
+
+    #[test]
+    fn what_is_pinned_has_a_reason() {
+        let pinned = |line: &str| Recipe::from_toml(&format!("{HELLO}\n[pinned]\n{line}\n"));
+        let recipe = pinned("clock = \"the licence ends\"").unwrap();
+        assert_eq!(recipe.pinned, BTreeMap::from([(Variation::Clock, "the licence ends".to_owned())]));
+        let json = crate::canonical::to_vec(&recipe).unwrap();
+        assert_eq!(crate::canonical::from_slice::<Recipe>(&json).unwrap(), recipe);
+        assert!(pinned(&format!("clock = \"{}\"", "r".repeat(200))).is_ok());
+        for line in ["clock = \"\"", "clock = \" \"", "klock = \"a\"", "clock = \"a\\nb\"", "clock = true"] {
+            assert!(pinned(line).is_err(), "{line}");
+        }
+        assert!(pinned(&format!("clock = \"{}\"", "r".repeat(201))).is_err());
     }
 
     #[test]

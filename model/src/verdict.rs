@@ -21,6 +21,9 @@ pub struct Verdict {
     /// Which of them were also changed alone, in builds that ended well, to look for causes; sorted. Empty where the
     /// rebuilds agree, and where the build did not even end well with nothing changed.
     pub changed_alone: Vec<Variation>,
+    /// Every build that was made to look for causes, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub experiments: Vec<Experiment>,
     /// `SOURCE_DATE_EPOCH`: what it was, and where that came from.
     pub source_date_epoch: EpochUsed,
     /// What made the published artifact and the rebuilt one equal, applied in this order to both: only where they differ, and
@@ -106,6 +109,36 @@ pub struct Finding {
     /// What caused it, where that was shown and not guessed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
+    /// What its form suggests, where nothing was shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposed: Vec<Proposal>,
+}
+
+/// What the form of a difference suggests as its cause. It shows nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Proposal {
+    /// The condition.
+    pub variation: Variation,
+    /// Why, for a person: what the two sides have in them.
+    pub why: String,
+}
+
+/// One build that was made to look for causes: under the first rebuild's conditions, but for those that are named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Experiment {
+    /// Which conditions were the second rebuild's, sorted; none: nothing was changed. Of deterministic ones: which were others
+    /// than in the first of them.
+    pub changed: Vec<Variation>,
+    /// Whether it was a deterministic build, as `docs/determinism.md` has them: to find out what is behind something that is
+    /// otherwise each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deterministic: bool,
+    /// Of its build record.
+    pub record: DigestSet,
+    /// Whether it ended well. One that did not shows nothing.
+    pub ended_well: bool,
 }
 
 impl Finding {
@@ -216,10 +249,45 @@ pub enum Cause {
         variation: Variation,
         /// Of the build record that shows it.
         record: DigestSet,
+        /// Of the record of a build in which everything was changed but what is named as a cause of this finding, and the
+        /// place was the same: it differs exactly when that differs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<DigestSet>,
     },
-    /// Building again with nothing changed on purpose changed the same place: time passing, randomness or a race.
+    /// Building again with these conditions changed, and nothing else, changed the same place; with any of them left out it
+    /// stayed the same.
+    Together {
+        /// The conditions, at least two, sorted.
+        variations: Vec<Variation>,
+        /// Of the build record that shows it.
+        record: DigestSet,
+        /// As of a single one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<DigestSet>,
+    },
+    /// Building again under the same conditions gave something else in the same place: time passing, randomness or a race.
     Unstable {
         /// Of the build record that shows it.
         record: DigestSet,
     },
+}
+
+impl Cause {
+    /// The conditions that it names.
+    #[must_use]
+    pub fn variations(&self) -> &[Variation] {
+        match self {
+            Self::Varied { variation, .. } => std::slice::from_ref(variation),
+            Self::Together { variations, .. } => variations,
+            Self::Unstable { .. } => &[],
+        }
+    }
+
+    /// The digest of the build record that shows it.
+    #[must_use]
+    pub fn record(&self) -> DigestSet {
+        match self {
+            Self::Varied { record, .. } | Self::Together { record, .. } | Self::Unstable { record } => *record,
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod filter;
 mod namespaces;
 mod record;
 mod source;
+mod surroundings;
 mod sys;
 pub mod trace;
 pub mod vm;

@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::determine::Fixed;
 use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
 use crate::source::SourceFiles;
+use crate::surroundings::files;
 use crate::trace::{ListingError, Seen, Sources, listing};
 use crate::vm::{self, Machine, MachineError, MachineEvidence};
 
@@ -110,6 +111,9 @@ pub enum RunError {
         /// The digest of the one at hand.
         here: String,
     },
+    /// A build can't be in such surroundings.
+    #[error("the conditions have surroundings that no build can be in")]
+    Surroundings,
     /// The clock is to be moved, and nothing is there to move it.
     #[error("the clock can't be moved: the root filesystem has no libfaketime (Debian: install `libfaketime`)")]
     NoClockLibrary,
@@ -145,6 +149,9 @@ impl Runner {
         if !lock.inputs.iter().any(|i| i.role == Role::Source && i.content.digest() == source.digest()) {
             return Err(RunError::Source);
         }
+        if !conditions.surroundings.are_possible() {
+            return Err(RunError::Surroundings);
+        }
         let commands = lock.recipe.build.commands();
         let env = environment_variables(lock, root, conditions, epoch)?;
         let inputs = self.inputs(lock)?;
@@ -164,8 +171,13 @@ impl Runner {
             processors: conditions.processors,
             limits: lock.recipe.limits,
             env: env.clone(),
+            surroundings: conditions.surroundings.clone(),
             record: watched,
-            fixed: Fixed::of(conditions.clock, Digest::of(&canonical::to_vec(&lock.recipe)?)),
+            fixed: Fixed::of(
+                conditions.clock,
+                Digest::of(&canonical::to_vec(&lock.recipe)?),
+                conditions.surroundings.entropy,
+            ),
             followed,
             ..SandboxRequest::new(root, self.store.blob_root(), commands.clone(), log.clone())
         };
@@ -217,7 +229,9 @@ impl Runner {
         let Some(seen) = seen.filter(|_| request.watched != RecordMode::Declared) else {
             return Ok(Observed::declared());
         };
-        let (lock, root, source) = (request.lock.clone(), request.root.clone(), request.source.clone());
+        let (lock, mut root, source) = (request.lock.clone(), request.root.clone(), request.source.clone());
+        let Conditions { hostname, surroundings, .. } = request.conditions;
+        root.files = files(&root.files, hostname, surroundings);
         let (mode, build_path, store) = (request.watched, request.conditions.build_path.clone(), self.store.clone());
         // It reads every file that the build has read.
         let kept = tokio::task::spawn_blocking(move || -> Result<Observed, RunError> {
@@ -284,27 +298,14 @@ fn below(entries: BTreeMap<TreePath, Node>, directory: &[u8]) -> BTreeMap<TreePa
     entries.into_iter().filter_map(|(path, node)| Some((TreePath::new(inside(&path)?).ok()?, node))).collect()
 }
 
-/// All variables that a build sees: what is fixed, what the conditions ask for, what the recipe adds.
+/// All variables that a build sees: what the conditions ask for, and what the recipe sets.
 fn environment_variables(
     lock: &Lock,
     root: &RootFilesystem,
     conditions: &Conditions,
     epoch: Option<u64>,
 ) -> Result<BTreeMap<String, String>, RunError> {
-    let mut env: BTreeMap<String, String> = [
-        ("HOME", format!("{}/home", conditions.build_path).as_str()),
-        ("LANG", "C.UTF-8"),
-        ("LC_ALL", "C.UTF-8"),
-        ("LOGNAME", "build"),
-        ("PATH", "/usr/bin:/bin"),
-        ("SHELL", "/bin/sh"),
-        ("TERM", "dumb"),
-        ("TMPDIR", "/tmp"),
-        ("TZ", "UTC"),
-        ("USER", "build"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
+    let mut env = conditions.variables();
     env.extend(lock.recipe.build.env.clone());
     // After the recipe's, which can't set any of these.
     if matches!(conditions.clock, Clock::StartsAt(_)) {

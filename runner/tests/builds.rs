@@ -53,6 +53,7 @@ impl Project {
             processors: 1,
             file_order: FileOrder::Sorted,
             clock: Clock::Host,
+            surroundings: reprove_model::Surroundings::default(),
         };
         let runner = Runner { store: self.store.clone(), sandbox: sandbox(), machine: None };
         let request = BuildRequest {

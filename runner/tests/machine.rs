@@ -98,6 +98,7 @@ impl Project {
             processors: 1,
             file_order: FileOrder::Sorted,
             clock: self.clock,
+            surroundings: reprove_model::Surroundings::default(),
         };
         let runner = Runner { store: self.store.clone(), sandbox: sandbox(), machine: self.machine.clone() };
         let request = BuildRequest {

@@ -75,6 +75,7 @@ pub fn judge(
         matches_published,
         varied,
         changed_alone: Vec::new(),
+        experiments: Vec::new(),
         source_date_epoch,
         normalizations,
         findings,

@@ -2,11 +2,12 @@
 //! Trees and records to verdicts and findings.
 //!
 //! [`compare`] explains what differs between two trees; [`judge`] compares rebuilds with each other and with what was
-//! published; [`attribute`] builds again, with one condition changed at a time, to show what caused a difference.
+//! published; [`explain`] builds again, with some of the conditions changed, to show what caused a difference.
 
 pub mod compare;
+pub mod explain;
 mod judge;
 mod vary;
 
 pub use judge::{JudgeError, artifact, judge};
-pub use vary::{AttributeError, Differing, MovedClock, attribute, conditions};
+pub use vary::{Differing, MovedClock, Wanted, conditions};

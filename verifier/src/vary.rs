@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Conditions made different on purpose, and which of them caused a difference.
+//! Conditions made different on purpose, and where builds differ.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    Between, BuildRecord, Cause, Clock, Conditions, DigestSet, Exit, FileOrder, Finding, FindingKind, Variation,
-    Verdict,
+    Between, BuildRecord, Clock, Conditions, FileOrder, Finding, FindingKind, Recipe, Surroundings, User, Variation,
 };
-use thiserror::Error;
 
 use crate::compare::{Blobs, CompareError, Options, Side, compare};
 
@@ -22,85 +19,112 @@ const AHEAD_SECONDS: u64 = 3_600;
 /// The time now, in seconds since 1970, and how a clock is moved to another.
 pub type MovedClock = (u64, fn(u64) -> Clock);
 
-/// The conditions of a first build, and of a second where everything is different that can be: not the number of
-/// processors where there is only one, and the clock only where `clock` gives the time now, in seconds since 1970, and how
-/// it is moved. Both clocks begin at a fixed time, so that builds under the same conditions see the same.
+/// What is to be varied, and what there is to vary it with.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Which conditions.
+    pub variations: BTreeSet<Variation>,
+    /// How many processors there are; with one, their number can't be varied.
+    pub processors: u32,
+    /// How clocks are moved; without that, the clock can't be varied.
+    pub clock: Option<MovedClock>,
+    /// A locale of the root filesystem that sorts and speaks otherwise than `C.UTF-8`; without one, `C` is taken, which has
+    /// another set of characters and nothing else.
+    pub locale: Option<String>,
+    /// The build's limit of memory, in MiB.
+    pub memory_mib: u32,
+}
+
+impl Wanted {
+    /// What is varied where nobody says otherwise: all but [`Variation::Entropy`], of which each build has its own anyway,
+    /// [`Variation::Load`], which takes as much time as the build itself,
+    /// and [`Variation::Umask`], since an output's permission bits are compared, and every linker takes them from there.
+    #[must_use]
+    pub fn usually() -> BTreeSet<Variation> {
+        let is_usual =
+            |variation: &Variation| !matches!(variation, Variation::Entropy | Variation::Load | Variation::Umask);
+        Variation::ALL.into_iter().filter(is_usual).collect()
+    }
+
+    /// What is varied where the question is whether something published comes out again: what every rebuilder has its own
+    /// of. More would find more that the publisher's build depends on, and less that is as published.
+    #[must_use]
+    pub fn of_published() -> BTreeSet<Variation> {
+        use Variation::{BuildPath, Clock, FileOrder, Hostname, Processors};
+        [BuildPath, Clock, FileOrder, Hostname, Processors].into()
+    }
+
+    /// Without what `recipe` has settled: what it pins, and what it sets a variable of.
+    #[must_use]
+    pub fn but_for(mut self, recipe: &Recipe) -> Self {
+        let is_set =
+            |variation: &Variation| variation.variables().iter().any(|name| recipe.build.env.contains_key(*name));
+        self.variations.retain(|variation| !is_set(variation) && !recipe.pinned.contains_key(variation));
+        self
+    }
+
+    /// Everything, with so many processors, and no clock.
+    #[cfg(test)]
+    pub(crate) fn all(processors: u32) -> Self {
+        Self { variations: Variation::ALL.into(), processors, clock: None, locale: None, memory_mib: 2048 }
+    }
+}
+
+/// The conditions of a first build, and of a second where everything is different that is wanted and can be. Both clocks
+/// begin at a fixed time, and what is random by itself is fixed in the first, so that builds under the same conditions see
+/// the same.
 #[must_use]
-pub fn conditions(processors: u32, clock: Option<MovedClock>) -> (Conditions, Conditions) {
-    let clock = |ahead: u64| clock.map_or(Clock::Host, |(now, moved)| moved(now.saturating_add(ahead)));
+pub fn conditions(wanted: &Wanted) -> (Conditions, Conditions) {
+    let clock = |ahead: u64| wanted.clock.map_or(Clock::Host, |(now, moved)| moved(now.saturating_add(ahead)));
+    let is_wanted = |variation| wanted.variations.contains(&variation);
+    let processors = wanted.processors.max(1);
     let first = Conditions {
         build_path: "/build/first".into(),
         hostname: "reprove-first".into(),
-        processors: processors.max(1),
+        processors,
         file_order: FileOrder::Sorted,
         clock: clock(AHEAD_SECONDS),
+        surroundings: Surroundings {
+            // Below the build directory it would change with that.
+            home: is_wanted(Variation::Home).then(|| "/home/first-person".into()),
+            fixed_addresses: is_wanted(Variation::Addresses),
+            hash_seed: is_wanted(Variation::HashSeed).then_some(1),
+            ..Surroundings::default()
+        },
     };
-    let second = Conditions {
+    let other = Conditions {
         build_path: "/build/another/second".into(),
         hostname: "reprove-other-second".into(),
         processors: if processors > 1 { processors - 1 } else { 1 },
         file_order: FileOrder::Reversed,
         clock: clock(AHEAD_SECONDS + CLOCK_SECONDS),
+        surroundings: another(wanted),
     };
+    let second = wanted.variations.iter().fold(first.clone(), |second, variation| second.with(*variation, &other));
     (first, second)
 }
 
-/// Why causes could not be looked for.
-#[derive(Debug, Error)]
-pub enum AttributeError<E> {
-    /// A build could not be run, or its outputs not be compared.
-    #[error(transparent)]
-    Job(E),
-    /// A record has no canonical form.
-    #[error(transparent)]
-    Canonical(#[from] CanonicalError),
-}
-
-/// Looks for what caused the differences between two rebuilds, and adds it to the verdict's findings [`Between::Rebuilds`].
-///
-/// Builds once more with nothing changed: what differs then is unstable by itself, and no condition is blamed for it. Then
-/// once for each condition that the two had different, changed alone; a condition causes a finding where it alone makes the
-/// same place differ in the same way. `build` runs one build; one that fails shows nothing, and nothing is blamed for it;
-/// where even the unchanged one fails, nothing is blamed at all. [`Verdict::changed_alone`] says what was tried.
-///
-/// # Errors
-/// See [`AttributeError`].
-pub async fn attribute<E>(
-    verdict: &mut Verdict,
-    first: &BuildRecord,
-    second: &BuildRecord,
-    mut differs: impl AsyncFnMut(&BuildRecord) -> Result<Differing, E>,
-    mut build: impl AsyncFnMut(&Conditions, Option<Variation>) -> Result<BuildRecord, E>,
-) -> Result<(), AttributeError<E>> {
-    let findings = &mut verdict.findings;
-    if !findings.iter().any(|finding| finding.between == Between::Rebuilds) {
-        return Ok(());
+/// The second build's user, session and machine.
+fn another(wanted: &Wanted) -> Surroundings {
+    Surroundings {
+        home: Some("/home/another/person".into()),
+        user: Some(User { name: "other-user".into(), id: 2345 }),
+        domain: Some("second.example".into()),
+        umask: Some(0o002),
+        time_zone: Some("GMT-14".into()),
+        locale: Some(wanted.locale.clone().unwrap_or_else(|| "C".into())),
+        search_path: Some("/usr/bin:/bin:/another/place/of/programs".into()),
+        temporary_directory: Some("/tmp/of-second".into()),
+        extra_variable: Some("of-the-second-build".into()),
+        hash_seed: Some(2),
+        fixed_addresses: false,
+        old_release: true,
+        processes_after: Some(7000),
+        piped_input: true,
+        memory_mib: Some((wanted.memory_mib / 4 * 3).max(16)),
+        entropy: None,
+        neighbours: Some(wanted.processors.clamp(1, 64)),
     }
-    let control = build(&first.conditions, None).await.map_err(AttributeError::Job)?;
-    if control.exit != Exit::Success {
-        return Ok(());
-    }
-    let unstable = differs(&control).await.map_err(AttributeError::Job)?;
-    let record = record_digest(&control)?;
-    for finding in rebuild_findings(findings).filter(|finding| unstable.has(finding)) {
-        finding.causes.push(Cause::Unstable { record });
-    }
-    for variation in first.conditions.differing(&second.conditions) {
-        let conditions = first.conditions.with(variation, &second.conditions);
-        let varied = build(&conditions, Some(variation)).await.map_err(AttributeError::Job)?;
-        if varied.exit != Exit::Success {
-            continue;
-        }
-        let changed = differs(&varied).await.map_err(AttributeError::Job)?;
-        let record = record_digest(&varied)?;
-        verdict.changed_alone.push(variation);
-        for finding in rebuild_findings(findings) {
-            if changed.has(finding) && !unstable.has(finding) {
-                finding.causes.push(Cause::Varied { variation, record });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The places in which a build's outputs differ from the first one's, and how.
@@ -119,17 +143,23 @@ impl Differing {
         Ok(Self(findings.into_iter().map(|finding| (finding.place, finding.kind)).collect()))
     }
 
-    fn has(&self, finding: &Finding) -> bool {
+    /// Whether there is a difference of this kind at this place.
+    #[must_use]
+    pub fn is_at(&self, place: &str, kind: FindingKind) -> bool {
+        self.0.contains(&(place.to_owned(), kind))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether one of them is this finding's.
+    #[must_use]
+    pub fn has(&self, finding: &Finding) -> bool {
         self.0.contains(&(finding.place.clone(), finding.kind))
     }
-}
-
-fn rebuild_findings(findings: &mut [Finding]) -> impl Iterator<Item = &mut Finding> {
-    findings.iter_mut().filter(|finding| finding.between == Between::Rebuilds)
-}
-
-fn record_digest(record: &BuildRecord) -> Result<DigestSet, CanonicalError> {
-    Ok(DigestSet::of(&canonical::to_vec(record)?))
 }
 
 /// Blobs of a store.
@@ -145,9 +175,39 @@ mod tests {
 
     #[test]
     fn everything_that_can_be_is_different() {
-        let (first, second) = conditions(4, Some((0, Clock::StartsAt)));
-        assert_eq!(first.differing(&second), Variation::ALL);
-        let (first, second) = conditions(1, None);
-        assert_eq!(first.differing(&second), [Variation::BuildPath, Variation::FileOrder, Variation::Hostname]);
+        let (first, second) = conditions(&Wanted { clock: Some((0, Clock::StartsAt)), ..Wanted::all(4) });
+        let kept = |first: &Conditions, second: &Conditions| {
+            let is_kept = |variation: &Variation| !first.differing(second).contains(variation);
+            Variation::ALL.into_iter().filter(is_kept).collect::<Vec<_>>()
+        };
+        // Every build has entropy of its own.
+        assert_eq!(kept(&first, &second), [Variation::Entropy]);
+        let (first, second) = conditions(&Wanted::all(1));
+        assert_eq!(kept(&first, &second), [Variation::Clock, Variation::Entropy, Variation::Processors]);
+        assert!(first.surroundings.are_possible() && second.surroundings.are_possible());
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_as_it_always_is() {
+        let (first, second) = conditions(&Wanted { variations: Wanted::of_published(), ..Wanted::all(2) });
+        assert!(first.surroundings.are_usual() && second.surroundings.are_usual());
+        let (first, second) = conditions(&Wanted { variations: BTreeSet::new(), ..Wanted::all(2) });
+        assert_eq!(first, second);
+        for variation in Variation::ALL.into_iter().filter(|variation| *variation != Variation::Entropy) {
+            let wanted = Wanted { variations: [variation].into(), clock: Some((0, Clock::StartsAt)), ..Wanted::all(2) };
+            let (first, second) = conditions(&wanted);
+            assert_eq!(first.differing(&second), [variation]);
+        }
+    }
+
+    #[test]
+    fn what_a_recipe_has_settled_is_not_varied() {
+        let text = "package.name = 'p'\nsource.directory = '.'\noutputs.paths = ['out']\n[build]\nsteps = ['make']\n\
+                    env = { TZ = 'UTC' }\n[pinned]\nclock = 'the licence ends'\n";
+        let recipe = Recipe::from_toml(text).unwrap();
+        let left = Wanted::all(2).but_for(&recipe).variations;
+        let settled: Vec<Variation> =
+            Variation::ALL.into_iter().filter(|variation| !left.contains(variation)).collect();
+        assert_eq!(settled, [Variation::Clock, Variation::TimeZone]);
     }
 }

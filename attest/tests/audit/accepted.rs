@@ -101,7 +101,7 @@ proptest! {
     #[test]
     fn any_rebuilds_come_back(
         files in proptest::collection::btree_map("[a-d\u{e9}\u{1}\\\\\" ]{1,4}", any::<[u8; 2]>(), 1..5),
-        env in proptest::collection::btree_map("[A-Z]{1,6}", "\\PC{0,8}", 0..4),
+        env in proptest::collection::btree_map("R_[A-Z]{1,6}", "\\PC{0,8}", 0..4),
         path in "/\\PC{1,10}",
         duration in 0u64..10_000_000,
         started in 0i64..4_000_000_000,
@@ -112,6 +112,7 @@ proptest! {
             let mut record = record(&lock, n, tree(&files));
             record.env.extend(env.clone());
             record.conditions.build_path = format!("{path}{n}");
+            record.env.insert("HOME".into(), format!("{path}{n}/home"));
             record.duration_ms = duration;
             record.started = jiff::Timestamp::from_second(started).unwrap();
             record

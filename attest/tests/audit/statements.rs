@@ -222,6 +222,22 @@ fn a_provenance_does_not_contradict_itself() {
     type F = ProvenanceFault;
     assert!(matches!(fault(|c| c.provenance(1).build_definition.build_type.push('x')), F::BuildType(_)));
     assert!(matches!(fault(|c| c.provenance(1).run_details.builder.id.push('x')), F::Builder { .. }));
+    let home = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.env.insert("HOME".into(), "/elsewhere".into());
+    };
+    assert!(matches!(fault(home), F::Surroundings(name) if name == "HOME"));
+    let seed = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.env.insert("PYTHONHASHSEED".into(), "1".into());
+    };
+    assert!(matches!(fault(seed), F::Surroundings(name) if name == "PYTHONHASHSEED"));
+    let unset = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.conditions.surroundings.time_zone = Some("GMT-14".into());
+    };
+    assert!(matches!(fault(unset), F::Surroundings(name) if name == "TZ"));
+    let mask = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.conditions.surroundings.umask = Some(0o1000);
+    };
+    assert!(matches!(fault(mask), F::Conditions));
     let set_to = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.conditions.clock = Clock::SetTo(1);
     assert!(matches!(fault(set_to), F::Machine));
     let machine = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.machine = Some(machine());

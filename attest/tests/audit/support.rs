@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Samples in code: a lock, its rebuilds' records, a verdict, and a proof that can be tampered with and signed again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reprove_attest::{
@@ -96,23 +95,25 @@ pub(crate) fn machine() -> Machine {
 
 /// The record of the rebuild with this number, counted from 0, under its own build path and host name.
 pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
+    let conditions = Conditions {
+        build_path: format!("/build-{number}"),
+        hostname: format!("host-{number}"),
+        processors: 1,
+        file_order: FileOrder::Sorted,
+        clock: Clock::Host,
+        surroundings: reprove_model::Surroundings::default(),
+    };
     BuildRecord {
         lock: DigestSet::of(&canonical::to_vec(lock).unwrap()),
         inputs: lock.inputs.clone(),
         environment: lock.environment.clone(),
         commands: vec![vec!["/bin/sh".into(), "-ec".into(), "make".into()]],
-        env: BTreeMap::from([("SOURCE_DATE_EPOCH".into(), "315532800".into())]),
+        env: conditions.variables().into_iter().chain([("SOURCE_DATE_EPOCH".into(), "315532800".into())]).collect(),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
         machine: None,
         enforced: Enforced::full(),
-        conditions: Conditions {
-            build_path: format!("/build-{number}"),
-            hostname: format!("host-{number}"),
-            processors: 1,
-            file_order: FileOrder::Sorted,
-            clock: Clock::Host,
-        },
+        conditions,
         started: "2026-11-01T12:00:00Z".parse().unwrap(),
         duration_ms: 1500,
         peak_memory: PeakMemory::ControlGroup { bytes: 4096 },
@@ -138,6 +139,7 @@ pub(crate) fn finding(between: Between) -> Finding {
         details: vec![],
         count: 1,
         causes: vec![],
+        proposed: vec![],
     }
 }
 
@@ -148,6 +150,7 @@ pub(crate) fn reproducible(published: bool) -> Verdict {
         matches_published: published.then_some(true),
         varied: vec![Variation::BuildPath, Variation::Hostname],
         changed_alone: vec![],
+        experiments: vec![],
         normalizations: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],

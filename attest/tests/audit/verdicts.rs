@@ -3,7 +3,8 @@
 
 use reprove_attest::{Comparison, Inconsistency, RebuildVerdict as W, UntrueVerdict as U};
 use reprove_model::{
-    Between, Cause, Detail, DigestSet, EpochAttempt, EpochOrigin, Finding, Normalization, Outcome, Variation, Verdict,
+    Between, Cause, Detail, DigestSet, EpochAttempt, EpochOrigin, Experiment, Finding, Normalization, Outcome,
+    Proposal, Variation, Verdict,
 };
 
 use crate::support::*;
@@ -163,23 +164,120 @@ fn what_was_varied_is_what_differs() {
     }
 }
 
+fn experiment(changed: &[Variation], record: &[u8]) -> Experiment {
+    Experiment { changed: changed.to_vec(), deterministic: false, record: DigestSet::of(record), ended_well: true }
+}
+
+/// A verdict with these experiments, and what follows from them.
+fn tried(v: &mut Verdict, experiments: &[Experiment]) {
+    v.experiments = experiments.to_vec();
+    let is_alone = |e: &&Experiment| e.changed.len() == 1 && e.ended_well && !e.deterministic;
+    let alone = experiments.iter().filter(is_alone);
+    v.changed_alone = alone.map(|experiment| experiment.changed[0]).collect();
+    v.changed_alone.sort_unstable();
+    v.changed_alone.dedup();
+}
+
 #[test]
-fn a_cause_was_looked_for_where_it_was_varied() {
-    let alone = |case: Case, alone: &[Variation]| untrue(case, |v| v.changed_alone = alone.to_vec());
-    for claimed in [
-        vec![Variation::Clock],
-        vec![Variation::Hostname, Variation::BuildPath],
-        vec![Variation::Hostname, Variation::Hostname],
-    ] {
-        assert_eq!(alone(Case::disagreeing(), &claimed), U::ChangedAlone(claimed));
+fn experiments_are_of_what_was_varied() {
+    use Variation::{BuildPath, Clock, Hostname};
+    for changed in [vec![Clock], vec![Hostname, BuildPath], vec![Hostname, Hostname]] {
+        let why = untrue(Case::disagreeing(), |v| tried(v, &[experiment(&changed, b"r")]));
+        assert_eq!(why, U::Experiments, "{changed:?}");
     }
-    let needless = vec![Variation::BuildPath];
-    assert_eq!(alone(Case::published(), &needless), U::ChangedAlone(needless));
-    let why = untrue(Case::disagreeing(), |v| {
-        v.changed_alone = vec![Variation::Hostname];
-        v.findings[0].causes = vec![Cause::Varied { variation: Variation::BuildPath, record: DigestSet::of(b"r") }];
+    let needless = untrue(Case::published(), |v| tried(v, &[experiment(&[BuildPath], b"r")]));
+    assert_eq!(needless, U::Experiments);
+    let alone = untrue(Case::disagreeing(), |v| v.changed_alone = vec![Hostname]);
+    assert_eq!(alone, U::Experiments);
+    let failed = untrue(Case::disagreeing(), |v| {
+        tried(v, &[experiment(&[BuildPath], b"r")]);
+        v.experiments[0].ended_well = false;
     });
-    assert!(matches!(why, U::Finding { why: "blames a condition that was not changed alone", .. }), "{why}");
+    assert_eq!(failed, U::Experiments);
+    let mut good = Case::disagreeing();
+    tried(&mut good.comparison().details, &[experiment(&[], b"c"), experiment(&[BuildPath], b"r")]);
+    good.relink();
+    judge(&good.sign()).unwrap();
+}
+
+#[test]
+fn what_is_blamed_was_changed_in_the_build_that_is_named() {
+    use Variation::{BuildPath, Clock, Hostname};
+    let record = |name: &[u8]| DigestSet::of(name);
+    let still =
+        |changed: &[Variation], record: &[u8]| Experiment { deterministic: true, ..experiment(changed, record) };
+    let experiments = [
+        experiment(&[], b"control"),
+        experiment(&[BuildPath], b"path"),
+        experiment(&[Hostname], b"name"),
+        still(&[], b"still"),
+        still(&[Clock], b"still clock"),
+    ];
+    let varied = |variation, by: &[u8], kept: Option<&[u8]>| Cause::Varied {
+        variation,
+        record: record(by),
+        kept: kept.map(record),
+    };
+    let together = |variations: &[Variation], by: &[u8]| Cause::Together {
+        variations: variations.to_vec(),
+        record: record(by),
+        kept: None,
+    };
+    let unstable = |by: &[u8]| Cause::Unstable { record: record(by) };
+    let good = [
+        vec![varied(BuildPath, b"path", None)],
+        vec![varied(BuildPath, b"path", Some(b"name"))],
+        vec![varied(BuildPath, b"path", Some(b"control")), varied(Hostname, b"name", Some(b"control"))],
+        vec![unstable(b"control")],
+        vec![varied(Clock, b"still clock", Some(b"still"))],
+    ];
+    for causes in good {
+        let mut case = Case::disagreeing();
+        let details = &mut case.comparison().details;
+        tried(details, &experiments);
+        details.findings[0].causes.clone_from(&causes);
+        case.relink();
+        judge(&case.sign()).unwrap_or_else(|error| panic!("{causes:?}: {error}"));
+    }
+    let bad = [
+        vec![varied(BuildPath, b"name", None)],
+        vec![varied(Clock, b"path", None)],
+        vec![varied(BuildPath, b"path", Some(b"path"))],
+        vec![varied(BuildPath, b"path", Some(b"control"))],
+        vec![together(&[BuildPath], b"path")],
+        vec![together(&[BuildPath, Hostname], b"path")],
+        vec![unstable(b"other")],
+        vec![unstable(b"still")],
+        vec![varied(Clock, b"still clock", None)],
+        vec![varied(Clock, b"still clock", Some(b"control"))],
+        vec![varied(BuildPath, b"still", Some(b"still"))],
+        vec![unstable(b"control"), varied(BuildPath, b"path", None)],
+    ];
+    for causes in bad {
+        let why = untrue(Case::disagreeing(), |v| {
+            tried(v, &experiments);
+            v.findings[0].causes.clone_from(&causes);
+        });
+        assert!(matches!(why, U::Finding { .. }), "{causes:?}: {why}");
+    }
+}
+
+#[test]
+fn what_is_suggested_was_varied_and_stands_alone() {
+    let proposal = |variation| Proposal { variation, why: "why".into() };
+    let why = untrue(Case::disagreeing(), |v| v.findings[0].proposed = vec![proposal(Variation::Clock)]);
+    assert!(matches!(why, U::Finding { .. }), "{why}");
+    let why = untrue(Case::disagreeing(), |v| {
+        tried(v, &[experiment(&[Variation::BuildPath], b"r")]);
+        v.findings[0].proposed = vec![proposal(Variation::BuildPath)];
+        v.findings[0].causes =
+            vec![Cause::Varied { variation: Variation::BuildPath, record: DigestSet::of(b"r"), kept: None }];
+    });
+    assert!(matches!(why, U::Finding { .. }), "{why}");
+    let mut good = Case::disagreeing();
+    good.comparison().details.findings[0].proposed = vec![proposal(Variation::BuildPath)];
+    good.relink();
+    judge(&good.sign()).unwrap();
 }
 
 #[test]

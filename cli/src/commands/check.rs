@@ -7,7 +7,7 @@ use clap::Args;
 use reprove_model::{Package, Recipe};
 
 use crate::app::{App, absolute};
-use crate::commands::{BuildOptions, VerdictArguments};
+use crate::commands::{BuildOptions, SearchOptions, VerdictArguments};
 use crate::error::CommandError;
 use crate::open::{self, Links};
 use crate::verdicted::Verdicted;
@@ -20,6 +20,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     options: BuildOptions,
     #[command(flatten)]
+    search: SearchOptions,
+    #[command(flatten)]
     verdict: VerdictArguments,
 }
 
@@ -30,7 +32,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let project = Some((&recipe, directory.as_path()));
     let prepared = Verdicted::prepare(app, arguments.verdict, &name, version.as_deref(), project).await?;
     let events = |event| app.tell(event);
-    let context = prepared.context(app, &arguments.options, &events).await?;
+    let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
     let finished = reprove_job::check(&context, recipe, &directory, &prepared.key).await;
     prepared.finish(app, &name, finished).await
 }

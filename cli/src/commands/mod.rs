@@ -12,6 +12,7 @@ mod log;
 mod options;
 mod proof;
 mod rebuild;
+mod search;
 mod store;
 mod tee;
 
@@ -25,6 +26,7 @@ pub(crate) use self::log::{failed, word};
 pub(crate) use self::options::BuildOptions;
 pub(crate) use self::proof::read as read_proof;
 pub(crate) use self::rebuild::VerdictArguments;
+pub(crate) use self::search::SearchOptions;
 use crate::app::App;
 use crate::error::CommandError;
 

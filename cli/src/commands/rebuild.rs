@@ -8,7 +8,7 @@ use reprove_job::JobError;
 use reprove_model::PackageUrl;
 
 use crate::app::App;
-use crate::commands::BuildOptions;
+use crate::commands::{BuildOptions, SearchOptions};
 use crate::error::CommandError;
 use crate::verdicted::Verdicted;
 
@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
     purl: PackageUrl,
     #[command(flatten)]
     options: BuildOptions,
+    #[command(flatten)]
+    search: SearchOptions,
     #[command(flatten)]
     verdict: VerdictArguments,
 }
@@ -51,7 +53,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     reprove_inputs::pypi::check(purl).map_err(JobError::from)?;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
-    let context = prepared.context(app, &arguments.options, &events).await?;
+    let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
     let finished = reprove_job::rebuild(&context, purl, &app.pip(), &prepared.key).await;
     prepared.finish(app, &purl.to_string(), finished).await
 }

@@ -35,6 +35,7 @@ pub(crate) fn recipe(name: &str, version: &str, source: PackageUrl, backend: &Ba
         },
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
         limits: Limits::default(),
+        pinned: BTreeMap::new(),
     }
 }
 

@@ -68,6 +68,7 @@ impl RecordedBuild {
             processors: jobs,
             file_order: FileOrder::Sorted,
             clock: Clock::Host,
+            surroundings: reprove_model::Surroundings::default(),
         };
         Ok(Self { runner, lock, root, source, conditions, watched })
     }

@@ -132,6 +132,7 @@ fn failure(error: RunError) -> Failure {
         | RunError::Canonical(_)
         | RunError::Environment { .. }
         | RunError::NoClockLibrary
+        | RunError::Surroundings
         | RunError::Listing(_)
         | RunError::Source
         | RunError::Machine(_) => false,

@@ -44,9 +44,12 @@ pub(crate) struct Fixed {
 
 impl Fixed {
     /// For a build under `clock` of the recipe with this digest; none where the clock is not a fixed one.
-    pub(crate) fn of(clock: Clock, recipe: Digest) -> Option<Self> {
+    /// `number` is what the entropy depends on beside it, where there is something.
+    pub(crate) fn of(clock: Clock, recipe: Digest, number: Option<u32>) -> Option<Self> {
         let Clock::Fixed(second) = clock else { return None };
-        Some(Self { seed: blake3::derive_key("reprove deterministic build v1", recipe.as_bytes()), second })
+        let mut from = recipe.as_bytes().to_vec();
+        from.extend(number.iter().flat_map(|number| number.to_le_bytes()));
+        Some(Self { seed: blake3::derive_key("reprove deterministic build v1", &from), second })
     }
 }
 

@@ -11,10 +11,10 @@ use std::os::fd::OwnedFd;
 use libc::c_long;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
+use reprove_model::User;
 use rustix::fs::{Mode, OFlags};
 
 use super::{Answer, Refusal, write_all};
-use crate::namespaces::INSIDE_ID;
 use crate::sys::seccomp::Notification;
 use crate::sys::stat::{STAT, STATX, Shape, stat, statx};
 use crate::trace::arguments::low;
@@ -103,7 +103,7 @@ impl Times {
     fn rename_owners(&self, shape: &Shape, bytes: &mut [u8]) {
         for (at, own) in shape.owners.into_iter().zip([self.outside.0.as_raw(), self.outside.1.as_raw()]) {
             if let Some(owner) = bytes.get_mut(at..at + 4) {
-                let id = if *owner == own.to_ne_bytes() { INSIDE_ID } else { NOBODY };
+                let id = if *owner == own.to_ne_bytes() { User::USUAL_ID } else { NOBODY };
                 owner.copy_from_slice(&id.to_ne_bytes());
             }
         }
@@ -273,7 +273,7 @@ mod tests {
             bytes[shape.owners[1]] = 9;
             times.rename_owners(shape, &mut bytes);
             let owner = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
-            assert_eq!(shape.owners.map(owner), [INSIDE_ID, NOBODY]);
+            assert_eq!(shape.owners.map(owner), [User::USUAL_ID, NOBODY]);
         }
     }
 

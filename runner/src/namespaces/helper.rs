@@ -16,9 +16,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, geteuid, getppid, setgroups, setsid};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use super::ids::OutsideIds;
 use super::init;
-use super::protocol::{INSIDE_ID, MAX_PACKET, Place, Report};
+use super::protocol::{MAX_PACKET, Place, Report};
 use crate::sys::{Fork, fork_into, leave_session_keyring};
 use crate::trace::{Channel, Plan};
 
@@ -126,7 +125,7 @@ fn run() -> Result<(), Failure> {
     match fork_into(flags, group.as_ref().map(|group| group.as_fd())).map_err(Failure::at("making the namespaces"))? {
         Fork::Child => {
             drop((go, watcher));
-            if let Err(failure) = init::main(wait, watched) {
+            if let Err(failure) = init::main(wait, watched, place.inside) {
                 failure.report();
                 std::process::exit(1);
             }
@@ -134,12 +133,12 @@ fn run() -> Result<(), Failure> {
         }
         Fork::Parent(pid) => {
             drop((wait, watched));
-            let going = map_ids(pid, place.outside)
+            let going = map_ids(pid, &place)
                 .and_then(|lent| lent.then(|| users_of(pid)).transpose())
                 .and_then(|users| announce(pid, users.is_some(), &mut go).map(|()| users));
             // Closed without a word, the pipe ends the first process; else it stays open as long as this one lives.
             let go = going.is_ok().then_some(go);
-            let seen = going.and_then(|users| watch_calls(watcher, pid, users, place.outside));
+            let seen = going.and_then(|users| watch_calls(watcher, pid, users, &place));
             let ended = waitpid(pid, None).map_err(Failure::at("waiting for the first process"));
             drop(go);
             let seen = seen?;
@@ -160,14 +159,9 @@ fn announce(pid: Pid, lent: bool, go: &mut PipeWriter) -> Result<(), Failure> {
 }
 
 /// Watches and answers the build's calls, where that is wanted, until the first process has ended; where it fails, ends it.
-fn watch_calls(
-    watcher: Channel,
-    pid: Pid,
-    users: Option<File>,
-    outside: OutsideIds,
-) -> Result<Option<OwnedFd>, Failure> {
+fn watch_calls(watcher: Channel, pid: Pid, users: Option<File>, place: &Place) -> Result<Option<OwnedFd>, Failure> {
     let first = watch(pid).map_err(Failure::at(WATCHING))?;
-    let watched = watch_if_wanted(watcher, pid, first.as_fd(), users, outside);
+    let watched = watch_if_wanted(watcher, pid, first.as_fd(), users, place);
     if watched.is_err() {
         let _ = pidfd_send_signal(&first, rustix::process::Signal::KILL);
     }
@@ -181,15 +175,15 @@ fn watch_if_wanted(
     pid: Pid,
     ended: BorrowedFd<'_>,
     users: Option<File>,
-    outside: OutsideIds,
+    place: &Place,
 ) -> Result<Option<OwnedFd>, Failure> {
     let Some(wanted) = watcher.wanted().map_err(Failure::at(WATCHING))? else { return Ok(None) };
     let outside = match users {
         Some(namespace) => {
             setns(namespace, CloneFlags::CLONE_NEWUSER).map_err(Failure::at(ENTERING))?;
-            (INSIDE_ID, INSIDE_ID)
+            (place.inside, place.inside)
         }
-        None => (outside.user, outside.group),
+        None => (place.outside.user, place.outside.group),
     };
     watcher.watch(Plan::new(wanted, pid, outside), ended).map_err(Failure::at(WATCHING))
 }
@@ -233,9 +227,10 @@ fn leave_groups() -> Result<(), Failure> {
 
 /// Makes one user and one group outside the one of each inside. No other id of the machine means anything inside. Gives
 /// whether they are the ones that were lent.
-fn map_ids(pid: Pid, outside: OutsideIds) -> Result<bool, Failure> {
+fn map_ids(pid: Pid, place: &Place) -> Result<bool, Failure> {
+    let Place { outside, inside, .. } = place;
     let lent = |program: &str, id: u32| {
-        let arguments = [pid.to_string(), INSIDE_ID.to_string(), id.to_string(), "1".to_owned()];
+        let arguments = [pid.to_string(), inside.to_string(), id.to_string(), "1".to_owned()];
         let mut command = Command::new(program);
         // What it complains of is no output of the build.
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -252,8 +247,8 @@ fn map_ids(pid: Pid, outside: OutsideIds) -> Result<bool, Failure> {
     }
     if !lent_group {
         write("setgroups", "deny")?;
-        write("gid_map", &format!("{INSIDE_ID} {} 1", outside.group))?;
+        write("gid_map", &format!("{inside} {} 1", outside.group))?;
     }
-    write("uid_map", &format!("{INSIDE_ID} {} 1", outside.user))?;
+    write("uid_map", &format!("{inside} {} 1", outside.user))?;
     Ok(false)
 }

@@ -18,14 +18,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Pid, Uid, getgroups, setgroups, sethostname, setresgid, setresuid, setsid};
-use reprove_model::RecordMode;
+use reprove_model::{RecordMode, Surroundings};
 use rustix::process::{WaitOptions, wait};
+use rustix::system::setdomainname;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::helper::{Failure, send};
 use super::populate::populate;
-use super::protocol::{End, INSIDE_ID, Report, Spec, WRITING_SOURCE, Walls};
-use super::rootfs::{Sources, enter};
+use super::protocol::{End, Report, Spec, WRITING_SOURCE, Walls};
+use super::rootfs::{Sources, enter, home};
 use super::{clocks, formats, landlock};
 use crate::determine::Settings;
 use crate::filter;
@@ -38,14 +39,14 @@ pub(super) fn release(go: &mut PipeWriter) -> io::Result<()> {
 }
 
 /// The first process's whole life.
-pub(super) fn main(mut wait: PipeReader, watched: Channel) -> Result<(), Failure> {
+pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<(), Failure> {
     wait.read_exact(&mut [0]).map_err(Failure::at("waiting for the user mapping"))?;
     tie_to_helper(&mut wait)?;
     // What a build sends to its whole process group must not reach the helper.
     setsid().map_err(Failure::at("starting a session of its own"))?;
     let spec = &specification()?;
     let sources = Sources::open(spec)?;
-    become_build_user()?;
+    become_build_user(id)?;
     formats::own()?;
     let time = clocks::enter()?;
     // With the user, the kernel has forgotten it.
@@ -54,6 +55,9 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel) -> Result<(), Failure
     umask(Mode::from_bits_truncate(0o022));
     let blobs = enter(spec, sources)?;
     sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
+    if let Some(domain) = &spec.surroundings.domain {
+        setdomainname(domain.as_bytes()).map_err(Failure::at("setting the domain"))?;
+    }
     let source = Path::new(&spec.build_path).join("source");
     populate(&source, &spec.source, blobs).map_err(Failure::at(WRITING_SOURCE))?;
     limit(spec)?;
@@ -65,10 +69,8 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel) -> Result<(), Failure
     close_on_exec_from(3).map_err(Failure::at("closing descriptors"))?;
     let folder = File::open(&source).map_err(Failure::at("opening the source folder"))?;
     let no_groups = getgroups().map_err(Failure::at("reading the groups"))?.is_empty();
-    if spec.fixed.is_some() {
-        personality::set(Persona::ADDR_NO_RANDOMIZE).map_err(Failure::at("having addresses not chosen at random"))?;
-    }
-    let landlock = give_up_power(&spec.build_path)?;
+    take_on(spec)?;
+    let landlock = give_up_power(spec)?;
     match wanted(spec) {
         Some(wanted) => watched.hand_over(&wanted).map_err(Failure::at("having the build watched"))?,
         None => drop(watched),
@@ -80,6 +82,14 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel) -> Result<(), Failure
         hear()?;
     }
 
+    for _ in 0..spec.surroundings.neighbours.unwrap_or(0) {
+        // They end with this process.
+        std::thread::spawn(|| {
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+    }
     let started = Instant::now();
     let end = run_steps(spec, &source)?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -87,6 +97,19 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel) -> Result<(), Failure
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::at("reading the resource usage"))?;
     let largest_process_bytes = u64::try_from(usage.max_rss()).unwrap_or(0).saturating_mul(1024);
     send(&Report::Ended { end, duration_ms, largest_process_bytes }, None).map_err(Failure::at("reporting the end"))
+}
+
+/// Takes on what the build's processes inherit of its surroundings.
+fn take_on(spec: &Spec) -> Result<(), Failure> {
+    let Surroundings { fixed_addresses, old_release, umask: mask, .. } = &spec.surroundings;
+    umask(Mode::from_bits_truncate(mask.unwrap_or(0o022)));
+    let mut persona = Persona::empty();
+    persona.set(Persona::ADDR_NO_RANDOMIZE, spec.fixed.is_some() || *fixed_addresses);
+    persona.set(Persona::UNAME26, *old_release);
+    if persona.is_empty() {
+        return Ok(());
+    }
+    personality::set(persona).map(drop).map_err(Failure::at("choosing addresses and the kernel's release"))
 }
 
 /// What is to be run, when the runner says that it is known. Until then this process waits, perhaps for long.
@@ -141,8 +164,8 @@ fn tie_to_helper(pipe: &mut PipeReader) -> Result<(), Failure> {
 /// The saved group stays that of the helper, which is mapped to none where it is another. It opens nothing, and no program
 /// that is executed gets it; but the kernel lets a user change the resource limits of those processes alone all of whose
 /// groups are that user's.
-fn become_build_user() -> Result<(), Failure> {
-    let (user, group) = (Uid::from_raw(INSIDE_ID), Gid::from_raw(INSIDE_ID));
+fn become_build_user(id: u32) -> Result<(), Failure> {
+    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
     prctl::set_keepcaps(true).map_err(Failure::at("keeping capabilities"))?;
     match setgroups(&[]) {
         // So it is where an ordinary user has made the user namespace by itself; the record says so.
@@ -171,7 +194,8 @@ fn limit(spec: &Spec) -> Result<(), Failure> {
         given.set(cpu).map_err(Failure::at("choosing processors"))?;
     }
     sched_setaffinity(this, &given).map_err(Failure::at("choosing processors"))?;
-    let (processes, bytes) = (u64::from(spec.processes) + 1, spec.process_bytes.unwrap_or(u64::MAX));
+    let beside = 1 + u64::from(spec.surroundings.neighbours.unwrap_or(0));
+    let (processes, bytes) = (u64::from(spec.processes) + beside, spec.process_bytes.unwrap_or(u64::MAX));
     for (resource, soft, most) in [
         // Not 0, which does not keep a kernel whose pattern is a pipe from running that program, outside, as root.
         (Resource::RLIMIT_CORE, 1, 1),
@@ -197,7 +221,7 @@ fn limit(spec: &Spec) -> Result<(), Failure> {
 
 /// From here on this process and all that it starts can do nothing that a user can't, and can't be looked into. Gives the
 /// version of Landlock's interface.
-fn give_up_power(build_path: &str) -> Result<u32, Failure> {
+fn give_up_power(spec: &Spec) -> Result<u32, Failure> {
     let doing = "dropping capabilities";
     for capability in CapabilitySet::all() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
@@ -211,7 +235,7 @@ fn give_up_power(build_path: &str) -> Result<u32, Failure> {
     rustix::thread::set_capabilities(None, sets).map_err(Failure::at(doing))?;
     prctl::set_no_new_privs().map_err(Failure::at("forbidding new privileges"))?;
     prctl::set_dumpable(false).map_err(Failure::at("closing this process to the build"))?;
-    let landlock = landlock::enter(build_path)?;
+    let landlock = landlock::enter(&spec.build_path, home(spec))?;
     filter::enter().map_err(Failure::at("filtering system calls (seccomp)"))?;
     Ok(landlock)
 }
@@ -249,16 +273,18 @@ fn start(command: &[String], spec: &Spec, directory: &Path) -> Result<i32, Failu
         command.split_first().ok_or_else(|| Failure::at(doing())(io::Error::other("the command is empty")))?;
     let log = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::at(doing()))?;
     let again = log.try_clone().map_err(Failure::at(doing()))?;
-    let child = Command::new(program)
+    let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
         .envs(&spec.env)
         .current_dir(directory)
-        .stdin(Stdio::null())
+        .stdin(if spec.surroundings.piped_input { Stdio::piped() } else { Stdio::null() })
         .stdout(log)
         .stderr(again)
         .spawn()
         .map_err(Failure::at(doing()))?;
+    // A pipe that nobody writes to any more.
+    drop(child.stdin.take());
     i32::try_from(child.id()).map_err(io::Error::other).map_err(Failure::at(doing()))
 }
 

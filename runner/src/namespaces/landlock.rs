@@ -16,7 +16,7 @@ use super::rootfs::DEVICES;
 ///
 /// Gives the version of the kernel's interface that the wall is built with; 0 where the kernel has none, or has it turned
 /// off, so that there is no wall.
-pub(super) fn enter(build_path: &str) -> Result<u32, Failure> {
+pub(super) fn enter(build_path: &str, home: Option<&str>) -> Result<u32, Failure> {
     let doing = "setting up Landlock";
     let fail = |e: RulesetError| Failure::at(doing)(io::Error::other(e));
     // Every access that the interface knows; on an older kernel those that it knows.
@@ -39,7 +39,7 @@ pub(super) fn enter(build_path: &str) -> Result<u32, Failure> {
     }
     // A pipe or a socket that lies there is only of use to processes inside; a device is of use to no build.
     let writing = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
-    for path in [build_path, "/tmp", "/dev/shm"] {
+    for path in [build_path, "/tmp", "/dev/shm"].into_iter().chain(home) {
         allow(path, writing)?;
     }
     let status = rules.restrict_self().map_err(fail)?;

@@ -22,5 +22,5 @@ mod watchdog;
 pub use forbidden::Forbidden;
 pub use helper::helper_main;
 pub(crate) use log::take_name;
-pub(crate) use protocol::{INSIDE_ID, SourceEntry, SourceKind};
+pub(crate) use protocol::{SourceEntry, SourceKind};
 pub use supervise::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest};

@@ -21,6 +21,7 @@ use super::running::Running;
 use super::supervise::{SandboxError, SandboxRequest, io_error};
 use super::views;
 use crate::HELPER_ARGUMENT;
+use crate::surroundings::files;
 
 /// Ended, with everything that it started, when the value goes.
 #[derive(Debug)]
@@ -32,11 +33,13 @@ pub(super) struct Prepared {
     mounts: Mounts,
     /// The helper ends with it.
     thread: ThreadId,
+    /// The user's id inside.
+    inside: u32,
 }
 
 impl Prepared {
-    /// Starts `program` as the helper.
-    pub(super) fn start(program: &Path) -> Result<Self, SandboxError> {
+    /// Starts `program` as the helper, with a first process of the user `inside` inside.
+    pub(super) fn start(program: &Path, inside: u32) -> Result<Self, SandboxError> {
         let starting = "starting the sandbox's helper";
         let mounts = Mounts::now().map_err(io_error("reading what is mounted"))?;
         let spec = memfd_create("reprove-sandbox", MemfdFlags::CLOEXEC).map_err(|e| io_error(starting)(e.into()))?;
@@ -58,15 +61,18 @@ impl Prepared {
         // The helper takes about as long to start as what it waits for takes to make.
         let (outside, is_separate) = OutsideIds::choose();
         let running = Running::new(child, ours, is_separate, Cgroup::new());
-        let place = Place { groups: running.cgroup.groups().cloned().collect(), outside };
+        let place = Place { groups: running.cgroup.groups().cloned().collect(), outside, inside };
         let place = serde_json::to_vec(&place).map_err(|e| io_error(starting)(e.into()))?;
         running.tell(&place).map_err(io_error(starting))?;
-        Ok(Self { running, spec: spec.into(), output, mounts, thread: thread::current().id() })
+        Ok(Self { running, spec: spec.into(), output, mounts, thread: thread::current().id(), inside })
     }
 
-    /// It, where it is as one that would be started now.
-    pub(super) fn if_usable(mut self) -> Option<Self> {
-        let is_usable = self.thread == thread::current().id() && !self.mounts.have_changed() && self.running.is_there();
+    /// It, where it is as one that would be started now for the user `inside`.
+    pub(super) fn if_usable(mut self, inside: u32) -> Option<Self> {
+        let is_usable = self.thread == thread::current().id()
+            && self.inside == inside
+            && !self.mounts.have_changed()
+            && self.running.is_there();
         is_usable.then_some(self)
     }
 
@@ -77,7 +83,9 @@ impl Prepared {
         demanded: IsolationLevel,
     ) -> Result<(Running, PipeReader), SandboxError> {
         let Self { mut running, spec, output, .. } = self;
-        running.cgroup.limit(&request.limits);
+        let mut limits = request.limits;
+        limits.processes = limits.processes.saturating_add(request.surroundings.neighbours.unwrap_or(0));
+        running.cgroup.limit(&limits);
         write_spec(request, demanded, &running.cgroup, spec)
             .map_err(io_error("writing the sandbox's specification"))?;
         running.tell(b"!").map_err(io_error("starting the sandbox"))?;
@@ -109,12 +117,14 @@ fn write_spec(
     mut file: File,
 ) -> io::Result<()> {
     let processors = views::given(request.processors);
+    let most = request.limits.memory_mib;
+    let memory_mib = request.surroundings.memory_mib.map_or(most, |less| less.min(most));
     let spec = Spec {
         hostname: request.hostname.clone(),
         binds: request.root.binds.clone(),
         hidden: request.root.hidden.clone(),
         links: request.root.links.clone(),
-        files: request.root.files.clone(),
+        files: files(&request.root.files, &request.hostname, &request.surroundings),
         inputs: request.inputs.clone(),
         build_path: request.build_path.clone(),
         disk_bytes: u64::from(request.limits.disk_mib) << 20,
@@ -123,10 +133,11 @@ fn write_spec(
         processors,
         processes: request.limits.processes,
         process_bytes: (!cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20),
-        proc_files: views::proc_files(processors, &request.limits, request.fixed.is_some()),
+        proc_files: views::proc_files(processors, memory_mib, request.fixed.is_some()),
         processor_lists: views::processor_lists(processors),
         commands: request.commands.clone(),
         env: request.env.clone(),
+        surroundings: request.surroundings.clone(),
         record: request.record,
         fixed: request.fixed,
         wait: demanded > IsolationLevel::Basic,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reprove_model::RecordMode;
+use reprove_model::{RecordMode, Surroundings};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Group;
@@ -19,8 +19,10 @@ use crate::determine::Fixed;
 pub(super) struct Place {
     /// The control groups of the build.
     pub groups: Vec<Group>,
-    /// The user and the group outside that are [`INSIDE_ID`] inside.
+    /// The user and the group outside that are `inside` inside.
     pub outside: OutsideIds,
+    /// The user's and the group's id inside.
+    pub inside: u32,
 }
 
 /// Everything that the first process needs to know.
@@ -53,6 +55,8 @@ pub(super) struct Spec {
     pub processor_lists: Vec<(String, String)>,
     pub commands: Vec<Vec<String>>,
     pub env: BTreeMap<String, String>,
+    /// Beside what is in `env`, `files` and `proc_files` of them.
+    pub surroundings: Surroundings,
     pub record: RecordMode,
     /// What a deterministic build is told.
     pub fixed: Option<Fixed>,
@@ -125,9 +129,6 @@ pub(super) enum End {
 
 /// What [`Report::Failed`] says was being done when the source was written.
 pub(super) const WRITING_SOURCE: &str = "writing the source into the build directory";
-
-/// The user and group id inside.
-pub(crate) const INSIDE_ID: u32 = 1000;
 
 /// The largest packet, in bytes.
 pub(super) const MAX_PACKET: usize = 16 << 10;

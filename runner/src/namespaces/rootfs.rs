@@ -18,7 +18,7 @@ use rustix::mount::{
 };
 
 use super::helper::Failure;
-use super::protocol::{INSIDE_ID, Spec};
+use super::protocol::Spec;
 use super::views::MASKED;
 use crate::determine::{Fixed, device};
 use crate::sys::{MountAttributes, mount_setattr};
@@ -66,7 +66,8 @@ impl Sources {
 /// Makes the root filesystem, and makes it the only one. Gives the store's blobs, which have no path inside.
 pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
     let inputs = sources.inputs.iter().map(|(file, _)| file.metadata().map_or(0, |metadata| metadata.len()));
-    let root = tmpfs(inputs.fold(16 << 20, u64::saturating_add), "0755")?;
+    let owner = spec.surroundings.user_id();
+    let root = tmpfs(inputs.fold(16 << 20, u64::saturating_add), "0755", owner)?;
     // Any directory does: what it hides is not used any more, and the place is gone with the old root.
     attach(&root, CWD, "/usr")?;
     // With the old root it is taken apart in one go, and can be read until the descriptor is closed. Where it is mounted
@@ -80,7 +81,7 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
         attach(tree, root, relative(inside))?;
     }
     for inside in &spec.hidden {
-        let empty = tmpfs(0, "0755")?;
+        let empty = tmpfs(0, "0755", owner)?;
         mount_setattr(empty.as_fd(), MountAttributes::READ_ONLY).map_err(Failure::at("hiding a directory"))?;
         attach(&empty, root, relative(inside))?;
     }
@@ -164,6 +165,10 @@ fn proc_and_sys(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
     let proc = mounted("proc", &[], MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
     attach(&proc, root, "proc")?;
     no_user_namespaces()?;
+    if let Some(number) = spec.surroundings.processes_after {
+        let doing = "choosing from where processes are counted";
+        fs::write("proc/sys/kernel/ns_last_pid", number.to_string()).map_err(Failure::at(doing))?;
+    }
     mount_setattr(proc.as_fd(), MountAttributes::READ_ONLY).map_err(Failure::at("making /proc read-only"))?;
     for (cover, name, _) in covers {
         attach(&cover, root, &format!("proc/{name}"))?;
@@ -186,10 +191,11 @@ fn part(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Failure> {
 /// for all of them together; its own root, where all of them can be seen, lies below the build directory.
 fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
     let inside = spec.build_path.as_str();
-    let scratch = tmpfs(spec.disk_bytes, "0755")?;
+    let scratch = tmpfs(spec.disk_bytes, "0755", spec.surroundings.user_id())?;
     directories(root, inside)?;
     attach(&scratch, root, relative(inside))?;
-    let places = [("build", inside, 0o755), ("shm", "/dev/shm", 0o1777), ("tmp", "/tmp", 0o1777)];
+    let mut places = vec![("build", inside, 0o755), ("shm", "/dev/shm", 0o1777), ("tmp", "/tmp", 0o1777)];
+    places.extend(home(spec).map(|home| ("home", home, 0o755)));
     let mut parts = Vec::new();
     for (name, at, mode) in places {
         mkdirat(&scratch, name, Mode::from_raw_mode(0o755)).map_err(Failure::at(format!("making {at}")))?;
@@ -203,7 +209,15 @@ fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
         attach(&made, root, relative(at))?;
     }
     directories(root, &format!("{inside}/source"))?;
-    directories(root, &format!("{inside}/home"))
+    if let Some(path) = &spec.surroundings.temporary_directory {
+        directories(root, path)?;
+    }
+    if home(spec).is_none() { directories(root, &format!("{inside}/home")) } else { Ok(()) }
+}
+
+/// The home directory, where it is a place of its own.
+pub(super) fn home(spec: &Spec) -> Option<&str> {
+    spec.surroundings.home.as_deref()
 }
 
 /// A directory that is open by name alone can't be changed.
@@ -212,8 +226,8 @@ fn open_directory(tree: &OwnedFd) -> Result<OwnedFd, Failure> {
         .map_err(Failure::at("opening a directory"))
 }
 
-fn tmpfs(bytes: u64, mode: &str) -> Result<OwnedFd, Failure> {
-    let (size, id) = (bytes.max(4096).to_string(), INSIDE_ID.to_string());
+fn tmpfs(bytes: u64, mode: &str, owner: u32) -> Result<OwnedFd, Failure> {
+    let (size, id) = (bytes.max(4096).to_string(), owner.to_string());
     // A file takes at least a page; without a bound of their own, empty ones would take kernel memory instead.
     let inodes = (bytes / 4096).clamp(1024, 1 << 20).to_string();
     let options = [("size", size.as_str()), ("nr_inodes", &inodes), ("mode", mode), ("uid", &id), ("gid", &id)];

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprove_images::RootFilesystem;
-use reprove_model::{Enforced, Exit, IsolationLevel, Limits, LogRecord, PeakMemory, RecordMode};
+use reprove_model::{Enforced, Exit, IsolationLevel, Limits, LogRecord, PeakMemory, RecordMode, Surroundings, User};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
@@ -52,6 +52,8 @@ pub struct SandboxRequest<'a> {
     pub commands: Vec<Vec<String>>,
     /// All environment variables.
     pub env: BTreeMap<String, String>,
+    /// What the run sees of its user, its session and its machine, beside what is in `env`.
+    pub surroundings: Surroundings,
     /// Where the log is written, in place of what is there.
     pub log: PathBuf,
     /// How closely the run is watched.
@@ -77,6 +79,7 @@ impl<'a> SandboxRequest<'a> {
             limits: Limits::default(),
             commands,
             env: BTreeMap::new(),
+            surroundings: Surroundings::default(),
             log,
             record: RecordMode::Declared,
             fixed: None,
@@ -195,16 +198,16 @@ impl Sandbox {
     pub fn prepare(&self) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if next.is_none() {
-            *next = Prepared::start(&self.program).ok();
+            *next = Prepared::start(&self.program, User::USUAL_ID).ok();
         }
     }
 
     /// The namespaces that were made for the next run, where they can be used; else new ones.
-    fn prepared(&self) -> Result<Prepared, SandboxError> {
+    fn prepared(&self, inside: u32) -> Result<Prepared, SandboxError> {
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match next.and_then(Prepared::if_usable) {
+        match next.and_then(|next| next.if_usable(inside)) {
             Some(prepared) => Ok(prepared),
-            None => Prepared::start(&self.program),
+            None => Prepared::start(&self.program, inside),
         }
     }
 
@@ -213,7 +216,7 @@ impl Sandbox {
     /// # Errors
     /// See [`SandboxError`]. A command that fails is no error: [`SandboxOutcome::exit`] says so.
     pub async fn run(&self, mut request: SandboxRequest<'_>) -> Result<SandboxOutcome, SandboxError> {
-        let (mut running, output) = self.prepared()?.run(&mut request, self.demanded)?;
+        let (mut running, output) = self.prepared(request.surroundings.user_id())?.run(&mut request, self.demanded)?;
         let control = running.control.try_clone().and_then(UnixStream::from_std);
         let control = control.map_err(io_error("watching the control socket"))?;
         let limit = Duration::from_secs(request.limits.seconds.into());

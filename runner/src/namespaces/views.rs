@@ -6,14 +6,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::sync::OnceLock;
 
-use reprove_model::Limits;
-
 use crate::determine::{self, RELEASE, VERSION};
 
 /// Files that a build sees in place of the kernel's, by their path below `/proc`, and what is in them. A deterministic one
 /// sees nothing of the processor and the kernel.
-pub(super) fn proc_files(processors: u32, limits: &Limits, deterministic: bool) -> Vec<(String, String)> {
-    let kib = u64::from(limits.memory_mib) << 10;
+pub(super) fn proc_files(processors: u32, memory_mib: u32, deterministic: bool) -> Vec<(String, String)> {
+    let kib = u64::from(memory_mib) << 10;
     let mut memory = String::new();
     for (name, kib) in [("MemTotal", kib), ("MemFree", kib), ("MemAvailable", kib), ("Buffers", 0), ("Cached", 0)] {
         let _ = writeln!(memory, "{:<15}{kib:>9} kB", format!("{name}:"));
@@ -119,8 +117,7 @@ mod tests {
 
     #[test]
     fn memory_is_what_is_given() {
-        let limits = Limits { memory_mib: 512, ..Limits::default() };
-        let files = proc_files(2, &limits, false);
+        let files = proc_files(2, 512, false);
         let text = |wanted: &str| files.iter().find(|(name, _)| name == wanted).unwrap().1.as_str();
         assert!(text("meminfo").starts_with("MemTotal:         524288 kB\n"), "{}", text("meminfo"));
         assert_eq!(text("stat").lines().filter(|line| line.starts_with("cpu")).count(), 3);

@@ -69,6 +69,7 @@ impl Watched {
             processors: 2,
             file_order: FileOrder::Sorted,
             clock: Clock::Host,
+            surroundings: reprove_model::Surroundings::default(),
         };
         let deterministic = self.lock.recipe.build.deterministic;
         let conditions = if deterministic { conditions.deterministic(None) } else { conditions };

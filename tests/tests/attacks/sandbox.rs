@@ -37,6 +37,7 @@ pub(crate) async fn build(attack: &Attack, folder: &Path, role: &str) -> Ended {
         processors: 2,
         file_order: FileOrder::Sorted,
         clock: Clock::Host,
+        surroundings: reprove_model::Surroundings::default(),
     };
     let label = format!("{}{role}", attack.name);
     let request = BuildRequest {

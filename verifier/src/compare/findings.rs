@@ -77,7 +77,16 @@ impl Findings {
         details.truncate(self.details_left.min(Finding::MAX_DETAILS));
         self.details_left -= details.len();
         let key = (place.clone(), kind, self.made);
-        let finding = Finding { between: self.between, place, kind, summary, details, count, causes: Vec::new() };
+        let finding = Finding {
+            between: self.between,
+            place,
+            kind,
+            summary,
+            details,
+            count,
+            causes: Vec::new(),
+            proposed: Vec::new(),
+        };
         self.kept.insert(key, finding);
         if self.kept.len() > self.max {
             self.omit_last();
@@ -119,7 +128,7 @@ impl Findings {
             let between = self.between;
             let count = self.omitted;
             let (details, causes) = (Vec::new(), Vec::new());
-            findings.push(Finding { between, place, kind, summary, details, count, causes });
+            findings.push(Finding { between, place, kind, summary, details, count, causes, proposed: Vec::new() });
         }
         findings
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Locks, build records, verdicts and trees in canonical JSON, and JSON that is nearly so.
 
-use std::collections::BTreeMap;
-
 use reprove_model::{
     Between, BuildRecord, Cause, Clock, Conditions, Content, Detail, DigestSet, Enforced, Environment, EpochAttempt,
     EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, Input, Isolation, Limits, LinkTarget, Lock,
@@ -59,23 +57,25 @@ pub(super) fn lock(published: bool) -> Lock {
 
 /// The record of the rebuild with this number, whose one output has these bytes.
 pub(super) fn record(lock: &Lock, number: u32, output: &[u8]) -> BuildRecord {
+    let conditions = Conditions {
+        build_path: format!("/build-{number}"),
+        hostname: format!("host-{number}"),
+        processors: 1,
+        file_order: FileOrder::Sorted,
+        clock: Clock::Host,
+        surroundings: reprove_model::Surroundings::default(),
+    };
     BuildRecord {
         lock: DigestSet::of(&canonical::to_vec(lock).unwrap()),
         inputs: lock.inputs.clone(),
         environment: lock.environment.clone(),
         commands: vec![vec!["/bin/sh".into(), "-ec".into(), "make".into()]],
-        env: BTreeMap::from([("SOURCE_DATE_EPOCH".into(), "315532800".into())]),
+        env: conditions.variables().into_iter().chain([("SOURCE_DATE_EPOCH".into(), "315532800".into())]).collect(),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,
         machine: None,
         enforced: Enforced::full(),
-        conditions: Conditions {
-            build_path: format!("/build-{number}"),
-            hostname: format!("host-{number}"),
-            processors: 1,
-            file_order: FileOrder::Sorted,
-            clock: Clock::Host,
-        },
+        conditions,
         started: "2026-11-01T12:00:00Z".parse().unwrap(),
         duration_ms: 1500,
         peak_memory: PeakMemory::ControlGroup { bytes: 4096 },
@@ -99,6 +99,7 @@ pub(super) fn reproducible(published: bool) -> Verdict {
         matches_published: published.then_some(true),
         varied: vec![Variation::BuildPath, Variation::Hostname],
         changed_alone: vec![],
+        experiments: vec![],
         normalizations: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],
@@ -108,7 +109,7 @@ pub(super) fn reproducible(published: bool) -> Verdict {
 pub(super) fn finding(between: Between, kind: FindingKind, causes: Vec<Cause>) -> Finding {
     let detail = Detail { at: "0x0, 1 byte".into(), left: "61".into(), right: "\"b\u{e9}\"".into() };
     let (place, summary) = (WHEEL_NAME.to_owned(), "1 run of bytes differs".to_owned());
-    Finding { between, place, kind, summary, details: vec![detail], count: 1, causes }
+    Finding { between, place, kind, summary, details: vec![detail], count: 1, causes, proposed: vec![] }
 }
 
 fn tree_of(files: &[(&str, &[u8])]) -> Tree {
@@ -146,6 +147,7 @@ fn records() -> Corpus {
     let other = BuildRecord {
         conditions: Conditions {
             clock: Clock::StartsAt(5),
+            surroundings: reprove_model::Surroundings::default(),
             file_order: FileOrder::Reversed,
             ..sample.conditions.clone()
         },
@@ -174,7 +176,7 @@ fn records() -> Corpus {
 
 fn verdicts() -> Corpus {
     let record = DigestSet::of(b"record");
-    let causes = vec![Cause::Varied { variation: Variation::Clock, record }, Cause::Unstable { record }];
+    let causes = vec![Cause::Varied { variation: Variation::Clock, record, kept: None }, Cause::Unstable { record }];
     let attempt = |seconds, matched| EpochAttempt { seconds, matched };
     let epoch = EpochUsed {
         seconds: Some(1_700_000_000),

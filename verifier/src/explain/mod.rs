@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What caused a difference between two rebuilds: what its form suggests, and what building again shows.
+
+mod advice;
+mod asked;
+mod propose;
+mod search;
+
+pub use advice::{Advice, Setting, advice};
+pub use asked::asked;
+pub use propose::propose;
+pub use search::{Depth, ExplainError, MOST_BUILDS, explain};

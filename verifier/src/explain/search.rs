@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Causes by experiment: the smallest sets of conditions that bring a difference about.
+//!
+//! All experiments are builds under the first rebuild's conditions, but for a set of them that are the second's. The set of
+//! none is the control, the set of all is the second rebuild itself. What the form of a difference suggests is tried first;
+//! where that shows nothing, the set of all is made smaller by halves (delta debugging, Zeller and Hildebrandt 2002) until
+//! no condition can be left out. Each set is built once, and once more before it is called a cause: what is there now and
+//! then is not blamed on what it came together with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{
+    Between, BuildRecord, Cause, Clock, Conditions, DigestSet, Exit, Experiment, Finding, Variation, Verdict,
+};
+use thiserror::Error;
+
+use super::propose;
+use crate::Differing;
+
+/// How far causes are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// What the form of each difference suggests; nothing is built.
+    Fast,
+    /// By experiment, with at most so many builds.
+    #[default]
+    Full,
+}
+
+/// The most builds that are made to look for causes.
+pub const MOST_BUILDS: usize = 64;
+
+/// Into how many parts a set is cut at most where each part seems to be needed: that is what chance looks like.
+const MOST_PARTS: usize = 8;
+
+/// How far apart the clocks of deterministic builds are, in seconds: every part of a date and time changes with it.
+const APART: u64 = 400 * 86_400 + 6 * 3_600 + 7 * 60 + 8;
+
+/// Why causes could not be looked for.
+#[derive(Debug, Error)]
+pub enum ExplainError<E> {
+    /// A build could not be run, or its outputs not be compared.
+    #[error(transparent)]
+    Job(E),
+    /// A record has no canonical form.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+}
+
+/// Looks for what caused the differences between two rebuilds, and adds it to the verdict's findings.
+///
+/// What differs with nothing changed is unstable, and no condition that was varied is blamed for it; where deterministic
+/// builds hold it still, their clock and their entropy are changed. A set of conditions causes a finding
+/// where changing it alone makes the same place differ in the same way, and changing less does not. Then everything is
+/// changed but what was found: where the place is the same after that, nothing else makes it differ; where it is not, more is
+/// looked for among the rest. `build` runs one build; one that fails shows nothing, and nothing is blamed for it; where even
+/// the unchanged one fails, nothing is blamed at all. [`Verdict::experiments`] says what was tried.
+///
+/// # Errors
+/// See [`ExplainError`].
+pub async fn explain<E>(
+    verdict: &mut Verdict,
+    (first, second): (&BuildRecord, &BuildRecord),
+    (depth, most): (Depth, usize),
+    compare: impl AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
+    build: impl AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+) -> Result<(), ExplainError<E>> {
+    for finding in &mut verdict.findings {
+        finding.proposed = propose(finding, &first.conditions, &second.conditions);
+    }
+    let differing: Vec<usize> =
+        (0..).zip(&verdict.findings).filter(|(_, f)| is_between_rebuilds(f)).map(|(n, _)| n).collect();
+    if depth == Depth::Full && !differing.is_empty() {
+        let varied = first.conditions.differing(&second.conditions);
+        let mut search = Search {
+            first,
+            second,
+            varied,
+            built: BTreeMap::new(),
+            experiments: Vec::new(),
+            left: most,
+            compare,
+            build,
+        };
+        let causes = search.causes(&verdict.findings, &differing).await?;
+        for (number, causes) in causes {
+            if let Some(finding) = verdict.findings.get_mut(number) {
+                finding.causes = causes;
+            }
+        }
+        let alone = |experiment: &Experiment| match experiment.changed.as_slice() {
+            [one] if experiment.ended_well && !experiment.deterministic => Some(*one),
+            _ => None,
+        };
+        let alone: BTreeSet<Variation> = search.experiments.iter().filter_map(alone).collect();
+        verdict.changed_alone = alone.into_iter().collect();
+        verdict.experiments = search.experiments;
+    }
+    for finding in verdict.findings.iter_mut().filter(|finding| !finding.causes.is_empty()) {
+        finding.proposed.clear();
+    }
+    Ok(())
+}
+
+fn is_between_rebuilds(finding: &Finding) -> bool {
+    finding.between == Between::Rebuilds
+}
+
+type Changed = BTreeSet<Variation>;
+
+/// What one set of conditions led to; none where the build did not end well, or there was none any more.
+type Outcome = Option<(Differing, DigestSet)>;
+
+struct Search<'a, D, B> {
+    first: &'a BuildRecord,
+    second: &'a BuildRecord,
+    varied: Vec<Variation>,
+    built: BTreeMap<Changed, Outcome>,
+    experiments: Vec<Experiment>,
+    left: usize,
+    compare: D,
+    build: B,
+}
+
+/// What was found for one finding.
+#[derive(Default)]
+struct Found {
+    unstable: Option<DigestSet>,
+    sets: BTreeMap<Changed, DigestSet>,
+    kept: Option<DigestSet>,
+}
+
+impl<E, D, B> Search<'_, D, B>
+where
+    D: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
+    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+{
+    async fn causes(
+        &mut self,
+        findings: &[Finding],
+        numbers: &[usize],
+    ) -> Result<Vec<(usize, Vec<Cause>)>, ExplainError<E>> {
+        let of = |number: &usize| findings.get(*number).map(|finding| (*number, finding));
+        let findings: Vec<(usize, &Finding)> = numbers.iter().filter_map(of).collect();
+        let mut found: BTreeMap<usize, Found> = numbers.iter().map(|number| (*number, Found::default())).collect();
+        if self.control(&findings, &mut found).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        self.try_proposals(&findings, &mut found).await?;
+        if found.values().any(Found::is_open) {
+            self.second_again(&findings, &mut found).await?;
+        }
+        self.narrow(&findings, &mut found).await?;
+        if found.values().any(Found::is_open) {
+            self.second_again(&findings, &mut found).await?;
+        }
+        self.confirm(&findings, &mut found).await?;
+        if found.values().any(Found::is_doubtful) {
+            // What is there or not by chance looks as if it had many causes, or none.
+            self.control(&findings, &mut found).await?;
+        }
+        self.hold_still(&findings, &mut found).await?;
+        Ok(found.into_iter().map(|(number, found)| (number, found.causes())).collect())
+    }
+
+    /// Builds with nothing changed: what differs then is unstable. None where that build did not end well.
+    async fn control(
+        &mut self,
+        findings: &[(usize, &Finding)],
+        found: &mut BTreeMap<usize, Found>,
+    ) -> Result<Option<()>, ExplainError<E>> {
+        let Some((differing, record)) = self.run(&Changed::new()).await? else { return Ok(None) };
+        for (number, finding) in findings {
+            if differing.has(finding)
+                && let Some(found) = found.get_mut(number)
+            {
+                found.unstable.get_or_insert(record);
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Builds as the second rebuild was, before the set of everything is made smaller, and where that led to nothing: what
+    /// does not come again is unstable.
+    async fn second_again(
+        &mut self,
+        findings: &[(usize, &Finding)],
+        found: &mut BTreeMap<usize, Found>,
+    ) -> Result<(), ExplainError<E>> {
+        let all: Changed = self.varied.iter().copied().collect();
+        let Some((differing, record)) = self.run(&all).await? else { return Ok(()) };
+        for (number, finding) in findings {
+            if let Some(found) = found.get_mut(number)
+                && found.is_open()
+                && !differing.has(finding)
+            {
+                found.unstable = Some(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds each set once more that was found: what does not come again is unstable.
+    async fn confirm(
+        &mut self,
+        findings: &[(usize, &Finding)],
+        found: &mut BTreeMap<usize, Found>,
+    ) -> Result<(), ExplainError<E>> {
+        let stable = found.values().filter(|found| found.unstable.is_none());
+        let sets: BTreeSet<Changed> = stable.flat_map(|found| found.sets.keys().cloned()).collect();
+        for set in sets {
+            let Some((differing, record)) = self.run(&set).await? else { continue };
+            for (number, finding) in findings {
+                if let Some(found) = found.get_mut(number)
+                    && found.unstable.is_none()
+                    && found.sets.contains_key(&set)
+                    && !differing.has(finding)
+                {
+                    found.unstable = Some(record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is otherwise each time is built where nothing moves: deterministically. Where that makes it come out the same
+    /// twice, the clock and the entropy are changed there, one alone.
+    async fn hold_still(
+        &mut self,
+        findings: &[(usize, &Finding)],
+        found: &mut BTreeMap<usize, Found>,
+    ) -> Result<(), ExplainError<E>> {
+        if !found.values().any(|found| found.unstable.is_some()) || self.first.undetermined.is_some() {
+            return Ok(());
+        }
+        let still = self.first.conditions.deterministic(None);
+        let Some((base, _)) = self.run_still(&still, &[]).await? else { return Ok(()) };
+        let Some((again, kept)) = self.run_still(&still, &[]).await? else { return Ok(()) };
+        let moving = (self.compare)(&base, &again).await.map_err(ExplainError::Job)?;
+        let other_clock = Conditions { clock: Clock::Fixed(Clock::DETERMINISTIC + APART), ..still.clone() };
+        let mut other_entropy = still.clone();
+        other_entropy.surroundings.entropy = Some(2);
+        for (variation, conditions) in [(Variation::Clock, other_clock), (Variation::Entropy, other_entropy)] {
+            let is_left = |found: Option<&Found>, finding: &Finding| {
+                found.is_some_and(|found| found.unstable.is_some()) && !moving.has(finding)
+            };
+            if !findings.iter().any(|(number, finding)| is_left(found.get(number), finding)) {
+                break;
+            }
+            let Some((one, digest)) = self.run_still(&conditions, &[variation]).await? else { continue };
+            let differing = (self.compare)(&base, &one).await.map_err(ExplainError::Job)?;
+            let is_there =
+                |(number, finding): &&(usize, &Finding)| differing.has(finding) && is_left(found.get(number), finding);
+            if !findings.iter().any(|finding| is_there(&finding)) {
+                continue;
+            }
+            let Some((other, _)) = self.run_still(&conditions, &[variation]).await? else { continue };
+            let moving = (self.compare)(&one, &other).await.map_err(ExplainError::Job)?;
+            let has = |finding: &Finding| differing.has(finding) && !moving.has(finding);
+            for (number, finding) in findings.iter().filter(|(_, finding)| has(finding)) {
+                if is_left(found.get(number), finding)
+                    && let Some(found) = found.get_mut(number)
+                {
+                    found.settle(variation, digest, kept);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One deterministic build.
+    async fn run_still(
+        &mut self,
+        conditions: &Conditions,
+        changed: &[Variation],
+    ) -> Result<Option<(BuildRecord, DigestSet)>, ExplainError<E>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let built = (self.build)(conditions, changed).await.map_err(ExplainError::Job)?;
+        let record = DigestSet::of(&canonical::to_vec(&built)?);
+        let ended_well = built.exit == Exit::Success;
+        self.experiments.push(Experiment { changed: changed.to_vec(), deterministic: true, record, ended_well });
+        Ok(ended_well.then_some((built, record)))
+    }
+
+    /// Changes alone what the form of each finding suggests that has no cause yet.
+    async fn try_proposals(
+        &mut self,
+        findings: &[(usize, &Finding)],
+        found: &mut BTreeMap<usize, Found>,
+    ) -> Result<(), ExplainError<E>> {
+        for (number, finding) in findings {
+            for proposal in &finding.proposed {
+                let is_open = found.get(number).is_some_and(Found::is_open);
+                if !is_open || !self.varied.contains(&proposal.variation) {
+                    continue;
+                }
+                let alone = Changed::from([proposal.variation]);
+                self.outcome(&alone).await?;
+                self.settle(&alone, findings, found).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the smallest sets for what has no cause, or not all of its causes.
+    async fn narrow(
+        &mut self,
+        findings: &[(usize, &Finding)],
+        found: &mut BTreeMap<usize, Found>,
+    ) -> Result<(), ExplainError<E>> {
+        for (number, finding) in findings {
+            let mut within: Changed = self.varied.iter().copied().collect();
+            while found.get(number).is_some_and(|found| found.unstable.is_none()) {
+                let known: Changed =
+                    found.get(number).into_iter().flat_map(|found| found.sets.keys().flatten().copied()).collect();
+                within.retain(|variation| !known.contains(variation));
+                if !known.is_empty() {
+                    match self.outcome(&within).await? {
+                        Some((differing, record)) if !differing.has(finding) => {
+                            let record = *record;
+                            if let Some(found) = found.get_mut(number) {
+                                found.kept = Some(record);
+                            }
+                            break;
+                        }
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+                let Some(smallest) = self.smallest(finding, within.clone()).await? else { break };
+                self.settle(&smallest, findings, found).await?;
+                if found.get(number).is_some_and(|found| !found.sets.contains_key(&smallest)) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each finding the set as a cause that differs with it, and with nothing less.
+    async fn settle(
+        &mut self,
+        set: &Changed,
+        findings: &[(usize, &Finding)],
+        found: &mut BTreeMap<usize, Found>,
+    ) -> Result<(), ExplainError<E>> {
+        for (number, finding) in findings {
+            let Some((differing, record)) = self.built.get(set).and_then(Option::as_ref) else { return Ok(()) };
+            let (has, record) = (differing.has(finding), *record);
+            let is_smallest = set.len() == 1 || self.is_smallest(finding, set);
+            if let Some(found) = found.get_mut(number)
+                && has
+                && is_smallest
+                && found.unstable.is_none()
+            {
+                found.sets.insert(set.clone(), record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the finding was not there with any one condition of the set left out, as far as builds have shown: all have.
+    fn is_smallest(&self, finding: &Finding, set: &Changed) -> bool {
+        set.iter().all(|left_out| {
+            let mut less = set.clone();
+            less.remove(left_out);
+            matches!(self.built.get(&less), Some(Some((differing, _))) if !differing.has(finding))
+        })
+    }
+
+    /// A set within `set`, with which the finding is there, from which nothing can be left out. None where it is not there
+    /// with any part that could be built.
+    async fn smallest(&mut self, finding: &Finding, mut set: Changed) -> Result<Option<Changed>, ExplainError<E>> {
+        if set.is_empty() || !self.shows(finding, &set).await? {
+            return Ok(None);
+        }
+        let mut parts = 2;
+        while set.len() > 1 {
+            let list: Vec<Variation> = set.iter().copied().collect();
+            let pieces: Vec<Changed> =
+                list.chunks(list.len().div_ceil(parts)).map(|piece| piece.iter().copied().collect()).collect();
+            let rest = |piece: &Changed| set.difference(piece).copied().collect::<Changed>();
+            let rests: Vec<Changed> = if pieces.len() > 2 { pieces.iter().map(rest).collect() } else { Vec::new() };
+            let mut smaller = None;
+            for candidate in pieces.iter().chain(&rests) {
+                if self.shows(finding, candidate).await? {
+                    smaller = Some(candidate.clone());
+                    break;
+                }
+            }
+            match smaller {
+                Some(smaller) if pieces.contains(&smaller) => (set, parts) = (smaller, 2),
+                Some(smaller) => (set, parts) = (smaller, (parts - 1).max(2)),
+                None if parts >= set.len() => break,
+                // Something of each of so many parts would be needed.
+                None if parts >= MOST_PARTS => return Ok(None),
+                None => parts = (2 * parts).min(set.len()),
+            }
+        }
+        Ok(Some(set))
+    }
+
+    /// Whether the finding is there when this set is changed.
+    async fn shows(&mut self, finding: &Finding, set: &Changed) -> Result<bool, ExplainError<E>> {
+        Ok(self.outcome(set).await?.as_ref().is_some_and(|(differing, _)| differing.has(finding)))
+    }
+
+    /// What this set leads to: built at most once.
+    async fn outcome(&mut self, set: &Changed) -> Result<&Outcome, ExplainError<E>> {
+        if !self.built.contains_key(set) {
+            let outcome = if set.len() == self.varied.len() {
+                let differing = (self.compare)(self.first, self.second).await.map_err(ExplainError::Job)?;
+                Some((differing, DigestSet::of(&canonical::to_vec(self.second)?)))
+            } else {
+                self.run(set).await?
+            };
+            self.built.insert(set.clone(), outcome);
+        }
+        Ok(self.built.get(set).unwrap_or(&None))
+    }
+
+    /// One build, where there may be one more.
+    async fn run(&mut self, set: &Changed) -> Result<Outcome, ExplainError<E>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let changed: Vec<Variation> = set.iter().copied().collect();
+        let conditions = (changed.iter())
+            .fold(self.first.conditions.clone(), |taken, variation| taken.with(*variation, &self.second.conditions));
+        let built = (self.build)(&conditions, &changed).await.map_err(ExplainError::Job)?;
+        let record = DigestSet::of(&canonical::to_vec(&built)?);
+        let ended_well = built.exit == Exit::Success;
+        self.experiments.push(Experiment { changed, deterministic: false, record, ended_well });
+        if !ended_well {
+            return Ok(None);
+        }
+        Ok(Some(((self.compare)(self.first, &built).await.map_err(ExplainError::Job)?, record)))
+    }
+}
+
+impl Found {
+    /// Blames what deterministic builds have shown.
+    fn settle(&mut self, variation: Variation, record: DigestSet, kept: DigestSet) {
+        self.unstable = None;
+        self.sets.insert(Changed::from([variation]), record);
+        self.kept = Some(kept);
+    }
+
+    fn is_open(&self) -> bool {
+        self.unstable.is_none() && self.sets.is_empty()
+    }
+
+    /// Whether chance would explain what was found as well: no cause, more than one, or more than what was found.
+    fn is_doubtful(&self) -> bool {
+        self.unstable.is_none() && (self.sets.len() != 1 || self.kept.is_none())
+    }
+
+    fn causes(self) -> Vec<Cause> {
+        if let Some(record) = self.unstable {
+            return vec![Cause::Unstable { record }];
+        }
+        let kept = self.kept;
+        let cause = |(set, record): (Changed, DigestSet)| {
+            let variations: Vec<Variation> = set.into_iter().collect();
+            match variations.as_slice() {
+                [variation] => Cause::Varied { variation: *variation, record, kept },
+                _ => Cause::Together { variations, record, kept },
+            }
+        };
+        self.sets.into_iter().map(cause).collect()
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From differences to causes, with builds that write what their conditions say.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+mod support;
+
+use std::cell::Cell;
+use std::convert::Infallible;
+
+use reprove_model::Variation::{BuildPath, Clock, Hostname, TimeZone, User};
+use reprove_model::{BuildRecord, Cause, Conditions, Exit, Variation, Verdict};
+use reprove_verifier::explain::{Depth, MOST_BUILDS, explain};
+use reprove_verifier::{Differing, conditions};
+use support::{Bench, wanted};
+
+/// Looks for causes with builds that write what `output` says, one file of each name, or fail.
+async fn with(
+    (depth, most): (Depth, usize),
+    output: impl Fn(&Conditions, &[Variation]) -> Option<Vec<(&'static str, String)>>,
+) -> Verdict {
+    let bench = Bench::new();
+    let (a, b) = conditions(&wanted());
+    let build = |conditions: &Conditions, changed: &[Variation]| {
+        let files = output(conditions, changed);
+        let list: Vec<(&str, &str)> = files.iter().flatten().map(|(name, text)| (*name, text.as_str())).collect();
+        let mut record = bench.record(conditions, &list);
+        if files.is_none() {
+            record.exit = Exit::TimeOut;
+        }
+        record
+    };
+    let pair = (build(&a, &[]), build(&b, &a.differing(&b)));
+    let mut verdict = bench.judge(&pair, None).unwrap();
+    let compare = async |one: &BuildRecord, other: &BuildRecord| {
+        Ok::<_, Infallible>(Differing::between(one, other, &bench.store).unwrap())
+    };
+    let again = async |conditions: &Conditions, changed: &[Variation]| Ok(build(conditions, changed));
+    explain(&mut verdict, (&pair.0, &pair.1), (depth, most), compare, again).await.unwrap();
+    verdict
+}
+
+/// The same with one file.
+async fn causes(output: impl Fn(&Conditions, &[Variation]) -> Option<String>) -> Verdict {
+    with((Depth::Full, MOST_BUILDS), |conditions, changed| Some(vec![("out", output(conditions, changed)?)])).await
+}
+
+/// The sets that a finding is blamed on; an empty one for "unstable".
+fn blamed(verdict: &Verdict, finding: usize) -> Vec<Vec<Variation>> {
+    verdict.findings[finding].causes.iter().map(|cause| cause.variations().to_vec()).collect()
+}
+
+/// Whether it was shown that nothing else makes a difference.
+fn is_exact(verdict: &Verdict, finding: usize) -> bool {
+    let kept = |cause: &Cause| match cause {
+        Cause::Varied { kept, .. } | Cause::Together { kept, .. } => kept.is_some(),
+        Cause::Unstable { .. } => false,
+    };
+    verdict.findings[finding].causes.iter().all(kept)
+}
+
+#[tokio::test]
+async fn a_cause_that_shows_itself_takes_four_builds() {
+    let verdict = causes(|c, _| Some(format!("on {}", c.hostname))).await;
+    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![Hostname]], true));
+    assert_eq!(verdict.experiments.len(), 4, "nothing changed, it alone twice, all but it: {:?}", verdict.experiments);
+    assert_eq!(verdict.changed_alone, [Hostname]);
+    assert_eq!(verdict.findings[0].proposed, []);
+}
+
+#[tokio::test]
+async fn each_condition_is_found_where_its_form_says_nothing() {
+    let (first, second) = conditions(&wanted());
+    for variation in first.differing(&second) {
+        let verdict = causes(|c, _| Some((c.with(variation, &first) == *c).to_string())).await;
+        assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![variation]], true));
+        assert!(verdict.experiments.len() <= 12, "{variation}: {}", verdict.experiments.len());
+    }
+}
+
+#[tokio::test]
+async fn several_causes_of_one_difference_are_all_found() {
+    let verdict = causes(|c, _| Some(format!("{} {} {:?}", c.build_path, c.hostname, c.surroundings.user))).await;
+    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![BuildPath], vec![Hostname], vec![User]], true));
+}
+
+#[tokio::test]
+async fn files_of_one_cause_share_its_builds() {
+    let files = ["a", "b", "c", "d", "e", "f"];
+    let verdict =
+        with((Depth::Full, MOST_BUILDS), |c, _| Some(files.map(|name| (name, c.hostname.clone())).into())).await;
+    assert_eq!(verdict.findings.len(), 6);
+    assert!((0..6).all(|n| blamed(&verdict, n) == [[Hostname]] && is_exact(&verdict, n)));
+    assert_eq!(verdict.experiments.len(), 4);
+}
+
+#[tokio::test]
+async fn what_changes_by_itself_is_blamed_on_no_condition() {
+    let counter = Cell::new(0);
+    let verdict = causes(|c, _| {
+        counter.set(counter.get() + 1);
+        Some(format!("{} {}", c.build_path, counter.get()))
+    })
+    .await;
+    assert_eq!(blamed(&verdict, 0), [[]]);
+}
+
+#[tokio::test]
+async fn what_changes_by_itself_is_looked_into_where_nothing_moves() {
+    let is_still = |c: &Conditions| matches!(c.clock, reprove_model::Clock::Fixed(_));
+    for (cause, of) in [
+        (vec![Clock], (|c: &Conditions| format!("{:?}", c.clock)) as fn(&Conditions) -> String),
+        (vec![Variation::Entropy], |c| format!("{:?}", c.surroundings.entropy)),
+        (vec![], |_| String::new()),
+    ] {
+        let counter = Cell::new(0);
+        let verdict = causes(|c, _| {
+            counter.set(counter.get() + 1);
+            Some(if is_still(c) { of(c) } else { counter.get().to_string() })
+        })
+        .await;
+        assert_eq!(blamed(&verdict, 0), [cause.clone()]);
+        assert_eq!(is_exact(&verdict, 0), !cause.is_empty());
+        assert!(verdict.experiments.iter().filter(|experiment| experiment.deterministic).count() >= 3);
+        assert_eq!(verdict.changed_alone, []);
+    }
+}
+
+#[tokio::test]
+async fn what_changes_now_and_then_is_not_blamed_on_what_it_came_together_with() {
+    // Whichever build it is in which it shows itself, beside the second.
+    for odd in 2..12 {
+        let counter = Cell::new(0);
+        let verdict = causes(|_, _| {
+            counter.set(counter.get() + 1);
+            Some((counter.get() == 2 || counter.get() == odd).to_string())
+        })
+        .await;
+        assert_eq!(blamed(&verdict, 0), [[]], "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_that_change_it_together_alone_are_named_together() {
+    let (first, _) = conditions(&wanted());
+    let verdict =
+        causes(|c, _| Some((c.build_path != first.build_path && c.hostname != first.hostname).to_string())).await;
+    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![BuildPath, Hostname]], true));
+    let three = causes(|c, _| {
+        let changed = [c.build_path != first.build_path, c.clock != first.clock, c.surroundings.user.is_some()];
+        Some(changed.iter().all(|is| *is).to_string())
+    });
+    assert_eq!(blamed(&three.await, 0), [[BuildPath, Clock, User]]);
+}
+
+#[tokio::test]
+async fn a_build_that_fails_shows_nothing() {
+    let verdict = causes(|c, changed| (changed != [TimeZone]).then(|| format!("{:?}", c.surroundings.time_zone))).await;
+    assert_eq!(blamed(&verdict, 0), Vec::<Vec<Variation>>::new());
+    assert!(!verdict.changed_alone.contains(&TimeZone));
+    assert!(verdict.experiments.iter().any(|experiment| !experiment.ended_well));
+    let builds = Cell::new(0);
+    let verdict = causes(|c, _| {
+        builds.set(builds.get() + 1);
+        (builds.get() != 3).then(|| c.build_path.clone())
+    })
+    .await;
+    assert_eq!((blamed(&verdict, 0).len(), verdict.changed_alone.len()), (0, 0), "the unchanged build failed");
+}
+
+#[tokio::test]
+async fn no_more_is_built_than_may_be() {
+    let (first, _) = conditions(&wanted());
+    for most in [0, 1, 5, 6] {
+        let verdict = with((Depth::Full, most), |c, _| {
+            let both = c.surroundings.user.is_some() && c.hostname != first.hostname;
+            Some(vec![("out", both.to_string())])
+        })
+        .await;
+        assert_eq!(verdict.experiments.len(), most);
+        assert_eq!(blamed(&verdict, 0), Vec::<Vec<Variation>>::new());
+    }
+}
+
+#[tokio::test]
+async fn fast_is_what_the_form_says_and_nothing_is_built() {
+    let verdict = with((Depth::Fast, MOST_BUILDS), |c, _| Some(vec![("out", format!("on {}", c.hostname))])).await;
+    let proposed: Vec<Variation> = verdict.findings[0].proposed.iter().map(|proposal| proposal.variation).collect();
+    assert_eq!((proposed, verdict.findings[0].causes.len(), verdict.experiments.len()), (vec![Hostname], 0, 0));
+}
