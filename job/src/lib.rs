@@ -14,7 +14,9 @@ mod keep;
 mod prove;
 
 pub use build::{BuiltOnce, build};
-pub use confidential::{ConfidentialError, EmulatedMachines, EmulatedProcessor};
+pub use confidential::{
+    AmdCertificates, ConfidentialError, ConfidentialMachines, EmulatedProcessor, HardwareProcessor, Processor,
+};
 pub use error::{BuildFailure, JobError};
 
 use std::path::{Path, PathBuf};
@@ -39,7 +41,7 @@ pub struct Context<'a> {
     /// What virtual machines around that are made of, where there are to be any. It gives no more than so many processors.
     pub guest: Option<Guest>,
     /// The secure processor that speaks for these machines, where one does.
-    pub confidential: Option<EmulatedMachines>,
+    pub confidential: Option<ConfidentialMachines>,
     /// The processors that a build may use.
     pub processors: u32,
     /// How closely builds are watched.
@@ -151,7 +153,7 @@ impl Context<'_> {
             }
         };
         let (image, ()) = tokio::join!(image, told);
-        let confidential = self.confidential.as_ref().map(EmulatedMachines::confidential);
+        let confidential = self.confidential.as_ref().map(ConfidentialMachines::confidential);
         Ok(Some(Machine { guest, usr: image??, confidential }))
     }
 
