@@ -176,8 +176,11 @@ fn a_trust_file_names_services() {
     let named = |name: &str, pem: &str| format!("[[service]]\nname = '{name}'\ncertificate = '''\n{pem}'''\n");
     let trust = read(&[named("ours", SERVICE), named("other", OTHER)].concat()).unwrap();
     let expected = [("ours", SERVICE), ("other", OTHER)];
-    let expected = expected.map(|(name, pem)| ReferenceService { name: name.into(), service: service(pem) });
+    let expected =
+        expected.map(|(name, pem)| ReferenceService { name: name.into(), service: service(pem), emulated: false });
     assert_eq!(trust.tee().services, expected);
+    let emulated = read(&(named("ours", SERVICE) + "emulated = true\n")).unwrap();
+    assert!(emulated.tee().services[0].emulated);
     for (text, why) in [
         (named("", SERVICE), "service 1: its name"),
         (named("a", ENDORSEMENT), "service 1: the service's certificate is not taken"),
