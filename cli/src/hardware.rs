@@ -77,7 +77,7 @@ fn processor_of(protection: Protection, named: Named) -> Result<HardwareProcesso
 fn firmware(protection: Protection, path: Option<PathBuf>) -> Result<PathBuf, CommandError> {
     let is_tdx = protection == Protection::Tdx;
     let serves = if is_tdx {
-        "an OVMF of edk2's OvmfPkgX64 or IntelTdx package (OVMF.fd: code and variables in one file), edk2-stable202502 or newer"
+        "an OVMF of edk2's OvmfPkgX64 (OVMF.fd: code and variables in one file), edk2-stable202502 or newer"
     } else {
         "an OVMF of edk2's AmdSev package (OVMF.fd), which measures kernel, initrd and command line"
     };
