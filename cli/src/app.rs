@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
 use reprove_inputs::Pip;
-use reprove_job::{Context, EmulatedMachines, Event, Search};
+use reprove_job::{ConfidentialMachines, Context, Event, Processor, Search};
+use reprove_model::Isolation;
 use reprove_runner::vm::Guest;
 use reprove_store::{Store, StoreOptions, Tell};
 
@@ -17,7 +18,7 @@ use crate::commands::{BuildOptions, Global};
 use crate::env_vars;
 use crate::error::{CommandError, from_opening};
 use crate::progress::Progress;
-use crate::{emulated, keys, machines};
+use crate::{emulated, hardware, keys, machines};
 
 /// The Python that builds run with: the root filesystem's.
 const INTERPRETER: &str = "/usr/bin/python3";
@@ -109,16 +110,28 @@ impl App {
         options: &BuildOptions,
         events: &'a (dyn Fn(Event) + Sync),
     ) -> Result<Context<'a>, CommandError> {
-        let guest = match options.machine()? {
+        let engine = options.machine()?;
+        let nonce = options.nonce()?;
+        // What the operator has to name is looked at before anything is started.
+        let processor = match options.isolation() {
+            isolation @ (Isolation::SevSnp | Isolation::Tdx) => {
+                Some(Processor::Hardware(blocking(move || hardware::processor(isolation)).await??))
+            }
+            isolation if isolation.has_evidence() => {
+                Some(Processor::Emulated(emulated::processor(self, isolation).await?))
+            }
+            _ => None,
+        };
+        let guest = match engine {
             Some(engine) => Some(machines::choose(self, &store, engine, options.has_evidence()).await?),
             None => None,
         };
-        let nonce = options.nonce()?;
-        let confidential = if options.has_evidence() {
-            let nonce = nonce.map_or_else(|| keys::random().map(|bytes| Nonce::from_bytes(*bytes)), Ok)?;
-            Some(EmulatedMachines::new(emulated::processor(self, options.isolation()).await?, nonce))
-        } else {
-            None
+        let confidential = match processor {
+            Some(processor) => {
+                let nonce = nonce.map_or_else(|| keys::random().map(|bytes| Nonce::from_bytes(*bytes)), Ok)?;
+                Some(ConfidentialMachines::new(processor, nonce))
+            }
+            None => None,
         };
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         let processors = processors.min(guest.as_ref().map_or(u32::MAX, Guest::most_processors));

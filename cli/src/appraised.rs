@@ -148,7 +148,7 @@ fn attested_json(attested: &Attested) -> Value {
         "voucher": attested.voucher().kind(),
         "by": attested.voucher().name(),
         "vendor": attested.vendor().map(Vendor::name),
-        "emulated": attested.is_emulated(),
+        "emulated": attested.emulated(),
         "root": attested.voucher().fingerprint(),
         "guest": attested.guest(),
         "firmware": attested.firmware(),

@@ -32,6 +32,13 @@ pub(crate) const GUEST: &str = "REPROVE_GUEST";
 pub(crate) const EMULATED: &str = "REPROVE_EMULATED";
 /// Those of the one of Intel's kind. Default: `reprove/emulated-tdx.json` in [`config_home`].
 pub(crate) const EMULATED_TDX: &str = "REPROVE_EMULATED_TDX";
+/// The firmware of machines that this host's processor closes: an OVMF of edk2's AmdSev package for sev-snp, one with TDVF's
+/// metadata for tdx. No default.
+pub(crate) const FIRMWARE: &str = "REPROVE_FIRMWARE";
+/// The folder with AMD's certificates of this host's processor, for sev-snp. Default: those that the host gives its guests.
+pub(crate) const SNP_CERTIFICATES: &str = "REPROVE_SNP_CERTIFICATES";
+/// The file with what Intel says of this host's platform, for tdx. No default.
+pub(crate) const TDX_COLLATERAL: &str = "REPROVE_TDX_COLLATERAL";
 /// Where programs are: `git` for one.
 const PATH: &str = "PATH";
 /// Where files are kept that nobody needs afterwards. Default: `/tmp`.

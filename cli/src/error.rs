@@ -18,7 +18,7 @@ use reprove_verifier::compare::CompareError;
 use serde_json::{Map, Value, json};
 
 use crate::failure::from_failure;
-use crate::{env_vars, machines, output, plain};
+use crate::{env_vars, hardware, machines, output, plain};
 
 /// Yes.
 pub(crate) const YES: u8 = 0;
@@ -177,12 +177,12 @@ impl From<JobError> for CommandError {
             JobError::Source(SourceError::Store(_) | SourceError::Unpack(UnpackError::Store(_))) => {
                 from_error(CANNOT, &error)
             }
+            JobError::Confidential(error) => hardware::from_confidential(error),
             JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch => from_error(BAD_USAGE, &error),
             JobError::Store(_)
             | JobError::EnvironmentChanged
             | JobError::Internal(_)
             | JobError::Judge(_)
-            | JobError::Confidential(_)
             | JobError::Attest(_)
             | JobError::Proof(_)
             | JobError::Canonical(_) => from_error(CANNOT, &error),

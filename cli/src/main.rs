@@ -13,6 +13,7 @@ mod env_vars;
 mod error;
 mod failure;
 mod gathering;
+mod hardware;
 mod keys;
 mod machines;
 mod measuring;

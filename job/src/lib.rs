@@ -16,7 +16,9 @@ mod mending;
 mod prove;
 
 pub use build::{BuiltOnce, build};
-pub use confidential::{ConfidentialError, EmulatedMachines, EmulatedProcessor};
+pub use confidential::{
+    AmdCertificates, ConfidentialError, ConfidentialMachines, EmulatedProcessor, HardwareProcessor, Processor,
+};
 pub use error::{BuildFailure, JobError};
 pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};
 
@@ -45,7 +47,7 @@ pub struct Context<'a> {
     /// What virtual machines around that are made of, where there are to be any. It gives no more than so many processors.
     pub guest: Option<Guest>,
     /// The secure processor that speaks for these machines, where one does.
-    pub confidential: Option<EmulatedMachines>,
+    pub confidential: Option<ConfidentialMachines>,
     /// The processors that a build may use.
     pub processors: u32,
     /// How closely builds are watched.
@@ -198,7 +200,7 @@ impl Context<'_> {
             }
         };
         let (image, ()) = tokio::join!(image, told);
-        let confidential = self.confidential.as_ref().map(EmulatedMachines::confidential);
+        let confidential = self.confidential.as_ref().map(ConfidentialMachines::confidential);
         Ok(Some(Machine { guest, usr: image??, confidential }))
     }
 

@@ -48,6 +48,7 @@ fn a_verdict_and_its_audit() {
         let audited = valid(bench.run(["audit", proof, "--json", "--key", key.to_str().unwrap()]), code, "audit");
         assert_eq!(audited["verdict"], verdict["verdict"], "a proof says what was printed");
         assert_eq!(audited["signers"], json!([verdict["keyid"]]));
+        assert_eq!(audited["evidenceJudged"], json!(false), "keys alone say nothing of machines");
     }
     let ran = bench.run(["audit", "hello-c/Makefile", "--json", "--key", key.to_str().unwrap()]);
     let refused = valid(ran, 1, "audit");

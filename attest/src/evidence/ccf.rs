@@ -45,7 +45,7 @@ impl CcfService {
     /// [`CcfError::Certificate`].
     pub fn from_pem(pem: &str) -> Result<Self, CcfError> {
         let link = Link::from_pem("the service's certificate", pem)?;
-        link.is_authority()?;
+        link.is_authority(0)?;
         link.is_issued_by(&link)?;
         Ok(Self { is_emulated: link.is_marked(), der: link.der().to_vec() })
     }
@@ -145,8 +145,10 @@ fn endorsed(node: &Link, endorsements: &[String], service: &CcfService, at: Time
     let earlier = endorsements.iter().map(|pem| Link::from_receipt("an endorsement", pem));
     let earlier = earlier.collect::<Result<Vec<_>, _>>()?;
     let service = Link::from_der("the service's certificate", &service.der)?;
+    let mut authorities = 0;
     for above in earlier.iter().chain([&service]) {
-        above.is_authority()?;
+        above.is_authority(authorities)?;
+        authorities += usize::from(!above.is_self_issued());
         until = until.min(above.holds(at)?);
         below.is_issued_by(above)?;
         below = above;

@@ -156,6 +156,8 @@ pub(crate) struct VerifierLayout {
     tees: BTreeSet<String>,
     policies: BTreeSet<String>,
     submodule: String,
+    #[serde(default)]
+    emulated: bool,
 }
 
 /// One `[[service]]`, as it is written.
@@ -164,6 +166,8 @@ pub(crate) struct VerifierLayout {
 pub(crate) struct ServiceLayout {
     name: String,
     certificate: String,
+    #[serde(default)]
+    emulated: bool,
 }
 
 /// What a guest measures under TDX, as it is written.
@@ -273,7 +277,7 @@ fn enclave((number, guest): (usize, &GuestLayout)) -> Option<Result<ReferenceEnc
 }
 
 fn verifier((number, layout): (usize, VerifierLayout)) -> Result<ReferenceVerifier, TeeTrustError> {
-    let VerifierLayout { name, key, tees, policies, submodule } = layout;
+    let VerifierLayout { name, key, tees, policies, submodule, emulated } = layout;
     let refused = |why: &str| TeeTrustError::Verifier { number, why: why.into() };
     if !is_name(&name) {
         return Err(refused("its name is empty, longer than 200 characters, or has control characters"));
@@ -289,16 +293,16 @@ fn verifier((number, layout): (usize, VerifierLayout)) -> Result<ReferenceVerifi
     if tees.len() > TeeTrust::MAX || policies.len() > TeeTrust::MAX {
         return Err(refused("it has more than 64 tees or policies"));
     }
-    Ok(ReferenceVerifier { name, key, tees, policies, submodule })
+    Ok(ReferenceVerifier { name, key, tees, policies, submodule, is_emulated: emulated })
 }
 
 fn service((number, layout): (usize, ServiceLayout)) -> Result<ReferenceService, TeeTrustError> {
-    let ServiceLayout { name, certificate } = layout;
+    let ServiceLayout { name, certificate, emulated } = layout;
     if !is_name(&name) {
         return Err(TeeTrustError::ServiceName(number));
     }
     let service = CcfService::from_pem(&certificate).map_err(|why| TeeTrustError::Service { number, why })?;
-    Ok(ReferenceService { name, service })
+    Ok(ReferenceService { name, service, emulated })
 }
 
 impl TdxLayout {
@@ -414,8 +418,11 @@ mod tests {
             |name: &str, key: &str, more: &str| format!("[[verifier]]\nname = {name:?}\nkey = '''\n{key}'''\n{more}");
         let trust = read(&verifier("ours", &pem(key), more)).unwrap();
         let (tees, policies) = (["tdx".to_owned()].into(), ["default".to_owned()].into());
-        let expected = ReferenceVerifier { name: "ours".into(), key, tees, policies, submodule: "cpu0".into() };
-        assert_eq!(trust.verifiers, [expected]);
+        let (name, submodule) = ("ours".into(), "cpu0".into());
+        let expected = ReferenceVerifier { name, key, tees, policies, submodule, is_emulated: false };
+        assert_eq!(trust.verifiers, std::slice::from_ref(&expected));
+        let trust = read(&verifier("ours", &pem(key), &format!("{more}emulated = true\n"))).unwrap();
+        assert_eq!(trust.verifiers, [ReferenceVerifier { is_emulated: true, ..expected }]);
         let ed25519 = SigningKey::ed25519([1; 32]).public_key();
         for (text, why) in [
             (verifier("", &pem(key), more), "verifier 1: its name"),

@@ -109,6 +109,21 @@ fn an_earlier_identity_is_endorsed_by_the_later_one() {
     assert!(matches!(most(MAX_ENDORSEMENTS + 1), CcfError::Form(_)));
 }
 
+/// An authority says how many others may be below it that have not issued themselves (RFC 5280, section 6.1.4).
+#[test]
+fn no_more_authorities_are_below_one_than_it_allows() {
+    let receipt = include_str!("ccf/before.json");
+    let one = include_str!("ccf/path1.pem");
+    assert_eq!(of(receipt, one).unwrap().transaction(), "2.15");
+    let none = of(receipt, include_str!("ccf/path0.pem"));
+    let why = "there are more authorities below it than it allows";
+    assert_eq!(none, Err(CcfError::Certificate("the service's certificate", why)));
+    // One of the same name is not counted: so CCF's services endorse what they were before.
+    let mut recovered: Value = serde_json::from_str(EMULATED).unwrap();
+    recovered["service_endorsements"] = json!([ENDORSEMENT]);
+    assert!(of(&recovered.to_string(), LATER).is_ok());
+}
+
 #[test]
 fn a_receipt_says_where_it_is_and_what_it_is_of() {
     let digest = "00".repeat(32);
@@ -176,8 +191,11 @@ fn a_trust_file_names_services() {
     let named = |name: &str, pem: &str| format!("[[service]]\nname = '{name}'\ncertificate = '''\n{pem}'''\n");
     let trust = read(&[named("ours", SERVICE), named("other", OTHER)].concat()).unwrap();
     let expected = [("ours", SERVICE), ("other", OTHER)];
-    let expected = expected.map(|(name, pem)| ReferenceService { name: name.into(), service: service(pem) });
+    let expected =
+        expected.map(|(name, pem)| ReferenceService { name: name.into(), service: service(pem), emulated: false });
     assert_eq!(trust.tee().services, expected);
+    let emulated = read(&(named("ours", SERVICE) + "emulated = true\n")).unwrap();
+    assert!(emulated.tee().services[0].emulated);
     for (text, why) in [
         (named("", SERVICE), "service 1: its name"),
         (named("a", ENDORSEMENT), "service 1: the service's certificate is not taken"),

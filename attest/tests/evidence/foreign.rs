@@ -143,6 +143,7 @@ fn verifier(number: u8, tees: &[&str]) -> ReferenceVerifier {
         tees: tees.iter().map(|tee| (*tee).to_owned()).collect(),
         policies: ["default".to_owned()].into(),
         submodule: "cpu0".into(),
+        is_emulated: false,
     }
 }
 
@@ -171,7 +172,13 @@ fn a_verifier_that_is_named_vouches_and_no_processor() {
     // What else a trust file names is no hardware.
     let sample = trusting(vec![verifier(1, &["sample"])]);
     let attested = judged(&token("sample"), &sample, ear::issued()).unwrap();
-    assert_eq!((attested.vendor(), attested.is_emulated()), (Some(Vendor::Emulated), true));
+    assert_eq!((attested.vendor(), attested.emulated()), (Some(Vendor::Emulated), Some(true)));
+    // Nor is what one looks at that a trust file says is an emulation's, whatever it says itself.
+    let said = trusting(vec![ReferenceVerifier { is_emulated: true, ..verifier(1, &["snp", "tdx"]) }]);
+    for tee in ["snp", "tdx"] {
+        let attested = judged(&token(tee), &said, ear::issued()).unwrap();
+        assert_eq!((attested.vendor(), attested.emulated()), (Some(Vendor::Emulated), Some(true)));
+    }
 }
 
 #[test]
@@ -201,6 +208,7 @@ fn serving(services: &[(&str, &str)]) -> TeeTrust {
     let service = |(name, pem): &(&str, &str)| ReferenceService {
         name: (*name).into(),
         service: CcfService::from_pem(pem).unwrap(),
+        emulated: false,
     };
     TeeTrust { services: services.iter().map(service).collect(), ..TeeTrust::default() }
 }
@@ -216,9 +224,15 @@ fn a_service_that_is_named_vouches_and_is_of_no_maker() {
     // What is in a ledger was built somewhere.
     assert!(!attested.is_of_machine() && !attested.is_of_processor());
     assert!(attested.firmware().starts_with("CCF (transaction 2.15, node "), "{}", attested.firmware());
-    // One that does not say that it is an emulation's is of no maker of hardware either.
+    assert_eq!(attested.emulated(), Some(true));
+    // One that does not say that it is an emulation's is of no maker of hardware either: nobody knows.
     let real = Voucher::Service { name: "ours".into(), certificate, is_emulated: false };
     assert_eq!((real.vendor(), real.is_emulated()), (None, false));
+    assert_eq!(real.emulated(), None);
+    let mut unmarked = serving(&[("ours", include_str!("ccf/ledger.pem"))]).services.remove(0);
+    assert!(!unmarked.is_emulated());
+    unmarked.emulated = true;
+    assert!(unmarked.is_emulated());
 }
 
 #[test]

@@ -215,6 +215,13 @@ fn another_domain_is_refused() {
     let mut both = trust();
     both.guests.insert(0, ReferenceGuest { name: "another".into(), domain: Some(other), ..both.guests[0].clone() });
     assert_eq!(judge(&run().evidence(), &built(), &both, now()).unwrap().guest(), Some("the guest"));
+    // Nor one whose firmware is of another edk2, or whose initrd is another one where the kernel measures it.
+    let older = ReferenceDomain { edk2: Edk2::Stable202505, ..domain() };
+    assert_eq!(older.rtmr0(&run().given), domain().rtmr0(&run().given));
+    for other in [older, ReferenceDomain { initrd: Sha384::of(b"another"), ..domain() }] {
+        both.guests[0].domain = Some(other);
+        assert_eq!(judge(&run().evidence(), &built(), &both, now()).unwrap().guest(), Some("the guest"));
+    }
     // The provenance says that it was another guest.
     let evidence = run().evidence();
     let said = |built: &BuiltIn<'_>| judge(&evidence, built, &trust(), now()).unwrap_err();

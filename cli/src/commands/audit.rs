@@ -236,6 +236,8 @@ fn report(app: &App, proof_name: &str, verified: &VerifiedProof) -> Result<u8, C
             "signers": signers,
             "isolation": verified.isolation(),
             "isolationLevel": verified.isolation_level(),
+            // With keys alone there is nobody who says what to believe of machines.
+            "evidenceJudged": false,
             "verdict": verified.verdict(),
             "published": verified.published(),
             "artifacts": checked,

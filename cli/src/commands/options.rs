@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How builds run: what `build`, `check` and `rebuild` share.
 
-use std::path::Path;
-
 use clap::Args;
 use reprove_attest::evidence::Nonce;
 use reprove_model::{Engine, Isolation, IsolationLevel, RecordMode};
 use reprove_runner::Sandbox;
-use reprove_runner::vm::Protection;
 
 use super::isolation_level;
 use crate::error::CommandError;
@@ -15,8 +12,9 @@ use crate::error::CommandError;
 /// How builds run. An option that is added here is one of every command that builds.
 #[derive(Args, Debug)]
 pub(crate) struct BuildOptions {
-    /// In what builds run: namespaces of this machine; vm, a virtual machine for each; or emulated-snp or emulated-tdx, one
-    /// with evidence by an EMULATED processor, which proves nothing; docs/vm.md and docs/evidence.md say what these are
+    /// In what builds run: namespaces of this machine; vm, a virtual machine for each; sev-snp or tdx, one with evidence by
+    /// this host's processor; or emulated-snp or emulated-tdx, one with evidence by an EMULATED processor, which proves
+    /// nothing; docs/vm.md and docs/evidence.md say what these are
     #[arg(long, value_name = "KIND", value_parser = isolation, default_value = "namespaces")]
     isolation: Isolation,
     /// What runs virtual machines: qemu-kvm, user-mode-linux or qemu-tcg [default: the first of them that works here]
@@ -57,7 +55,11 @@ impl BuildOptions {
                     .next("say `--engine qemu-kvm` or `--engine qemu-tcg`, or leave it out"))
             }
             (Isolation::EmulatedSnp | Isolation::EmulatedTdx, engine) => Ok(Some(engine)),
-            (other, _) => Err(no_hardware(other)),
+            (Isolation::SevSnp | Isolation::Tdx, None | Some(Engine::QemuKvm)) => Ok(Some(Some(Engine::QemuKvm))),
+            (Isolation::SevSnp | Isolation::Tdx, Some(engine)) => {
+                let text = format!("{} runs no machine that this host's processor closes", engine.name());
+                Err(CommandError::bad_usage(text).next("say `--engine qemu-kvm`, or leave it out"))
+            }
         }
     }
 
@@ -88,18 +90,6 @@ impl BuildOptions {
     /// How closely they are watched.
     pub(crate) fn record(&self) -> RecordMode {
         self.record
-    }
-}
-
-/// Why builds can't be started in machines of hardware here.
-fn no_hardware(isolation: Isolation) -> CommandError {
-    let name = isolation.name();
-    match Protection::device(isolation).filter(|device| !Path::new(device).exists()) {
-        Some(device) => CommandError::cannot(format!(
-            "there is no {device}: this machine can't close others to it with {name}, or its firmware or its kernel is not set up for it"
-        ))
-        .next("docs/vm.md says what such a host needs; `--isolation emulated-snp` (or emulated-tdx) tries the way out, and proves nothing"),
-        None => CommandError::cannot(format!("builds are not started in {name} by this version; docs/vm.md has the command line")),
     }
 }
 

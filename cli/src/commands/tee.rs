@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove tee`: what this machine can attest.
 
-use std::path::Path;
-
 use clap::Args;
 use reprove_model::{Isolation, Sha256};
 use reprove_runner::vm::Protection;
@@ -20,9 +18,9 @@ pub(crate) struct Arguments {}
 #[derive(Serialize)]
 struct Kind {
     isolation: &'static str,
-    /// Whether its device is there; builds in it are not started by this version.
+    /// Whether machines of it can be closed here.
     here: bool,
-    /// The device that says so, or that is not there.
+    /// The device that says so, or why not.
     why: String,
 }
 
@@ -66,7 +64,9 @@ pub(crate) async fn run(app: &App, _: Arguments) -> Result<u8, CommandError> {
 
 fn hardware(isolation: Isolation) -> Option<Kind> {
     let device = Protection::device(isolation)?;
-    let here = Path::new(device).exists();
-    let why = if here { device.to_owned() } else { format!("there is no {device}") };
+    let (here, why) = match Protection::of_host(isolation) {
+        Ok(_) => (true, device.to_owned()),
+        Err(why) => (false, why.to_string()),
+    };
     Some(Kind { isolation: isolation.name(), here, why })
 }

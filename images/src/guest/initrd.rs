@@ -2,7 +2,7 @@
 //! The first file system of a guest: our program as `/init`, and the kernel's modules in the order in which it loads them.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -26,6 +26,14 @@ pub enum InitrdError {
     /// The program needs other files to run.
     #[error("the guest's program is not a static one for this machine; `scripts/guest` compiles it")]
     NotStatic,
+    /// A compressed module can't be read.
+    #[error("{}: it can't be decompressed: {why}", path.display())]
+    Compressed {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// Modules need each other in a circle, or there are far too many.
     #[error("the kernel's modules need each other in a circle, or more than {most} of them", most = MOST_MODULES)]
     TooMany,
@@ -45,6 +53,16 @@ pub enum InitrdError {
 /// The modules that every guest needs where its kernel does not have them built in.
 pub const MODULES: [&str; 2] = ["erofs", "dm_verity"];
 
+/// The modules by which a guest asks the processor that closes its machine for reports, and how the names of those begin that
+/// they need where the kernel has one interface for both (Linux 6.7, `configfs-tsm`). Where they don't need one, the kernel is
+/// older, or has it built in, and they are left out.
+pub const ASKING: ([&str; 2], &str) = (["sev_guest", "tdx_guest"], "tsm");
+
+/// The most bytes of one module, decompressed.
+const MAX_MODULE: usize = 64 << 20;
+/// The most memory for what a module is decompressed with, in KiB.
+const MAX_DICTIONARY_KIB: u32 = 64 << 10;
+
 /// The most modules in one guest.
 const MOST_MODULES: usize = 64;
 
@@ -58,18 +76,32 @@ pub struct Module {
 }
 
 /// The modules `wanted` and all that they need, from below `folder` (a `/lib/modules/RELEASE`), each after those that it
-/// needs.
+/// needs. What the kernel has built in, by its list `modules.builtin` in there, is no module.
 ///
 /// # Errors
 /// See [`InitrdError`].
 pub fn modules(folder: &Path, wanted: &[&str]) -> Result<Vec<Module>, InitrdError> {
-    let mut files = Vec::new();
-    find(folder, &mut files, 0)?;
-    let mut ordered = Vec::new();
-    for name in wanted {
-        add(name, folder, &files, &mut ordered, 0)?;
+    let mut all = Available::below(folder)?;
+    for name in wanted.iter().filter(|name| !all.is_built_in(name)).copied().collect::<Vec<_>>() {
+        all.add(name, 0)?;
     }
-    Ok(ordered)
+    Ok(all.ordered)
+}
+
+/// The same, and behind them those of [`ASKING`] that are there and can ask.
+///
+/// # Errors
+/// See [`InitrdError`].
+pub fn modules_with_asking(folder: &Path, wanted: &[&str]) -> Result<Vec<Module>, InitrdError> {
+    let mut all = Available { ordered: modules(folder, wanted)?, ..Available::below(folder)? };
+    let (names, interface) = ASKING;
+    for name in names {
+        let is_there = all.files.iter().any(|(there, _)| there == name);
+        if is_there && all.read(name)?.1.iter().any(|needed| needed.starts_with(interface)) {
+            all.add(name, 0)?;
+        }
+    }
+    Ok(all.ordered)
 }
 
 /// The first file system: `program` as `/init`, and the modules below `/modules`.
@@ -110,43 +142,94 @@ fn is_static(program: &[u8]) -> bool {
 /// How deep the kernel's folders of modules are looked through.
 const DEEPEST: usize = 16;
 
-#[expect(clippy::disallowed_methods, reason = "each name is looked up, so that the order shows nowhere")]
-fn find(folder: &Path, files: &mut Vec<(String, PathBuf)>, depth: usize) -> Result<(), InitrdError> {
-    let fail = |source| InitrdError::Io { path: folder.to_owned(), source };
-    for entry in fs::read_dir(folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        let path = entry.path();
-        if entry.file_type().map_err(fail)?.is_dir() && depth < DEEPEST {
-            find(&path, files, depth + 1)?;
-        } else if let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".ko")) {
-            files.push((name.replace('-', "_"), path));
-        }
-    }
-    Ok(())
+/// What stands behind a module's name.
+const ENDS: [&str; 2] = [".ko", ".ko.xz"];
+/// The list of what a kernel has built in.
+const BUILT_IN: &str = "modules.builtin";
+
+/// The modules of one kernel, and those of them that a guest gets.
+struct Available<'a> {
+    folder: &'a Path,
+    files: Vec<(String, PathBuf)>,
+    built_in: Vec<String>,
+    ordered: Vec<Module>,
 }
 
-fn add(
-    name: &str,
-    folder: &Path,
-    files: &[(String, PathBuf)],
-    ordered: &mut Vec<Module>,
-    depth: usize,
-) -> Result<(), InitrdError> {
-    if ordered.iter().any(|module| module.name == name) {
-        return Ok(());
+impl<'a> Available<'a> {
+    fn below(folder: &'a Path) -> Result<Self, InitrdError> {
+        let mut this = Self { folder, files: Vec::new(), built_in: Vec::new(), ordered: Vec::new() };
+        this.find(folder, 0)?;
+        Ok(this)
     }
-    if depth > MOST_MODULES || ordered.len() >= MOST_MODULES {
-        return Err(InitrdError::TooMany);
+
+    #[expect(clippy::disallowed_methods, reason = "each name is looked up, so that the order shows nowhere")]
+    fn find(&mut self, folder: &Path, depth: usize) -> Result<(), InitrdError> {
+        let fail = |source| InitrdError::Io { path: folder.to_owned(), source };
+        for entry in fs::read_dir(folder).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let (path, file) = (entry.path(), entry.file_name());
+            let Some(file) = file.to_str() else { continue };
+            if entry.file_type().map_err(fail)?.is_dir() && depth < DEEPEST {
+                self.find(&path, depth + 1)?;
+            } else if let Some(name) = name_of(file) {
+                self.files.push((name, path));
+            } else if file == BUILT_IN {
+                let list = fs::read_to_string(&path).map_err(|source| InitrdError::Io { path, source })?;
+                self.built_in.extend(list.lines().filter_map(|line| name_of(line.rsplit('/').next()?)));
+            }
+        }
+        Ok(())
     }
-    let lacking = || InitrdError::NoModule { name: name.to_owned(), folder: folder.to_owned() };
-    let (_, path) = files.iter().find(|(there, _)| there == name).ok_or_else(lacking)?;
-    let bytes = fs::read(path).map_err(|source| InitrdError::Io { path: path.clone(), source })?;
-    let needs = needs(&bytes).ok_or_else(|| InitrdError::NotAModule(path.clone()))?;
-    for other in needs {
-        add(&other, folder, files, ordered, depth + 1)?;
+
+    fn is_built_in(&self, name: &str) -> bool {
+        self.built_in.iter().any(|there| there == name)
     }
-    ordered.push(Module { name: name.to_owned(), bytes });
-    Ok(())
+
+    /// A module's bytes, and the names of those that it needs.
+    fn read(&self, name: &str) -> Result<(Vec<u8>, Vec<String>), InitrdError> {
+        let lacking = || InitrdError::NoModule { name: name.to_owned(), folder: self.folder.to_owned() };
+        let (_, path) = self.files.iter().find(|(there, _)| there == name).ok_or_else(lacking)?;
+        let bytes = fs::read(path).map_err(|source| InitrdError::Io { path: path.clone(), source })?;
+        let is_compressed = path.extension().is_some_and(|end| end == "xz");
+        let bytes = if is_compressed { decompressed(&bytes, path)? } else { bytes };
+        let needs = needs(&bytes).ok_or_else(|| InitrdError::NotAModule(path.clone()))?;
+        Ok((bytes, needs))
+    }
+
+    fn add(&mut self, name: &str, depth: usize) -> Result<(), InitrdError> {
+        if self.ordered.iter().any(|module| module.name == name) {
+            return Ok(());
+        }
+        if depth > MOST_MODULES || self.ordered.len() >= MOST_MODULES {
+            return Err(InitrdError::TooMany);
+        }
+        let (bytes, needs) = self.read(name)?;
+        for other in needs {
+            self.add(&other, depth + 1)?;
+        }
+        self.ordered.push(Module { name: name.to_owned(), bytes });
+        Ok(())
+    }
+}
+
+/// The name of the module in a file that is called so.
+fn name_of(file: &str) -> Option<String> {
+    let name = ENDS.iter().find_map(|end| file.strip_suffix(end))?;
+    Some(name.replace('-', "_"))
+}
+
+/// Whether a file that is called so is one that [`modules`] looks at.
+pub(super) fn is_of_modules(file: &str) -> bool {
+    file == BUILT_IN || name_of(file).is_some()
+}
+
+fn decompressed(bytes: &[u8], path: &Path) -> Result<Vec<u8>, InitrdError> {
+    let fail = |why: String| InitrdError::Compressed { path: path.to_owned(), why };
+    let reader = lzma_rust2::XzReader::new_mem_limit(bytes, true, MAX_DICTIONARY_KIB);
+    let mut module = Vec::new();
+    reader.take(MAX_MODULE as u64 + 1).read_to_end(&mut module).map_err(|e| fail(e.to_string()))?;
+    let too_long = || fail(format!("it has more than {} MiB", MAX_MODULE >> 20));
+    if module.len() > MAX_MODULE { Err(too_long()) } else { Ok(module) }
 }
 
 /// The names behind `depends=` in a module's own description, which is a list of texts that end with a zero.
@@ -189,6 +272,61 @@ mod tests {
         assert!(matches!(wanted("c"), InitrdError::TooMany));
         assert!(matches!(wanted("x"), InitrdError::NotAModule(_)));
         assert!(matches!(modules(&dir.path().join("none"), &["a"]), Err(InitrdError::Io { .. })));
+    }
+
+    fn names(modules: Result<Vec<Module>, InitrdError>) -> Vec<String> {
+        modules.unwrap().into_iter().map(|module| module.name).collect()
+    }
+
+    /// As Debian has them with Linux 6.12: compressed, and some built in.
+    #[test]
+    fn modules_may_be_compressed_or_built_in() {
+        let dir = folder(&[("virtio_blk", "")]);
+        let kernel = dir.path().join("kernel");
+        let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(6)).unwrap();
+        io::Write::write_all(&mut writer, b"ELF\0depends=virtio_blk\0").unwrap();
+        let compressed = writer.finish().unwrap();
+        fs::write(kernel.join("dm-verity.ko.xz"), &compressed).unwrap();
+        fs::write(dir.path().join(BUILT_IN), "kernel/drivers/virtio/virtio-pci.ko\nkernel/x/other.ko\n").unwrap();
+        let found = modules(dir.path(), &["dm_verity", "virtio_pci"]).unwrap();
+        assert_eq!(found[1], Module { name: "dm_verity".into(), bytes: b"ELF\0depends=virtio_blk\0".into() });
+        assert_eq!(names(Ok(found)), ["virtio_blk", "dm_verity"]);
+        assert!(matches!(modules(dir.path(), &["virtio_net"]), Err(InitrdError::NoModule { .. })));
+        fs::write(kernel.join("dm-verity.ko.xz"), &compressed[..compressed.len() / 2]).unwrap();
+        assert!(matches!(modules(dir.path(), &["dm_verity"]), Err(InitrdError::Compressed { .. })));
+    }
+
+    #[test]
+    fn a_compressed_module_is_bounded_on_both_sides() {
+        for (length, fits) in [(MAX_MODULE, true), (MAX_MODULE + 1, false)] {
+            let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+            io::copy(&mut io::repeat(0).take(length as u64), &mut writer).unwrap();
+            assert_eq!(decompressed(&writer.finish().unwrap(), Path::new("x")).is_ok(), fits, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_asks_the_processor_is_there_where_the_kernel_has_one_interface_for_it() {
+        // Linux 6.12, and what may come after it.
+        for interface in ["tsm", "tsm-report"] {
+            let dir = folder(&[
+                ("sev-guest", interface),
+                ("tdx-guest", interface),
+                (interface, "configfs"),
+                ("configfs", ""),
+                ("erofs", ""),
+            ]);
+            let asking = interface.replace('-', "_");
+            let expected = ["erofs", "configfs", &asking, "sev_guest", "tdx_guest"];
+            assert_eq!(names(modules_with_asking(dir.path(), &["erofs"])), expected);
+        }
+        // Linux 6.1: it asks for itself, and not so.
+        let old = folder(&[("sev-guest", ""), ("erofs", "")]);
+        assert_eq!(names(modules_with_asking(old.path(), &["erofs"])), ["erofs"]);
+        let none = folder(&[("erofs", "")]);
+        assert_eq!(names(modules_with_asking(none.path(), &["erofs"])), ["erofs"]);
+        let broken = folder(&[("sev-guest", "tsm"), ("erofs", "")]);
+        assert!(matches!(modules_with_asking(broken.path(), &["erofs"]), Err(InitrdError::NoModule { .. })));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use reprove_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::initrd::{InitrdError, MODULES, Module, modules};
+use super::initrd::{InitrdError, MODULES, Module, is_of_modules, modules, modules_with_asking};
 
 /// Why there is no kernel.
 #[derive(Debug, Error)]
@@ -73,7 +73,8 @@ pub fn user_mode_kernel() -> Result<Option<Kernel>, KernelError> {
     Ok(Some(Kernel { path: path.to_owned(), modules: modules(&folder, &MODULES)? }))
 }
 
-/// The modules that a guest needs beyond [`MODULES`] where its devices are virtio's. PCI is what QEMU's machine has.
+/// The modules that a guest needs beyond [`MODULES`] where its devices are virtio's. PCI is what QEMU's machine has. Behind
+/// them come those that ask a processor of hardware, where the kernel has such.
 const VIRTIO: [&str; 2] = ["virtio_pci", "virtio_blk"];
 
 /// The name of the folder in the store's folder `guest` that a kernel is kept in.
@@ -102,7 +103,7 @@ pub fn keep_kernel(store: &Store, package: &Path, wanted: Option<Digest>) -> Res
     }
     let dir = store.temp_dir()?;
     let kernel = unpack(package, dir.path())?;
-    let modules = modules(dir.path(), &[&MODULES[..], &VIRTIO[..]].concat())?;
+    let modules = modules_with_asking(dir.path(), &[&MODULES[..], &VIRTIO[..]].concat())?;
     let (digest, _) = store.add_file(&kernel)?;
     let mut kept = Kept { package: found, kernel: digest.blake3, modules: Vec::new() };
     for module in &modules {
@@ -191,7 +192,7 @@ fn take_out(tar: impl io::Read, package: &Path, folder: &Path) -> Result<PathBuf
         let file = name.rsplit('/').next().unwrap_or_default().to_owned();
         let is_kernel =
             name.trim_start_matches("./").strip_prefix("boot/vmlinuz-").is_some_and(|rest| !rest.contains('/'));
-        if !entry.header().entry_type().is_file() || !(is_kernel || file.ends_with(".ko")) {
+        if !entry.header().entry_type().is_file() || !(is_kernel || is_of_modules(&file)) {
             continue;
         }
         left = left.checked_sub(entry.size()).ok_or_else(|| not(package, "it unpacks to too much"))?;

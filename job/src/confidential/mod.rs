@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Evidence of the machines that builds ran in: who makes it here, and how it gets into a proof.
 
+mod hardware;
 mod snp;
 mod tdx;
 
@@ -8,22 +9,33 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use reprove_attest::evidence::emulated::{EmulatedAmd, EmulationError};
-use reprove_attest::evidence::snp::{FirmwareError, LaunchError};
-use reprove_attest::evidence::tdx::{EmulatedError, EmulatedTdx, TdxFirmwareError};
+use reprove_attest::evidence::snp::{FirmwareError, LaunchError, ReportError, TableError};
+use reprove_attest::evidence::tdx::{EmulatedError, EmulatedTdx, EventLogError, TdxFirmwareError};
 use reprove_attest::evidence::{
     BuiltIn, Dispatch, Evidence, EvidenceError, NoEmulation, Nonce, ReferenceGuest, Reports, TeeRoot, TeeTrust, judge,
 };
 use reprove_attest::{AttestError, provenance};
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{BuildRecord, DigestSet, Isolation, Lock, Sha256};
-use reprove_runner::vm::{Confidential, MachineEvidence, SecureProcessor, Started, bytes_of};
+use reprove_runner::vm::{Confidential, MachineEvidence, SecureProcessor, Speaker, Started, bytes_of};
 use thiserror::Error;
 
-/// Machines with an EMULATED secure processor.
+pub use hardware::{AmdCertificates, HardwareProcessor};
+
+/// Machines that a secure processor speaks for.
 #[derive(Clone, Debug)]
-pub struct EmulatedMachines {
-    processor: EmulatedProcessor,
+pub struct ConfidentialMachines {
+    processor: Processor,
     nonce: Nonce,
+}
+
+/// What speaks for machines.
+#[derive(Clone, Debug)]
+pub enum Processor {
+    /// A program of this host's, which proves nothing.
+    Emulated(EmulatedProcessor),
+    /// The processor that closes them to this host.
+    Hardware(HardwareProcessor),
 }
 
 /// An EMULATED secure processor.
@@ -59,6 +71,32 @@ pub enum ConfidentialError {
     /// The emulation could not sign.
     #[error(transparent)]
     Intel(#[from] EmulatedError),
+    /// The host's table of certificates can't be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The processor's report is none.
+    #[error("the processor's report can't be read: {0}")]
+    Report(#[from] ReportError),
+    /// A certificate, or what was revoked, is nowhere.
+    #[error("there is no {what}: the host's table of certificates does not have it, and no file {file} was given")]
+    NoCertificate {
+        /// What it is.
+        what: &'static str,
+        /// What the file with it is called.
+        file: &'static str,
+    },
+    /// The firmware's log does not say what QEMU made.
+    #[error(transparent)]
+    Log(#[from] EventLogError),
+    /// There is no such log.
+    #[error(
+        "the guest's firmware has left no log of what it measured (ACPI, table CCEL): \
+         without it nobody knows what QEMU made for the machine, which RTMR0 has"
+    )]
+    NoLog,
+    /// The processors of these machines are of no type that is measured.
+    #[error("processors of the type {0} are not known to be measured")]
+    UnknownType(&'static str),
     /// The guest's reports are none.
     #[error("the guest's report at {0} is not hexadecimal")]
     Hexadecimal(&'static str),
@@ -76,9 +114,10 @@ pub enum ConfidentialError {
 /// What one kind of processor makes of a guest's reports.
 struct Made {
     report: Reports,
-    root: Sha256,
-    /// The guest that was started, as an auditor would name it.
-    guest: ReferenceGuest,
+    /// Below which it has to be.
+    roots: Vec<TeeRoot>,
+    /// The guest that was started, as an auditor would name it: several, where its files don't say which it is.
+    guests: Vec<ReferenceGuest>,
 }
 
 impl EmulatedProcessor {
@@ -92,20 +131,23 @@ impl EmulatedProcessor {
     }
 }
 
-impl EmulatedMachines {
+impl ConfidentialMachines {
     /// Machines with this processor, whose reports have `nonce` in them.
     #[must_use]
-    pub fn new(processor: EmulatedProcessor, nonce: Nonce) -> Self {
+    pub fn new(processor: Processor, nonce: Nonce) -> Self {
         Self { processor, nonce }
     }
 
     /// What the runner is told.
     pub(crate) fn confidential(&self) -> Confidential {
-        let isolation = self.processor.isolation();
-        Confidential { isolation, nonce: self.nonce, processor: Arc::new(self.processor.clone()) }
+        let (isolation, speaker) = match &self.processor {
+            Processor::Emulated(processor) => (processor.isolation(), Speaker::Emulated(Arc::new(processor.clone()))),
+            Processor::Hardware(processor) => (processor.isolation(), Speaker::Hardware(processor.closed().clone())),
+        };
+        Confidential { isolation, nonce: self.nonce, speaker }
     }
 
-    /// The evidence of one build, judged as anybody would who trusts this processor and this guest.
+    /// The evidence of one build, judged as anybody would who trusts this processor, or the makers of hardware, and this guest.
     ///
     /// # Errors
     /// See [`ConfidentialError`].
@@ -123,10 +165,12 @@ impl EmulatedMachines {
         let recipe = DigestSet::of(&canonical::to_vec(&lock.recipe)?);
         let dispatch = Dispatch { build: named.job, lock: record.lock, recipe };
         let read = |text, at| bytes_of(text).ok_or(ConfidentialError::Hexadecimal(at));
+        let beside = said.beside.as_deref().map(|text| read(text, "the end, or what is beside it,")).transpose()?;
         let said = [read(&said.start, "the start")?, read(&said.end, "the end")?];
-        let Made { report, root, guest } = match &self.processor {
-            EmulatedProcessor::Amd(processor) => snp::made(processor, started, &said)?,
-            EmulatedProcessor::Intel(processor) => tdx::made(processor, started, &said)?,
+        let Made { report, roots, guests } = match &self.processor {
+            Processor::Emulated(EmulatedProcessor::Amd(processor)) => snp::made(processor, started, &said)?,
+            Processor::Emulated(EmulatedProcessor::Intel(processor)) => tdx::made(processor, started, &said)?,
+            Processor::Hardware(processor) => processor.made(started, &said, beside.as_deref())?,
         };
         let evidence = Evidence { payload: Sha256::of(&payload), nonce: self.nonce, dispatch: Some(dispatch), report };
         let command_line = named.command_line();
@@ -141,9 +185,9 @@ impl EmulatedMachines {
             isolation: record.isolation,
             processors: record.conditions.processors,
         };
-        let guest = ReferenceGuest { kernel: named.kernel.sha256, initrd: named.initrd.sha256, ..guest };
-        let roots = vec![TeeRoot::emulated(root)?];
-        judge(&evidence, &built, &TeeTrust { roots, guests: vec![guest], ..TeeTrust::default() }, now)?;
+        let (kernel, initrd) = (named.kernel.sha256, named.initrd.sha256);
+        let guests = guests.into_iter().map(|guest| ReferenceGuest { kernel, initrd, ..guest }).collect();
+        judge(&evidence, &built, &TeeTrust { roots, guests, ..TeeTrust::default() }, now)?;
         Ok(evidence)
     }
 }

@@ -17,6 +17,9 @@ use crate::Failure;
 /// Where the kernel's configfs is mounted.
 pub(crate) const CONFIGFS: &str = "/sys/kernel/config";
 
+/// Where the kernel has the firmware's log (ACPI, table CCEL).
+pub(crate) const LOG: &str = "/sys/firmware/acpi/tables/data/CCEL";
+
 /// The most bytes of one file: as many as a host takes, which are twice what Linux 6.7 has.
 const MOST: usize = MAX_EVIDENCE / 2;
 /// The most bytes of a file that is one word.
@@ -27,7 +30,8 @@ const MOST_WORD: usize = 64;
 pub(crate) struct Said {
     /// A report of AMD's, or a quote of Intel's.
     pub(crate) report: Vec<u8>,
-    /// What the host gave the guest beside it: AMD's table of certificates.
+    /// What there is beside it: of AMD's, the table of certificates that the host gave; of Intel's, the log of what the firmware
+    /// has measured, where it keeps one.
     pub(crate) beside: Option<Vec<u8>>,
 }
 
@@ -55,8 +59,9 @@ impl Drop for Request {
     }
 }
 
-/// Asks the processor of `provider` for a report with `data` in it, by the configfs at `root`.
-pub(crate) fn ask(root: &Path, provider: &str, data: &[u8; 64]) -> Result<Said, Failure> {
+/// Asks the processor of `provider` for a report with `data` in it, by the configfs at `root`. The log of what an Intel's firmware
+/// has measured is at `log`.
+pub(crate) fn ask(root: &Path, log: &Path, provider: &str, data: &[u8; 64]) -> Result<Said, Failure> {
     let doing = "asking the processor for a report by configfs-tsm, which Linux 6.7 and newer have";
     let fail = |why: String| Failure::at(doing)(why);
     let folder = root.join("tsm/report/reprove");
@@ -74,12 +79,24 @@ pub(crate) fn ask(root: &Path, provider: &str, data: &[u8; 64]) -> Result<Said, 
     let write = || -> io::Result<()> { File::options().write(true).open(file("inblob"))?.write_all(data) };
     write().map_err(|e| fail(format!("inblob: {e}")))?;
     let report = read("outblob", MOST)?;
-    let beside = (provider == "sev_guest").then(|| read("auxblob", MOST)).transpose()?;
+    let beside = match provider {
+        "sev_guest" => Some(read("auxblob", MOST)?),
+        _ => log_at(log).map_err(|e| fail(format!("the firmware's log: {e}")))?,
+    };
     // Whoever wrote there in between would have got another report than the one that was asked for.
     if expected.is_none() || generation()? != expected {
         return Err(fail("what was asked for was changed in between".into()));
     }
     Ok(Said { report, beside })
+}
+
+/// The firmware's log; `None` where it keeps none.
+fn log_at(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read(path, MOST) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// All of a file that has at most so many bytes.
@@ -139,12 +156,22 @@ mod tests {
     #[test]
     fn without_the_interface_nothing_is_said() {
         let root = tempfile::tempdir().unwrap();
-        let error = ask(root.path(), "sev_guest", &[0; 64]).unwrap_err();
+        let error = ask(root.path(), Path::new(LOG), "sev_guest", &[0; 64]).unwrap_err();
         assert!(error.to_string().contains("configfs-tsm"), "{error}");
         // A directory that no kernel fills is no interface either, and does not stay.
         fs::create_dir_all(root.path().join("tsm/report")).unwrap();
-        let error = ask(root.path(), "sev_guest", &[0; 64]).unwrap_err();
+        let error = ask(root.path(), Path::new(LOG), "sev_guest", &[0; 64]).unwrap_err();
         assert!(error.to_string().contains("provider"), "{error}");
         assert!(!root.path().join("tsm/report/reprove").exists());
+    }
+
+    #[test]
+    fn a_firmware_may_keep_no_log_and_one_is_bounded_on_both_sides() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (length, fits) in [(MOST, true), (MOST + 1, false)] {
+            file.as_file().set_len(length as u64).unwrap();
+            assert_eq!(log_at(file.path()).ok(), fits.then(|| Some(vec![0; length])));
+        }
+        assert_eq!(log_at(Path::new("/none/such")).unwrap(), None);
     }
 }

@@ -9,6 +9,7 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 use nix::unistd::{chdir, chroot};
 use reprove_store::Store;
+use rustix::io::Errno;
 
 use crate::Failure;
 
@@ -23,7 +24,8 @@ pub(crate) fn first() -> Result<(), Failure> {
     mounted("devtmpfs", "devtmpfs", "/dev", "")
 }
 
-/// The modules of the first file system, in the order of their names. A kernel may have them built in.
+/// The modules of the first file system, in the order of their names. A kernel may have them built in; those for a processor
+/// that closes machines say in any other that there is no such device.
 #[expect(clippy::disallowed_methods, reason = "they are sorted")]
 pub(crate) fn load_modules() -> Result<(), Failure> {
     let doing = "loading the kernel's modules";
@@ -35,7 +37,7 @@ pub(crate) fn load_modules() -> Result<(), Failure> {
     for path in paths.map_err(Failure::at(doing))? {
         let file = File::open(&path).map_err(Failure::at(doing))?;
         match rustix::system::finit_module(&file, c"", 0) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
             Err(error) => return Err(Failure::at(format!("loading {}", path.display()))(error)),
         }
     }

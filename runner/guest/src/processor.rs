@@ -10,7 +10,7 @@ use reprove_runner::vm::{GuestEvidence, JobEvidence, MAX_EVIDENCE, bytes_of, hex
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use crate::Failure;
-use crate::hardware::{CONFIGFS, Said, ask, mount_configfs, provider};
+use crate::hardware::{CONFIGFS, LOG, Said, ask, mount_configfs, provider};
 
 /// The line of an EMULATED one.
 const EMULATED: &str = "/dev/ttyS1";
@@ -41,12 +41,12 @@ impl Processor {
         Ok(Self::Emulated(line))
     }
 
-    /// A report with this in it, and what the host gave beside it: in hexadecimal.
+    /// A report with this in it, and what there is beside it: in hexadecimal.
     pub(crate) fn report(&mut self, data: &[u8; 64]) -> Result<(String, Option<String>), Failure> {
         match self {
             Self::Emulated(line) => Ok((emulated(line, data)?, None)),
             Self::Hardware(provider) => {
-                let Said { report, beside } = ask(Path::new(CONFIGFS), provider, data)?;
+                let Said { report, beside } = ask(Path::new(CONFIGFS), Path::new(LOG), provider, data)?;
                 Ok((hexadecimal(&report), beside.map(|bytes| hexadecimal(&bytes))))
             }
         }

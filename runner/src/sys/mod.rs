@@ -67,6 +67,23 @@ struct CloneArguments {
 /// `CLONE_INTO_CGROUP`, which does not fit the type that `libc` gives it.
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
+/// EAX and EBX of a function of CPUID with the index 0; zeros on processors that have none.
+#[must_use]
+pub(crate) fn cpuid(function: u32) -> (u32, u32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[allow(unused_unsafe, reason = "newer compilers know that it is safe")]
+        // SAFETY: every processor of this architecture has the instruction, and it changes nothing but its own registers.
+        let said = unsafe { std::arch::x86_64::__cpuid(function) };
+        (said.eax, said.ebx)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = function;
+        (0, 0)
+    }
+}
+
 /// Attributes that [`mount_setattr`] sets.
 #[derive(Clone, Copy)]
 pub(crate) struct MountAttributes(u64);

@@ -14,9 +14,10 @@ use reprove_images::{RootFilesystem, is_host_root};
 use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role};
 use reprove_store::Store;
 
-use super::engine::{Guest, Parts, launch};
+use super::engine::{Guest, Parts, Voice, launch};
+use super::hardware::{Closed, shared_mib};
 use super::job::{Job, JobBuild, JobEvidence, JobRoot};
-use super::processor::{Confidential, Port, Started, bytes_of_file, firmware};
+use super::processor::{Confidential, Port, SecureProcessor, Speaker, Started, bytes_of_file, firmware};
 use super::report::{GuestEvidence, Report, ReportedEnd};
 use super::running::{Running, Times};
 use super::{MachineError, io_error};
@@ -79,7 +80,7 @@ impl JobFiles {
 /// See [`MachineError`].
 pub async fn hello(program: &Path, guest: &Guest, clock: u64, store: &Store) -> Result<(), MachineError> {
     let (mut files, _) = JobFiles::new(&Job::hello(clock), store, 1 << 20)?;
-    let times = Times { start: guest.start_within(), run: Duration::from_secs(60) };
+    let times = Times { start: guest.start_within(false), run: Duration::from_secs(60) };
     let report = run(program, guest, None, &mut files, (BESIDE_MIB, 1), times, None).await?.0;
     match report.end {
         ReportedEnd::Hello => Ok(()),
@@ -131,9 +132,10 @@ pub(crate) async fn build(
     let prepare = move || JobFiles::new(&Job::build(clock, job, &on)?, &on, report_bytes);
     let prepared = tokio::task::spawn_blocking(prepare).await;
     let (mut files, job_bytes) = prepared.map_err(|e| io_error("writing the job's disk")(e.into()))??;
-    let size = (memory_mib(&limits, job_bytes), conditions.processors);
+    let is_closed = confidential.as_ref().is_some_and(Confidential::is_closed);
+    let size = (memory_mib(&limits, job_bytes, is_closed), conditions.processors);
     let run_time = Duration::from_secs(limits.seconds.into()) + BESIDE_THE_BUILD;
-    let times = Times { start: guest.start_within(), run: run_time };
+    let times = Times { start: guest.start_within(is_closed), run: run_time };
     let confidential = confidential.as_ref();
     let ran = run(sandbox.helper(), guest, Some(usr), &mut files, size, times, confidential);
     let (report, started) = ran.await?;
@@ -213,26 +215,24 @@ async fn run(
     times: Times,
     confidential: Option<&Confidential>,
 ) -> Result<(Report, Option<Started>), MachineError> {
-    let port = confidential
-        .map(|confidential| Ok::<_, MachineError>((Port::new()?, firmware(confidential.isolation)?)))
-        .transpose()?;
+    let speaking = confidential.map(Speaking::of).transpose()?;
     let parts = Parts {
         job: (&files.job, files.digest),
         usr: usr.map(|usr| (&*usr.file, usr.verity)),
         report: &files.report,
         memory_mib,
         processors,
-        port: port.as_ref().map(|(port, (path, _))| (port, path.clone())),
+        voice: speaking.as_ref().map(|(speaking, _)| speaking.voice()),
     };
-    let started = port.as_ref().map(|(_, (_, firmware))| started(guest, &parts, firmware)).transpose()?;
+    let started = speaking.as_ref().map(|(_, firmware)| started(guest, &parts, firmware)).transpose()?;
     let mut running = Running::start(program, &launch(guest, &parts)?)?;
     let waited = running.wait(times);
-    let said = match (port, &started, confidential) {
-        (Some((port, _)), Some(started), Some(confidential)) => {
+    let said = match (speaking, &started) {
+        (Some((Speaking::Line(port, _, processor), _)), Some(started)) => {
             let mut waited = std::pin::pin!(waited);
             tokio::select! {
                 said = &mut waited => said,
-                () = port.serve(&*confidential.processor, started) => waited.await,
+                () = port.serve(processor, started) => waited.await,
             }
         }
         _ => waited.await,
@@ -241,6 +241,35 @@ async fn run(
     files.report.rewind().map_err(io_error("reading the guest's disk"))?;
     let report = Report::read(&mut files.report).map_err(|error| MachineError::Report { error, said })?;
     Ok((report, started))
+}
+
+/// What speaks for one machine, from its start to its end.
+enum Speaking<'a> {
+    Line(Port, PathBuf, &'a dyn SecureProcessor),
+    Closed(&'a Closed),
+}
+
+impl<'a> Speaking<'a> {
+    /// It, and the bytes of the firmware that is measured.
+    fn of(confidential: &'a Confidential) -> Result<(Self, Arc<[u8]>), MachineError> {
+        match &confidential.speaker {
+            Speaker::Emulated(processor) => {
+                let (path, bytes) = firmware(confidential.isolation)?;
+                Ok((Self::Line(Port::new()?, path, &**processor), bytes))
+            }
+            Speaker::Hardware(closed) => {
+                let bytes = File::open(&closed.firmware).and_then(bytes_of_file);
+                Ok((Self::Closed(closed), bytes.map_err(io_error("reading the machine's firmware"))?))
+            }
+        }
+    }
+
+    fn voice(&self) -> Voice<'_> {
+        match self {
+            Self::Line(port, firmware, _) => Voice::Line(port, firmware.clone()),
+            Self::Closed(closed) => Voice::Closed(closed),
+        }
+    }
 }
 
 /// What a processor would measure of a machine that is about to be started from these files, which are read again.
@@ -266,9 +295,10 @@ fn report_bytes(limits: &Limits) -> u64 {
 
 /// The memory of a machine: what the build may take, what it leaves in the guest's store, the job twice (as it is read, and
 /// in that store), and what the guest itself takes. An engine takes of the host what the machine touches of it.
-fn memory_mib(limits: &Limits, job_bytes: u64) -> u64 {
+fn memory_mib(limits: &Limits, job_bytes: u64, is_closed: bool) -> u64 {
     let kept = limits.disk_mib.min(limits.memory_mib) + limits.log_mib;
-    u64::from(limits.memory_mib) + u64::from(kept) + 2 * job_bytes.div_ceil(1 << 20) + BESIDE_MIB
+    let memory = u64::from(limits.memory_mib) + u64::from(kept) + 2 * job_bytes.div_ceil(1 << 20) + BESIDE_MIB;
+    memory + if is_closed { shared_mib(memory) } else { 0 }
 }
 
 impl SourceFiles {

@@ -13,6 +13,7 @@ use reprove_model::{Digest, DigestSet, Engine, HashBoth, Machine};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::MachineError;
+use super::hardware::{Closed, ClosedMachine};
 use super::holder::{Launch, Opened, SCRATCH, file};
 use super::processor::Port;
 
@@ -57,9 +58,11 @@ impl Guest {
         }
     }
 
-    /// How long it may take until the guest's program runs.
-    pub(super) fn start_within(&self) -> Duration {
+    /// How long it may take until the guest's program runs. Where a processor closes the machine, it takes in all of its
+    /// memory first.
+    pub(super) fn start_within(&self, is_closed: bool) -> Duration {
         Duration::from_secs(match self.engine {
+            Engine::QemuKvm if is_closed => 180,
             Engine::UserModeLinux => 60,
             Engine::QemuKvm => 20,
             Engine::QemuTcg => 240,
@@ -74,8 +77,16 @@ pub(super) struct Parts<'a> {
     pub(super) report: &'a File,
     pub(super) memory_mib: u64,
     pub(super) processors: u32,
-    /// The line of its secure processor, and the firmware that is measured, where it has one.
-    pub(super) port: Option<(&'a Port, PathBuf)>,
+    /// What speaks for it, where something does.
+    pub(super) voice: Option<Voice<'a>>,
+}
+
+/// What speaks for a machine.
+pub(super) enum Voice<'a> {
+    /// The line of its EMULATED processor, and the firmware that is measured.
+    Line(&'a Port, PathBuf),
+    /// The processor that closes it.
+    Closed(&'a Closed),
 }
 
 /// What QEMU calls the line of a secure processor.
@@ -92,19 +103,40 @@ pub(super) fn launch(guest: &Guest, parts: &Parts<'_>) -> Result<Launch, Machine
     if guest.engine != Engine::UserModeLinux {
         files.push(Opened { path: guest.kernel.clone(), writable: false });
     }
-    if let Some((port, firmware)) = &parts.port {
-        files.extend(port.opened());
-        files.push(Opened { path: firmware.clone(), writable: false });
+    match &parts.voice {
+        Some(Voice::Line(port, firmware)) => {
+            files.extend(port.opened());
+            files.push(Opened { path: firmware.clone(), writable: false });
+        }
+        Some(Voice::Closed(closed)) => files.push(Opened { path: closed.firmware.clone(), writable: false }),
+        None => {}
     }
-    let arguments = match guest.engine {
-        Engine::UserModeLinux if parts.port.is_some() => return Err(MachineError::NoProcessor(guest.engine.name())),
-        Engine::UserModeLinux => user_mode(parts),
-        Engine::QemuKvm | Engine::QemuTcg => qemu(guest.engine, parts),
+    let arguments = match (guest.engine, &parts.voice) {
+        (Engine::UserModeLinux, Some(Voice::Line(..))) => return Err(MachineError::NoProcessor(guest.engine.name())),
+        (Engine::QemuKvm, Some(Voice::Closed(closed))) => closed_machine(closed, parts).arguments(),
+        (engine, Some(Voice::Closed(_))) => return Err(MachineError::NotClosed(engine.name())),
+        (Engine::UserModeLinux, None) => user_mode(parts),
+        (engine @ (Engine::QemuKvm | Engine::QemuTcg), _) => qemu(engine, parts),
     };
     // What the guest asks comes out of the engine, and what it is answered goes in.
     let names = [(format!("{PROCESSOR}.out"), 5), (format!("{PROCESSOR}.in"), 6)];
-    let names = if parts.port.is_some() { names.into() } else { Vec::new() };
+    let names = if matches!(parts.voice, Some(Voice::Line(..))) { names.into() } else { Vec::new() };
     Ok(Launch { program: guest.program.clone(), arguments, files, names })
+}
+
+/// A machine of the same files, which a processor closes.
+fn closed_machine(closed: &Closed, parts: &Parts<'_>) -> ClosedMachine {
+    ClosedMachine {
+        protection: closed.protection,
+        firmware: file(5),
+        kernel: file(4),
+        initrd: file(0),
+        command_line: parts.command_line(),
+        disks: [1, 2, 3].map(file),
+        job: parts.job.1,
+        memory_mib: parts.memory_mib,
+        processors: parts.processors.max(1),
+    }
 }
 
 impl Parts<'_> {
@@ -168,11 +200,75 @@ fn qemu(engine: Engine, parts: &Parts<'_>) -> Vec<String> {
         );
         add("-device", format!("virtio-blk-pci,drive=d{number}"));
     }
-    if parts.port.is_some() {
+    if parts.voice.is_some() {
         add("-chardev", format!("pipe,id=processor,path={SCRATCH}/{PROCESSOR}"));
         add("-serial", "chardev:processor".into());
         add("-bios", file(7));
     }
     add("-append", parts.command_line());
     arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hardware::Protection;
+    use super::*;
+
+    /// What is started for a machine that is closed like this, and the digest of its job.
+    fn launched(engine: Engine, protection: Protection) -> (Result<Launch, MachineError>, Digest) {
+        let disk = || tempfile::tempfile().unwrap();
+        let (job, usr, report, initrd) = (disk(), disk(), disk(), disk());
+        let (kernel_digest, initrd_digest) = (DigestSet::of(b"kernel"), DigestSet::of(b"initrd"));
+        let (program, kernel) = ("/qemu".into(), "/a,kernel".into());
+        let guest = Guest { engine, program, kernel, kernel_digest, initrd: Arc::new(initrd), initrd_digest };
+        let verity = format!("7:{}", "0a".repeat(32)).parse().unwrap();
+        let closed = Closed { protection, firmware: "/a,firmware".into() };
+        let digest = Digest::of(b"job");
+        let parts = Parts {
+            job: (&job, digest),
+            usr: Some((&usr, verity)),
+            report: &report,
+            memory_mib: 2048,
+            processors: 2,
+            voice: Some(Voice::Closed(&closed)),
+        };
+        (launch(&guest, &parts), digest)
+    }
+
+    /// The engine has each file as a descriptor: its path, whatever is in that, is in no argument.
+    #[test]
+    fn a_closed_machine_is_started_from_the_same_files_as_any_other() {
+        let genoa = Protection::SevSnp { c_bit: 51, reduced_bits: 1, processor: "EPYC-Genoa" };
+        for protection in [genoa, Protection::Tdx] {
+            let (launch, job) = launched(Engine::QemuKvm, protection);
+            let launch = launch.unwrap();
+            let usr = format!("7:{}", "0a".repeat(32));
+            let expected = ClosedMachine {
+                protection,
+                firmware: "/proc/self/fd/25".into(),
+                kernel: "/proc/self/fd/24".into(),
+                initrd: "/proc/self/fd/20".into(),
+                command_line: format!("{} reprove.job={job} reprove.usr={usr}", Machine::TOLD),
+                disks: ["/proc/self/fd/21", "/proc/self/fd/22", "/proc/self/fd/23"].map(str::to_owned),
+                job,
+                memory_mib: 2048,
+                processors: 2,
+            };
+            assert_eq!((&launch.arguments, launch.names.len()), (&expected.arguments(), 0));
+            assert!(launch.arguments.iter().all(|argument| !argument.contains("/a,")));
+            assert_eq!(launch.program, PathBuf::from("/qemu"));
+            let writable: Vec<bool> = launch.files.iter().map(|file| file.writable).collect();
+            assert_eq!(writable, [false, false, false, true, false, false]);
+            let last: Vec<PathBuf> = launch.files.iter().skip(4).map(|file| file.path.clone()).collect();
+            assert_eq!(last, [PathBuf::from("/a,kernel"), "/a,firmware".into()]);
+        }
+    }
+
+    #[test]
+    fn only_kvm_runs_a_closed_machine() {
+        for engine in [Engine::UserModeLinux, Engine::QemuTcg] {
+            let (launch, _) = launched(engine, Protection::Tdx);
+            assert!(matches!(launch, Err(MachineError::NotClosed(name)) if name == engine.name()));
+        }
+    }
 }

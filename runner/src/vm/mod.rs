@@ -24,10 +24,10 @@ mod tried;
 pub use build::{Machine, MachineEvidence, hello};
 pub(crate) use build::{build, write_log};
 pub use engine::Guest;
-pub use hardware::{ClosedMachine, Protection};
+pub use hardware::{Closed, Protection, ProtectionError};
 pub use holder::machine_main;
 pub use job::{Blob, Job, JobBuild, JobError, JobEvidence, JobRoot, MAX_JOB};
-pub use processor::{Confidential, SecureProcessor, Started, bytes_of, firmware, hexadecimal};
+pub use processor::{Confidential, SecureProcessor, Speaker, Started, bytes_of, firmware, hexadecimal};
 pub use report::{Fault, GuestEvidence, MAX_BLOBS, MAX_EVIDENCE, MAX_TEXT, Report, ReportError, ReportedEnd};
 pub use reprove_images::guest::{InvalidVerity, Verity};
 pub use running::HELLO;
@@ -106,6 +106,9 @@ pub enum MachineError {
     /// A machine that is to have evidence, and an engine that has no place for a secure processor.
     #[error("evidence of a machine is made of QEMU's, and {0} was asked for; say --engine qemu-kvm or qemu-tcg")]
     NoProcessor(&'static str),
+    /// A machine that the host's processor closes, and an engine that does not run on it.
+    #[error("{0} runs no machine that the processor closes; say --engine qemu-kvm, or leave it out")]
+    NotClosed(&'static str),
     /// No firmware to measure.
     #[error("the firmware that such machines start with is not there (Debian: install `{0}`)")]
     NoFirmware(&'static str),

@@ -19,6 +19,7 @@ use reprove_model::{Digest, Isolation, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 
+use super::hardware::Closed;
 use super::holder::Opened;
 use super::{MachineError, io_error};
 
@@ -66,7 +67,24 @@ pub struct Confidential {
     /// What the verifier asked to have in the reports.
     pub nonce: Sha256,
     /// Who makes them.
-    pub processor: Arc<dyn SecureProcessor>,
+    pub speaker: Speaker,
+}
+
+impl Confidential {
+    /// Whether a processor closes the machine to this host.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.speaker, Speaker::Hardware(_))
+    }
+}
+
+/// Who makes a machine's reports.
+#[derive(Clone, Debug)]
+pub enum Speaker {
+    /// A program of this host's, which the guest asks on a serial line.
+    Emulated(Arc<dyn SecureProcessor>),
+    /// The processor that closes the machine, which the guest asks by its own kernel.
+    Hardware(Closed),
 }
 
 /// The most reports that one guest gets.

@@ -50,7 +50,8 @@ pub struct GuestEvidence {
     pub start: String,
     /// When all that is stated was known.
     pub end: String,
-    /// What the host gave it beside the report at the end: of a processor of AMD's, a table of certificates.
+    /// What it found beside the report at the end: of a processor of AMD's, the host's table of certificates; of one of Intel's,
+    /// the log of what the firmware has measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<String>,
 }

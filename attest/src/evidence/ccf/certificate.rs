@@ -107,19 +107,29 @@ impl Link {
         Ok(until)
     }
 
-    /// Whether it may sign others. CCF gives a service's certificate no key usage; where there is one, it has to say so.
-    pub(super) fn is_authority(&self) -> Result<(), CcfError> {
-        let (is_authority, usage) = self.constraints()?;
-        if is_authority && usage.is_none_or(|usage| usage.key_cert_sign()) {
-            Ok(())
-        } else {
-            Err(self.refused("it is not that of an authority"))
+    /// Whether it may sign others, where there are so many authorities `below` it that have not issued themselves. CCF gives a
+    /// service's certificate no key usage; where there is one, it has to say so.
+    pub(super) fn is_authority(&self, below: usize) -> Result<(), CcfError> {
+        let (constraints, usage) = self.constraints()?;
+        let constraints = constraints.filter(|constraints| constraints.ca);
+        let (Some(constraints), true) = (constraints, usage.is_none_or(|usage| usage.key_cert_sign())) else {
+            return Err(self.refused("it is not that of an authority"));
+        };
+        if constraints.path_len_constraint.is_some_and(|most| below > usize::from(most)) {
+            return Err(self.refused("there are more authorities below it than it allows"));
         }
+        Ok(())
+    }
+
+    /// Whether its name is its issuer's, as RFC 5280, section 6.1, has it: such authorities are not counted.
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.tbs().subject == self.tbs().issuer
     }
 
     /// Whether it is a node's, which may sign receipts and no certificates.
     pub(super) fn is_no_authority(&self) -> Result<(), CcfError> {
-        let (is_authority, usage) = self.constraints()?;
+        let (constraints, usage) = self.constraints()?;
+        let is_authority = constraints.is_some_and(|constraints| constraints.ca);
         if !is_authority && usage.is_none_or(|usage| usage.digital_signature()) {
             Ok(())
         } else {
@@ -127,11 +137,11 @@ impl Link {
         }
     }
 
-    fn constraints(&self) -> Result<(bool, Option<KeyUsage>), CcfError> {
+    fn constraints(&self) -> Result<(Option<BasicConstraints>, Option<KeyUsage>), CcfError> {
         let unreadable = |_| self.refused("its constraints or usages can't be read");
         let constraints = self.tbs().get::<BasicConstraints>().map_err(unreadable)?;
         let usage = self.tbs().get::<KeyUsage>().map_err(unreadable)?.map(|(_, usage)| usage);
-        Ok((constraints.is_some_and(|(_, constraints)| constraints.ca), usage))
+        Ok((constraints.map(|(_, constraints)| constraints), usage))
     }
 
     /// Whether `issuer` has signed it, by its name and its key.

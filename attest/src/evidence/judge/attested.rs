@@ -34,10 +34,16 @@ impl Attested {
         self.voucher.vendor()
     }
 
-    /// Whether it is a program's word, and no hardware's.
+    /// Whether it is known to be a program's word, and no hardware's.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
         self.voucher.is_emulated()
+    }
+
+    /// Whether it is a program's word, and no hardware's; `None` where nobody says either.
+    #[must_use]
+    pub fn emulated(&self) -> Option<bool> {
+        self.voucher.emulated()
     }
 
     /// Whether a processor has said it, or the security module of a cloud, and it was judged here.
@@ -100,7 +106,7 @@ pub enum Voucher {
         name: String,
         /// SHA-256 of its certificate.
         certificate: Sha256,
-        /// Whether that says that it is an emulation's.
+        /// Whether that, or the auditor, says that it is an emulation's.
         is_emulated: bool,
     },
 }
@@ -148,7 +154,13 @@ impl Voucher {
     /// See [`Attested::is_emulated`].
     #[must_use]
     pub fn is_emulated(&self) -> bool {
-        self.vendor() == Some(Vendor::Emulated)
+        self.emulated() == Some(true)
+    }
+
+    /// See [`Attested::emulated`].
+    #[must_use]
+    pub fn emulated(&self) -> Option<bool> {
+        self.vendor().map(|vendor| vendor == Vendor::Emulated)
     }
 }
 

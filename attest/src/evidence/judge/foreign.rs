@@ -47,6 +47,8 @@ pub struct ReferenceVerifier {
     pub policies: BTreeSet<String>,
     /// The part of the machine that is the guest.
     pub submodule: String,
+    /// Whether the auditor says that all it looks at is EMULATED.
+    pub is_emulated: bool,
 }
 
 /// A service of the Confidential Consortium Framework whose word an auditor takes.
@@ -56,6 +58,16 @@ pub struct ReferenceService {
     pub name: String,
     /// Its certificate.
     pub service: CcfService,
+    /// Whether the auditor says that it is EMULATED: its certificate may say so as well.
+    pub emulated: bool,
+}
+
+impl ReferenceService {
+    /// Whether its certificate, or the auditor, says that it is an emulation's.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        self.emulated || self.service.is_emulated()
+    }
 }
 
 /// Judges evidence at the time `at` of the build whose provenance has the payload `provenance`, and that says of itself that
@@ -151,12 +163,13 @@ fn ear(
 ) -> Result<Attested, EvidenceError> {
     let mut why = EvidenceError::NoVerifier;
     for verifier in &trust.verifiers {
-        let ReferenceVerifier { name, key, tees, policies, submodule } = verifier.clone();
+        let ReferenceVerifier { name, key, tees, policies, submodule, is_emulated } = verifier.clone();
         let report_data = report_data(provenance, &evidence.nonce);
         let expected = ear::Expected { report_data, submodule, tees, policies };
         match ear::verify(token.as_bytes(), &[key], &expected, at) {
             Ok(result) => {
-                let voucher = Voucher::Verifier { name, key: key.id().fingerprint(), vendor: vendor_of(result.tee()) };
+                let vendor = if is_emulated { Vendor::Emulated } else { vendor_of(result.tee()) };
+                let voucher = Voucher::Verifier { name, key: key.id().fingerprint(), vendor };
                 let firmware = format!(
                     "{} (policy {}, by {} {})",
                     result.tee(),
@@ -185,10 +198,10 @@ fn ccf(
 ) -> Result<Attested, EvidenceError> {
     let claims = bound_digest(provenance, &evidence.nonce);
     let mut why = EvidenceError::NoService;
-    for ReferenceService { name, service } in &trust.services {
+    for each @ ReferenceService { name, service, .. } in &trust.services {
         match ccf::verify(receipt.as_bytes(), service, &claims, at) {
             Ok(verified) => {
-                let (name, certificate, is_emulated) = (name.clone(), service.fingerprint(), service.is_emulated());
+                let (name, certificate, is_emulated) = (name.clone(), service.fingerprint(), each.is_emulated());
                 return Ok(Attested {
                     voucher: Voucher::Service { name, certificate, is_emulated },
                     guest: None,

@@ -63,14 +63,14 @@ fn root_of(der: &[u8], trust: &TeeTrust) -> Result<(TdxRoot, TeeRoot), EvidenceE
 }
 
 /// What the auditor calls the guest, and what it measures.
-/// Of several guests with this firmware and this kernel, the one whose variables are measured too.
+/// Of several guests with this firmware and this kernel, the one whose variables, command line and initrd are measured too.
 fn known<'t>(
     report: &TdReport,
     given: &Given,
     built: &BuiltIn<'_>,
     trust: &'t TeeTrust,
 ) -> Result<(String, &'t ReferenceDomain), EvidenceError> {
-    let [rtmr0, rtmr1, ..] = report.rtmr.map(Sha384::from_bytes);
+    let [rtmr0, rtmr1, rtmr2, _] = report.rtmr.map(Sha384::from_bytes);
     let mrtd = Sha384::from_bytes(report.mrtd);
     let (kernel, initrd) = (built.kernel, built.initrd);
     let is_it = |guest: &'t ReferenceGuest| {
@@ -80,7 +80,8 @@ fn known<'t>(
     };
     let mut all = trust.guests.iter().filter_map(is_it);
     let first = all.next();
-    let whole = first.iter().cloned().chain(all).find(|(_, domain)| domain.rtmr0(given) == rtmr0);
+    let is_whole = |domain: &ReferenceDomain| (domain.rtmr0(given), domain.rtmr2(built.command_line)) == (rtmr0, rtmr2);
+    let whole = first.iter().cloned().chain(all).find(|(_, domain)| is_whole(domain));
     whole.or(first).ok_or_else(|| EvidenceError::UnknownDomain(Box::new(UnknownDomain { kernel, initrd, mrtd, rtmr1 })))
 }
 

@@ -72,6 +72,16 @@ impl Edk2 {
     /// be booted. Without `tables`, of a machine that has none.
     #[must_use]
     pub fn rtmr0(self, configuration: &Measurement, memory: &Measurement, tables: Option<&HostTables>) -> Measurement {
+        extended(&self.events_of_rtmr0(configuration, memory, tables))
+    }
+
+    /// What RTMR0 is extended by, in order.
+    pub(super) fn events_of_rtmr0(
+        self,
+        configuration: &Measurement,
+        memory: &Measurement,
+        tables: Option<&HostTables>,
+    ) -> Vec<Measurement> {
         let mut events = vec![*memory, *configuration];
         if self != Self::Stable202502 {
             events.extend([BOOT_MENU, BOOT_ORDER_OF_QEMU].map(sha384));
@@ -85,7 +95,7 @@ impl Edk2 {
         }
         match self {
             Self::Stable202502 => {
-                events.extend([sha384(&[0, 0]), sha384(&boot_option(HIDDEN, "UiApp", UI_APP))]);
+                events.extend([sha384(BOOT_ORDER_OF_202502), sha384(&boot_option(HIDDEN, "UiApp", UI_APP))]);
             }
             Self::Stable202505 | Self::Stable202508 => events.extend([
                 sha384(&[0, 0, 1, 0]),
@@ -93,7 +103,7 @@ impl Edk2 {
                 sha384(&boot_option(SHOWN, "EFI Firmware Setup", UI_APP)),
             ]),
         }
-        extended(&events)
+        events
     }
 
     /// RTMR2: what QEMU tells the kernel (`-append`), and the digest of its initrd (SHA-384), as the EFI stub of Linux 6.9 and
@@ -123,7 +133,9 @@ const BOOT_MANAGER_MENU: [u8; 16] = 0xdc5b_c2ee_f267_954d_b1d5_f81b_2039_d11d_u1
 const SHOWN: u32 = 0x101;
 const HIDDEN: u32 = 0x109;
 
-const SEPARATOR: &[u8] = &[0; 4];
+pub(super) const SEPARATOR: &[u8] = &[0; 4];
+/// `BootOrder` of a firmware that has one option.
+pub(super) const BOOT_ORDER_OF_202502: &[u8] = &[0; 2];
 /// Nobody is asked what to boot.
 const BOOT_MENU: &[u8] = &[0; 2];
 /// QEMU boots a kernel that it is given by a program of its own, where there is no UEFI.

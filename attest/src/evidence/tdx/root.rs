@@ -47,8 +47,9 @@ impl TdxRoot {
         self.fingerprint != Sha256::of(INTEL)
     }
 
-    /// The certificate.
-    pub(super) fn der(&self) -> &[u8] {
+    /// The certificate, in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
         &self.der
     }
 }
