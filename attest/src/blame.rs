@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use reprove_model::{Between, Cause, DigestSet, Experiment, Finding, Variation, Verdict};
 
-/// What deterministic builds are made with another of.
+/// What deterministic builds are made with another of, whether it was varied or not.
 const STILL: [Variation; 2] = [Variation::Clock, Variation::Entropy];
 
 /// What is wrong with the experiments themselves; `None`: nothing.
@@ -15,8 +15,7 @@ const STILL: [Variation; 2] = [Variation::Clock, Variation::Entropy];
 pub(crate) fn experiments_fit(verdict: &Verdict) -> bool {
     let is_sorted = |experiment: &Experiment| experiment.changed.is_sorted_by(|a, b| a < b);
     let is_varied = |experiment: &Experiment| {
-        let known =
-            |v: &Variation| if experiment.deterministic { STILL.contains(v) } else { verdict.varied.contains(v) };
+        let known = |v: &Variation| verdict.varied.contains(v) || (experiment.deterministic && STILL.contains(v));
         experiment.changed.iter().all(known)
     };
     let alone: BTreeSet<Variation> = (verdict.experiments.iter())
@@ -41,16 +40,17 @@ pub(crate) fn wrong_blame(finding: &Finding, verdict: &Verdict, second: Option<D
             .any(|experiment| experiment.changed == changed && !experiment.deterministic)
             || (changed == verdict.varied && second == Some(record))
     };
-    // A deterministic build with this changed, and another one with nothing changed.
-    let was_still = |changed: &[Variation], record: DigestSet, kept: Option<DigestSet>| {
-        let still = |changed: &[Variation], record: DigestSet| {
-            let is_it = |e: &Experiment| e.deterministic && e.ended_well && e.record == record && e.changed == changed;
-            verdict.experiments.iter().any(is_it)
-        };
-        still(changed, record) && kept.is_some_and(|kept| still(&[], kept))
-    };
     let named: BTreeSet<Variation> = finding.causes.iter().flat_map(Cause::variations).copied().collect();
-    let rest: Vec<Variation> = verdict.varied.iter().filter(|v| !named.contains(v)).copied().collect();
+    let but_named = |all: &[Variation]| all.iter().filter(|v| !named.contains(v)).copied().collect::<Vec<_>>();
+    let rest = but_named(&verdict.varied);
+    // The deterministic builds' own: the largest set that was changed is all of them.
+    let still = || verdict.experiments.iter().filter(|experiment| experiment.deterministic && experiment.ended_well);
+    let all_still = still().map(|experiment| experiment.changed.as_slice()).max_by_key(|changed| changed.len());
+    let rest_still = but_named(all_still.unwrap_or_default());
+    let was_still = |changed: &[Variation], record: DigestSet, kept: Option<DigestSet>| {
+        let has = |changed: &[Variation], record| still().any(|e| e.record == record && e.changed == changed);
+        has(changed, record) && kept.is_none_or(|kept| has(&rest_still, kept))
+    };
     let wrong = |cause: &Cause| match cause {
         Cause::Unstable { record } => {
             let is_an_experiment =

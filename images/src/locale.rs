@@ -9,7 +9,7 @@ use crate::RootFilesystem;
 
 /// Those that are looked for, the first that is there is taken: they sort other letters otherwise, have other words, and
 /// write a comma where others have a point.
-const WANTED: [&str; 8] = ["fr_CH", "fr_FR", "de_DE", "et_EE", "es_ES", "en_US", "en_GB", "en_CA"];
+const WANTED: [&str; 8] = ["fr_FR", "de_DE", "fr_CH", "et_EE", "es_ES", "en_US", "en_GB", "en_CA"];
 
 /// The longest list of names in an archive of locales that is read.
 const MOST_NAMES: u32 = 1 << 20;

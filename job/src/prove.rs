@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reprove_attest::evidence::Evidence;
 use reprove_attest::{AttestError, Proof, Signer};
 use reprove_images::RootFilesystem;
-use reprove_model::{BuildRecord, Lock, Verdict};
+use reprove_model::{BuildRecord, Clock, Lock, Verdict};
 use reprove_runner::Built;
 use reprove_verifier::{Wanted, conditions, judge};
 
@@ -50,6 +51,7 @@ async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Ve
     let (first_conditions, second_conditions) = conditions(wanted);
 
     let (first, epoch) = builds.first(&first_conditions, candidates(lock, &context.store).await?).await?;
+    apart(&first.record).await;
     context.doing("building again, under other conditions");
     let second = builds.run(&second_conditions, epoch.seconds, Label::Second).await?;
     context.doing("comparing");
@@ -59,6 +61,17 @@ async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Ve
     let verdict = with_causes(builds, verdict, &first.record, &second.record).await?;
     still_the_same(root).await?;
     Ok(([first, second], verdict))
+}
+
+/// How long after the first build the second begins, at least: what writes down when a file was made has another time then,
+/// also where it counts every other second, as zip does.
+const APART: Duration = Duration::from_millis(2100);
+
+/// Waits until a build that begins now makes its files at other times than this one did, where those are the machine's.
+async fn apart(record: &BuildRecord) {
+    if matches!(record.conditions.clock, Clock::Host | Clock::StartsAt(_)) {
+        tokio::time::sleep(APART.saturating_sub(Duration::from_millis(record.duration_ms))).await;
+    }
 }
 
 /// Signs that the builds failed, keeps what that names by digest, and gives the failure back with its proof.

@@ -150,7 +150,7 @@ impl Surroundings {
         add("LANGUAGE", self.locale.clone());
         add("PERL_HASH_SEED", self.hash_seed.map(|seed| seed.to_string()));
         // Else Perl would still insert at random.
-        add("PERL_PERTURB_KEYS", self.hash_seed.map(|_| "2".to_owned()));
+        add("PERL_PERTURB_KEYS", self.hash_seed.map(|_| "0".to_owned()));
         add("PYTHONHASHSEED", self.hash_seed.map(|seed| seed.to_string()));
         add(Self::EXTRA, self.extra_variable.clone());
         variables

@@ -212,6 +212,8 @@ fn what_is_blamed_was_changed_in_the_build_that_is_named() {
         experiment(&[Hostname], b"name"),
         still(&[], b"still"),
         still(&[Clock], b"still clock"),
+        still(&[BuildPath, Clock, Variation::Entropy], b"still all"),
+        still(&[BuildPath, Variation::Entropy], b"still kept"),
     ];
     let varied = |variation, by: &[u8], kept: Option<&[u8]>| Cause::Varied {
         variation,
@@ -229,7 +231,8 @@ fn what_is_blamed_was_changed_in_the_build_that_is_named() {
         vec![varied(BuildPath, b"path", Some(b"name"))],
         vec![varied(BuildPath, b"path", Some(b"control")), varied(Hostname, b"name", Some(b"control"))],
         vec![unstable(b"control")],
-        vec![varied(Clock, b"still clock", Some(b"still"))],
+        vec![varied(Clock, b"still clock", None)],
+        vec![varied(Clock, b"still clock", Some(b"still kept"))],
     ];
     for causes in good {
         let mut case = Case::disagreeing();
@@ -248,9 +251,9 @@ fn what_is_blamed_was_changed_in_the_build_that_is_named() {
         vec![together(&[BuildPath, Hostname], b"path")],
         vec![unstable(b"other")],
         vec![unstable(b"still")],
-        vec![varied(Clock, b"still clock", None)],
+        vec![varied(Clock, b"still clock", Some(b"still"))],
         vec![varied(Clock, b"still clock", Some(b"control"))],
-        vec![varied(BuildPath, b"still", Some(b"still"))],
+        vec![varied(BuildPath, b"still", None)],
         vec![unstable(b"control"), varied(BuildPath, b"path", None)],
     ];
     for causes in bad {

@@ -50,8 +50,8 @@ pub enum ExplainError<E> {
 
 /// Looks for what caused the differences between two rebuilds, and adds it to the verdict's findings.
 ///
-/// What differs with nothing changed is unstable, and no condition that was varied is blamed for it; where deterministic
-/// builds hold it still, their clock and their entropy are changed. A set of conditions causes a finding
+/// What differs with nothing changed is unstable, and no condition that was varied is blamed for it; it is looked
+/// into between deterministic builds. A set of conditions causes a finding
 /// where changing it alone makes the same place differ in the same way, and changing less does not. Then everything is
 /// changed but what was found: where the place is the same after that, nothing else makes it differ; where it is not, more is
 /// looked for among the rest. `build` runs one build; one that fails shows nothing, and nothing is blamed for it; where even
@@ -72,18 +72,13 @@ pub async fn explain<E>(
     let differing: Vec<usize> =
         (0..).zip(&verdict.findings).filter(|(_, f)| is_between_rebuilds(f)).map(|(n, _)| n).collect();
     if depth == Depth::Full && !differing.is_empty() {
-        let varied = first.conditions.differing(&second.conditions);
-        let mut search = Search {
-            first,
-            second,
-            varied,
-            built: BTreeMap::new(),
-            experiments: Vec::new(),
-            left: most,
-            compare,
-            build,
-        };
-        let causes = search.causes(&verdict.findings, &differing).await?;
+        let mut tools = Tools { compare, build, left: most, experiments: Vec::new() };
+        let mut causes = Search::of(first, second, false, &mut tools).causes(&verdict.findings, &differing).await?;
+        let unstable = |(_, causes): &(usize, Vec<Cause>)| matches!(causes.as_slice(), [Cause::Unstable { .. }]);
+        let moving: Vec<usize> = causes.iter().filter(|each| unstable(each)).map(|(number, _)| *number).collect();
+        if !moving.is_empty() && !first.conditions.is_deterministic() {
+            causes.extend(where_nothing_moves((first, second), &verdict.findings, &moving, &mut tools).await?);
+        }
         for (number, causes) in causes {
             if let Some(finding) = verdict.findings.get_mut(number) {
                 finding.causes = causes;
@@ -93,9 +88,9 @@ pub async fn explain<E>(
             [one] if experiment.ended_well && !experiment.deterministic => Some(*one),
             _ => None,
         };
-        let alone: BTreeSet<Variation> = search.experiments.iter().filter_map(alone).collect();
+        let alone: BTreeSet<Variation> = tools.experiments.iter().filter_map(alone).collect();
         verdict.changed_alone = alone.into_iter().collect();
-        verdict.experiments = search.experiments;
+        verdict.experiments = tools.experiments;
     }
     for finding in verdict.findings.iter_mut().filter(|finding| !finding.causes.is_empty()) {
         finding.proposed.clear();
@@ -112,15 +107,82 @@ type Changed = BTreeSet<Variation>;
 /// What one set of conditions led to; none where the build did not end well, or there was none any more.
 type Outcome = Option<(Differing, DigestSet)>;
 
-struct Search<'a, D, B> {
+/// What builds and compares, and what that came to.
+struct Tools<C, B> {
+    compare: C,
+    build: B,
+    left: usize,
+    experiments: Vec<Experiment>,
+}
+
+/// A search between two builds.
+struct Search<'a, C, B> {
     first: &'a BuildRecord,
     second: &'a BuildRecord,
     varied: Vec<Variation>,
     built: BTreeMap<Changed, Outcome>,
-    experiments: Vec<Experiment>,
-    left: usize,
-    compare: D,
-    build: B,
+    deterministic: bool,
+    tools: &'a mut Tools<C, B>,
+}
+
+/// Looks for the causes of what is otherwise each time between two builds where nothing moves: deterministic ones, of one
+/// processor, with the first rebuild's conditions and with the second's, another clock and other entropy. What differs there
+/// has causes there; what does not stays as it is.
+async fn where_nothing_moves<E, C, B>(
+    (first, second): (&BuildRecord, &BuildRecord),
+    findings: &[Finding],
+    numbers: &[usize],
+    tools: &mut Tools<C, B>,
+) -> Result<Vec<(usize, Vec<Cause>)>, ExplainError<E>>
+where
+    C: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
+    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+{
+    let still =
+        |conditions: &Conditions, clock| Conditions { clock: Clock::Fixed(clock), processors: 1, ..conditions.clone() };
+    let one = still(&first.conditions, Clock::DETERMINISTIC);
+    let mut other = still(&second.conditions, Clock::DETERMINISTIC + APART);
+    other.surroundings.entropy = Some(2);
+    // What a deterministic build takes for entropy depends on them.
+    other.surroundings.processes_after = one.surroundings.processes_after;
+    let Some((one, _)) = tools.run(&one, Vec::new(), true).await? else { return Ok(Vec::new()) };
+    let changed = one.conditions.differing(&other);
+    let Some((other, _)) = tools.run(&other, changed, true).await? else { return Ok(Vec::new()) };
+    let differing = (tools.compare)(&one, &other).await.map_err(ExplainError::Job)?;
+    let is_there = |number: &usize| findings.get(*number).is_some_and(|finding| differing.has(finding));
+    let numbers: Vec<usize> = numbers.iter().copied().filter(is_there).collect();
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let causes = Search::of(&one, &other, true, tools).causes(findings, &numbers).await?;
+    let was_shown = |(_, causes): &(usize, Vec<Cause>)| {
+        !causes.is_empty() && causes.iter().all(|cause| !matches!(cause, Cause::Unstable { .. }))
+    };
+    Ok(causes.into_iter().filter(was_shown).collect())
+}
+
+impl<E, C, B> Tools<C, B>
+where
+    C: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
+    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+{
+    /// One build, where there may be one more; none where it does not end well.
+    async fn run(
+        &mut self,
+        conditions: &Conditions,
+        changed: Vec<Variation>,
+        deterministic: bool,
+    ) -> Result<Option<(BuildRecord, DigestSet)>, ExplainError<E>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let built = (self.build)(conditions, &changed).await.map_err(ExplainError::Job)?;
+        let record = DigestSet::of(&canonical::to_vec(&built)?);
+        let ended_well = built.exit == Exit::Success;
+        self.experiments.push(Experiment { changed, deterministic, record, ended_well });
+        Ok(ended_well.then_some((built, record)))
+    }
 }
 
 /// What was found for one finding.
@@ -131,11 +193,16 @@ struct Found {
     kept: Option<DigestSet>,
 }
 
-impl<E, D, B> Search<'_, D, B>
+impl<'a, E, C, B> Search<'a, C, B>
 where
-    D: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
+    C: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
     B: AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
 {
+    fn of(first: &'a BuildRecord, second: &'a BuildRecord, deterministic: bool, tools: &'a mut Tools<C, B>) -> Self {
+        let varied = first.conditions.differing(&second.conditions);
+        Self { first, second, varied, built: BTreeMap::new(), deterministic, tools }
+    }
+
     async fn causes(
         &mut self,
         findings: &[Finding],
@@ -160,7 +227,6 @@ where
             // What is there or not by chance looks as if it had many causes, or none.
             self.control(&findings, &mut found).await?;
         }
-        self.hold_still(&findings, &mut found).await?;
         Ok(found.into_iter().map(|(number, found)| (number, found.causes())).collect())
     }
 
@@ -222,68 +288,6 @@ where
             }
         }
         Ok(())
-    }
-
-    /// What is otherwise each time is built where nothing moves: deterministically. Where that makes it come out the same
-    /// twice, the clock and the entropy are changed there, one alone.
-    async fn hold_still(
-        &mut self,
-        findings: &[(usize, &Finding)],
-        found: &mut BTreeMap<usize, Found>,
-    ) -> Result<(), ExplainError<E>> {
-        if !found.values().any(|found| found.unstable.is_some()) || self.first.undetermined.is_some() {
-            return Ok(());
-        }
-        let still = self.first.conditions.deterministic(None);
-        let Some((base, _)) = self.run_still(&still, &[]).await? else { return Ok(()) };
-        let Some((again, kept)) = self.run_still(&still, &[]).await? else { return Ok(()) };
-        let moving = (self.compare)(&base, &again).await.map_err(ExplainError::Job)?;
-        let other_clock = Conditions { clock: Clock::Fixed(Clock::DETERMINISTIC + APART), ..still.clone() };
-        let mut other_entropy = still.clone();
-        other_entropy.surroundings.entropy = Some(2);
-        for (variation, conditions) in [(Variation::Clock, other_clock), (Variation::Entropy, other_entropy)] {
-            let is_left = |found: Option<&Found>, finding: &Finding| {
-                found.is_some_and(|found| found.unstable.is_some()) && !moving.has(finding)
-            };
-            if !findings.iter().any(|(number, finding)| is_left(found.get(number), finding)) {
-                break;
-            }
-            let Some((one, digest)) = self.run_still(&conditions, &[variation]).await? else { continue };
-            let differing = (self.compare)(&base, &one).await.map_err(ExplainError::Job)?;
-            let is_there =
-                |(number, finding): &&(usize, &Finding)| differing.has(finding) && is_left(found.get(number), finding);
-            if !findings.iter().any(|finding| is_there(&finding)) {
-                continue;
-            }
-            let Some((other, _)) = self.run_still(&conditions, &[variation]).await? else { continue };
-            let moving = (self.compare)(&one, &other).await.map_err(ExplainError::Job)?;
-            let has = |finding: &Finding| differing.has(finding) && !moving.has(finding);
-            for (number, finding) in findings.iter().filter(|(_, finding)| has(finding)) {
-                if is_left(found.get(number), finding)
-                    && let Some(found) = found.get_mut(number)
-                {
-                    found.settle(variation, digest, kept);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// One deterministic build.
-    async fn run_still(
-        &mut self,
-        conditions: &Conditions,
-        changed: &[Variation],
-    ) -> Result<Option<(BuildRecord, DigestSet)>, ExplainError<E>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        let built = (self.build)(conditions, changed).await.map_err(ExplainError::Job)?;
-        let record = DigestSet::of(&canonical::to_vec(&built)?);
-        let ended_well = built.exit == Exit::Success;
-        self.experiments.push(Experiment { changed: changed.to_vec(), deterministic: true, record, ended_well });
-        Ok(ended_well.then_some((built, record)))
     }
 
     /// Changes alone what the form of each finding suggests that has no cause yet.
@@ -413,7 +417,7 @@ where
     async fn outcome(&mut self, set: &Changed) -> Result<&Outcome, ExplainError<E>> {
         if !self.built.contains_key(set) {
             let outcome = if set.len() == self.varied.len() {
-                let differing = (self.compare)(self.first, self.second).await.map_err(ExplainError::Job)?;
+                let differing = (self.tools.compare)(self.first, self.second).await.map_err(ExplainError::Job)?;
                 Some((differing, DigestSet::of(&canonical::to_vec(self.second)?)))
             } else {
                 self.run(set).await?
@@ -423,34 +427,20 @@ where
         Ok(self.built.get(set).unwrap_or(&None))
     }
 
-    /// One build, where there may be one more.
+    /// One build with this set changed, where there may be one more.
     async fn run(&mut self, set: &Changed) -> Result<Outcome, ExplainError<E>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
         let changed: Vec<Variation> = set.iter().copied().collect();
         let conditions = (changed.iter())
             .fold(self.first.conditions.clone(), |taken, variation| taken.with(*variation, &self.second.conditions));
-        let built = (self.build)(&conditions, &changed).await.map_err(ExplainError::Job)?;
-        let record = DigestSet::of(&canonical::to_vec(&built)?);
-        let ended_well = built.exit == Exit::Success;
-        self.experiments.push(Experiment { changed, deterministic: false, record, ended_well });
-        if !ended_well {
+        let Some((built, record)) = self.tools.run(&conditions, changed, self.deterministic).await? else {
             return Ok(None);
-        }
-        Ok(Some(((self.compare)(self.first, &built).await.map_err(ExplainError::Job)?, record)))
+        };
+        let differing = (self.tools.compare)(self.first, &built).await.map_err(ExplainError::Job)?;
+        Ok(Some((differing, record)))
     }
 }
 
 impl Found {
-    /// Blames what deterministic builds have shown.
-    fn settle(&mut self, variation: Variation, record: DigestSet, kept: DigestSet) {
-        self.unstable = None;
-        self.sets.insert(Changed::from([variation]), record);
-        self.kept = Some(kept);
-    }
-
     fn is_open(&self) -> bool {
         self.unstable.is_none() && self.sets.is_empty()
     }
