@@ -40,13 +40,14 @@ pub enum TriedResult {
 }
 
 impl Tried {
-    fn helped(&self) -> bool {
-        matches!(&self.result, TriedResult::Built { gone, .. } if !gone.is_empty())
+    fn is_enough(&self) -> bool {
+        matches!(self.result, TriedResult::Built { left: 0, .. })
     }
 }
 
-/// Tries each setting that the causes of the verdict suggest, alone, and then those that helped together, where there are
-/// several. Nothing of it is part of the proof.
+/// Tries each setting that the causes of the verdict suggest, alone, and then all that could be built with together, where
+/// none alone was enough: what one place owes to two causes is only gone when both are mended. Nothing of it is part of the
+/// proof.
 pub(crate) async fn try_mends(
     builds: &Builds<'_>,
     verdict: &Verdict,
@@ -70,9 +71,10 @@ pub(crate) async fn try_mends(
     for setting in settings {
         all.extend(one(builds, vec![setting], &before, records).await?);
     }
-    let helped: Vec<Setting> = all.iter().filter(|t| t.helped()).flat_map(|tried| tried.settings.clone()).collect();
-    if helped.len() > 1 {
-        all.extend(one(builds, helped, &before, records).await?);
+    let built = all.iter().filter(|tried| tried.result != TriedResult::Failed);
+    let together: Vec<Setting> = built.flat_map(|tried| tried.settings.clone()).collect();
+    if together.len() > 1 && !all.iter().any(Tried::is_enough) {
+        all.extend(one(builds, together, &before, records).await?);
     }
     Ok(all)
 }
