@@ -106,13 +106,22 @@ pub(crate) fn facts(finished: &Finished) -> String {
     lines.into_iter().map(|(label, line)| format!("  {label:<18} {line}\n")).collect()
 }
 
+/// How many conditions that were not varied are named.
+const SHOWN_KEPT: usize = 3;
+
 fn built_twice(verdict: &Verdict) -> String {
     let names: Vec<&str> = verdict.varied.iter().map(|variation| variation.name()).collect();
     let same = if verdict.rebuilds_agree { "the same bytes" } else { "other bytes" };
     // Every build has entropy of its own.
     let is_kept = |v: &&Variation| !verdict.varied.contains(v) && **v != Variation::Entropy;
     let kept: Vec<&str> = Variation::ALL.iter().filter(is_kept).map(|v| v.name()).collect();
-    let kept = if kept.is_empty() { String::new() } else { format!("; not varied: {}", listed(&kept)) };
+    let kept = match kept.split_at_checked(SHOWN_KEPT) {
+        None if kept.is_empty() => String::new(),
+        Some((first, more)) if more.len() > 1 => {
+            format!("; not varied: {} and {} others (--vary names them)", first.join(", "), more.len())
+        }
+        _ => format!("; not varied: {}", listed(&kept)),
+    };
     format!("{same}, with another {}{kept}", listed(&names))
 }
 

@@ -167,7 +167,7 @@ mod tests {
             file_order: FileOrder::Reversed,
             clock: Clock::StartsAt(1),
             surroundings: Surroundings {
-                home: Some("/home/b".into()),
+                home: Some("/homes/b".into()),
                 user: Some(User { name: "b".into(), id: 2 }),
                 domain: Some("b".into()),
                 umask: Some(2),

@@ -217,13 +217,13 @@ mod tests {
         assert_eq!(usual.get("USER").unwrap(), "build");
         assert!(!usual.contains_key("PYTHONHASHSEED") && !usual.contains_key("LANGUAGE"));
         let other = Surroundings {
-            home: Some("/home/x".into()),
+            home: Some("/homes/x".into()),
             hash_seed: Some(7),
             locale: Some("fr_CH.UTF-8".into()),
             ..Surroundings::default()
         };
         let other = other.variables("/b");
-        assert_eq!(other.get("HOME").unwrap(), "/home/x");
+        assert_eq!(other.get("HOME").unwrap(), "/homes/x");
         assert_eq!(other.get("PYTHONHASHSEED").unwrap(), "7");
         assert_eq!(other.get("LANGUAGE").unwrap(), "fr_CH.UTF-8");
     }

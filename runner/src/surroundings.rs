@@ -44,12 +44,12 @@ mod tests {
         assert_eq!(files(&root, "h", &Surroundings::default()), root);
         let other = Surroundings {
             user: Some(User { name: "other".into(), id: 7 }),
-            home: Some("/home/x".into()),
+            home: Some("/homes/x".into()),
             domain: Some("d.example".into()),
             ..Surroundings::default()
         };
         let texts: Vec<String> = files(&root, "h", &other).into_iter().map(|(_, text)| text).collect();
-        assert_eq!(texts[0], "root:x:0:0:root:/:/bin/sh\nother:x:7:7:other:/home/x:/bin/sh\n");
+        assert_eq!(texts[0], "root:x:0:0:root:/:/bin/sh\nother:x:7:7:other:/homes/x:/bin/sh\n");
         assert_eq!(texts[1], "root:x:0:\nother:x:7:\n");
         assert_eq!(texts[2], "127.0.0.1 localhost\n127.0.1.1 h.d.example h\n");
     }

@@ -36,7 +36,7 @@ END"#;
 
 fn other() -> Surroundings {
     Surroundings {
-        home: Some("/home/another".into()),
+        home: Some("/homes/another".into()),
         user: Some(User { name: "another".into(), id: 4321 }),
         domain: Some("second.example".into()),
         umask: Some(0o002),
@@ -101,11 +101,11 @@ async fn each_condition_is_seen_and_changes_nothing_else() {
 #[tokio::test]
 async fn the_home_directory_can_be_written_and_nothing_beside_it() {
     let bench = Bench::new();
-    let mut request = bench.request("touch $HOME/a && ! touch /home/b && ls -d /home/*");
-    request.surroundings.home = Some("/home/another".into());
+    let mut request = bench.request("touch $HOME/a && ! touch /homes/b && ls -d /homes/*");
+    request.surroundings.home = Some("/homes/another".into());
     request.env = request.surroundings.variables(&request.build_path);
     let (outcome, log) = bench.run_request(request).await;
-    assert_eq!((outcome.exit, log.lines().last()), (Exit::Success, Some("/home/another")), "{log}");
+    assert_eq!((outcome.exit, log.lines().last()), (Exit::Success, Some("/homes/another")), "{log}");
 }
 
 #[tokio::test]

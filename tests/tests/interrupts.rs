@@ -47,8 +47,8 @@ fn interrupted_check(steps: &[&str], moment: Moment, signal: Signal) {
 const HANG: &str = "sleep 86399";
 /// Hangs in the second build alone.
 const HANG_AGAIN: &str = "uname -n > out; case $(uname -n) in *second) sleep 86399;; esac";
-/// Differs by the host name; hangs where the build path alone was changed.
-const HANG_FOR_CAUSE: &str = "uname -n > out; case $(pwd)-$(uname -n) in */second/*-reprove-first) sleep 86399;; esac";
+/// Differs by the host name; hangs where that alone was changed.
+const HANG_FOR_CAUSE: &str = "uname -n > out; case $(pwd)-$(uname -n) in */first/*-*second) sleep 86399;; esac";
 /// Differs, and takes long to compare.
 const LARGE: &str = "head -c 96M /dev/urandom > out";
 
@@ -71,7 +71,7 @@ interrupts! {
     while_building_in_the_background: ["(trap '' INT TERM HUP; setsid sleep 86399) & sleep 86398"], ("building", Some("sleep"));
     while_building_again: [HANG_AGAIN], ("building again", Some("sleep"));
     while_comparing: [LARGE], ("comparing", None);
-    while_looking_for_causes: [HANG_FOR_CAUSE], ("looking for causes: building with another build path", Some("sleep"));
+    while_looking_for_causes: [HANG_FOR_CAUSE], ("looking for causes: building with another host name", Some("sleep"));
     as_it_looks_for_causes: ["uname -n > out"], ("looking for causes: building again with nothing changed", None);
 }
 

@@ -86,7 +86,7 @@ pub fn conditions(wanted: &Wanted) -> (Conditions, Conditions) {
         clock: clock(AHEAD_SECONDS),
         surroundings: Surroundings {
             // Below the build directory it would change with that.
-            home: is_wanted(Variation::Home).then(|| "/home/first-person".into()),
+            home: is_wanted(Variation::Home).then(|| "/homes/first".into()),
             fixed_addresses: is_wanted(Variation::Addresses),
             hash_seed: is_wanted(Variation::HashSeed).then_some(1),
             ..Surroundings::default()
@@ -107,7 +107,7 @@ pub fn conditions(wanted: &Wanted) -> (Conditions, Conditions) {
 /// The second build's user, session and machine.
 fn another(wanted: &Wanted) -> Surroundings {
     Surroundings {
-        home: Some("/home/another/person".into()),
+        home: Some("/homes/of/another".into()),
         user: Some(User { name: "other-user".into(), id: 2345 }),
         domain: Some("second.example".into()),
         umask: Some(0o002),
