@@ -33,6 +33,16 @@ fn program() -> Vec<u8> {
     PROGRAM.get_or_init(compile).clone()
 }
 
+/// Whether User-mode Linux runs here: see `reprove_tests::engine`. Says so where it does not.
+#[expect(clippy::print_stdout, reason = "to say what was skipped")]
+fn runs_here() -> bool {
+    let has_amx = fs::read_to_string("/proc/cpuinfo").unwrap().contains(" amx_tile");
+    if has_amx {
+        println!("skipped: User-mode Linux can't start a process on a processor with AMX");
+    }
+    !has_amx
+}
+
 /// User-mode Linux with our program (Debian: `user-mode-linux`).
 fn guest() -> Guest {
     static GUEST: OnceLock<Guest> = OnceLock::new();
@@ -118,6 +128,9 @@ impl Project {
 
 #[tokio::test]
 async fn a_guest_says_that_it_is_there() {
+    if !runs_here() {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("store")).unwrap();
     let helper = Path::new(env!("CARGO_BIN_EXE_reprove-sandbox"));
@@ -126,6 +139,9 @@ async fn a_guest_says_that_it_is_there() {
 
 #[tokio::test]
 async fn a_build_in_a_machine_gives_the_bytes_of_one_outside() {
+    if !runs_here() {
+        return;
+    }
     let steps = "mkdir out; gcc -o out/hello hello.c; ./out/hello; uname -n";
     let mut project = Project::new(steps);
     let inside = project.build().await.unwrap();
@@ -145,6 +161,9 @@ async fn a_build_in_a_machine_gives_the_bytes_of_one_outside() {
 
 #[tokio::test]
 async fn a_machine_s_clock_is_the_one_that_is_asked_for() {
+    if !runs_here() {
+        return;
+    }
     let mut project =
         Project::new("mkdir out; date -u +%F > out/date; touch out/x; date -u -r out/x +%F >> out/date; cat out/date");
     project.clock = Clock::SetTo(1_000_000_000);
@@ -154,6 +173,9 @@ async fn a_machine_s_clock_is_the_one_that_is_asked_for() {
 
 #[tokio::test]
 async fn a_build_that_fails_in_a_machine_has_a_record() {
+    if !runs_here() {
+        return;
+    }
     let project = Project::new("echo why; exit 3");
     let built = project.build().await.unwrap();
     assert_eq!(built.record.exit, Exit::Status { step: 0, status: 3, out_of_memory: false });
@@ -162,6 +184,9 @@ async fn a_build_that_fails_in_a_machine_has_a_record() {
 
 #[tokio::test]
 async fn what_the_project_lacks_is_said_as_it_is_outside() {
+    if !runs_here() {
+        return;
+    }
     let error = Project::new("true").build().await.unwrap_err();
     let RunError::Machine(MachineError::Inside { fault, text }) = &error else { panic!("{error:?}") };
     assert_eq!(*fault, reprove_runner::vm::Fault::Project);
@@ -205,6 +230,9 @@ const GO_ON: &str = "exec /usr/bin/linux.uml \"$@\"";
 
 #[tokio::test]
 async fn a_guest_refuses_what_is_not_as_its_command_line_says() {
+    if !runs_here() {
+        return;
+    }
     let cases = [
         ("printf ! | dd of=$JOB bs=1 seek=100 conv=notrunc 2>/dev/null", "checking the job's disk"),
         (
@@ -232,6 +260,9 @@ async fn a_guest_refuses_what_is_not_as_its_command_line_says() {
 /// What comes from the engine is from outside.
 #[tokio::test]
 async fn a_host_takes_no_report_that_is_none() {
+    if !runs_here() {
+        return;
+    }
     let cases = [
         ("exit 0", "left no report"),
         ("(sleep 0.5; kill -9 $$) & exec /usr/bin/linux.uml \"$@\"", "left no report"),

@@ -287,7 +287,7 @@ fn what_is_said_of_virtual_machines() {
     assert!(images["guests"].as_array().unwrap().iter().all(|guest| !guest["modules"].as_array().unwrap().is_empty()));
     let project = bench.project("project", &["touch out"], "");
     let project = project.to_str().unwrap();
-    let by = ["--isolation", "vm", "--engine", "user-mode-linux", "--json"];
+    let by = ["--isolation", "vm", "--engine", reprove_tests::engine(), "--json"];
     let built = valid(bench.run(["build", project].into_iter().chain(by)), 0, "build");
     assert_eq!(built["isolation"], "vm");
     let verdict = valid(bench.run(["check", project].into_iter().chain(by)), 0, "verdict");
