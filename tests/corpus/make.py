@@ -215,6 +215,53 @@ def programs():
         different("ar-object-path", "libmain.a", "build path", *libraries, ["content"])
 
 
+def portable(time, guid=b"0" * 16, text=b"built", exports=0):
+    """A program for Windows with a section of text, and one with its directory of debugging information and its exports."""
+    sections = [(b".text", 0x1000, 0x400, 0x60000020), (b".rdata", 0x2000, 0x600, 0x40000040)]
+    directories = [(0x2100, 40)] + [(0, 0)] * 5 + [(0x2000, 28)] + [(0, 0)] * 9
+    start = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0" + struct.pack("<2H3I2H", 0x8664, 2, time, 0, 0, 240, 0x22)
+    start += struct.pack("<HBB5IQ2I6H4I2H4Q2I", 0x20B, 14, 0, 512, 512, 0, 0x1000, 0x1000, 0x140000000, 4096, 512, 6, 0, 0, 0, 6, 0,
+                         0, 0x3000, 1024, 0, 3, 0, 1 << 20, 4096, 1 << 20, 4096, 0, 16)
+    start += b"".join(struct.pack("<2I", *each) for each in directories)
+    start += b"".join(struct.pack("<8s6I2HI", name, 512, address, 512, at, 0, 0, 0, 0, flags) for name, address, at, flags in sections)
+    record = b"RSDS" + guid + struct.pack("<I", 1) + b"program.pdb\0"
+    data = struct.pack("<2I2H4I", 0, time, 0, 0, 2, len(record), 0x2020, 0x620) + bytes(4) + record
+    data = data.ljust(256, b"\0") + struct.pack("<2I", 0, exports)
+    return start.ljust(1024, b"\0") + text.ljust(512, b"\0") + data.ljust(512, b"\0")
+
+
+def mach(uuid, text=b"built"):
+    """An object for macOS with one section."""
+    segment = struct.pack("<2I16s4Q4I", 0x19, 152, b"", 0, 8, 208, 8, 7, 7, 1, 0)
+    section = struct.pack("<16s16s2Q8I", b"__text", b"__TEXT", 0, 8, 208, 0, 0, 0, 0x80000400, 0, 0, 0)
+    return struct.pack("<8I", 0xFEEDFACF, 0x0100000C, 0, 1, 2, 176, 0, 0) + segment + section + struct.pack("<2I", 0x1B, 24) + \
+        uuid + text.ljust(8, b"\0")
+
+
+def fat(*files):
+    out, at = struct.pack(">2I", 0xCAFEBABE, len(files)), 4096
+    for processor, data in zip((0x01000007, 0x0100000C), files):
+        out, at = out + struct.pack(">5I", processor, 3, at, len(data), 12), at + 4096
+    return out.ljust(4096, b"\0") + b"".join(data.ljust(4096, b"\0") for data in files)
+
+
+def foreign():
+    base, file = portable(OLD), "program.exe"
+    equal("pe-time", file, "clock", base, portable(NEW), ["pe-times"], ["archive-times"])
+    equal("pe-exports-time", file, "clock", base, portable(OLD, exports=NEW), ["pe-times"], ["archive-times"])
+    pair("pe-guid", file, "build id", base, portable(OLD, b"1" * 16), "code-equal", ["pe-identity"], ["build-identity"])
+    different("pe-text", file, "content", base, portable(OLD, text=b"other"), ["content"])
+    one, two = b"1" * 16, b"2" * 16
+    pair("mach-o-uuid", "main.o", "build id", mach(one), mach(two), "code-equal", ["mach-o-identity"], ["build-identity"])
+    different("mach-o-text", "main.o", "content", mach(one), mach(one, b"other"), ["content"])
+    pair("mach-o-fat-uuid", "program", "build id", fat(mach(one), mach(one)), fat(mach(one), mach(two)), "code-equal",
+         ["mach-o-identity"], ["build-identity"])
+    coff = lambda time, text: struct.pack("<2H3I2H", 0x8664, 1, time, 0, 0, 0, 0) + \
+        struct.pack("<8s6I2HI", b".text", 0, 0, 8, 60, 0, 0, 0, 0, 0x60000020) + text.ljust(8, b"\0")
+    equal("coff-time", "main.obj", "clock", coff(OLD, b"built"), coff(NEW, b"built"), ["coff-times"], ["archive-times"])
+    different("coff-text", "main.obj", "content", coff(OLD, b"built"), coff(OLD, b"other"), ["content"])
+
+
 def compiled():
     with tempfile.TemporaryDirectory() as folder:
         def of(time, mode, shown="json/decoder.py"):
@@ -271,7 +318,7 @@ def others():
 
 
 def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, compiled, others):
+    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others):
         make()
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"

@@ -14,7 +14,8 @@ use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, mo, png, pyc, rpm, tar, text, wasm, zip,
+    Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, tar, text, wasm,
+    zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -147,6 +148,9 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::Ar => ar::read(source, bounds),
         Format::Cpio => cpio::read(source, bounds),
         Format::Elf => elf::read(source),
+        Format::Pe | Format::Coff => pe::read(format, source),
+        Format::MachO => macho::read(source),
+        Format::MachOFat => macho::fat(source),
         Format::Png => png::read(source, bounds),
         Format::Pyc => pyc::read(source),
         Format::Rpm => rpm::read(source),

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{mo, png, pyc, rpm, tar, wasm, zip};
+use super::{macho, mo, pe, png, pyc, rpm, tar, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,10 @@ pub(super) enum Format {
     Rpm,
     Mo,
     Wasm,
+    Pe,
+    Coff,
+    MachO,
+    MachOFat,
 }
 
 /// How the bytes of a file are arranged.
@@ -43,6 +47,7 @@ impl Format {
             Self::Zip => Arrangement::Zip,
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
+            Self::Pe | Self::Coff | Self::MachO | Self::MachOFat => Arrangement::Parts,
         }
     }
 
@@ -63,6 +68,10 @@ impl Format {
             Self::Rpm => "rpm",
             Self::Mo => "mo",
             Self::Wasm => "wasm",
+            Self::Pe => "pe",
+            Self::Coff => "coff",
+            Self::MachO => "mach-o",
+            Self::MachOFat => "mach-o-fat",
         }
     }
 
@@ -83,6 +92,10 @@ impl Format {
             Self::Rpm => "an RPM package",
             Self::Mo => "a gettext catalogue",
             Self::Wasm => "a WebAssembly module",
+            Self::Pe => "a PE file",
+            Self::Coff => "a COFF object",
+            Self::MachO => "a Mach-O file",
+            Self::MachOFat => "a Mach-O file of several architectures",
         }
     }
 }
@@ -112,8 +125,17 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     if tar::is_header(&first) {
         return Ok(Some(Format::Tar));
     }
-    if pyc::is_header(&first) {
-        return Ok(Some(Format::Pyc));
+    let by_header = [
+        (pyc::is_header(&first), Format::Pyc),
+        (pe::is_object(&first), Format::Coff),
+        (macho::is_header(&first), Format::MachO),
+        (macho::is_fat(&first), Format::MachOFat),
+    ];
+    if let Some((_, format)) = by_header.into_iter().find(|(is, _)| *is) {
+        return Ok(Some(format));
+    }
+    if pe::is_image(&first, source)? {
+        return Ok(Some(Format::Pe));
     }
     Ok(zip::claims_to_be(source)?.then_some(Format::Zip))
 }
