@@ -314,6 +314,11 @@ def others():
     different("text-line-ends", "list.txt", "content", lines, lines.replace(b"\n", b"\r\n"), ["content"])
     one, other = ({"a": 1, "b": [1, 2]}, {"b": [1, 2], "a": 1})
     different("json-order", "data.json", "hash seed", json.dumps(one).encode(), json.dumps(other).encode(), ["content"])
+    different("json-value", "data.json", "clock", json.dumps({**one, "built": OLD}).encode(),
+              json.dumps({**one, "built": NEW}).encode(), ["content"])
+    toml = lambda time, *rows: "".join(f"{row}\n" for row in rows).encode() + b"[build]\ntime = %d\n" % time
+    different("toml-value", "data.toml", "clock", toml(OLD), toml(NEW), ["content"])
+    different("toml-order", "data.toml", "hash seed", toml(OLD, "a = 1", "b = 2"), toml(OLD, "b = 2", "a = 1"), ["content"])
     different("bytes", "data.bin", "randomness", bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40, ["content"])
 
 

@@ -14,8 +14,8 @@ use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, tar, text, wasm,
-    zip,
+    Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, tar, text, values,
+    wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -237,7 +237,16 @@ fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
         if text::is_reordered(left, right) {
             summary.push_str("; they are the same lines in another order");
         }
+        let values = values::diff(left, right, place);
+        if let Some((kind, _)) = values.as_ref().filter(|(_, values)| values.count == 0) {
+            summary.push_str(&format!("; as {kind}, no value differs"));
+        }
         state.findings.add(place.to_owned(), FindingKind::Content, summary, details.kept, details.count);
+        if let Some((kind, values)) = values.filter(|(_, values)| values.count > 0) {
+            let verb = if values.count == 1 { "differs" } else { "differ" };
+            let summary = format!("as {kind}, {} {verb}", count(values.count, "value"));
+            state.findings.add(place.to_owned(), FindingKind::Content, summary, values.kept, values.count);
+        }
     }
 }
 

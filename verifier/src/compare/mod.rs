@@ -38,6 +38,7 @@ mod tar;
 mod text;
 mod tiled;
 mod trees;
+mod values;
 mod wasm;
 mod zip;
 
