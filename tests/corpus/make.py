@@ -308,6 +308,8 @@ def others():
         names = sorted(SOURCES)
         pages = database(folder, "a", names), database(folder, "b", reversed(names))
     different("sqlite-order", "files.db", "file order", *pages, ["content"])
+    counted = pages[0][:24] + struct.pack(">I", 9) + pages[0][28:92] + struct.pack(">I", 9) + pages[0][96:]
+    different("sqlite-counter", "files.db", "file system", pages[0], counted, ["archive-structure"])
     lines = b"".join(sorted(SOURCES[FIRST].splitlines(True)))
     different("text-date", "version.txt", "clock", b"built 2023-01-02\n" + lines, b"built 2024-01-02\n" + lines, ["content"])
     different("text-order", "list.txt", "locale", b"a\nB\nc\n", b"B\na\nc\n", ["content"])

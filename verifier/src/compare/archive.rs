@@ -139,7 +139,8 @@ impl Archive {
             | Format::MachOFat
             | Format::Pyc
             | Format::Rpm
-            | Format::Mo => {
+            | Format::Mo
+            | Format::Sqlite => {
                 vec![Field::bytes(Group::Structure, "header", head)]
             }
             _ => tar::fields(&head, member),

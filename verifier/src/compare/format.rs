@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{macho, mo, pe, png, pyc, rpm, tar, wasm, zip};
+use super::{macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,7 @@ pub(super) enum Format {
     Coff,
     MachO,
     MachOFat,
+    Sqlite,
 }
 
 /// How the bytes of a file are arranged.
@@ -47,7 +48,7 @@ impl Format {
             Self::Zip => Arrangement::Zip,
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
-            Self::Pe | Self::Coff | Self::MachO | Self::MachOFat => Arrangement::Parts,
+            Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite => Arrangement::Parts,
         }
     }
 
@@ -72,6 +73,7 @@ impl Format {
             Self::Coff => "coff",
             Self::MachO => "mach-o",
             Self::MachOFat => "mach-o-fat",
+            Self::Sqlite => "sqlite",
         }
     }
 
@@ -96,6 +98,7 @@ impl Format {
             Self::Coff => "a COFF object",
             Self::MachO => "a Mach-O file",
             Self::MachOFat => "a Mach-O file of several architectures",
+            Self::Sqlite => "an SQLite database",
         }
     }
 }
@@ -103,7 +106,7 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 14] = [
+    let by_magic: [(&[u8], Format); 15] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
@@ -115,6 +118,7 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
         (mo::MAGIC[0], Format::Mo),
         (mo::MAGIC[1], Format::Mo),
         (wasm::MAGIC, Format::Wasm),
+        (sqlite::MAGIC, Format::Sqlite),
         (b"070701", Format::Cpio),
         (b"070702", Format::Cpio),
         (b"070707", Format::Cpio),

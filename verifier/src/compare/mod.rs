@@ -34,6 +34,7 @@ mod preview;
 mod pyc;
 mod rpm;
 mod source;
+mod sqlite;
 mod tar;
 mod text;
 mod tiled;
