@@ -251,6 +251,9 @@ def foreign():
     equal("pe-exports-time", file, "clock", base, portable(OLD, exports=NEW), ["pe-times"], ["archive-times"])
     pair("pe-guid", file, "build id", base, portable(OLD, b"1" * 16), "code-equal", ["pe-identity"], ["build-identity"])
     different("pe-text", file, "content", base, portable(OLD, text=b"other"), ["content"])
+    base, file = java(b"built 2023"), "Main.class"
+    different("class-text", file, "clock", base, java(b"built 2024"), ["content"])
+    different("class-code", file, "content", base, java(b"built 2023", b"other"), ["content"])
     one, two = b"1" * 16, b"2" * 16
     pair("mach-o-uuid", "main.o", "build id", mach(one), mach(two), "code-equal", ["mach-o-identity"], ["build-identity"])
     different("mach-o-text", "main.o", "content", mach(one), mach(one, b"other"), ["content"])
@@ -260,6 +263,15 @@ def foreign():
         struct.pack("<8s6I2HI", b".text", 0, 0, 8, 60, 0, 0, 0, 0, 0x60000020) + text.ljust(8, b"\0")
     equal("coff-time", "main.obj", "clock", coff(OLD, b"built"), coff(NEW, b"built"), ["coff-times"], ["archive-times"])
     different("coff-text", "main.obj", "content", coff(OLD, b"built"), coff(OLD, b"other"), ["content"])
+
+
+def java(text, code=b"code"):
+    """A class with a string and a method."""
+    utf8 = lambda each: struct.pack(">BH", 1, len(each)) + each
+    constants = [utf8(b"Main"), b"\7\0\1", utf8(b"run"), utf8(b"()V"), utf8(b"Code"), utf8(text), b"\x08\0\6"]
+    method = struct.pack(">4H", 1, 3, 4, 1) + struct.pack(">HI", 5, len(code)) + code
+    return struct.pack(">I3H", 0xCAFEBABE, 0, 65, len(constants) + 1) + b"".join(constants) + \
+        struct.pack(">6H", 0x21, 2, 0, 0, 0, 1) + method + bytes(2)
 
 
 def compiled():

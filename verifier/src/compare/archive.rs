@@ -140,7 +140,8 @@ impl Archive {
             | Format::Pyc
             | Format::Rpm
             | Format::Mo
-            | Format::Sqlite => {
+            | Format::Sqlite
+            | Format::Class => {
                 vec![Field::bytes(Group::Structure, "header", head)]
             }
             _ => tar::fields(&head, member),

@@ -14,8 +14,8 @@ use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, sqlite, tar, text,
-    values, wasm, zip,
+    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, sqlite,
+    tar, text, values, wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -157,6 +157,7 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::Mo => mo::read(source),
         Format::Wasm => wasm::read(source, bounds),
         Format::Sqlite => sqlite::read(source, bounds),
+        Format::Class => class::read(source, bounds),
         _ => tar::read(source, bounds),
     }
 }

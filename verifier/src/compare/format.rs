@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
+use super::{class, macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,7 @@ pub(super) enum Format {
     MachO,
     MachOFat,
     Sqlite,
+    Class,
 }
 
 /// How the bytes of a file are arranged.
@@ -48,7 +49,7 @@ impl Format {
             Self::Zip => Arrangement::Zip,
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
-            Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite => Arrangement::Parts,
+            Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
         }
     }
 
@@ -74,6 +75,7 @@ impl Format {
             Self::MachO => "mach-o",
             Self::MachOFat => "mach-o-fat",
             Self::Sqlite => "sqlite",
+            Self::Class => "class",
         }
     }
 
@@ -99,6 +101,7 @@ impl Format {
             Self::MachO => "a Mach-O file",
             Self::MachOFat => "a Mach-O file of several architectures",
             Self::Sqlite => "an SQLite database",
+            Self::Class => "a Java class",
         }
     }
 }
@@ -134,6 +137,7 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
         (pe::is_object(&first), Format::Coff),
         (macho::is_header(&first), Format::MachO),
         (macho::is_fat(&first), Format::MachOFat),
+        (class::is_header(&first), Format::Class),
     ];
     if let Some((_, format)) = by_header.into_iter().find(|(is, _)| *is) {
         return Ok(Some(format));

@@ -12,6 +12,7 @@
 mod ar;
 mod archive;
 mod bytes;
+mod class;
 mod compressed;
 mod cpio;
 mod elf;
