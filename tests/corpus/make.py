@@ -4,7 +4,7 @@
 the C compiler makes of a small program. `make.py FOLDER` writes FOLDER/NAME/left/FILE, FOLDER/NAME/right/FILE and
 FOLDER/expected.json: for each pair its cause, the level, the normalizations and the kinds of findings."""
 
-import bz2, gzip, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
+import base64, bz2, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
 from pathlib import Path
 
 OLD, NEW = 1_700_000_000, 1_732_000_000
@@ -179,6 +179,11 @@ def wheels():
     different("zip-comment", file, "content", base, wheel(SOURCES, comment=b"built by"), ["zip-structure"])
     different("zip-content", file, "content", base, wheel(CHANGED), ["content"])
     different("zip-missing", file, "content", base, wheel(FEWER), ["only-left"])
+    def recorded(files):
+        digest = lambda data: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        lines = [f"{name},sha256={digest(data)},{len(data)}\n" for name, data in files.items()]
+        return wheel({**files, "json-1.dist-info/RECORD": "".join([*lines, "json-1.dist-info/RECORD,,\n"]).encode()})
+    different("wheel-record", file, "content", recorded(SOURCES), recorded(CHANGED), ["content"])
     inside = lambda time: wheel({"inner.tar": tar(SOURCES, time=time)})
     equal("zip-inner-times", "bundle.zip", "clock", inside(OLD), inside(NEW), ["zip-compression", "tar-times"],
           ["archive-times"])

@@ -13,6 +13,7 @@ mod end;
 mod entry;
 mod layout;
 mod normal;
+mod record;
 mod records;
 mod times;
 
@@ -72,7 +73,17 @@ pub(super) fn compare(
     let prefix = (left.1.prefix, right.1.prefix);
     spans((left.0, prefix.0), (right.0, prefix.1), "before the first entry", &mut groups.structure).map_err(read)?;
     entry::differences("", &end::items(left.1), &end::items(right.1), &mut groups.structure);
-    groups.report(left.0, right.0, place, state).map_err(read)
+    groups.report(left.0, right.0, place, state).map_err(read)?;
+    for key in lefts.keys().filter(|(name, _)| record::is_record(name)) {
+        let inner = format!("{place}!{}", name(key));
+        if state.findings.has(&inner, FindingKind::Content)
+            && let Some(entries) = record::follows(&key.0, left, right, state).map_err(read)?
+        {
+            let entries = if entries == 1 { "1 other entry".to_owned() } else { format!("{entries} other entries") };
+            state.findings.append(&inner, FindingKind::Content, &format!("; that follows from {entries}"));
+        }
+    }
+    Ok(())
 }
 
 /// The name of an entry as text; of two with one name, the second is `name#2`.
