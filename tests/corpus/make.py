@@ -4,7 +4,8 @@
 the C compiler makes of a small program. `make.py FOLDER` writes FOLDER/NAME/left/FILE, FOLDER/NAME/right/FILE and
 FOLDER/expected.json: for each pair its cause, the level, the normalizations and the kinds of findings."""
 
-import base64, bz2, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
+import base64, bz2, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile
+import tempfile, zipfile, zlib
 from pathlib import Path
 
 OLD, NEW = 1_700_000_000, 1_732_000_000
@@ -184,6 +185,9 @@ def wheels():
         lines = [f"{name},sha256={digest(data)},{len(data)}\n" for name, data in files.items()]
         return wheel({**files, "json-1.dist-info/RECORD": "".join([*lines, "json-1.dist-info/RECORD,,\n"]).encode()})
     different("wheel-record", file, "content", recorded(SOURCES), recorded(CHANGED), ["content"])
+    both = [recorded({"inner.tar": tar(SOURCES, time=time)}) for time in (OLD, NEW)]
+    equal("wheel-record-follows", file, "clock", *both, ["zip-compression", "wheel-record", "tar-times"],
+          ["archive-times", "content"])
     inside = lambda time: wheel({"inner.tar": tar(SOURCES, time=time)})
     equal("zip-inner-times", "bundle.zip", "clock", inside(OLD), inside(NEW), ["zip-compression", "tar-times"],
           ["archive-times"])
@@ -225,10 +229,11 @@ def portable(time, guid=b"0" * 16, text=b"built", exports=0):
     sections = [(b".text", 0x1000, 0x400, 0x60000020), (b".rdata", 0x2000, 0x600, 0x40000040)]
     directories = [(0x2100, 40)] + [(0, 0)] * 5 + [(0x2000, 28)] + [(0, 0)] * 9
     start = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0" + struct.pack("<2H3I2H", 0x8664, 2, time, 0, 0, 240, 0x22)
-    start += struct.pack("<HBB5IQ2I6H4I2H4Q2I", 0x20B, 14, 0, 512, 512, 0, 0x1000, 0x1000, 0x140000000, 4096, 512, 6, 0, 0, 0, 6, 0,
-                         0, 0x3000, 1024, 0, 3, 0, 1 << 20, 4096, 1 << 20, 4096, 0, 16)
+    start += struct.pack("<HBB5IQ2I6H", 0x20B, 14, 0, 512, 512, 0, 0x1000, 0x1000, 0x140000000, 4096, 512, 6, 0, 0, 0, 6, 0)
+    start += struct.pack("<4I2H4Q2I", 0, 0x3000, 1024, 0, 3, 0, 1 << 20, 4096, 1 << 20, 4096, 0, 16)
     start += b"".join(struct.pack("<2I", *each) for each in directories)
-    start += b"".join(struct.pack("<8s6I2HI", name, 512, address, 512, at, 0, 0, 0, 0, flags) for name, address, at, flags in sections)
+    row = lambda name, address, at, flags: struct.pack("<8s6I2HI", name, 512, address, 512, at, 0, 0, 0, 0, flags)
+    start += b"".join(row(*section) for section in sections)
     record = b"RSDS" + guid + struct.pack("<I", 1) + b"program.pdb\0"
     data = struct.pack("<2I2H4I", 0, time, 0, 0, 2, len(record), 0x2020, 0x620) + bytes(4) + record
     data = data.ljust(256, b"\0") + struct.pack("<2I", 0, exports)

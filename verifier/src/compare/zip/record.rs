@@ -10,6 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use reprove_model::HashBoth;
 
 use super::super::files::State;
+use super::super::normal::Form;
 use super::super::source::Source;
 use super::super::text;
 use super::contents::Decoder;
@@ -60,6 +61,37 @@ pub(super) fn follows(
     Ok((count > 0).then_some(count))
 }
 
+/// Writes the list of this name as it is in a normal form: without what it says of entries, where that is right. Whether it
+/// could be read; nothing is written where it could not.
+pub(super) fn write(
+    name: &[u8],
+    archive: (&Source<'_>, &Layout),
+    form: &mut Form<'_>,
+    state: &mut State<'_>,
+) -> io::Result<bool> {
+    let side = Side::of(archive);
+    let Some(list) = side.list(name, state)? else { return Ok(false) };
+    let Some(text) = text::as_text(&list) else { return Ok(false) };
+    form.part(b"wheel record")?;
+    form.number(lines(text).count() as u64)?;
+    let mut room = MAX_HASHED;
+    for (path, line) in lines(text) {
+        if side.is_right(path, Some(line), &mut room, state)? {
+            form.part(b"right")?;
+            form.part(path.as_bytes())?;
+            form.part(line.get(without_end(line).len()..).unwrap_or_default().as_bytes())?;
+        } else {
+            form.part(b"line")?;
+            form.part(line.as_bytes())?;
+        }
+    }
+    Ok(true)
+}
+
+fn without_end(line: &str) -> &str {
+    line.trim_end_matches(['\r', '\n'])
+}
+
 /// The lines of a list, each with the path that it is of. A path in quotation marks is its whole line.
 fn lines(list: &str) -> impl Iterator<Item = (&str, &str)> {
     list.split_inclusive('\n').map(|line| (line.split(',').next().unwrap_or(line), line))
@@ -105,7 +137,7 @@ impl<'a> Side<'a> {
         }
         let (digests, size) = hash.finish();
         let digest = BASE64_URL_SAFE_NO_PAD.encode(digests.sha256.as_bytes());
-        Ok(line.trim_end_matches(['\r', '\n']) == format!("{path},sha256={digest},{size}"))
+        Ok(without_end(line) == format!("{path},sha256={digest},{size}"))
     }
 
     /// Writes what the entry expands to. Whether there was room for it, and it is what its header says.
@@ -136,12 +168,12 @@ mod tests {
     use base64::Engine as _;
     use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use proptest::prelude::*;
-    use reprove_model::{DigestSet, Finding};
+    use reprove_model::{Between, DigestSet, Finding};
     use std::io::Write as _;
     use zip::write::SimpleFileOptions;
 
-    use super::super::super::Bounds;
-    use super::super::super::archive::tests::find_within;
+    use super::super::super::archive::tests::{FILE, File, cpio_of, find_within};
+    use super::super::super::{Bounds, Level, Options, compare_files};
     use super::is_record;
 
     const RECORD: &str = "p-1.dist-info/RECORD";
@@ -217,6 +249,40 @@ mod tests {
             is_record(RECORD.as_bytes()) && !is_record(b"a/b.dist-info/RECORD") && !is_record(b".dist-info/RECORD")
         );
         assert!(!is_record(b"p.dist-info/RECORD.jws"));
+    }
+
+    /// The level, and the names of what was left out.
+    fn compared(left: &[u8], right: &[u8]) -> (Level, Vec<String>) {
+        let files = [left, right].map(|bytes| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            file
+        });
+        let options = Options::of(Between::Given);
+        let comparison = compare_files(&files[0], &files[1], "a", options).unwrap();
+        let names = comparison.normalizations.into_iter().map(|each| each.name).collect();
+        (comparison.level, names)
+    }
+
+    #[test]
+    fn a_list_is_left_out_only_where_it_says_what_entries_are() {
+        let inner = |time| String::from_utf8(cpio_of(&[File { time, ..FILE }])).unwrap();
+        let (old, new) = (inner(1), inner(2));
+        let (left, right) = ([("p/a.cpio", old.as_str()), LEFT[1]], [("p/a.cpio", new.as_str()), LEFT[1]]);
+        let names = ["zip-compression", "wheel-record", "cpio-times"].map(str::to_owned).to_vec();
+        assert_eq!(compared(&wheel(&left), &wheel(&right)), (Level::NormalizedEqual, names));
+        // A digest is of something else; each list says what the other archive has; a line is of no entry; an entry differs.
+        let different = (Level::Different, Vec::new());
+        let wrong = list(&[("p/a.cpio", "another"), LEFT[1]]);
+        assert_eq!(compared(&wheel(&left), &archive(&right, RECORD, &wrong)), different);
+        assert_eq!(compared(&archive(&left, RECORD, &list(&right)), &archive(&right, RECORD, &list(&left))), different);
+        assert_eq!(compared(&wheel(&left), &archive(&right, RECORD, &format!("{}x,,\n", list(&right)))), different);
+        assert_eq!(compared(&wheel(&left), &wheel(&[right[0], RIGHT[0]])), different);
+        assert_eq!(compared(&wheel(&LEFT), &wheel(&RIGHT)), different);
+        // Lists that say the same wrong thing are equal: then there is nothing to leave out.
+        let same = ["zip-compression", "cpio-times"].map(str::to_owned).to_vec();
+        let of = |files: &[(&str, &str)]| archive(files, RECORD, "p/a.cpio,,\n");
+        assert_eq!(compared(&of(&left), &of(&right)), (Level::NormalizedEqual, same));
     }
 
     #[test]
