@@ -161,7 +161,7 @@ impl Parts {
             Kind::Segment => return self.segment(&name, command, at),
             Kind::Uuid if command.len() == 24 => {
                 self.all.push(Part::table(name.as_str(), at, &[("command", 4), ("size", 4)]));
-                return self.all.push(Part::new(name, at + 8, 16, Data::Field(Group::Identity)));
+                return self.all.push(Part::new("UUID", at + 8, 16, Data::Field(Group::Identity)));
             }
             Kind::Symbols => {
                 let len = number(12, 4) * if machine.is_64 { 16 } else { 12 };

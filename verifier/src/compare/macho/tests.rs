@@ -183,6 +183,24 @@ fn load_commands_are_read_to_a_bound() {
     assert!(of((16 << 20) + 1, 1).contains("its load commands are cut, or too many"));
 }
 
+#[test]
+fn symbols_are_read_to_a_bound() {
+    let of = |count: u32, code: u8| {
+        let mut bytes = object(MACHINES[0], 1, code);
+        let end = u32::try_from(bytes.len()).unwrap();
+        let command = 32 + 152 + 24;
+        let at = usize::try_from(fixed(&bytes, command + 8, 4, false).unwrap()).unwrap();
+        let symbol = bytes[at..at + 16].to_vec();
+        bytes[command + 8..command + 16].copy_from_slice(&[end, count].map(u32::to_le_bytes).concat());
+        bytes.extend(symbol);
+        bytes.resize(end as usize + 16 * count as usize, 0);
+        bytes
+    };
+    let at = |count| find_within(&of(count, 1), &of(count, 2), &Bounds::default()).0[0].details[0].at.clone();
+    assert_eq!(at(2 << 20), "0x2, 1 byte, in _main+0x2");
+    assert_eq!(at((2 << 20) + 1), "0x2, 1 byte");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

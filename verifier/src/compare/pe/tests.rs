@@ -62,7 +62,7 @@ fn image(of: Image<'_>) -> Vec<u8> {
     bytes[directories + 48..directories + 56]
         .copy_from_slice(&[0x2028_u32, of.entries * 28].map(u32::to_le_bytes).concat());
     for (name, address, len, offset, flags) in
-        [(b".text\0\0\0", 0x1000, 0x200, 0x400, 0x6000_0020), (b".rdata\0\0", 0x2000, 0x800, 0x600, of.flags)]
+        [(b".text\0\0\0", 0x1000, 0x200, 0x400, 0x6000_0020), (b".rdata\0\0", 0x2000, 0x2800, 0x600, of.flags)]
     {
         bytes.extend(name);
         bytes.extend(numbers(&[len, address, len, offset, 0, 0, 0, flags]));
@@ -77,7 +77,7 @@ fn image(of: Image<'_>) -> Vec<u8> {
     bytes.extend(numbers(&[0, of.debug_time, 0, of.debug_kind, len, 0x2050, 0x650]));
     bytes.resize(0x650, 0);
     bytes.extend(record);
-    bytes.resize(0xe00, 0);
+    bytes.resize(0x2e00, 0);
     if of.has_checksum {
         let at = 0x80 + 24 + 64;
         let sum = checksum(&Source::Memory(&bytes), at as u64).unwrap();
@@ -184,6 +184,29 @@ fn directories_are_read_to_a_bound() {
 }
 
 #[test]
+fn code_view_records_are_read_to_a_bound() {
+    let of = |len: usize| {
+        let path = "p".repeat(len - 25);
+        of(Image { path: &path, ..IMAGE }, Image { path: &path, guid: &[7; 16], ..IMAGE }).1
+    };
+    assert_eq!((of(8192), of(8193)), (named(&["pe-identity"]), None));
+}
+
+#[test]
+fn symbols_are_read_to_a_bound() {
+    let of = |count: u32, code| {
+        let mut bytes = object(1, code);
+        bytes[12..16].copy_from_slice(&count.to_le_bytes());
+        let more = vec![0; 18 * (count as usize - 1)];
+        bytes.splice(94..94, more);
+        bytes
+    };
+    let at = |count| find(&of(count, 1), &of(count, 2)).0[0].details[0].at.clone();
+    let most = (32 << 20) / 18;
+    assert_eq!((at(most).as_str(), at(most + 1).as_str()), ("0x1, 1 byte, in main+0x1", "0x1, 1 byte"));
+}
+
+#[test]
 fn only_the_right_checksum_follows_from_the_rest() {
     let left = image(IMAGE);
     let mut right = image(Image { time: 9, ..IMAGE });
@@ -238,7 +261,7 @@ fn what_overlaps_or_is_cut_is_bytes() {
     right[at..at + 2].copy_from_slice(&0x500_u16.to_le_bytes());
     for (right, why) in [
         (right, "in another part"),
-        (left[..0xdff].to_vec(), "its .rdata is past the end"),
+        (left[..0x2dff].to_vec(), "its .rdata is past the end"),
         (left[..0x1b0].to_vec(), "its headers are cut"),
     ] {
         let (findings, needs) = find(&left, &right);

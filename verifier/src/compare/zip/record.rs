@@ -18,8 +18,6 @@ use super::layout::{Entry, Layout};
 
 /// The longest list that is looked at, in bytes.
 const MAX_LIST: u64 = 4 << 20;
-/// How many bytes those entries of both sides have together that a list is held against.
-const MAX_HASHED: u64 = 256 << 20;
 
 /// Whether an entry of this name is the list of a wheel's files.
 pub(super) fn is_record(name: &[u8]) -> bool {
@@ -36,7 +34,7 @@ pub(super) fn follows(
     state: &mut State<'_>,
 ) -> io::Result<Option<u64>> {
     let (left, right) = (Side::of(left), Side::of(right));
-    let mut room = MAX_HASHED;
+    let mut room = state.bounds.memory;
     let (Some(a), Some(b)) = (left.list(name, state)?, right.list(name, state)?) else { return Ok(None) };
     let (Some(a), Some(b)) = (text::as_text(&a), text::as_text(&b)) else { return Ok(None) };
     let (Some(lefts), Some(rights)) = (by_path(a), by_path(b)) else { return Ok(None) };
@@ -74,7 +72,7 @@ pub(super) fn write(
     let Some(text) = text::as_text(&list) else { return Ok(false) };
     form.part(b"wheel record")?;
     form.number(lines(text).count() as u64)?;
-    let mut room = MAX_HASHED;
+    let mut room = state.bounds.memory;
     for (path, line) in lines(text) {
         if side.is_right(path, Some(line), &mut room, state)? {
             form.part(b"right")?;
@@ -293,6 +291,10 @@ mod tests {
         let bounds = |less| Bounds { expansion: 2 * (lists + 12) - less, ..Bounds::default() };
         assert!(summary(&left, &right, &bounds(0)).contains("follows"));
         assert!(!summary(&left, &right, &bounds(1)).contains("follows"));
+        // A list is held against as many bytes as may be in memory, though it is none of them.
+        let bounds = |memory| Bounds { memory, ..Bounds::default() };
+        assert!(summary(&left, &right, &bounds(12)).contains("follows"));
+        assert!(!summary(&left, &right, &bounds(11)).contains("follows"));
     }
 
     #[test]
