@@ -4,7 +4,8 @@
 the C compiler makes of a small program. `make.py FOLDER` writes FOLDER/NAME/left/FILE, FOLDER/NAME/right/FILE and
 FOLDER/expected.json: for each pair its cause, the level, the normalizations and the kinds of findings."""
 
-import bz2, gzip, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
+import base64, bz2, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile
+import tempfile, zipfile, zlib
 from pathlib import Path
 
 OLD, NEW = 1_700_000_000, 1_732_000_000
@@ -179,6 +180,14 @@ def wheels():
     different("zip-comment", file, "content", base, wheel(SOURCES, comment=b"built by"), ["zip-structure"])
     different("zip-content", file, "content", base, wheel(CHANGED), ["content"])
     different("zip-missing", file, "content", base, wheel(FEWER), ["only-left"])
+    def recorded(files):
+        digest = lambda data: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        lines = [f"{name},sha256={digest(data)},{len(data)}\n" for name, data in files.items()]
+        return wheel({**files, "json-1.dist-info/RECORD": "".join([*lines, "json-1.dist-info/RECORD,,\n"]).encode()})
+    different("wheel-record", file, "content", recorded(SOURCES), recorded(CHANGED), ["content"])
+    both = [recorded({"inner.tar": tar(SOURCES, time=time)}) for time in (OLD, NEW)]
+    equal("wheel-record-follows", file, "clock", *both, ["zip-compression", "wheel-record", "tar-times"],
+          ["archive-times", "content"])
     inside = lambda time: wheel({"inner.tar": tar(SOURCES, time=time)})
     equal("zip-inner-times", "bundle.zip", "clock", inside(OLD), inside(NEW), ["zip-compression", "tar-times"],
           ["archive-times"])
@@ -213,6 +222,66 @@ def programs():
         different("elf-object-path", "main.o", "build path", *objects, ["content"])
         libraries = [ar({"main.o": each}) for each in objects]
         different("ar-object-path", "libmain.a", "build path", *libraries, ["content"])
+
+
+def portable(time, guid=b"0" * 16, text=b"built", exports=0):
+    """A program for Windows with a section of text, and one with its directory of debugging information and its exports."""
+    sections = [(b".text", 0x1000, 0x400, 0x60000020), (b".rdata", 0x2000, 0x600, 0x40000040)]
+    directories = [(0x2100, 40)] + [(0, 0)] * 5 + [(0x2000, 28)] + [(0, 0)] * 9
+    start = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0" + struct.pack("<2H3I2H", 0x8664, 2, time, 0, 0, 240, 0x22)
+    start += struct.pack("<HBB5IQ2I6H", 0x20B, 14, 0, 512, 512, 0, 0x1000, 0x1000, 0x140000000, 4096, 512, 6, 0, 0, 0, 6, 0)
+    start += struct.pack("<4I2H4Q2I", 0, 0x3000, 1024, 0, 3, 0, 1 << 20, 4096, 1 << 20, 4096, 0, 16)
+    start += b"".join(struct.pack("<2I", *each) for each in directories)
+    row = lambda name, address, at, flags: struct.pack("<8s6I2HI", name, 512, address, 512, at, 0, 0, 0, 0, flags)
+    start += b"".join(row(*section) for section in sections)
+    record = b"RSDS" + guid + struct.pack("<I", 1) + b"program.pdb\0"
+    data = struct.pack("<2I2H4I", 0, time, 0, 0, 2, len(record), 0x2020, 0x620) + bytes(4) + record
+    data = data.ljust(256, b"\0") + struct.pack("<2I", 0, exports)
+    return start.ljust(1024, b"\0") + text.ljust(512, b"\0") + data.ljust(512, b"\0")
+
+
+def mach(uuid, text=b"built"):
+    """An object for macOS with one section."""
+    segment = struct.pack("<2I16s4Q4I", 0x19, 152, b"", 0, 8, 208, 8, 7, 7, 1, 0)
+    section = struct.pack("<16s16s2Q8I", b"__text", b"__TEXT", 0, 8, 208, 0, 0, 0, 0x80000400, 0, 0, 0)
+    return struct.pack("<8I", 0xFEEDFACF, 0x0100000C, 0, 1, 2, 176, 0, 0) + segment + section + struct.pack("<2I", 0x1B, 24) + \
+        uuid + text.ljust(8, b"\0")
+
+
+def fat(*files):
+    out, at = struct.pack(">2I", 0xCAFEBABE, len(files)), 4096
+    for processor, data in zip((0x01000007, 0x0100000C), files):
+        out, at = out + struct.pack(">5I", processor, 3, at, len(data), 12), at + 4096
+    return out.ljust(4096, b"\0") + b"".join(data.ljust(4096, b"\0") for data in files)
+
+
+def foreign():
+    base, file = portable(OLD), "program.exe"
+    equal("pe-time", file, "clock", base, portable(NEW), ["pe-times"], ["archive-times"])
+    equal("pe-exports-time", file, "clock", base, portable(OLD, exports=NEW), ["pe-times"], ["archive-times"])
+    pair("pe-guid", file, "build id", base, portable(OLD, b"1" * 16), "code-equal", ["pe-identity"], ["build-identity"])
+    different("pe-text", file, "content", base, portable(OLD, text=b"other"), ["content"])
+    base, file = java(b"built 2023"), "Main.class"
+    different("class-text", file, "clock", base, java(b"built 2024"), ["content"])
+    different("class-code", file, "content", base, java(b"built 2023", b"other"), ["content"])
+    one, two = b"1" * 16, b"2" * 16
+    pair("mach-o-uuid", "main.o", "build id", mach(one), mach(two), "code-equal", ["mach-o-identity"], ["build-identity"])
+    different("mach-o-text", "main.o", "content", mach(one), mach(one, b"other"), ["content"])
+    pair("mach-o-fat-uuid", "program", "build id", fat(mach(one), mach(one)), fat(mach(one), mach(two)), "code-equal",
+         ["mach-o-identity"], ["build-identity"])
+    coff = lambda time, text: struct.pack("<2H3I2H", 0x8664, 1, time, 0, 0, 0, 0) + \
+        struct.pack("<8s6I2HI", b".text", 0, 0, 8, 60, 0, 0, 0, 0, 0x60000020) + text.ljust(8, b"\0")
+    equal("coff-time", "main.obj", "clock", coff(OLD, b"built"), coff(NEW, b"built"), ["coff-times"], ["archive-times"])
+    different("coff-text", "main.obj", "content", coff(OLD, b"built"), coff(OLD, b"other"), ["content"])
+
+
+def java(text, code=b"code"):
+    """A class with a string and a method."""
+    utf8 = lambda each: struct.pack(">BH", 1, len(each)) + each
+    constants = [utf8(b"Main"), b"\7\0\1", utf8(b"run"), utf8(b"()V"), utf8(b"Code"), utf8(text), b"\x08\0\6"]
+    method = struct.pack(">4H", 1, 3, 4, 1) + struct.pack(">HI", 5, len(code)) + code
+    return struct.pack(">I3H", 0xCAFEBABE, 0, 65, len(constants) + 1) + b"".join(constants) + \
+        struct.pack(">6H", 0x21, 2, 0, 0, 0, 1) + method + bytes(2)
 
 
 def compiled():
@@ -261,17 +330,24 @@ def others():
         names = sorted(SOURCES)
         pages = database(folder, "a", names), database(folder, "b", reversed(names))
     different("sqlite-order", "files.db", "file order", *pages, ["content"])
+    counted = pages[0][:24] + struct.pack(">I", 9) + pages[0][28:92] + struct.pack(">I", 9) + pages[0][96:]
+    different("sqlite-counter", "files.db", "file system", pages[0], counted, ["archive-structure"])
     lines = b"".join(sorted(SOURCES[FIRST].splitlines(True)))
     different("text-date", "version.txt", "clock", b"built 2023-01-02\n" + lines, b"built 2024-01-02\n" + lines, ["content"])
     different("text-order", "list.txt", "locale", b"a\nB\nc\n", b"B\na\nc\n", ["content"])
     different("text-line-ends", "list.txt", "content", lines, lines.replace(b"\n", b"\r\n"), ["content"])
     one, other = ({"a": 1, "b": [1, 2]}, {"b": [1, 2], "a": 1})
     different("json-order", "data.json", "hash seed", json.dumps(one).encode(), json.dumps(other).encode(), ["content"])
+    different("json-value", "data.json", "clock", json.dumps({**one, "built": OLD}).encode(),
+              json.dumps({**one, "built": NEW}).encode(), ["content"])
+    toml = lambda time, *rows: "".join(f"{row}\n" for row in rows).encode() + b"[build]\ntime = %d\n" % time
+    different("toml-value", "data.toml", "clock", toml(OLD), toml(NEW), ["content"])
+    different("toml-order", "data.toml", "hash seed", toml(OLD, "a = 1", "b = 2"), toml(OLD, "b = 2", "a = 1"), ["content"])
     different("bytes", "data.bin", "randomness", bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40, ["content"])
 
 
 def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, compiled, others):
+    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others):
         make()
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"

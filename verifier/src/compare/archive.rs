@@ -17,7 +17,7 @@ use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
 use super::source::{Source, Span};
-use super::{CompareError, ar, bytes, cpio, order, png, preview, tar, wasm};
+use super::{CompareError, ar, bytes, cpio, number, order, png, preview, tar, wasm};
 
 /// An archive's parts.
 pub(super) struct Archive {
@@ -48,6 +48,10 @@ pub(super) enum Data {
     Special(Special),
     /// One field.
     Field(Group),
+    /// Seconds since 1970 in 4 bytes, little-endian.
+    Seconds,
+    /// A checksum of all the rest, and the right one.
+    Right,
     /// Fields one after the other, which are all of the data: what each is called, and how many bytes it has.
     Table(Rc<[(String, usize)]>),
     /// Code or variables, with the names of what stands where.
@@ -128,7 +132,16 @@ impl Archive {
             Format::Cpio => cpio::fields(&head, member),
             Format::Png => return png::fields(source, member, &head, tail),
             Format::Wasm => wasm::fields(&head, member),
-            Format::Elf | Format::Pyc | Format::Rpm | Format::Mo => {
+            Format::Elf
+            | Format::Pe
+            | Format::Coff
+            | Format::MachO
+            | Format::MachOFat
+            | Format::Pyc
+            | Format::Rpm
+            | Format::Mo
+            | Format::Sqlite
+            | Format::Class => {
                 vec![Field::bytes(Group::Structure, "header", head)]
             }
             _ => tar::fields(&head, member),
@@ -150,6 +163,15 @@ impl Archive {
         Ok(match &member.data_is {
             Data::File | Data::Special(_) | Data::Code(_) => None,
             Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
+            Data::Seconds => {
+                let data = source.read(member.data)?;
+                let seconds = number::fixed(&data, 0, data.len(), false).map(number::time);
+                Some(vec![seconds.map_or_else(
+                    || Field::bytes(Group::Structure, "", data),
+                    |seconds| Field::text(Group::Times, "", seconds),
+                )])
+            }
+            Data::Right => Some(vec![Field::text(Group::Structure, "", "the right one")]),
             Data::Table(columns) => {
                 let data = source.read(member.data)?;
                 let mut rest = data.as_slice();

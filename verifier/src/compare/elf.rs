@@ -8,11 +8,12 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, SectionHeader as _, SectionTable, Sym as _};
 use object::{Endianness, FileKind, ReadCache, ReadRef};
 
-use super::archive::{Archive, Data, Keys, Member, Symbol};
+use super::archive::{Archive, Data, Symbol};
 use super::field::Group;
 use super::format::Format;
 use super::identity;
 use super::source::{Source, Span};
+use super::tiled::{Part, tiled};
 
 /// The most sections of a file that is looked into.
 const MAX_SECTIONS: usize = 200_000;
@@ -35,14 +36,7 @@ pub(super) fn read(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
         Ok(_) => return Ok(Err("it is of another kind".to_owned())),
         Err(error) => Err(error.to_string()),
     };
-    Ok(parts.and_then(|parts| tiled(source.len(), parts)))
-}
-
-/// One part as the headers have it: where it is, what it is called, what it is.
-struct Part {
-    span: Span,
-    name: Vec<u8>,
-    data_is: Data,
+    Ok(parts.and_then(|parts| tiled(Format::Elf, source.len(), parts, Vec::new())))
 }
 
 fn parts<'a, Elf, R>(data: R) -> Result<Vec<Part>, String>
@@ -221,30 +215,6 @@ where
 /// The start of a name.
 fn cut(name: &[u8]) -> &[u8] {
     name.get(..MAX_NAME).unwrap_or(name)
-}
-
-/// The parts in the order of the file, with names for what is between them.
-fn tiled(len: u64, mut parts: Vec<Part>) -> Result<Archive, String> {
-    parts.sort_by_key(|part| (part.span.start, part.span.len));
-    let (mut members, mut keys) = (Vec::new(), Keys::default());
-    let mut at = 0;
-    let mut add = |name: &[u8], span: Span, data_is| {
-        let (head, tail) = (Span { len: 0, ..span }, Span { start: span.start + span.len, len: 0 });
-        members.push(Member { key: keys.of(name), head, data: span, tail, data_is });
-    };
-    for Part { span, name, data_is } in parts {
-        let end = span.start.checked_add(span.len).filter(|end| *end <= len);
-        let (Some(end), Some(gap)) = (end, span.start.checked_sub(at)) else {
-            return Err(format!("its {} is past the end, or in another part", super::preview::name(&name)));
-        };
-        if gap > 0 {
-            let before = [b"before ", name.as_slice()].concat();
-            add(&before, Span { start: at, len: gap }, Data::Field(Group::Structure));
-        }
-        add(&name, span, data_is);
-        at = end;
-    }
-    Ok(Archive { format: Format::Elf, members, rest: Span { start: at, len: len - at } })
 }
 
 /// What `object` reads through.

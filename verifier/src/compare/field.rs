@@ -28,6 +28,8 @@ pub(super) enum Group {
     Origin,
     /// How the same is written: digits of a number, an end's zeros, a descriptor after the data or a size before it.
     Form,
+    /// What a wheel's list of files says of an entry, where that is right.
+    Record,
     /// What names one build and follows from other things: a build-id, a link to debugging information.
     Identity,
     /// All other permission bits.
@@ -39,7 +41,7 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Times,
         Self::Owners,
         Self::Umask,
@@ -48,6 +50,7 @@ impl Group {
         Self::Compression,
         Self::Origin,
         Self::Form,
+        Self::Record,
         Self::Identity,
         Self::Modes,
         Self::Links,
@@ -63,6 +66,7 @@ impl Group {
             Self::Order => FindingKind::ArchiveOrder,
             Self::Compression => FindingKind::Compression,
             Self::Links => FindingKind::LinkTarget,
+            Self::Record => FindingKind::Content,
             Self::Identity => FindingKind::BuildIdentity,
             Self::Numbers | Self::Origin | Self::Form | Self::Structure => FindingKind::ArchiveStructure,
         }
@@ -79,6 +83,7 @@ impl Group {
             Self::Compression => "compression detail",
             Self::Origin => "detail of where it comes from",
             Self::Form => "way of writing",
+            Self::Record => "line about an entry",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -117,6 +122,7 @@ impl Normalizer {
             Group::Compression => "compression",
             Group::Origin => "origin",
             Group::Form => "form",
+            Group::Record => return "wheel-record".to_owned(),
             Group::Identity => "identity",
             Group::Modes => "modes",
             Group::Links => "links",
@@ -156,8 +162,21 @@ pub(super) struct Groups([Details; Group::ALL.len()]);
 
 impl Groups {
     pub(super) fn of(&mut self, group: Group) -> &mut Details {
-        let [times, owners, umask, numbers, order, compression, origin, form, identity, modes, links, structure] =
-            &mut self.0;
+        let [
+            times,
+            owners,
+            umask,
+            numbers,
+            order,
+            compression,
+            origin,
+            form,
+            record,
+            identity,
+            modes,
+            links,
+            structure,
+        ] = &mut self.0;
         match group {
             Group::Times => times,
             Group::Owners => owners,
@@ -167,6 +186,7 @@ impl Groups {
             Group::Compression => compression,
             Group::Origin => origin,
             Group::Form => form,
+            Group::Record => record,
             Group::Identity => identity,
             Group::Modes => modes,
             Group::Links => links,

@@ -14,7 +14,8 @@ use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, compressed, cpio, elf, mo, png, pyc, rpm, tar, text, wasm, zip,
+    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, sqlite,
+    tar, text, values, wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -147,11 +148,16 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::Ar => ar::read(source, bounds),
         Format::Cpio => cpio::read(source, bounds),
         Format::Elf => elf::read(source),
+        Format::Pe | Format::Coff => pe::read(format, source),
+        Format::MachO => macho::read(source),
+        Format::MachOFat => macho::fat(source),
         Format::Png => png::read(source, bounds),
         Format::Pyc => pyc::read(source),
         Format::Rpm => rpm::read(source),
         Format::Mo => mo::read(source),
         Format::Wasm => wasm::read(source, bounds),
+        Format::Sqlite => sqlite::read(source, bounds),
+        Format::Class => class::read(source, bounds),
         _ => tar::read(source, bounds),
     }
 }
@@ -233,7 +239,16 @@ fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
         if text::is_reordered(left, right) {
             summary.push_str("; they are the same lines in another order");
         }
+        let values = values::diff(left, right, place);
+        if let Some((kind, _)) = values.as_ref().filter(|(_, values)| values.count == 0) {
+            summary.push_str(&format!("; as {kind}, no value differs"));
+        }
         state.findings.add(place.to_owned(), FindingKind::Content, summary, details.kept, details.count);
+        if let Some((kind, values)) = values.filter(|(_, values)| values.count > 0) {
+            let verb = if values.count == 1 { "differs" } else { "differ" };
+            let summary = format!("as {kind}, {} {verb}", count(values.count, "value"));
+            state.findings.add(place.to_owned(), FindingKind::Content, summary, values.kept, values.count);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! The findings of one comparison, as they come together: sorted, and bounded without losing that there were more.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use reprove_model::{Between, Detail, Finding, FindingKind};
 
@@ -91,6 +92,20 @@ impl Findings {
         if self.kept.len() > self.max {
             self.omit_last();
         }
+    }
+
+    /// Whether one of this place and kind is kept.
+    pub(super) fn has(&self, place: &str, kind: FindingKind) -> bool {
+        self.kept.range(Self::of(place, kind)).next().is_some()
+    }
+
+    /// Adds to the summaries of those of this place and kind that are kept.
+    pub(super) fn append(&mut self, place: &str, kind: FindingKind, more: &str) {
+        self.kept.range_mut(Self::of(place, kind)).for_each(|(_, finding)| finding.summary.push_str(more));
+    }
+
+    fn of(place: &str, kind: FindingKind) -> RangeInclusive<(String, FindingKind, u64)> {
+        (place.to_owned(), kind, 0)..=(place.to_owned(), kind, u64::MAX)
     }
 
     /// Adds what is on one side alone.

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{mo, png, pyc, rpm, tar, wasm, zip};
+use super::{class, macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,12 @@ pub(super) enum Format {
     Rpm,
     Mo,
     Wasm,
+    Pe,
+    Coff,
+    MachO,
+    MachOFat,
+    Sqlite,
+    Class,
 }
 
 /// How the bytes of a file are arranged.
@@ -43,6 +49,7 @@ impl Format {
             Self::Zip => Arrangement::Zip,
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
+            Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
         }
     }
 
@@ -63,6 +70,12 @@ impl Format {
             Self::Rpm => "rpm",
             Self::Mo => "mo",
             Self::Wasm => "wasm",
+            Self::Pe => "pe",
+            Self::Coff => "coff",
+            Self::MachO => "mach-o",
+            Self::MachOFat => "mach-o-fat",
+            Self::Sqlite => "sqlite",
+            Self::Class => "class",
         }
     }
 
@@ -83,6 +96,12 @@ impl Format {
             Self::Rpm => "an RPM package",
             Self::Mo => "a gettext catalogue",
             Self::Wasm => "a WebAssembly module",
+            Self::Pe => "a PE file",
+            Self::Coff => "a COFF object",
+            Self::MachO => "a Mach-O file",
+            Self::MachOFat => "a Mach-O file of several architectures",
+            Self::Sqlite => "an SQLite database",
+            Self::Class => "a Java class",
         }
     }
 }
@@ -90,7 +109,7 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 14] = [
+    let by_magic: [(&[u8], Format); 15] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
@@ -102,6 +121,7 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
         (mo::MAGIC[0], Format::Mo),
         (mo::MAGIC[1], Format::Mo),
         (wasm::MAGIC, Format::Wasm),
+        (sqlite::MAGIC, Format::Sqlite),
         (b"070701", Format::Cpio),
         (b"070702", Format::Cpio),
         (b"070707", Format::Cpio),
@@ -112,8 +132,18 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     if tar::is_header(&first) {
         return Ok(Some(Format::Tar));
     }
-    if pyc::is_header(&first) {
-        return Ok(Some(Format::Pyc));
+    let by_header = [
+        (pyc::is_header(&first), Format::Pyc),
+        (pe::is_object(&first), Format::Coff),
+        (macho::is_header(&first), Format::MachO),
+        (macho::is_fat(&first), Format::MachOFat),
+        (class::is_header(&first), Format::Class),
+    ];
+    if let Some((_, format)) = by_header.into_iter().find(|(is, _)| *is) {
+        return Ok(Some(format));
+    }
+    if pe::is_image(&first, source)? {
+        return Ok(Some(Format::Pe));
     }
     Ok(zip::claims_to_be(source)?.then_some(Format::Zip))
 }

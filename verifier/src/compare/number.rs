@@ -4,6 +4,13 @@
 use super::field::{Field, Group};
 use super::preview;
 
+/// The number in `len` bytes from `at` on, up to 8 of them; the most significant first where it `is_big`.
+pub(super) fn fixed(bytes: &[u8], at: usize, len: usize, is_big: bool) -> Option<u64> {
+    let bytes = bytes.get(at..at.checked_add(len)?).filter(|_| len <= 8)?;
+    let add = |value, byte: &u8| value << 8 | u64::from(*byte);
+    Some(if is_big { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
+}
+
 /// The number that these decimal digits are, with spaces after them.
 pub(super) fn decimal(field: &[u8]) -> Option<u64> {
     let digits = field.trim_ascii_end();
@@ -113,6 +120,13 @@ mod tests {
         }
         assert_eq!((decimal(b"123   "), decimal(b""), decimal(b"1 2"), decimal(b"+1")), (Some(123), None, None, None));
         assert_eq!((digits(b"1f", 16), digits(b"+1", 16), digits(b"9", 8)), (Some(31), None, None));
+    }
+
+    #[test]
+    fn numbers_of_fixed_length_are_read_in_either_order() {
+        assert_eq!((fixed(b"\0\x01\x02", 1, 2, true), fixed(b"\0\x01\x02", 1, 2, false)), (Some(0x102), Some(0x201)));
+        assert_eq!((fixed(&[0xff; 9], 1, 8, false), fixed(&[0xff; 9], 0, 9, false)), (Some(u64::MAX), None));
+        assert_eq!((fixed(b"abc", 2, 2, true), fixed(b"abc", usize::MAX, 2, true)), (None, None));
     }
 
     #[test]

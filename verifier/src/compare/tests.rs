@@ -135,6 +135,19 @@ fn text_is_lines_up_to_the_bound_and_bytes_past_it() {
 }
 
 #[test]
+fn values_come_beside_the_lines() {
+    let of = |left: &str, right: &str| {
+        let findings = find(&[("a.json", text(left))], &[("a.json", text(right))]);
+        findings.into_iter().map(|f| (f.summary, f.details[0].at.clone(), f.count)).collect::<Vec<_>>()
+    };
+    let lines = ("1 line differs; both have 16 bytes".to_owned(), "line 1".to_owned(), 1);
+    let values = ("as JSON, 1 value differs".to_owned(), "/b".to_owned(), 1);
+    assert_eq!(of(r#"{"a": 1, "b": 2}"#, r#"{"a": 1, "b": 3}"#), [lines.clone(), values]);
+    let same = (lines.0 + "; as JSON, no value differs", lines.1, 1);
+    assert_eq!(of(r#"{"a": 1, "b": 2}"#, r#"{"b": 2, "a": 1}"#), [same]);
+}
+
+#[test]
 fn findings_past_the_bound_are_counted() {
     let names: Vec<String> = (0..30).map(|n| format!("f{n:02}")).collect();
     let side = |content: &str| -> Vec<(&str, Entry)> { names.iter().map(|n| (n.as_str(), text(content))).collect() };

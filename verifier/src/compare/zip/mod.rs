@@ -13,6 +13,7 @@ mod end;
 mod entry;
 mod layout;
 mod normal;
+mod record;
 mod records;
 mod times;
 
@@ -50,7 +51,10 @@ pub(super) fn compare(
         layout.entries.iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect()
     };
     let (lefts, rights) = (by_key(left.1), by_key(right.1));
-    for (key, index) in &lefts {
+    // Lists of entries come last: what they are held against has been expanded then.
+    let mut in_turn: Vec<_> = lefts.iter().collect();
+    in_turn.sort_by_key(|((name, _), _)| record::is_record(name));
+    for (key, index) in in_turn {
         let Some(a) = left.1.entries.get(*index) else { continue };
         match rights.get(key).and_then(|index| right.1.entries.get(*index)) {
             Some(b) => entries((left, a), (right, b), place, &mut groups, state)?,
@@ -99,7 +103,21 @@ fn entries(
         return Err(read(io::ErrorKind::UnexpectedEof.into()));
     };
     let inner = format!("{place}!{name}");
+    let before = record::is_record(&a.key.0).then(|| state.normalizers.clone());
     let compared = contents::compare((left.0, a, &central), (right.0, b, &other), &inner, state)?;
+    if let Some(before) = before
+        && state.findings.has(&inner, FindingKind::Content)
+        && let Some(entries) = record::follows(&a.key.0, left, right, state).map_err(read)?
+    {
+        let entries = if entries == 1 { "1 other entry".to_owned() } else { format!("{entries} other entries") };
+        state.findings.append(&inner, FindingKind::Content, &format!("; that follows from {entries}"));
+        // In place of what its difference alone would need.
+        state.normalizers = before;
+        if (central.common.method, other.common.method) != (0, 0) {
+            state.needs(Normalizer::of(Format::Zip, Group::Compression));
+        }
+        state.needs(Normalizer::of(Format::Zip, Group::Record));
+    }
     let methods_differ = central.common.method != other.common.method;
     let view = |archive: Archive<'_>, entry: &Entry, central| {
         entry::view(archive.0, entry, central, compared.verified, methods_differ).map_err(read)

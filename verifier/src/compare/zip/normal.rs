@@ -11,7 +11,7 @@ use super::super::source::Source;
 use super::contents::Decoder;
 use super::entry::{self, Item, Value};
 use super::layout::{Entry, Layout};
-use super::{end, records};
+use super::{end, record, records};
 
 /// Writes the archive's normal form.
 pub(in crate::compare) fn write(
@@ -34,7 +34,10 @@ pub(in crate::compare) fn write(
     for entry in entries {
         let central = layout.central(entry).ok_or(io::ErrorKind::UnexpectedEof)?;
         form.part(&entry.key.0)?;
-        let verified = contents(source, entry, &central, form, state)?;
+        let is_expanded = central.common.method == 0 || !form.has(Format::Zip, Group::Compression);
+        let is_list = is_expanded && !form.has(Format::Zip, Group::Record) && record::is_record(&entry.key.0);
+        let verified = (is_list && record::write(&entry.key.0, (source, layout), form, state)?)
+            || contents(source, entry, &central, form, state)?;
         let methods_may_differ = !form.has(Format::Zip, Group::Compression);
         let view = entry::view(source, entry, &central, verified, methods_may_differ)?;
         for (group, fields) in [

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Files as the headers of the format have them, with one thing changed.
+
+use proptest::prelude::*;
+use reprove_model::FindingKind;
+
+use super::super::Bounds;
+use super::super::archive::tests::find_within;
+use super::*;
+
+fn number(is_big: bool, value: u64, len: usize) -> Vec<u8> {
+    if is_big { value.to_be_bytes()[8 - len..].to_vec() } else { value.to_le_bytes()[..len].to_vec() }
+}
+
+/// An object with one function, in either order of bytes and either size of addresses.
+fn object(machine: Machine, uuid: u8, code: u8) -> Vec<u8> {
+    let n = |value, len| number(machine.is_big, value, len);
+    let (small, word) = (|value| n(value, 4), |value| n(value, machine.word()));
+    let name = |name: &[u8]| [name, &vec![0; 16 - name.len()][..]].concat();
+    let last = |part: Vec<u8>| if machine.is_64 { part } else { Vec::new() };
+    let row = if machine.is_64 { 16 } else { 12 };
+    let (segment, section) = if machine.is_64 { (72, 80) } else { (56, 68) };
+    let commands = segment + section + 24 + 24 + 16;
+    let data = commands + if machine.is_64 { 32 } else { 28 };
+    let bytes = [
+        small(if machine.is_64 { 0xfeed_facf } else { 0xfeed_face }),
+        [0x0100_0007, 3, 1, 4, commands, 0].map(small).concat(),
+        last(small(0)),
+        // The segment and its section.
+        [if machine.is_64 { 0x19 } else { 1 }, segment + section].map(small).concat(),
+        name(b""),
+        [0x1000, 8, data, 8].map(word).concat(),
+        [7, 7, 1, 0].map(small).concat(),
+        name(b"__text"),
+        name(b"__TEXT"),
+        [0x1000, 8].map(word).concat(),
+        [data, 0, data + 8, 1, 0, 0, 0].map(small).concat(),
+        last(small(0)),
+        [0x1b, 24].map(small).concat(),
+        vec![uuid; 16],
+        [2, 24, data + 16, 1, data + 16 + row, 7].map(small).concat(),
+        [0x8000_0034, 16, data + 16 + row + 7, 2].map(small).concat(),
+        vec![0x90, 0x90, code, 0x90, 0x90, 0x90, 0x90, 0xc3],
+        b"relocati".to_vec(),
+        [small(1), vec![0x0f, 1], n(0, 2), word(0x1000)].concat(),
+        b"\0_main\0".to_vec(),
+        b"fx".to_vec(),
+    ];
+    bytes.concat()
+}
+
+const MACHINES: [Machine; 4] = [
+    Machine { is_big: false, is_64: true },
+    Machine { is_big: false, is_64: false },
+    Machine { is_big: true, is_64: true },
+    Machine { is_big: true, is_64: false },
+];
+
+fn fat_of(is_64: bool, files: &[(u64, &[u8])]) -> Vec<u8> {
+    let n = |value, len| number(true, value, len);
+    let word = if is_64 { 8 } else { 4 };
+    let mut header = [n(if is_64 { 0xcafe_babf } else { 0xcafe_babe }, 4), n(files.len() as u64, 4)].concat();
+    let mut data = Vec::new();
+    for (processor, file) in files {
+        let at = 512 + data.len() as u64;
+        header.extend([n(*processor, 4), n(3, 4), n(at, word), n(file.len() as u64, word), n(4, 4)].concat());
+        header.extend(vec![0; if is_64 { 4 } else { 0 }]);
+        data.extend_from_slice(file);
+    }
+    header.resize(512, 0);
+    [header, data].concat()
+}
+
+fn find(left: &[u8], right: &[u8]) -> (Vec<(String, FindingKind)>, Option<Vec<String>>) {
+    let (findings, needs) = find_within(left, right, &Bounds::default());
+    (findings.into_iter().map(|finding| (finding.place, finding.kind)).collect(), needs)
+}
+
+#[test]
+fn a_uuid_alone_leaves_the_code_equal() {
+    for machine in MACHINES {
+        let (found, needs) = find(&object(machine, 1, 0x90), &object(machine, 2, 0x90));
+        assert_eq!(found, [("a".to_owned(), FindingKind::BuildIdentity)]);
+        assert_eq!(needs, Some(vec!["mach-o-identity".to_owned()]));
+        let (found, needs) = find(&object(machine, 1, 0x90), &object(machine, 2, 0xcc));
+        assert_eq!((found.len(), needs), (2, None));
+    }
+    // A command of this number with more in it is something else.
+    let [left, right] = [1, 2].map(|uuid| {
+        let mut bytes = object(MACHINES[0], uuid, 0x90);
+        bytes[32 + 152 + 4] = 48;
+        bytes[16] = 3;
+        bytes
+    });
+    assert_eq!(find(&left, &right).1, None);
+}
+
+#[test]
+fn code_is_found_by_its_function() {
+    for machine in MACHINES {
+        let (left, right) = (object(machine, 1, 0x90), object(machine, 1, 0xcc));
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        let (place, at) = (findings[0].place.as_str(), findings[0].details[0].at.as_str());
+        assert_eq!((place, at, needs), ("a!__TEXT,__text", "0x2, 1 byte, in _main+0x2", None));
+    }
+}
+
+#[test]
+fn headers_are_told_by_their_fields() {
+    let left = object(MACHINES[0], 1, 0x90);
+    let data = left.len() - 8 - 8 - 16 - 7 - 2;
+    for (at, place, field) in [
+        (24, "a", "Mach-O header: flags"),
+        (32 + 60, "a", "LC_SEGMENT_64: protection"),
+        (32 + 72 + 64, "a", "LC_SEGMENT_64: __TEXT,__text: flags"),
+        (data + 8, "a!relocations of __TEXT,__text", "0x0, 1 byte"),
+        (data + 16 + 6, "a!symbols", "0x6, 1 byte"),
+        (data + 32 + 2, "a!strings", "0x2, 1 byte"),
+        (left.len() - 1, "a!fixups", "0x1, 1 byte"),
+    ] {
+        let mut right = left.clone();
+        right[at] ^= 4;
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        assert_eq!((findings[0].place.as_str(), needs), (place, None), "{field}");
+        assert_eq!(findings[0].details[0].at, field);
+    }
+}
+
+#[test]
+fn each_architecture_is_a_file() {
+    let of = |uuid, code| object(MACHINES[0], uuid, code);
+    for is_64 in [false, true] {
+        let fat = |uuid, code| fat_of(is_64, &[(0x0100_0007, &of(1, 0x90)), (0x0100_000c, &of(uuid, code))]);
+        let left = fat(1, 0x90);
+        assert!(is_fat(&left));
+        let (found, needs) = find(&left, &fat(2, 0x90));
+        assert_eq!(found, [("a!arm64".to_owned(), FindingKind::BuildIdentity)]);
+        assert_eq!(needs, Some(vec!["mach-o-identity".to_owned()]));
+        assert_eq!(find(&left, &fat(1, 0xcc)).0[0].0, "a!arm64!__TEXT,__text");
+        let (findings, needs) = find_within(&left, &left[..20], &Bounds::default());
+        assert!(findings[0].summary.contains("architectures: its header is cut"), "{}", findings[0].summary);
+        assert_eq!(needs, None);
+    }
+    let counted = |count: u8| is_fat(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, count]);
+    assert!(!counted(0) && counted(1) && counted(44) && !counted(45));
+}
+
+#[test]
+fn what_overlaps_or_is_cut_is_bytes() {
+    let left = object(MACHINES[0], 1, 0x90);
+    let with = |at: usize, value: u32| {
+        let mut bytes = left.clone();
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        bytes
+    };
+    for (right, why) in [
+        // Where the section is; sizes of all commands and of one; how many there are.
+        (with(32 + 72 + 48, 40), "in another part"),
+        (left[..left.len() - 1].to_vec(), "its fixups is past the end"),
+        (with(20, 16 << 20), "its load commands are cut, or too many"),
+        (with(20, u32::MAX), "its load commands are cut, or too many"),
+        (with(36, 7), "its load commands are cut, or too many"),
+        (with(16, 5), "its load commands are cut, or too many"),
+        (left[..31].to_vec(), "its load commands are cut, or too many"),
+    ] {
+        let (findings, needs) = find_within(&left, &right, &Bounds::default());
+        assert!(findings[0].summary.contains("the right one is not a Mach-O file: "), "{}", findings[0].summary);
+        assert!(findings[0].summary.contains(why), "{}", findings[0].summary);
+        assert_eq!(needs, None);
+    }
+}
+
+#[test]
+fn load_commands_are_read_to_a_bound() {
+    let of = |len: u32, last: u8| {
+        let mut bytes = object(MACHINES[0], 1, 0x90);
+        bytes[16..24].copy_from_slice(&[0, len].map(u32::to_le_bytes).concat());
+        bytes.resize(64 + (16 << 20), 0);
+        *bytes.last_mut().unwrap() = last;
+        find_within(&bytes, &[&bytes[..], b"x"].concat(), &Bounds::default()).0[0].summary.clone()
+    };
+    assert!(!of(16 << 20, 1).contains("compared as bytes"));
+    assert!(of((16 << 20) + 1, 1).contains("its load commands are cut, or too many"));
+}
+
+#[test]
+fn symbols_are_read_to_a_bound() {
+    let of = |count: u32, code: u8| {
+        let mut bytes = object(MACHINES[0], 1, code);
+        let end = u32::try_from(bytes.len()).unwrap();
+        let command = 32 + 152 + 24;
+        let at = usize::try_from(fixed(&bytes, command + 8, 4, false).unwrap()).unwrap();
+        let symbol = bytes[at..at + 16].to_vec();
+        bytes[command + 8..command + 16].copy_from_slice(&[end, count].map(u32::to_le_bytes).concat());
+        bytes.extend(symbol);
+        bytes.resize(end as usize + 16 * count as usize, 0);
+        bytes
+    };
+    let at = |count| find_within(&of(count, 1), &of(count, 2), &Bounds::default()).0[0].details[0].at.clone();
+    assert_eq!(at(2 << 20), "0x2, 1 byte, in _main+0x2");
+    assert_eq!(at((2 << 20) + 1), "0x2, 1 byte");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// [`find_within`] asserts it: whatever the bytes are, no finding if and only if they are equal.
+    #[test]
+    fn hostile_bytes(
+        which in 0..5_usize,
+        flips in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..6),
+        cut in proptest::option::weighted(0.1, any::<proptest::sample::Index>()),
+    ) {
+        let one = object(MACHINES[which % 4], 1, 0x90);
+        let left = if which == 4 { fat_of(false, &[(7, &one)]) } else { one };
+        let mut right = left.clone();
+        for (index, byte) in flips {
+            let at = index.index(right.len());
+            right[at] = byte;
+        }
+        right.truncate(cut.map_or(right.len(), |cut| cut.index(right.len())));
+        let _ = find(&left, &right);
+        let mut other = right.clone();
+        if let Some(byte) = other.last_mut() {
+            *byte ^= 1;
+        }
+        let _ = find(&right, &other);
+    }
+}

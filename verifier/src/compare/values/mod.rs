@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two texts as the values that both hold: which of them differ, each by its path (RFC 6901). It comes beside the lines that
+//! differ and never in their place: how a text is written, and in which order, is no value.
+
+mod json;
+
+use std::collections::BTreeMap;
+
+use super::findings::Details;
+use super::preview;
+
+/// How deep values are told apart; what is deeper is one value.
+const MAX_DEPTH: usize = 64;
+/// The most values that are listed; all are counted.
+const MAX_LISTED: u64 = 100;
+
+/// The values that differ between two texts, and what kind of text both are. `None`: both are of no such kind.
+pub(super) fn diff(left: &str, right: &str, place: &str) -> Option<(&'static str, Details)> {
+    let mut found = Found(Details::default());
+    if let (Some(left), Some(right)) = (json::Value::of(left), json::Value::of(right)) {
+        found.values(left, right, "", 0);
+        return Some(("JSON", found.0));
+    }
+    // Other text may be TOML by chance.
+    let is_toml = |place: &str| place.ends_with(".toml") || place.ends_with(".lock");
+    let read = |text| toml::from_str(text).ok().filter(|_| is_toml(place)).map(toml::Value::Table);
+    if let (Some(left), Some(right)) = (read(left), read(right)) {
+        found.values(&left, &right, "", 0);
+        return Some(("TOML", found.0));
+    }
+    None
+}
+
+/// A value as it is read.
+trait Value: Sized {
+    /// What is in it; `None`: it is in nothing but itself.
+    fn children(&self) -> Option<Children<Self>>;
+
+    /// The value as it is written, or as it would be. Two that are written in one way are equal.
+    fn written(&self) -> String;
+}
+
+/// What is in a value.
+enum Children<V> {
+    List(Vec<V>),
+    /// In the order of the text; a name may come twice.
+    Named(Vec<(String, V)>),
+}
+
+impl Value for &toml::Value {
+    fn children(&self) -> Option<Children<Self>> {
+        match self {
+            toml::Value::Array(list) => Some(Children::List(list.iter().collect())),
+            toml::Value::Table(table) => {
+                Some(Children::Named(table.iter().map(|(name, value)| (name.clone(), value)).collect()))
+            }
+            _ => None,
+        }
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
+struct Found(Details);
+
+impl Found {
+    fn values<V: Value>(&mut self, left: V, right: V, path: &str, depth: usize) {
+        let (a, b) = (left.written(), right.written());
+        if a == b {
+            return;
+        }
+        let children = if depth < MAX_DEPTH { (left.children(), right.children()) } else { (None, None) };
+        let numbered = |list: Vec<V>| (0..).map(|number: u64| number.to_string()).zip(list).collect();
+        match children {
+            (Some(Children::List(left)), Some(Children::List(right))) => {
+                self.named(numbered(left), numbered(right), path, depth);
+            }
+            (Some(Children::Named(left)), Some(Children::Named(right))) => self.named(left, right, path, depth),
+            _ => self.add(path, Some(&a), Some(&b)),
+        }
+    }
+
+    /// Values by their names; of one name, the first of both sides, the second, and so on.
+    fn named<V: Value>(&mut self, left: Vec<(String, V)>, right: Vec<(String, V)>, path: &str, depth: usize) {
+        let mut all: BTreeMap<(String, u32), (Option<V>, Option<V>)> = BTreeMap::new();
+        let mut order = Vec::new();
+        for (is_right, side) in [(false, left), (true, right)] {
+            let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+            for (name, value) in side {
+                let count = seen.entry(name.clone()).or_default();
+                let key = (name, *count);
+                *count += 1;
+                let pair = all.entry(key.clone()).or_insert_with(|| {
+                    order.push(key);
+                    (None, None)
+                });
+                *(if is_right { &mut pair.1 } else { &mut pair.0 }) = Some(value);
+            }
+        }
+        for key in order {
+            let path = format!("{path}/{}", key.0.replace('~', "~0").replace('/', "~1"));
+            match all.remove(&key) {
+                Some((Some(left), Some(right))) => self.values(left, right, &path, depth + 1),
+                Some((left, right)) => {
+                    let written = [left, right].map(|side| side.map(|value| value.written()));
+                    let [left, right] = written.each_ref().map(Option::as_deref);
+                    self.add(&path, left, right);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn add(&mut self, path: &str, left: Option<&str>, right: Option<&str>) {
+        if self.0.count >= MAX_LISTED {
+            self.0.count += 1;
+            return;
+        }
+        let line = |side: Option<&str>| side.map_or_else(String::new, |text| format!("{text}\n"));
+        let (a, b) = preview::lines(&line(left), &line(right));
+        let shown = |side: Option<&str>, text: String| side.map_or_else(|| "(none)".to_owned(), |_| text);
+        let path = if path.is_empty() { "the whole".to_owned() } else { preview::name(path.as_bytes()) };
+        self.0.push(path, shown(left, a), shown(right, b));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(left: &str, right: &str, place: &str) -> Option<Vec<[String; 3]>> {
+        let (_, details) = diff(left, right, place)?;
+        assert!(details.count >= details.kept.len() as u64);
+        Some(details.kept.into_iter().map(|detail| [detail.at, detail.left, detail.right]).collect())
+    }
+
+    fn json(left: &str, right: &str) -> Vec<[String; 3]> {
+        of(left, right, "a").unwrap()
+    }
+
+    #[test]
+    fn values_are_told_by_their_paths() {
+        let left = r#"{"a": {"b": [1, 2, 3]}, "c/~": "x", "only": null}"#;
+        let right = r#"{"c/~":"y","a":{"b":[1,7,3,{"d":1}]},"":true}"#;
+        let expected = [
+            ["/a/b/1", "2", "7"],
+            ["/a/b/3", "(none)", r#"{"d":1}"#],
+            ["/c~1~0", r#""x""#, r#""y""#],
+            ["/only", "null", "(none)"],
+            ["/", "(none)", "true"],
+        ];
+        assert_eq!(json(left, right), expected);
+        assert_eq!(json("[1]", r#"{"0":1}"#), [["the whole", "[1]", r#"{"0":1}"#]]);
+        assert_eq!(json("{\"a\":\n1}", "{\"a\" : 1 }"), [] as [[&str; 3]; 0]);
+    }
+
+    #[test]
+    fn spelling_and_names_that_come_twice_are_not_lost() {
+        assert_eq!(json("[1.0]", "[1.00]"), [["/0", "1.0", "1.00"]]);
+        assert_eq!(json("[100000000000000000001]", "[100000000000000000002]").len(), 1);
+        assert_eq!(json(r#"["A"]"#, r#"["\u0041"]"#), [["/0", r#""A""#, r#""\\u0041""#]]);
+        assert_eq!(json(r#"{"a":1,"a":2}"#, r#"{"a":1,"a":3}"#), [["/a", "2", "3"]]);
+        assert_eq!(json(r#"{"a":1,"a":2}"#, r#"{"a":2}"#), [["/a", "1", "2"], ["/a", "2", "(none)"]]);
+    }
+
+    #[test]
+    fn toml_is_told_by_its_name_and_its_values() {
+        let (left, right) = ("a = 1 # one\n[b]\nc = [1979-05-27, nan]\n", "b.c = [1979-05-28, nan]\na = 0x1\n");
+        assert_eq!(of(left, right, "x/a.toml").unwrap(), [["/b/c/0", "1979-05-27", "1979-05-28"]]);
+        assert!(of(left, right, "a.lock").is_some() && of(left, right, "a.ini").is_none());
+        assert!(of(left, "a = 1\na = 2\n", "a.toml").is_none());
+    }
+
+    #[test]
+    fn what_is_no_json_is_none() {
+        for no in ["", "x", "{", "[1,]", "{\"a\":1}\n{\"a\":2}", "\u{feff}[1]", "{'a': 1}", "1", "\"a\"", "[\"\\x\"]"] {
+            assert_eq!(of(no, "[1]", "a"), None, "{no}");
+            assert_eq!(of("[1]", no, "a"), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn depth_and_number_are_bounded() {
+        let nested = |depth: usize, value: u8| format!("{}{value}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(json(&nested(64, 1), &nested(64, 2)), [[&*"/0".repeat(64), "1", "2"]]);
+        assert_eq!(json(&nested(65, 1), &nested(65, 2)), [[&*"/0".repeat(64), "[1]", "[2]"]]);
+        assert_eq!(json(&nested(500_000, 1), &nested(500_000, 2)).len(), 1);
+        let list = |len: usize, value: u8| format!("{:?}", vec![value; len]);
+        for (len, listed) in [(100, 100), (101, 100)] {
+            let (_, details) = diff(&list(len, 1), &list(len, 2), "a").unwrap();
+            assert_eq!((details.kept.len(), details.count), (listed, len as u64));
+        }
+    }
+
+    proptest! {
+        /// Whatever is written: equal texts have equal values, and what is said of two does not depend on which is the left.
+        #[test]
+        fn texts_of_any_kind(left in "[\\[\\]{}\",:a1\\\\ ]{0,16}", right in "[\\[\\]{}\",:a1\\\\ ]{0,16}", name in "a|a.toml") {
+            prop_assert_eq!(of(&left, &left, &name).unwrap_or_default(), Vec::<[String; 3]>::new());
+            let ways = [(&left, &right), (&right, &left)].map(|(a, b)| diff(a, b, &name).map(|(_, found)| found.count));
+            prop_assert_eq!(ways[0], ways[1]);
+        }
+
+        /// Values that are read are those that were written.
+        #[test]
+        fn each_value_is_found(values in proptest::collection::btree_map("[a-c\\[{\",\\\\]{0,3}", 0..9_u8, 1..6), at: prop::sample::Index) {
+            let mut other = values.clone();
+            let key = values.keys().nth(at.index(values.len())).unwrap().clone();
+            other.insert(key.clone(), 99);
+            let [a, b] = [&values, &other].map(|values| serde_json::to_string(&[values]).unwrap());
+            let found = json(&a, &b);
+            let path = preview::name(format!("/0/{}", key.replace('~', "~0").replace('/', "~1")).as_bytes());
+            prop_assert_eq!(found, [[path, values[&key].to_string(), "99".to_owned()]]);
+        }
+    }
+}
