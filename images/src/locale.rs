@@ -75,7 +75,7 @@ mod tests {
         fs::create_dir(folder.join("en_US.utf8")).unwrap();
         assert_eq!(another_locale(&root(dir.path())).unwrap(), "en_US.UTF-8");
         let names = b"xx_XX.utf8\0de_DE.utf8\0";
-        let header = [0xde02_0109, 0, 0, 0, 0, 32, names.len() as u32, 0];
+        let header = [0xde02_0109, 0, 0, 0, 0, 32, u32::try_from(names.len()).unwrap(), 0];
         let mut archive: Vec<u8> = header.iter().flat_map(|number: &u32| number.to_ne_bytes()).collect();
         archive.extend(names);
         fs::write(folder.join("locale-archive"), &archive).unwrap();

@@ -118,7 +118,7 @@ async fn what_changes_by_itself_is_looked_into_where_nothing_moves() {
             Some(if is_still(c) { of(c) } else { counter.get().to_string() })
         })
         .await;
-        assert_eq!(blamed(&verdict, 0), [cause.clone()]);
+        assert_eq!(blamed(&verdict, 0), std::slice::from_ref(&cause));
         assert_eq!(is_exact(&verdict, 0), !cause.is_empty());
         assert!(verdict.experiments.iter().filter(|experiment| experiment.deterministic).count() >= 2);
         assert_eq!(verdict.changed_alone, []);
