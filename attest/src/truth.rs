@@ -183,7 +183,8 @@ fn check_varied(comparison: &Comparison) -> Result<(), UntrueVerdict> {
     if verdict.varied != found {
         return Err(UntrueVerdict::Varied { claimed: verdict.varied.clone(), found });
     }
-    if !experiments_fit(verdict) {
+    let records: Vec<_> = comparison.rebuilds.iter().map(|rebuild| rebuild.record).collect();
+    if !experiments_fit(verdict, &records) {
         return Err(UntrueVerdict::Experiments);
     }
     let second = comparison.rebuilds.get(1).map(|rebuild| rebuild.record);

@@ -141,6 +141,9 @@ impl Unbuildable {
             if !records.insert(attempt.record) {
                 return fault(UnbuildableFault::SameBuild(number));
             }
+            if !attempt.conditions.surroundings.are_possible() {
+                return fault(UnbuildableFault::Conditions(number));
+            }
             if self.attempted_on < attempt.started_on {
                 return fault(UnbuildableFault::Time(number));
             }
@@ -178,6 +181,9 @@ pub enum UnbuildableFault {
     /// One build twice.
     #[error("build {0} is one that was already named: the same build record")]
     SameBuild(usize),
+    /// An attempt's conditions, counted from 1, that no build can be under.
+    #[error("build {0} is said to have been under conditions that no build can be under")]
+    Conditions(usize),
     /// Said before it was tried.
     #[error("it was said before build {0} started")]
     Time(usize),

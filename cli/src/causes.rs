@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_job::{EPOCH, Finished, Tried, TriedResult};
 use reprove_model::{Between, Cause, Finding, Variation, Verdict};
-use reprove_verifier::explain::{Advice, Setting, advice};
+use reprove_verifier::explain::{Advice, MOST_BUILDS, Setting, advice};
 use serde_json::{Value, json};
 
 use crate::plain;
@@ -74,19 +74,29 @@ fn cause(finding: &Finding, verdict: &Verdict) -> String {
                 parts.push(format!("the {}", variation.name()));
                 is_exact &= kept.is_some();
             }
-            Cause::Together { variations, kept, .. } => {
+            Cause::Together { variations, .. } => {
                 let names: Vec<String> = variations.iter().map(|v| format!("the {}", v.name())).collect();
                 parts.push(format!("{} together", listed(&names)));
-                is_exact &= kept.is_some();
+                is_exact = false;
             }
         }
     }
     let named = parts.join(", or ");
     if is_exact {
-        format!("proved: it differs exactly when {named} differs ({builds})")
+        format!("proved: of what was varied, it differs exactly when {named} differs ({builds})")
+    } else if is_still(finding, verdict) {
+        format!(
+            "shown in deterministic builds: {named} makes it differ, changed alone; something else may as well ({builds})"
+        )
     } else {
         format!("shown: {named} makes it differ, changed alone; something else may as well ({builds})")
     }
+}
+
+/// Whether deterministic builds have shown it.
+fn is_still(finding: &Finding, verdict: &Verdict) -> bool {
+    let by = |cause: &Cause| verdict.experiments.iter().any(|e| e.deterministic && e.record == cause.record());
+    finding.causes.iter().any(by)
 }
 
 /// Why no cause is named.
@@ -97,6 +107,7 @@ fn no_cause(verdict: &Verdict) -> &'static str {
         Some(control) if !control.ended_well => {
             "not found; the build did not even end well when it was done again with nothing changed"
         }
+        Some(_) if verdict.experiments.len() >= MOST_BUILDS => "not found with as many builds as are made",
         Some(_) if verdict.experiments.iter().any(|experiment| !experiment.ended_well) => {
             "not found; some builds with other conditions failed, and show nothing"
         }
@@ -110,7 +121,7 @@ pub(crate) fn tried(mends: &[Tried]) -> String {
         let settings: Vec<String> = mend.settings.iter().map(|setting| plain::line(&setting.said())).collect();
         let result = match &mend.result {
             TriedResult::Failed => "the build fails with it".to_owned(),
-            TriedResult::Built { gone, left: 0 } if !gone.is_empty() => "mends all of it".to_owned(),
+            TriedResult::Built { gone, left: 0 } if !gone.is_empty() => "the rebuilds are the same with it".to_owned(),
             TriedResult::Built { gone, left } if gone.is_empty() => format!("mends nothing; {left} left"),
             TriedResult::Built { gone, left } => {
                 let places: Vec<String> = gone.iter().map(|place| plain::line(place)).collect();

@@ -179,6 +179,8 @@ impl From<JobError> for CommandError {
             }
             JobError::Confidential(error) => hardware::from_confidential(error),
             JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch => from_error(BAD_USAGE, &error),
+            JobError::NothingVaried => from_error(BAD_USAGE, &error)
+                .next("leave out `--vary`, or fewer of the pins; docs/explaining.md says what can be varied"),
             JobError::Store(_)
             | JobError::EnvironmentChanged
             | JobError::Internal(_)

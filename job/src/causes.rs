@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_model::{BuildRecord, Cause, Conditions, Variation, Verdict};
 use reprove_verifier::Differing;
-use reprove_verifier::explain::{MOST_BUILDS, asked, explain};
+use reprove_verifier::explain::{MOST_BUILDS, Plan, asked, explain};
 
 use crate::builds::{Builds, Label};
 use crate::keep::keep;
-use crate::{Context, JobError, blocking};
+use crate::{Context, Event, JobError, blocking};
 
 /// Adds to each difference between the rebuilds what was shown to cause it.
 pub(crate) async fn with_causes(
@@ -31,15 +31,32 @@ pub(crate) async fn with_causes(
             [one] => format!("looking for causes: building with another {}", one.name()),
             several => format!("looking for causes: building with {} conditions changed", several.len()),
         });
-        let built = builds.run_any(conditions, epoch, Label::Cause(changed)).await?;
-        keep(context, builds.lock, &[(&built.record, &built.log)]).await?;
-        Ok(built.record)
+        match builds.run_any(conditions, epoch, Label::Cause(changed)).await {
+            Ok(built) => {
+                keep(context, builds.lock, &[(&built.record, &built.log)]).await?;
+                Ok(Some(built.record))
+            }
+            // What only an experiment does is no reason to lose what the two builds have shown.
+            Err(JobError::Run(error)) if error.is_of_project() => {
+                (context.events)(Event::Noticed(format!("that build shows nothing: {error}")));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     };
     let differs = async |one: &BuildRecord, other: &BuildRecord| {
         let (one, other, store) = (one.clone(), other.clone(), context.store.clone());
         Ok(blocking(move || Differing::between(&one, &other, &store)).await??)
     };
-    explain(&mut verdict, (first, second), (context.search.depth, MOST_BUILDS), differs, build).await?;
+    let is_wanted = context.search.variations.as_ref().is_none_or(|wanted| wanted.contains(&Variation::Clock));
+    let plan = Plan {
+        depth: context.search.depth,
+        most_builds: MOST_BUILDS,
+        // A guest that has evidence has it of what its recipe asks for.
+        deterministic: context.confidential.is_none(),
+        any_clock: is_wanted && !builds.lock.recipe.pinned.contains_key(&Variation::Clock),
+    };
+    explain(&mut verdict, (first, second), plan, differs, build).await?;
     Ok(verdict)
 }
 

@@ -33,6 +33,9 @@ pub enum JobError {
     /// The source can't be used.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Both builds would be under the same conditions.
+    #[error("nothing would be another in the second build, so that it would show nothing")]
+    NothingVaried,
     /// A build could not be run.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use reprove_model::{Between, BuildRecord, EpochRule, Exit, Finding, FindingKind, Lock, Outcome, Recipe, Verdict};
+use reprove_model::{Between, BuildRecord, Cause, EpochRule, Exit, Finding, Lock, Outcome, Recipe, Verdict};
 use reprove_verifier::Differing;
 use reprove_verifier::explain::{Setting, advice};
 
 use crate::builds::{Builds, Label};
+use crate::prove::apart;
 use crate::{JobError, blocking};
 
 /// The most mends that are tried.
@@ -32,7 +33,7 @@ pub enum TriedResult {
     Failed,
     /// Both builds ended well.
     Built {
-        /// The differences between the rebuilds that are gone: their places, each once.
+        /// Where nothing differs any more between the rebuilds: the places, each once.
         gone: Vec<String>,
         /// How many differences are left, others among them.
         left: usize,
@@ -56,16 +57,20 @@ pub(crate) async fn try_mends(
     if !builds.context.search.try_mends || verdict.outcome != Outcome::Different {
         return Ok(Vec::new());
     }
-    let of = |finding: &Finding| finding.causes.iter().flat_map(|c| advice(finding, c, EPOCH)).collect::<Vec<_>>();
+    // Of what is there by chance, two builds that are the same show nothing.
+    let is_stable = |cause: &&Cause| !cause.variations().is_empty();
+    let of = |finding: &Finding| {
+        finding.causes.iter().filter(is_stable).flat_map(|cause| advice(finding, cause, EPOCH)).collect::<Vec<_>>()
+    };
     let mut settings: Vec<Setting> = Vec::new();
     for setting in verdict.findings.iter().flat_map(of).filter_map(|advice| advice.setting) {
         if settings.len() < MOST_MENDS && !settings.contains(&setting) {
             settings.push(setting);
         }
     }
-    let before: BTreeSet<(String, FindingKind)> = (verdict.findings.iter())
+    let before: BTreeSet<String> = (verdict.findings.iter())
         .filter(|finding| finding.between == Between::Rebuilds)
-        .map(|finding| (finding.place.clone(), finding.kind))
+        .map(|finding| finding.place.clone())
         .collect();
     let mut all = Vec::new();
     for setting in settings {
@@ -83,7 +88,7 @@ pub(crate) async fn try_mends(
 async fn one(
     builds: &Builds<'_>,
     settings: Vec<Setting>,
-    before: &BTreeSet<(String, FindingKind)>,
+    before: &BTreeSet<String>,
     records: [&BuildRecord; 2],
 ) -> Result<Option<Tried>, JobError> {
     let applied = |recipe: Option<Recipe>, setting: &Setting| setting.apply(&recipe?);
@@ -96,15 +101,26 @@ async fn one(
     };
     let lock = Lock { recipe, ..builds.lock.clone() };
     let changed = builds.of(&lock);
-    let first = changed.run_any(&records[0].conditions, epoch, Label::Mended).await?.record;
-    let second = changed.run_any(&records[1].conditions, epoch, Label::Mended).await?.record;
+    let mut built = Vec::new();
+    for record in records {
+        match changed.run_any(&record.conditions, epoch, Label::Mended).await {
+            Ok(ended) => built.push(ended.record),
+            Err(JobError::Run(error)) if error.is_of_project() => {
+                return Ok(Some(Tried { settings, result: TriedResult::Failed }));
+            }
+            Err(error) => return Err(error),
+        }
+        if let [first] = built.as_slice() {
+            apart(first).await;
+        }
+    }
+    let Ok([first, second]) = <[BuildRecord; 2]>::try_from(built) else { return Ok(None) };
     if [&first, &second].iter().any(|record| record.exit != Exit::Success) {
         return Ok(Some(Tried { settings, result: TriedResult::Failed }));
     }
     let store = builds.context.store.clone();
     let differing = blocking(move || Differing::between(&first, &second, &store)).await??;
-    let is_gone = |(place, kind): &&(String, FindingKind)| !differing.is_at(place, *kind);
-    let gone: BTreeSet<String> = before.iter().filter(is_gone).map(|(place, _)| place.clone()).collect();
-    let result = TriedResult::Built { gone: gone.into_iter().collect(), left: differing.count() };
+    let gone = before.iter().filter(|place| !differing.is_at(place)).cloned().collect();
+    let result = TriedResult::Built { gone, left: differing.count() };
     Ok(Some(Tried { settings, result }))
 }

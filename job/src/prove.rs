@@ -19,7 +19,7 @@ use crate::confidential::ConfidentialError;
 use crate::epoch::candidates;
 use crate::keep::keep;
 use crate::mending::try_mends;
-use crate::{BuildFailure, Context, Finished, JobError, blocking, still_the_same};
+use crate::{BuildFailure, Context, Event, Finished, JobError, blocking, still_the_same};
 
 /// Builds `lock` under two sets of conditions, judges, looks for causes, and signs with `key`.
 pub(crate) async fn prove(
@@ -34,10 +34,15 @@ pub(crate) async fn prove(
     let builds = Builds::new(context, &lock, &root, &source, machine);
     match verdict(&builds, &wanted).await {
         Ok((built, verdict)) => {
-            let asked = asked_for(context, &verdict, &built[0].record).await?;
-            let mends = try_mends(&builds, &verdict, [&built[0].record, &built[1].record]).await?;
-            still_the_same(&root).await?;
             let finished = finish(context, key, lock.clone(), built, verdict).await?;
+            // Nothing of this is in the proof, which is there now, whatever comes of it.
+            let [first, second] = &finished.records;
+            let asked = asked_for(context, &finished.verdict, first).await.unwrap_or_default();
+            let mends = try_mends(&builds, &finished.verdict, [first, second]).await;
+            let mends = mends.unwrap_or_else(|error| {
+                (context.events)(Event::Noticed(format!("no more mends were tried: {error}")));
+                Vec::new()
+            });
             Ok(Finished { asked, mends, ..finished })
         }
         Err(JobError::Build(failure)) => Err(failed(&builds, key, failure).await?),
@@ -49,6 +54,9 @@ pub(crate) async fn prove(
 async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Verdict), JobError> {
     let Builds { context, lock, root, .. } = builds;
     let (first_conditions, second_conditions) = conditions(wanted);
+    if first_conditions == second_conditions && !lock.recipe.build.deterministic {
+        return Err(JobError::NothingVaried);
+    }
 
     let (first, epoch) = builds.first(&first_conditions, candidates(lock, &context.store).await?).await?;
     apart(&first.record).await;
@@ -68,7 +76,7 @@ async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Ve
 const APART: Duration = Duration::from_millis(2100);
 
 /// Waits until a build that begins now makes its files at other times than this one did, where those are the machine's.
-async fn apart(record: &BuildRecord) {
+pub(crate) async fn apart(record: &BuildRecord) {
     if matches!(record.conditions.clock, Clock::Host | Clock::StartsAt(_)) {
         tokio::time::sleep(APART.saturating_sub(Duration::from_millis(record.duration_ms))).await;
     }

@@ -48,7 +48,7 @@ pub struct Surroundings {
     /// Whether `uname(2)` says that the kernel is a 2.6 one (`UNAME26`); else what it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub old_release: bool,
-    /// After which number processes are counted; else from 1.
+    /// How many numbers are passed over before the first process of the build gets one; else none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processes_after: Option<u32>,
     /// Whether standard input is a pipe that ends at once; else `/dev/null`.
@@ -60,7 +60,8 @@ pub struct Surroundings {
     /// Of a deterministic build: what its entropy depends on beside the recipe; else on that alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy: Option<u32>,
-    /// How many processes beside the build take all the time of the processors that they can get; else none.
+    /// How many threads beside the build take all the time of the processors that they can get; else none. They have numbers
+    /// as processes do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<u32>,
 }
@@ -69,7 +70,7 @@ pub struct Surroundings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct User {
-    /// Of 1 to 32 lower-case letters, digits and `-`, beginning with a letter.
+    /// Of 1 to 32 lower-case letters, digits and `-`, beginning with a letter; none of those that are there anyway.
     pub name: String,
     /// From 1 to 65,533: neither root's, nor what the kernel shows in place of ids that are none inside.
     pub id: u32,
@@ -85,7 +86,8 @@ impl User {
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        self.name.starts_with(|c: char| c.is_ascii_lowercase())
+        !matches!(self.name.as_str(), "root" | "nobody" | "nogroup")
+            && self.name.starts_with(|c: char| c.is_ascii_lowercase())
             && self.name.len() <= 32
             && self.name.chars().all(ok)
             && (1..=65_533).contains(&self.id)
@@ -95,6 +97,12 @@ impl User {
 impl Surroundings {
     /// The variable that is there in one build and not in the other.
     pub const EXTRA: &str = "REPROVE_EXTRA_VARIABLE";
+    /// Below this a home directory is, where it is a place of its own.
+    pub const HOMES: &str = "/homes/";
+    /// Below this the directory for temporary files is.
+    pub const TEMPORARY: &str = "/tmp/";
+    /// The most numbers of processes that are passed over.
+    pub const MOST_PROCESSES: u32 = 4096;
 
     /// Whether nothing is otherwise than usual.
     #[must_use]
@@ -102,27 +110,34 @@ impl Surroundings {
         *self == Self::default()
     }
 
-    /// Whether a build can be in them: paths are absolute, and lead nowhere but below themselves; no text has a line's end or
-    /// a NUL, and none is longer than 4,096 bytes; numbers are within the bounds of what they number.
+    /// Whether a build can be in them: nothing is mounted or made but below [`Surroundings::HOMES`] and
+    /// [`Surroundings::TEMPORARY`]; a domain is of at most 64 letters, digits, `.` and `-`; no text has a control character,
+    /// and none is longer than 4,096 bytes; numbers are within the bounds of what they number.
     #[must_use]
     pub fn are_possible(&self) -> bool {
         let text = |text: &Option<String>| {
             text.as_ref()
                 .is_none_or(|text| !text.is_empty() && text.len() <= 4096 && !text.contains(|c: char| c.is_control()))
         };
-        let path = |path: &Option<String>| {
+        let below = |path: &Option<String>, folder: &str| {
             path.as_ref().is_none_or(|path| {
-                let names = path.strip_prefix('/').map(|rest| rest.split('/'));
+                let names = path.strip_prefix(folder).map(|rest| rest.split('/'));
                 names.is_some_and(|mut names| names.all(|name| !name.is_empty() && name != "." && name != ".."))
             })
+        };
+        let domain = |domain: &String| {
+            let ok = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+            domain.len() <= 64 && domain.chars().all(ok)
         };
         let texts = [&self.domain, &self.time_zone, &self.locale, &self.search_path, &self.extra_variable];
         let paths = [&self.home, &self.temporary_directory];
         texts.into_iter().chain(paths).all(text)
-            && paths.into_iter().all(path)
+            && below(&self.home, Self::HOMES)
+            && below(&self.temporary_directory, Self::TEMPORARY)
+            && self.domain.as_ref().is_none_or(domain)
             && self.user.as_ref().is_none_or(User::is_possible)
             && self.umask.is_none_or(|mask| mask <= 0o777)
-            && self.processes_after.is_none_or(|number| (1..=30_000).contains(&number))
+            && self.processes_after.is_none_or(|number| (1..=Self::MOST_PROCESSES).contains(&number))
             && self.memory_mib.is_none_or(|mib| mib >= 16)
             && self.neighbours.is_none_or(|count| (1..=64).contains(&count))
     }
@@ -240,17 +255,21 @@ mod tests {
         assert!(!user("", 1) && !user(&"a".repeat(33), 1) && !user("2a", 1) && !user("A", 1) && !user("a:", 1));
         assert!(!user("a", 0) && !user("a", 65_534));
         assert!(is(&|s| s.umask = Some(0o777)) && !is(&|s| s.umask = Some(0o1000)));
-        assert!(is(&|s| s.processes_after = Some(1)) && is(&|s| s.processes_after = Some(30_000)));
-        assert!(!is(&|s| s.processes_after = Some(0)) && !is(&|s| s.processes_after = Some(30_001)));
+        assert!(is(&|s| s.processes_after = Some(1)) && is(&|s| s.processes_after = Some(4096)));
+        assert!(!is(&|s| s.processes_after = Some(0)) && !is(&|s| s.processes_after = Some(4097)));
         assert!(is(&|s| s.memory_mib = Some(16)) && !is(&|s| s.memory_mib = Some(15)));
         assert!(is(&|s| s.neighbours = Some(1)) && is(&|s| s.neighbours = Some(64)));
         assert!(!is(&|s| s.neighbours = Some(0)) && !is(&|s| s.neighbours = Some(65)));
-        for (path, ok) in
-            [("/a", true), ("/a/b", true), ("/", false), ("a", false), ("/a/../b", false), ("/a//b", false)]
-        {
-            assert_eq!(is(&|s| s.home = Some(path.into())), ok, "{path}");
+        for (name, ok) in [("a", true), ("a/b", true), ("", false), ("a/../b", false), ("a//b", false), (".", false)] {
+            assert_eq!(is(&|s| s.home = Some(format!("/homes/{name}"))), ok, "{name}");
+            assert_eq!(is(&|s| s.temporary_directory = Some(format!("/tmp/{name}"))), ok, "{name}");
+            assert!(!is(&|s| s.home = Some(format!("/usr/{name}"))) && !is(&|s| s.home = Some(name.into())));
+            assert!(!is(&|s| s.temporary_directory = Some(format!("/proc/self/root/{name}"))));
         }
-        assert!(is(&|s| s.domain = Some("d".repeat(4096))) && !is(&|s| s.domain = Some("d".repeat(4097))));
+        assert!(!user("root", 5) && !user("nobody", 5));
+        assert!(is(&|s| s.domain = Some("d".repeat(64))) && !is(&|s| s.domain = Some("d".repeat(65))));
+        assert!(!is(&|s| s.domain = Some("a b".into())));
+        assert!(is(&|s| s.time_zone = Some("d".repeat(4096))) && !is(&|s| s.time_zone = Some("d".repeat(4097))));
         assert!(!is(&|s| s.time_zone = Some(String::new())) && !is(&|s| s.time_zone = Some("a\nb".into())));
     }
 }

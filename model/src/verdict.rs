@@ -261,9 +261,6 @@ pub enum Cause {
         variations: Vec<Variation>,
         /// Of the build record that shows it.
         record: DigestSet,
-        /// As of a single one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        kept: Option<DigestSet>,
     },
     /// Building again under the same conditions gave something else in the same place: time passing, randomness or a race.
     Unstable {
@@ -280,6 +277,15 @@ impl Cause {
             Self::Varied { variation, .. } => std::slice::from_ref(variation),
             Self::Together { variations, .. } => variations,
             Self::Unstable { .. } => &[],
+        }
+    }
+
+    /// The same, without saying that nothing else is one.
+    #[must_use]
+    pub fn not_all(self) -> Self {
+        match self {
+            Self::Varied { variation, record, .. } => Self::Varied { variation, record, kept: None },
+            other => other,
         }
     }
 

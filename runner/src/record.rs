@@ -131,6 +131,32 @@ pub enum RunError {
     Machine(#[from] MachineError),
 }
 
+impl RunError {
+    /// Whether the project's own doing is why there is no record.
+    #[must_use]
+    pub fn is_of_project(&self) -> bool {
+        match self {
+            Self::OutputLink(_)
+            | Self::OutputFile(_)
+            | Self::Output { .. }
+            | Self::TooManyOutputs { .. }
+            | Self::Tree(_)
+            | Self::Tool(_)
+            | Self::Sandbox(SandboxError::SourceTooLarge { .. } | SandboxError::SourcePastMemory { .. }) => true,
+            Self::Machine(MachineError::Inside { fault, .. }) => *fault == vm::Fault::Project,
+            Self::Sandbox(_)
+            | Self::Store(_)
+            | Self::Canonical(_)
+            | Self::Environment { .. }
+            | Self::NoClockLibrary
+            | Self::Surroundings
+            | Self::Listing(_)
+            | Self::Source
+            | Self::Machine(_) => false,
+        }
+    }
+}
+
 impl Runner {
     /// Builds once.
     ///
@@ -232,10 +258,12 @@ impl Runner {
         let (lock, mut root, source) = (request.lock.clone(), request.root.clone(), request.source.clone());
         let Conditions { hostname, surroundings, .. } = request.conditions;
         root.files = files(&root.files, hostname, surroundings);
+        let home = surroundings.home.clone();
         let (mode, build_path, store) = (request.watched, request.conditions.build_path.clone(), self.store.clone());
         // It reads every file that the build has read.
         let kept = tokio::task::spawn_blocking(move || -> Result<Observed, RunError> {
-            let sources = Sources { lock: &lock, root: &root, source: &source, build_path: &build_path, separate_user };
+            let (build_path, home) = (build_path.as_str(), home.as_deref());
+            let sources = Sources { lock: &lock, root: &root, source: &source, build_path, home, separate_user };
             let listing = listing(mode, seen, &sources)?;
             let (digest, _) = store.add_bytes(&canonical::to_vec(&listing)?)?;
             Ok(listing.summary(digest))

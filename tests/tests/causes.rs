@@ -82,8 +82,8 @@ fn a_mend_that_is_tried_is_shown_to_work() {
     let steps = ["date -d @0 +%H > out"];
     let project = bench.project("project2", &steps, "");
     let text = bench.run(["check", project.to_str().unwrap(), "--try-mends"]).with_code(1).stdout;
-    assert!(text.contains("proved: it differs exactly when the time zone differs"), "{text}");
-    assert!(text.contains("tried build.env.TZ = \"UTC\": mends all of it"), "{text}");
+    assert!(text.contains("proved: of what was varied, it differs exactly when the time zone differs"), "{text}");
+    assert!(text.contains("tried build.env.TZ = \"UTC\": the rebuilds are the same with it"), "{text}");
     let fast = bench.run(["check", project.to_str().unwrap(), "--explain", "fast"]).with_code(1).stdout;
     assert!(fast.contains("cause: not looked for"), "{fast}");
     let _ = bench.run(["check", project.to_str().unwrap(), "--explain", "fast", "--try-mends"]).with_code(2);
@@ -95,4 +95,23 @@ fn who_asked_for_what_a_cause_decides_is_named_where_it_was_seen() {
     let project = bench.project("project", &["uname -n > out"], "");
     let ran = bench.run(["check", project.to_str().unwrap(), "--record", "full"]).with_code(1).stdout;
     assert!(ran.contains("seen: /usr/bin/uname asks for uname"), "{ran}");
+}
+
+#[test]
+fn a_home_directory_of_its_own_can_be_used_and_watched() {
+    let bench = Bench::new();
+    let steps = ["test -d $HOME && echo x > $HOME/made && cat $HOME/made > out && ls -a $HOME >> out"];
+    let project = bench.project("project", &steps, "");
+    for how in ["files", "full"] {
+        let ran = bench.run(["check", project.to_str().unwrap(), "--record", how, "--json"]).with_code(0).json();
+        assert!(ran["verdict"]["varied"].as_array().unwrap().contains(&json!("home")), "{ran}");
+    }
+}
+
+#[test]
+fn what_would_vary_nothing_is_refused() {
+    let bench = Bench::new();
+    let project = bench.project("project", &["touch out"], "");
+    let ran = bench.run(["check", project.to_str().unwrap(), "--vary", "entropy"]).with_code(2);
+    assert!(ran.stderr.contains("nothing would be another in the second build"), "{}", ran.stderr);
 }

@@ -91,7 +91,7 @@ fn a_build_that_embeds_its_path_and_the_date_has_both_causes_named() {
     for words in [
         "different  hello-c-dated\n",
         "exactly when the build path differs",
-        "the build path, or the clock differs",
+        "exactly when the build path, or the clock differs",
         "/build/another/second",
     ] {
         assert!(ran.stdout.contains(words), "{words:?} is not in:\n{}", ran.stdout);

@@ -101,7 +101,7 @@ fn all_that_a_proof_says_is_shown_and_acts_on_nothing() {
         "\n  input              source, sha256 ",
         "\n  inputs             those of envelope 1\n",
         "\n  findings           1\n    out\n      content: ",
-        "\n      cause: proved: it differs exactly when the build path differs (",
+        "\n      cause: proved: of what was varied, it differs exactly when the build path differs (",
     ] {
         assert!(shown.contains(part), "{part:?}: {shown}");
     }

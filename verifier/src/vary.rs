@@ -119,9 +119,9 @@ fn another(wanted: &Wanted) -> Surroundings {
         hash_seed: Some(2),
         fixed_addresses: false,
         old_release: true,
-        processes_after: Some(7000),
+        processes_after: Some(300),
         piped_input: true,
-        memory_mib: Some((wanted.memory_mib / 4 * 3).max(16)),
+        memory_mib: Some(wanted.memory_mib / 4 * 3).filter(|less| *less >= 16),
         entropy: None,
         neighbours: Some(wanted.processors.clamp(1, 64)),
     }
@@ -143,10 +143,10 @@ impl Differing {
         Ok(Self(findings.into_iter().map(|finding| (finding.place, finding.kind)).collect()))
     }
 
-    /// Whether there is a difference of this kind at this place.
+    /// Whether there is a difference at this place.
     #[must_use]
-    pub fn is_at(&self, place: &str, kind: FindingKind) -> bool {
-        self.0.contains(&(place.to_owned(), kind))
+    pub fn is_at(&self, place: &str) -> bool {
+        self.0.iter().any(|(at, _)| at == place)
     }
 
     /// How many there are.

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use reprove_model::Variation::{BuildPath, Clock, Hostname, TimeZone, User};
 use reprove_model::{BuildRecord, Cause, Conditions, Exit, Variation, Verdict};
-use reprove_verifier::explain::{Depth, MOST_BUILDS, explain};
+use reprove_verifier::explain::{Depth, MOST_BUILDS, Plan, explain};
 use reprove_verifier::{Differing, conditions};
 use support::{Bench, wanted};
 
@@ -34,8 +34,9 @@ async fn with(
     let compare = async |one: &BuildRecord, other: &BuildRecord| {
         Ok::<_, Infallible>(Differing::between(one, other, &bench.store).unwrap())
     };
-    let again = async |conditions: &Conditions, changed: &[Variation]| Ok(build(conditions, changed));
-    explain(&mut verdict, (&pair.0, &pair.1), (depth, most), compare, again).await.unwrap();
+    let again = async |conditions: &Conditions, changed: &[Variation]| Ok(Some(build(conditions, changed)));
+    let plan = Plan { depth, most_builds: most, deterministic: true, any_clock: true };
+    explain(&mut verdict, (&pair.0, &pair.1), plan, compare, again).await.unwrap();
     verdict
 }
 
@@ -52,17 +53,22 @@ fn blamed(verdict: &Verdict, finding: usize) -> Vec<Vec<Variation>> {
 /// Whether it was shown that nothing else makes a difference.
 fn is_exact(verdict: &Verdict, finding: usize) -> bool {
     let kept = |cause: &Cause| match cause {
-        Cause::Varied { kept, .. } | Cause::Together { kept, .. } => kept.is_some(),
-        Cause::Unstable { .. } => false,
+        Cause::Varied { kept, .. } => kept.is_some(),
+        Cause::Together { .. } | Cause::Unstable { .. } => false,
     };
     verdict.findings[finding].causes.iter().all(kept)
 }
 
 #[tokio::test]
-async fn a_cause_that_shows_itself_takes_four_builds() {
+async fn a_cause_that_shows_itself_takes_five_builds() {
     let verdict = causes(|c, _| Some(format!("on {}", c.hostname))).await;
     assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![Hostname]], true));
-    assert_eq!(verdict.experiments.len(), 4, "nothing changed, it alone twice, all but it: {:?}", verdict.experiments);
+    assert_eq!(
+        verdict.experiments.len(),
+        5,
+        "nothing changed and it alone, twice, all but it: {:?}",
+        verdict.experiments
+    );
     assert_eq!(verdict.changed_alone, [Hostname]);
     assert_eq!(verdict.findings[0].proposed, []);
 }
@@ -73,7 +79,7 @@ async fn each_condition_is_found_where_its_form_says_nothing() {
     for variation in first.differing(&second) {
         let verdict = causes(|c, _| Some((c.with(variation, &first) == *c).to_string())).await;
         assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![variation]], true));
-        assert!(verdict.experiments.len() <= 12, "{variation}: {}", verdict.experiments.len());
+        assert!(verdict.experiments.len() <= 13, "{variation}: {}", verdict.experiments.len());
     }
 }
 
@@ -90,7 +96,7 @@ async fn files_of_one_cause_share_its_builds() {
         with((Depth::Full, MOST_BUILDS), |c, _| Some(files.map(|name| (name, c.hostname.clone())).into())).await;
     assert_eq!(verdict.findings.len(), 6);
     assert!((0..6).all(|n| blamed(&verdict, n) == [[Hostname]] && is_exact(&verdict, n)));
-    assert_eq!(verdict.experiments.len(), 4);
+    assert_eq!(verdict.experiments.len(), 5);
 }
 
 #[tokio::test]
@@ -119,7 +125,7 @@ async fn what_changes_by_itself_is_looked_into_where_nothing_moves() {
         })
         .await;
         assert_eq!(blamed(&verdict, 0), std::slice::from_ref(&cause));
-        assert_eq!(is_exact(&verdict, 0), !cause.is_empty());
+        assert!(!is_exact(&verdict, 0), "not everything that was varied reaches a deterministic build");
         assert!(verdict.experiments.iter().filter(|experiment| experiment.deterministic).count() >= 2);
         assert_eq!(verdict.changed_alone, []);
     }
@@ -144,7 +150,7 @@ async fn conditions_that_change_it_together_alone_are_named_together() {
     let (first, _) = conditions(&wanted());
     let verdict =
         causes(|c, _| Some((c.build_path != first.build_path && c.hostname != first.hostname).to_string())).await;
-    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![BuildPath, Hostname]], true));
+    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![BuildPath, Hostname]], false));
     let three = causes(|c, _| {
         let changed = [c.build_path != first.build_path, c.clock != first.clock, c.surroundings.user.is_some()];
         Some(changed.iter().all(|is| *is).to_string())
@@ -179,6 +185,47 @@ async fn no_more_is_built_than_may_be() {
         assert_eq!(verdict.experiments.len(), most);
         assert_eq!(blamed(&verdict, 0), Vec::<Vec<Variation>>::new());
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_built_once_more_is_no_cause() {
+    // Nothing changed, the host name alone, and all but that.
+    let verdict = with((Depth::Full, 3), |c, _| Some(vec![("out", format!("on {}", c.hostname))])).await;
+    assert_eq!((verdict.experiments.len(), blamed(&verdict, 0).len()), (3, 0));
+    let verdict = with((Depth::Full, 4), |c, _| Some(vec![("out", format!("on {}", c.hostname))])).await;
+    assert_eq!(blamed(&verdict, 0), [[Hostname]]);
+}
+
+#[tokio::test]
+async fn what_only_several_together_do_is_never_said_to_be_all() {
+    let (first, _) = conditions(&wanted());
+    let verdict = causes(|c, _| {
+        let other = c.surroundings.user.is_some() || c.surroundings.home != first.surroundings.home;
+        Some((c.hostname != first.hostname && other).to_string())
+    })
+    .await;
+    assert!(!is_exact(&verdict, 0), "{:?}", verdict.findings[0].causes);
+}
+
+#[tokio::test]
+async fn no_deterministic_build_is_made_where_there_may_be_none() {
+    let counter = Cell::new(0);
+    let bench = Bench::new();
+    let (a, b) = conditions(&wanted());
+    let build = |conditions: &Conditions| {
+        counter.set(counter.get() + 1);
+        bench.record(conditions, &[("out", &counter.get().to_string())])
+    };
+    let pair = (build(&a), build(&b));
+    let mut verdict = bench.judge(&pair, None).unwrap();
+    let compare = async |one: &BuildRecord, other: &BuildRecord| {
+        Ok::<_, Infallible>(Differing::between(one, other, &bench.store).unwrap())
+    };
+    let plan = Plan { depth: Depth::Full, most_builds: MOST_BUILDS, deterministic: false, any_clock: true };
+    let again = async |conditions: &Conditions, _: &[Variation]| Ok(Some(build(conditions)));
+    explain(&mut verdict, (&pair.0, &pair.1), plan, compare, again).await.unwrap();
+    assert!(verdict.experiments.iter().all(|experiment| !experiment.deterministic));
+    assert_eq!(blamed(&verdict, 0), [[]]);
 }
 
 #[tokio::test]

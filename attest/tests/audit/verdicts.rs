@@ -189,6 +189,8 @@ fn experiments_are_of_what_was_varied() {
     assert_eq!(needless, U::Experiments);
     let alone = untrue(Case::disagreeing(), |v| v.changed_alone = vec![Hostname]);
     assert_eq!(alone, U::Experiments);
+    let twice = untrue(Case::disagreeing(), |v| tried(v, &[experiment(&[BuildPath], b"r"), experiment(&[], b"r")]));
+    assert_eq!(twice, U::Experiments, "a record is of one build");
     let failed = untrue(Case::disagreeing(), |v| {
         tried(v, &[experiment(&[BuildPath], b"r")]);
         v.experiments[0].ended_well = false;
@@ -220,19 +222,16 @@ fn what_is_blamed_was_changed_in_the_build_that_is_named() {
         record: record(by),
         kept: kept.map(record),
     };
-    let together = |variations: &[Variation], by: &[u8]| Cause::Together {
-        variations: variations.to_vec(),
-        record: record(by),
-        kept: None,
-    };
+    let together =
+        |variations: &[Variation], by: &[u8]| Cause::Together { variations: variations.to_vec(), record: record(by) };
     let unstable = |by: &[u8]| Cause::Unstable { record: record(by) };
     let good = [
         vec![varied(BuildPath, b"path", None)],
         vec![varied(BuildPath, b"path", Some(b"name"))],
         vec![varied(BuildPath, b"path", Some(b"control")), varied(Hostname, b"name", Some(b"control"))],
+        vec![varied(BuildPath, b"path", None), varied(Hostname, b"name", None)],
         vec![unstable(b"control")],
         vec![varied(Clock, b"still clock", None)],
-        vec![varied(Clock, b"still clock", Some(b"still kept"))],
     ];
     for causes in good {
         let mut case = Case::disagreeing();
@@ -249,6 +248,9 @@ fn what_is_blamed_was_changed_in_the_build_that_is_named() {
         vec![varied(BuildPath, b"path", Some(b"control"))],
         vec![together(&[BuildPath], b"path")],
         vec![together(&[BuildPath, Hostname], b"path")],
+        vec![varied(BuildPath, b"path", Some(b"control")), varied(Hostname, b"name", None)],
+        vec![varied(BuildPath, b"path", None), varied(BuildPath, b"path", None)],
+        vec![varied(Clock, b"still clock", Some(b"still kept"))],
         vec![unstable(b"other")],
         vec![unstable(b"still")],
         vec![varied(Clock, b"still clock", Some(b"still"))],

@@ -11,7 +11,7 @@ use reprove_attest::provenance;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{BuildRecord, DigestSet, Exit, Isolation, Machine};
 use reprove_runner::vm::{Blob, GuestEvidence, JobBuild, JobEvidence, JobRoot, ReportedEnd};
-use reprove_runner::{BuildRequest, RunError, Runner, Sandbox, SandboxError, SourceFiles};
+use reprove_runner::{BuildRequest, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{SetId, Store, Use};
 
 use crate::command_line::CommandLine;
@@ -119,26 +119,8 @@ fn lay_out(root: &JobRoot, store: &Store) -> Result<(), Failure> {
 
 /// Whose fault it is that there is no record.
 fn failure(error: RunError) -> Failure {
-    let is_of_project = match &error {
-        RunError::OutputLink(_)
-        | RunError::OutputFile(_)
-        | RunError::Output { .. }
-        | RunError::TooManyOutputs { .. }
-        | RunError::Tree(_)
-        | RunError::Tool(_)
-        | RunError::Sandbox(SandboxError::SourceTooLarge { .. } | SandboxError::SourcePastMemory { .. }) => true,
-        RunError::Sandbox(_)
-        | RunError::Store(_)
-        | RunError::Canonical(_)
-        | RunError::Environment { .. }
-        | RunError::NoClockLibrary
-        | RunError::Surroundings
-        | RunError::Listing(_)
-        | RunError::Source
-        | RunError::Machine(_) => false,
-    };
     let doing = "building";
-    if is_of_project { Failure::of_project(doing)(error) } else { Failure::at(doing)(error) }
+    if error.is_of_project() { Failure::of_project(doing)(error) } else { Failure::at(doing)(error) }
 }
 
 /// Everything that the record names, each once.

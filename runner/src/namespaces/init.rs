@@ -82,14 +82,7 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<()
         hear()?;
     }
 
-    for _ in 0..spec.surroundings.neighbours.unwrap_or(0) {
-        // They end with this process.
-        std::thread::spawn(|| {
-            loop {
-                std::hint::spin_loop();
-            }
-        });
-    }
+    surround(spec)?;
     let started = Instant::now();
     let end = run_steps(spec, &source)?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -97,6 +90,26 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<()
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::at("reading the resource usage"))?;
     let largest_process_bytes = u64::try_from(usage.max_rss()).unwrap_or(0).saturating_mul(1024);
     send(&Report::Ended { end, duration_ms, largest_process_bytes }, None).map_err(Failure::at("reporting the end"))
+}
+
+/// Uses up the numbers that the build's processes are not to have, and starts the neighbours, which end with this process.
+/// Threads have numbers as processes do.
+fn surround(spec: &Spec) -> Result<(), Failure> {
+    let Surroundings { processes_after, neighbours, .. } = &spec.surroundings;
+    let thread = || std::thread::Builder::new().stack_size(64 << 10);
+    for _ in 0..processes_after.unwrap_or(0) {
+        let used = thread().spawn(|| ()).map_err(Failure::at("using up process ids"))?;
+        used.join().map_err(|_| Failure::at("using up process ids")(io::Error::other("a thread ended badly")))?;
+    }
+    for _ in 0..neighbours.unwrap_or(0) {
+        let busy = || {
+            loop {
+                std::hint::spin_loop();
+            }
+        };
+        thread().spawn(busy).map(drop).map_err(Failure::at("starting the build's neighbours"))?;
+    }
+    Ok(())
 }
 
 /// Takes on what the build's processes inherit of its surroundings.
@@ -140,6 +153,7 @@ fn wanted(spec: &Spec) -> Option<Wanted> {
     Some(Wanted {
         mode: spec.record,
         build_path: spec.build_path.clone(),
+        home: home(spec).map(str::to_owned),
         path: spec.env.get("PATH").cloned().unwrap_or_default(),
         programs: spec.commands.iter().filter_map(|command| command.first()).cloned().collect(),
         deterministic: spec.fixed.map(settings),

@@ -165,10 +165,6 @@ fn proc_and_sys(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
     let proc = mounted("proc", &[], MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
     attach(&proc, root, "proc")?;
     no_user_namespaces()?;
-    if let Some(number) = spec.surroundings.processes_after {
-        let doing = "choosing from where processes are counted";
-        fs::write("proc/sys/kernel/ns_last_pid", number.to_string()).map_err(Failure::at(doing))?;
-    }
     mount_setattr(proc.as_fd(), MountAttributes::READ_ONLY).map_err(Failure::at("making /proc read-only"))?;
     for (cover, name, _) in covers {
         attach(&cover, root, &format!("proc/{name}"))?;

@@ -58,6 +58,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) root: &'a RootFilesystem,
     pub(crate) source: &'a SourceFiles,
     pub(crate) build_path: &'a str,
+    /// The home directory, where it is a place of its own.
+    pub(crate) home: Option<&'a str>,
     /// Whether the build's user is one that can open no more than everybody can.
     pub(crate) separate_user: bool,
 }
@@ -191,14 +193,16 @@ impl<'a> Locator<'a> {
         let leads = |inside: &str| below(inside.as_bytes(), if path == b"/" { b"" } else { path }).is_some();
         let parts = root.binds.iter().map(|(_, inside)| inside.as_str());
         let parts = parts.chain(root.files.iter().chain(&root.links).map(|(inside, _)| inside.as_str()));
-        if parts.chain(["/inputs", "/dev/shm", "/proc", "/tmp", self.sources.build_path]).any(leads) {
+        let parts = parts.chain(["/inputs", "/dev/shm", "/proc", "/tmp", self.sources.build_path]);
+        if parts.chain(self.sources.home).any(leads) {
             return Ok((Origin::Environment, Known::Nothing));
         }
         Err(ListingError::Unlocked(target.clone()))
     }
 
     fn is_writable(&self, path: &[u8]) -> bool {
-        [self.sources.build_path.as_bytes(), b"/tmp", b"/dev/shm"].iter().any(|folder| below(path, folder).is_some())
+        let places = [self.sources.build_path, "/tmp", "/dev/shm"].into_iter().chain(self.sources.home);
+        places.into_iter().any(|folder| below(path, folder.as_bytes()).is_some())
     }
 
     /// Of a path where a build can write: the source's where the lock has it, else the build's own. Whether a call that would
@@ -285,7 +289,7 @@ mod tests {
             let mut seen = Seen::default();
             seen.paths.insert(path.clone(), one);
             let Self { lock, root, source, .. } = self;
-            let sources = Sources { lock, root, source, build_path: "/build", separate_user };
+            let sources = Sources { lock, root, source, build_path: "/build", home: None, separate_user };
             Ok(listing(RecordMode::Files, seen, &sources)?.paths[&path].clone())
         }
     }
@@ -333,7 +337,7 @@ mod tests {
         let bench = Bench::new();
         let store = Store::open(&bench.dir.path().join("store")).unwrap();
         let Bench { lock, root, source, .. } = &bench;
-        let sources = Sources { lock, root, source, build_path: "/build", separate_user: true };
+        let sources = Sources { lock, root, source, build_path: "/build", home: None, separate_user: true };
         let list = listing(RecordMode::Files, Seen::interrupted(), &sources).unwrap();
         let (digest, _) = store.add_bytes(&canonical::to_vec(&list).unwrap()).unwrap();
         let observed = list.summary(digest);

@@ -12,6 +12,8 @@ use crate::determine::Settings;
 pub(crate) struct Wanted {
     pub(crate) mode: RecordMode,
     pub(crate) build_path: String,
+    /// The home directory, where it is a place of its own.
+    pub(crate) home: Option<String>,
     /// The directories in which `programs` are looked for.
     pub(crate) path: String,
     /// What the steps begin with.
@@ -36,7 +38,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Of a build whose first process is `first`, and whose user and group the helper sees as `outside`.
     pub(crate) fn new(wanted: Wanted, first: Pid, outside: (u32, u32)) -> Self {
-        let Wanted { mode, build_path, path, programs, deterministic } = wanted;
+        let Wanted { mode, build_path, home, path, programs, deterministic } = wanted;
         let places = |program: &String| {
             let folders: Vec<String> = match program {
                 _ if program.starts_with('/') => vec![String::new()],
@@ -46,7 +48,8 @@ impl Plan {
             folders.iter().filter_map(|folder| InsidePath::new(format!("{folder}{program}")).ok()).collect()
         };
         let programs = programs.iter().map(places).collect();
-        let writable = [build_path.as_str(), "/tmp", "/dev/shm"].map(|folder| folder.as_bytes().to_vec()).into();
+        let writable = [build_path.as_str(), "/tmp", "/dev/shm"].into_iter().chain(home.as_deref());
+        let writable = writable.map(|folder| folder.as_bytes().to_vec()).collect();
         Self { mode, first, outside, writable, programs, deterministic }
     }
 }

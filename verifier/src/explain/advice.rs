@@ -33,7 +33,12 @@ impl Setting {
         match self {
             Self::Epoch(_) if recipe.build.source_date_epoch != EpochRule::Unset => return None,
             Self::Epoch(seconds) => changed.build.source_date_epoch = EpochRule::At(*seconds),
-            Self::Variable(name, _) if recipe.build.env.contains_key(*name) => return None,
+            Self::Variable(name, value) if recipe.build.env.contains_key(*name) => {
+                // Options come one after the other.
+                let options = changed.build.env.get_mut(*name).filter(|_| *name == "TAR_OPTIONS")?;
+                options.push(' ');
+                options.push_str(value);
+            }
             Self::Variable(name, value) => {
                 changed.build.env.insert((*name).to_owned(), value.clone());
             }
@@ -245,5 +250,8 @@ mod tests {
         let mut recipe = recipe();
         recipe.build.env.insert("TZ".into(), "Europe/Paris".into());
         assert_eq!(zone.apply(&recipe), None);
+        let tar = |options: &str| Setting::Variable("TAR_OPTIONS", options.into());
+        let both = tar("--sort=name").apply(&tar("--owner=0").apply(&recipe).unwrap()).unwrap();
+        assert_eq!(both.build.env.get("TAR_OPTIONS").unwrap(), "--owner=0 --sort=name");
     }
 }

@@ -9,4 +9,4 @@ mod search;
 pub use advice::{Advice, Setting, advice};
 pub use asked::asked;
 pub use propose::propose;
-pub use search::{Depth, ExplainError, MOST_BUILDS, explain};
+pub use search::{Depth, ExplainError, MOST_BUILDS, Plan, explain};

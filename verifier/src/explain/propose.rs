@@ -131,7 +131,7 @@ fn by_number(detail: &Detail, first: &Conditions, second: &Conditions) -> Vec<(V
         found.push((Variation::Addresses, "what looks like an address in memory is on both sides".to_owned()));
     }
     if let Some(after) = second.surroundings.processes_after {
-        let id = |number: u64| (u64::from(after)..u64::from(after) + 5000).contains(&number);
+        let id = |number: u64| (u64::from(after)..u64::from(after) + 500).contains(&number);
         if numbers(&detail.right).any(id) && !numbers(&detail.left).any(id) {
             found.push((Variation::ProcessIds, "a number on the right is as the process ids of that build".to_owned()));
         }
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(content("built 1800003605", "built 1834590833"), Some(Variation::Clock));
         assert_eq!(content("built 2027-01-15", "built 2028-02-20"), Some(Variation::Clock));
         assert_eq!(content("at 0x7f2212345678", "at 0x7ffd00001111"), Some(Variation::Addresses));
-        assert_eq!(content("pid 12", "pid 7012"), Some(Variation::ProcessIds));
+        assert_eq!(content("pid 12", "pid 312"), Some(Variation::ProcessIds));
         assert_eq!(content("-j4", "-j3"), Some(Variation::Processors));
         assert_eq!(content("a b c", "c a b"), Some(Variation::FileOrder));
         assert_eq!(content("x", "y"), None);

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    Between, BuildRecord, Cause, Clock, Conditions, DigestSet, Exit, Experiment, Finding, Variation, Verdict,
+    Between, BuildRecord, Cause, Clock, Conditions, DigestSet, Exit, Experiment, Finding, Surroundings, Variation,
+    Verdict,
 };
 use thiserror::Error;
 
@@ -26,6 +27,19 @@ pub enum Depth {
     /// By experiment, with at most so many builds.
     #[default]
     Full,
+}
+
+/// How causes are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How far.
+    pub depth: Depth,
+    /// With how many builds at most.
+    pub most_builds: usize,
+    /// Whether there may be deterministic builds, for what is otherwise each time.
+    pub deterministic: bool,
+    /// Whether these may have another clock where the two rebuilds had not.
+    pub any_clock: bool,
 }
 
 /// The most builds that are made to look for causes.
@@ -54,7 +68,7 @@ pub enum ExplainError<E> {
 /// into between deterministic builds. A set of conditions causes a finding
 /// where changing it alone makes the same place differ in the same way, and changing less does not. Then everything is
 /// changed but what was found: where the place is the same after that, nothing else makes it differ; where it is not, more is
-/// looked for among the rest. `build` runs one build; one that fails shows nothing, and nothing is blamed for it; where even
+/// looked for among the rest. `build` runs one build; one that fails, or of which there is no record, shows nothing, and nothing is blamed for it; where even
 /// the unchanged one fails, nothing is blamed at all. [`Verdict::experiments`] says what was tried.
 ///
 /// # Errors
@@ -62,22 +76,24 @@ pub enum ExplainError<E> {
 pub async fn explain<E>(
     verdict: &mut Verdict,
     (first, second): (&BuildRecord, &BuildRecord),
-    (depth, most): (Depth, usize),
+    plan: Plan,
     compare: impl AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
-    build: impl AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+    build: impl AsyncFnMut(&Conditions, &[Variation]) -> Result<Option<BuildRecord>, E>,
 ) -> Result<(), ExplainError<E>> {
     for finding in &mut verdict.findings {
         finding.proposed = propose(finding, &first.conditions, &second.conditions);
     }
     let differing: Vec<usize> =
         (0..).zip(&verdict.findings).filter(|(_, f)| is_between_rebuilds(f)).map(|(n, _)| n).collect();
-    if depth == Depth::Full && !differing.is_empty() {
-        let mut tools = Tools { compare, build, left: most, experiments: Vec::new() };
+    if plan.depth == Depth::Full && !differing.is_empty() {
+        let mut tools = Tools { compare, build, left: plan.most_builds, experiments: Vec::new() };
         let mut causes = Search::of(first, second, false, &mut tools).causes(&verdict.findings, &differing).await?;
         let unstable = |(_, causes): &(usize, Vec<Cause>)| matches!(causes.as_slice(), [Cause::Unstable { .. }]);
         let moving: Vec<usize> = causes.iter().filter(|each| unstable(each)).map(|(number, _)| *number).collect();
-        if !moving.is_empty() && !first.conditions.is_deterministic() {
-            causes.extend(where_nothing_moves((first, second), &verdict.findings, &moving, &mut tools).await?);
+        if !moving.is_empty() && plan.deterministic && !first.conditions.is_deterministic() {
+            let clock = first.conditions.clock != second.conditions.clock || plan.any_clock;
+            let pair = (first, second, clock);
+            causes.extend(where_nothing_moves(pair, &verdict.findings, &moving, &mut tools).await?);
         }
         for (number, causes) in causes {
             if let Some(finding) = verdict.findings.get_mut(number) {
@@ -127,24 +143,33 @@ struct Search<'a, C, B> {
 
 /// Looks for the causes of what is otherwise each time between two builds where nothing moves: deterministic ones, of one
 /// processor, with the first rebuild's conditions and with the second's, another clock and other entropy. What differs there
-/// has causes there; what does not stays as it is.
+/// has causes there, which are not shown to be all: not everything that was varied reaches such builds. What does not stays
+/// as it is.
 async fn where_nothing_moves<E, C, B>(
-    (first, second): (&BuildRecord, &BuildRecord),
+    (first, second, other_clock): (&BuildRecord, &BuildRecord, bool),
     findings: &[Finding],
     numbers: &[usize],
     tools: &mut Tools<C, B>,
 ) -> Result<Vec<(usize, Vec<Cause>)>, ExplainError<E>>
 where
     C: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
-    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<Option<BuildRecord>, E>,
 {
     let still =
         |conditions: &Conditions, clock| Conditions { clock: Clock::Fixed(clock), processors: 1, ..conditions.clone() };
     let one = still(&first.conditions, Clock::DETERMINISTIC);
-    let mut other = still(&second.conditions, Clock::DETERMINISTIC + APART);
-    other.surroundings.entropy = Some(2);
-    // What a deterministic build takes for entropy depends on them.
-    other.surroundings.processes_after = one.surroundings.processes_after;
+    let mut other = still(&second.conditions, Clock::DETERMINISTIC + if other_clock { APART } else { 0 });
+    // What a deterministic build is told the same of whatever the conditions are, or what its entropy depends on.
+    other.surroundings = Surroundings {
+        entropy: Some(2),
+        processes_after: one.surroundings.processes_after,
+        neighbours: one.surroundings.neighbours,
+        user: one.surroundings.user.clone(),
+        fixed_addresses: one.surroundings.fixed_addresses,
+        old_release: one.surroundings.old_release,
+        domain: one.surroundings.domain.clone(),
+        ..other.surroundings
+    };
     let Some((one, _)) = tools.run(&one, Vec::new(), true).await? else { return Ok(Vec::new()) };
     let changed = one.conditions.differing(&other);
     let Some((other, _)) = tools.run(&other, changed, true).await? else { return Ok(Vec::new()) };
@@ -158,13 +183,14 @@ where
     let was_shown = |(_, causes): &(usize, Vec<Cause>)| {
         !causes.is_empty() && causes.iter().all(|cause| !matches!(cause, Cause::Unstable { .. }))
     };
-    Ok(causes.into_iter().filter(was_shown).collect())
+    let shown = causes.into_iter().filter(was_shown);
+    Ok(shown.map(|(number, causes)| (number, causes.into_iter().map(Cause::not_all).collect())).collect())
 }
 
 impl<E, C, B> Tools<C, B>
 where
     C: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
-    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<Option<BuildRecord>, E>,
 {
     /// One build, where there may be one more; none where it does not end well.
     async fn run(
@@ -178,6 +204,7 @@ where
         }
         self.left -= 1;
         let built = (self.build)(conditions, &changed).await.map_err(ExplainError::Job)?;
+        let Some(built) = built else { return Ok(None) };
         let record = DigestSet::of(&canonical::to_vec(&built)?);
         let ended_well = built.exit == Exit::Success;
         self.experiments.push(Experiment { changed, deterministic, record, ended_well });
@@ -196,7 +223,7 @@ struct Found {
 impl<'a, E, C, B> Search<'a, C, B>
 where
     C: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
-    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<BuildRecord, E>,
+    B: AsyncFnMut(&Conditions, &[Variation]) -> Result<Option<BuildRecord>, E>,
 {
     fn of(first: &'a BuildRecord, second: &'a BuildRecord, deterministic: bool, tools: &'a mut Tools<C, B>) -> Self {
         let varied = first.conditions.differing(&second.conditions);
@@ -223,8 +250,8 @@ where
             self.second_again(&findings, &mut found).await?;
         }
         self.confirm(&findings, &mut found).await?;
-        if found.values().any(Found::is_doubtful) {
-            // What is there or not by chance looks as if it had many causes, or none.
+        if found.values().any(|found| found.unstable.is_none()) {
+            // What is there by chance may not have been there when nothing was changed.
             self.control(&findings, &mut found).await?;
         }
         Ok(found.into_iter().map(|(number, found)| (number, found.causes())).collect())
@@ -276,14 +303,17 @@ where
         let stable = found.values().filter(|found| found.unstable.is_none());
         let sets: BTreeSet<Changed> = stable.flat_map(|found| found.sets.keys().cloned()).collect();
         for set in sets {
-            let Some((differing, record)) = self.run(&set).await? else { continue };
+            let built = self.run(&set).await?;
             for (number, finding) in findings {
-                if let Some(found) = found.get_mut(number)
-                    && found.unstable.is_none()
-                    && found.sets.contains_key(&set)
-                    && !differing.has(finding)
-                {
-                    found.unstable = Some(record);
+                let Some(found) = found.get_mut(number).filter(|found| found.sets.contains_key(&set)) else { continue };
+                match &built {
+                    Some((differing, _)) if differing.has(finding) => {}
+                    Some((_, record)) => found.unstable = found.unstable.or(Some(*record)),
+                    // It could not be built once more.
+                    None => {
+                        found.sets.remove(&set);
+                        found.kept = None;
+                    }
                 }
             }
         }
@@ -326,7 +356,8 @@ where
                     match self.outcome(&within).await? {
                         Some((differing, record)) if !differing.has(finding) => {
                             let record = *record;
-                            if let Some(found) = found.get_mut(number) {
+                            // Of several that only do it together, each may do it together with others as well.
+                            if let Some(found) = found.get_mut(number).filter(|found| found.are_single()) {
                                 found.kept = Some(record);
                             }
                             break;
@@ -361,7 +392,10 @@ where
                 && is_smallest
                 && found.unstable.is_none()
             {
-                found.sets.insert(set.clone(), record);
+                if found.sets.insert(set.clone(), record).is_none() {
+                    // What was kept before was not all.
+                    found.kept = None;
+                }
             }
         }
         Ok(())
@@ -441,13 +475,12 @@ where
 }
 
 impl Found {
-    fn is_open(&self) -> bool {
-        self.unstable.is_none() && self.sets.is_empty()
+    fn are_single(&self) -> bool {
+        self.sets.keys().all(|set| set.len() == 1)
     }
 
-    /// Whether chance would explain what was found as well: no cause, more than one, or more than what was found.
-    fn is_doubtful(&self) -> bool {
-        self.unstable.is_none() && (self.sets.len() != 1 || self.kept.is_none())
+    fn is_open(&self) -> bool {
+        self.unstable.is_none() && self.sets.is_empty()
     }
 
     fn causes(self) -> Vec<Cause> {
@@ -459,7 +492,7 @@ impl Found {
             let variations: Vec<Variation> = set.into_iter().collect();
             match variations.as_slice() {
                 [variation] => Cause::Varied { variation: *variation, record, kept },
-                _ => Cause::Together { variations, record, kept },
+                _ => Cause::Together { variations, record },
             }
         };
         self.sets.into_iter().map(cause).collect()
