@@ -200,7 +200,8 @@ impl Parts {
         let rows = row.chunks_exact(sum(&each)).take(usize::try_from(count(machine, head)).unwrap_or(usize::MAX));
         for row in rows {
             let section = format!("{},{}", named(row, 16), named(row, 0));
-            table.extend(each.iter().map(|(field, len)| (format!("{section}: {field}"), *len)));
+            let number = self.addresses.len() + 1;
+            table.extend(each.iter().map(|(field, len)| (format!("section {number} {section}: {field}"), *len)));
             let word = machine.word();
             let number = |at: usize| machine.number(row, 32 + 2 * word + at, 4);
             let len = machine.number(row, 32 + word, word);

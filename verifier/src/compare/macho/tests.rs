@@ -2,10 +2,13 @@
 //! Files as the headers of the format have them, with one thing changed.
 
 use proptest::prelude::*;
-use reprove_model::FindingKind;
+use reprove_model::{Between, FindingKind};
 
 use super::super::Bounds;
-use super::super::archive::tests::find_within;
+use super::super::archive::tests::{FILE, File, find_within, tar_of};
+use super::super::field::Normalizer;
+use super::super::files::State;
+use super::super::{Options, normal};
 use super::*;
 
 fn number(is_big: bool, value: u64, len: usize) -> Vec<u8> {
@@ -106,13 +109,45 @@ fn code_is_found_by_its_function() {
 }
 
 #[test]
+fn zeros_at_the_end_are_never_left_out() {
+    let left = object(MACHINES[0], 1, 0x90);
+    for left in [fat_of(false, &[(7, &left)]), left] {
+        assert_eq!(find(&left, &[&left[..], b"\0"].concat()).1, None);
+    }
+}
+
+#[test]
+fn section_headers_that_change_places_are_not_lost() {
+    // The command alone, with two sections.
+    let of = |names: [u8; 2], flags: u32| {
+        let mut bytes = [0xfeed_facf, 7, 3, 1, 1, 232, flags, 0, 0x19, 232].map(u32::to_le_bytes).concat();
+        bytes.extend([0; 56]);
+        bytes.extend([2_u32, 0].map(u32::to_le_bytes).concat());
+        for name in names {
+            bytes.extend([name; 15]);
+            bytes.extend(b"\0__TEXT\0\0\0\0\0\0\0\0\0\0");
+            bytes.extend([0; 48]);
+        }
+        bytes
+    };
+    let (findings, needs) = find_within(&of(*b"ab", 0), &of(*b"ba", 1), &Bounds::default());
+    let at: Vec<_> = findings[0].details.iter().map(|detail| detail.at.as_str()).collect();
+    assert!(at.contains(&"Mach-O header: flags"), "{at:?}");
+    assert_eq!((findings.len(), needs), (1, None));
+    let field = |number, name: &str| format!("LC_SEGMENT_64: section {number} __TEXT,{}: name", name.repeat(15));
+    for moved in [field(1, "a"), field(1, "b"), field(2, "a"), field(2, "b")] {
+        assert!(at.contains(&moved.as_str()), "{moved}: {at:?}");
+    }
+}
+
+#[test]
 fn headers_are_told_by_their_fields() {
     let left = object(MACHINES[0], 1, 0x90);
     let data = left.len() - 8 - 8 - 16 - 7 - 2;
     for (at, place, field) in [
         (24, "a", "Mach-O header: flags"),
         (32 + 60, "a", "LC_SEGMENT_64: protection"),
-        (32 + 72 + 64, "a", "LC_SEGMENT_64: __TEXT,__text: flags"),
+        (32 + 72 + 64, "a", "LC_SEGMENT_64: section 1 __TEXT,__text: flags"),
         (data + 8, "a!relocations of __TEXT,__text", "0x0, 1 byte"),
         (data + 16 + 6, "a!symbols", "0x6, 1 byte"),
         (data + 32 + 2, "a!strings", "0x2, 1 byte"),
@@ -181,6 +216,32 @@ fn load_commands_are_read_to_a_bound() {
     };
     assert!(!of(16 << 20, 1).contains("compared as bytes"));
     assert!(of((16 << 20) + 1, 1).contains("its load commands are cut, or too many"));
+}
+
+#[test]
+fn what_is_no_file_is_never_opened() {
+    // An archive of this many bytes where nothing leads, or in the place of the names of symbols.
+    let of = |is_gap: bool, len: usize, time| {
+        let archive = tar_of(&[File { time, data: &vec![0; len], ..FILE }]);
+        let size = u32::try_from(archive.len()).unwrap();
+        let mut bytes = [0xfeed_facf, 7, 3, 1, 1, 24, 0, 0, 2, 24].map(u32::to_le_bytes).concat();
+        let tables = if is_gap { [56 + size, 1, 0, 0] } else { [0, 0, 56, size] };
+        bytes.extend(tables.map(u32::to_le_bytes).concat());
+        bytes.extend(archive);
+        bytes.extend([0; 16]);
+        bytes
+    };
+    let bounds = Bounds::default();
+    let state = State::new(&Options::of(Between::Given), &bounds);
+    let times = [Normalizer { format: Format::Tar, group: Group::Times }].into();
+    for (is_gap, len) in [(true, 1 << 19), (true, 1 << 20), (false, 1 << 10)] {
+        let (left, right) = (of(is_gap, len, 1), of(is_gap, len, 2));
+        let (found, needs) = find(&left, &right);
+        assert!(found.iter().all(|(_, kind)| *kind != FindingKind::ArchiveTimes), "{found:?}");
+        assert_eq!(needs, None);
+        let [left, right] = [left, right].map(|file| normal::digest(&Source::Memory(&file), &times, &state).unwrap());
+        assert_ne!(left, right, "{is_gap} {len}");
+    }
 }
 
 #[test]

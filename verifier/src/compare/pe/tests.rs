@@ -221,6 +221,13 @@ fn only_the_right_checksum_follows_from_the_rest() {
 }
 
 #[test]
+fn zeros_at_the_end_are_never_left_out() {
+    for left in [image(IMAGE), object(1, 0x90)] {
+        assert_eq!(find(&left, &[&left[..], b"\0"].concat()).1, None);
+    }
+}
+
+#[test]
 fn sections_and_headers_are_told_apart() {
     let (findings, needs) = find(&image(IMAGE), &image(Image { code: b"\x90\x90\xcc\xc3", ..IMAGE }));
     let places: Vec<_> = findings.iter().map(|finding| finding.place.as_str()).collect();
