@@ -160,7 +160,8 @@ mod tests {
     /// A header of tar as it was before there were others, with these bytes in it, and the right checksum.
     fn old_tar(puts: &[(usize, &[u8])]) -> Vec<u8> {
         let mut block = vec![0; 512];
-        let fields: [(usize, &[u8]); 4] = [(0, b"name"), (124, b"00000000000"), (136, b"00000000001"), (148, &[b' '; 8])];
+        let fields: [(usize, &[u8]); 4] =
+            [(0, b"name"), (124, b"00000000000"), (136, b"00000000001"), (148, &[b' '; 8])];
         for (at, bytes) in fields.iter().chain(puts) {
             block[*at..*at + bytes.len()].copy_from_slice(bytes);
         }

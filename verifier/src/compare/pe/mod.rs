@@ -153,7 +153,8 @@ impl Headers {
         let symbols = Span { start: number(8, 4), len: number(12, 4) * SYMBOL_LEN as u64 };
         let strings = strings(source, symbols)?;
         let names = source.read(Span { len: strings.len.min(MAX_SYMBOLS), ..strings })?;
-        let has_names = names.len() as u64 == strings.len && names.len() >= 4 && matches!(names.get(4..), Some([] | [.., 0]));
+        let has_names =
+            names.len() as u64 == strings.len && names.len() >= 4 && matches!(names.get(4..), Some([] | [.., 0]));
         let rows = bytes(table.start, table.len)?;
         let rows = rows.chunks_exact(40).map(|row| Section::read(row, &names, source)).collect::<io::Result<_>>()?;
         let checksum = fixed(&first, 64, 4, false).unwrap_or_default();
@@ -181,7 +182,8 @@ impl Headers {
     fn have_times(&self) -> bool {
         let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
         let is_name = |name: &[u8]| !name.is_empty() && name.iter().all(is_printable);
-        let is_object = || self.symbols.len > 0 && self.has_names && self.sections.iter().all(|each| is_name(&each.name));
+        let is_object =
+            || self.symbols.len > 0 && self.has_names && self.sections.iter().all(|each| is_name(&each.name));
         match self.is_64 {
             None => is_object(),
             Some(_) => self.is_apart && self.is_for_reading(Span { start: self.start + TIME_AT, len: 4 }),

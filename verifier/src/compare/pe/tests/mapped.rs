@@ -46,7 +46,8 @@ fn sections_reach_as_far_as_sectors_do() {
     let first = SECOND - 40;
     let told = |start: u32, len: u32| {
         let puts = [(first + 16, len), (first + 20, start)];
-        [Image { time: 9, ..IMAGE }, Image { exports_time: 9, ..IMAGE }].map(|other| with(&puts, IMAGE, other).is_some())
+        [Image { time: 9, ..IMAGE }, Image { exports_time: 9, ..IMAGE }]
+            .map(|other| with(&puts, IMAGE, other).is_some())
     };
     assert_eq!(told(0x400, 0x200), [true, true]);
     assert_eq!(told(0x401, 0x1ff), [true, true]);
