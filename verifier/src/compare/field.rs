@@ -279,7 +279,7 @@ mod tests {
         let left = [Field::text(Group::Times, "modified", "1"), Field::text(Group::Structure, "comment", "a")];
         let right = [Field::text(Group::Times, "modified", "2"), Field::text(Group::Structure, "comment", "a")];
         let time = (Group::Times, ["f: modified", "1", "2"].map(str::to_owned));
-        assert_eq!(found(&left, &right), [time.clone()]);
+        assert_eq!(found(&left, &right), std::slice::from_ref(&time));
         let right = [Field::text(Group::Structure, "comment", "a"), Field::text(Group::Times, "modified", "2")];
         let order = (Group::Structure, ["f: order of fields", "one", "another"].map(str::to_owned));
         assert_eq!(found(&left, &right), [time, order]);
