@@ -236,7 +236,7 @@ def portable(time, guid=b"0" * 16, text=b"built", exports=0):
     start += b"".join(row(*section) for section in sections)
     record = b"RSDS" + guid + struct.pack("<I", 1) + b"program.pdb\0"
     data = struct.pack("<2I2H4I", 0, time, 0, 0, 2, len(record), 0x2020, 0x620) + bytes(4) + record
-    data = data.ljust(256, b"\0") + struct.pack("<2I", 0, exports)
+    data = data.ljust(256, b"\0") + struct.pack("<10I", 0, exports, 0, 0x2128, 1, 0, 0, 0, 0, 0) + b"program.exe\0"
     return start.ljust(1024, b"\0") + text.ljust(512, b"\0") + data.ljust(512, b"\0")
 
 
@@ -269,8 +269,9 @@ def foreign():
     different("mach-o-text", "main.o", "content", mach(one), mach(one, b"other"), ["content"])
     pair("mach-o-fat-uuid", "program", "build id", fat(mach(one), mach(one)), fat(mach(one), mach(two)), "code-equal",
          ["mach-o-identity"], ["build-identity"])
-    coff = lambda time, text: struct.pack("<2H3I2H", 0x8664, 1, time, 0, 0, 0, 0) + \
-        struct.pack("<8s6I2HI", b".text", 0, 0, 8, 60, 0, 0, 0, 0, 0x60000020) + text.ljust(8, b"\0")
+    coff = lambda time, text: struct.pack("<2H3I2H", 0x8664, 1, time, 68, 1, 0, 0) + \
+        struct.pack("<8s6I2HI", b".text", 0, 0, 8, 60, 0, 0, 0, 0, 0x60000020) + text.ljust(8, b"\0") + \
+        struct.pack("<8sIhH2BI", b"text", 0, 1, 0, 2, 0, 4)
     equal("coff-time", "main.obj", "clock", coff(OLD, b"built"), coff(NEW, b"built"), ["coff-times"], ["archive-times"])
     different("coff-text", "main.obj", "content", coff(OLD, b"built"), coff(OLD, b"other"), ["content"])
 

@@ -59,6 +59,11 @@ pub(super) enum Data {
 }
 
 impl Data {
+    /// Whether it is compared as a file of its own. All the rest is fields or bytes, whatever it begins with.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self, Self::File | Self::Special(_))
+    }
+
     /// What the member is beside a file.
     pub(super) fn special(&self) -> Option<&Special> {
         if let Self::Special(special) = self { Some(special) } else { None }
@@ -255,7 +260,8 @@ fn members(
         return Ok(());
     }
     let (sources, place) = ((left.0.part(a.data), right.0.part(b.data)), format!("{place}!{name}"));
-    if let Data::Code(symbols) = &a.data_is {
+    if !a.data_is.is_file() || !b.data_is.is_file() {
+        let symbols: &[Symbol] = if let Data::Code(symbols) = &a.data_is { symbols } else { &[] };
         let whole = (sources.0.whole(), sources.1.whole());
         let diff = bytes::diff(sources.0.reader(whole.0), sources.1.reader(whole.1));
         let diff = diff.map_err(|source| CompareError::Read { place: place.clone(), source })?;

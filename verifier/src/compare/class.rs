@@ -8,12 +8,11 @@ use super::Bounds;
 use super::archive::{Archive, Data, Keys, Member};
 use super::format::Format;
 use super::number::fixed;
+use super::room::Room;
 use super::source::{Source, Span};
 
 /// The largest file that is looked into, in bytes.
 const MAX_LEN: u64 = 16 << 20;
-/// How many bytes all names have together.
-const MAX_NAMES: usize = 16 << 20;
 /// How much of one name is kept, in bytes. The constant has it whole.
 const MAX_NAME: usize = 256;
 
@@ -41,7 +40,7 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
         members: Vec::new(),
         keys: Keys::default(),
         names: Vec::new(),
-        room: MAX_NAMES,
+        room: Room::default(),
         max: bounds.members,
     };
     Ok(class.read().map(|()| {
@@ -59,7 +58,7 @@ struct Class<'a> {
     keys: Keys,
     /// Of each constant, the text that it is.
     names: Vec<Option<&'a [u8]>>,
-    room: usize,
+    room: Room,
     max: usize,
 }
 
@@ -105,8 +104,7 @@ impl<'a> Class<'a> {
         if self.members.len() >= self.max {
             return Err(format!("it has more than {} parts", self.max));
         }
-        self.room =
-            self.room.checked_sub(name.len()).ok_or_else(|| format!("names have more than {MAX_NAMES} bytes"))?;
+        self.room.take(name.len())?;
         let start = self.at.saturating_add(head);
         let end = start.checked_add(len).filter(|end| *end <= self.bytes.len()).ok_or("it is cut")?;
         let span = |from: usize, to: usize| Span { start: from as u64, len: to.saturating_sub(from) as u64 };
@@ -273,8 +271,11 @@ mod tests {
         assert!(with(10, 2).ends_with("constant 1 is of an unknown kind, 2"), "{}", with(10, 2));
         assert!(with(left.len() - 6, 6).ends_with("constant 6 is no name"), "{}", with(left.len() - 6, 6));
         assert!(with(left.len() - 6, 99).ends_with("constant 99 is no name"));
-        let finding = find(&left, &[&left[..], b"x"].concat());
-        assert!(finding.details[0].at.starts_with("after the last member"), "{:?}", finding.details);
+        // A zero is as much as anything else: what has one is no class.
+        for end in [b"x", b"\0"] {
+            let finding = find(&left, &[&left[..], end].concat());
+            assert!(finding.details[0].at.contains("after the last member"), "{:?}", finding.details);
+        }
     }
 
     #[test]

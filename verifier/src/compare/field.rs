@@ -106,6 +106,11 @@ impl Normalizer {
             Group::Modes | Group::Links | Group::Structure => true,
             // Where files are unpacked, and not where parts follow each other.
             Group::Order => !matches!(format, Format::Tar | Format::Zip | Format::Ar | Format::Cpio),
+            // With one zero more, a class or a signed program is none.
+            Group::Form => matches!(
+                format,
+                Format::Pe | Format::Coff | Format::MachO | Format::MachOFat | Format::Sqlite | Format::Class
+            ),
             _ => false,
         };
         (!hides_what_matters).then_some(Self { format, group })
@@ -205,8 +210,13 @@ impl Groups {
         for (at, field) in right.iter().enumerate() {
             rights.entry((field.group, &field.label)).or_default().push_back((at, field));
         }
+        let (mut last, mut moved) = (0, false);
         for field in left {
             let found = rights.get_mut(&(field.group, field.label.as_str())).and_then(VecDeque::pop_front);
+            if let Some((at, _)) = found {
+                moved |= at < last;
+                last = at;
+            }
             let other = found.map(|(_, other)| &other.value);
             if other != Some(&field.value) {
                 self.add(name, field, Some(&field.value), other);
@@ -216,6 +226,11 @@ impl Groups {
         let alone: BTreeMap<usize, &Field> = rights.into_values().flatten().collect();
         for field in alone.into_values() {
             self.add(name, field, None, Some(&field.value));
+        }
+        // What stands where is more than each field says.
+        if moved {
+            let at = if name.is_empty() { "order of fields".to_owned() } else { format!("{name}: order of fields") };
+            self.of(Group::Structure).push(at, "one", "another");
         }
     }
 
@@ -262,8 +277,23 @@ mod tests {
     #[test]
     fn fields_are_found_by_their_labels() {
         let left = [Field::text(Group::Times, "modified", "1"), Field::text(Group::Structure, "comment", "a")];
+        let right = [Field::text(Group::Times, "modified", "2"), Field::text(Group::Structure, "comment", "a")];
+        let time = (Group::Times, ["f: modified", "1", "2"].map(str::to_owned));
+        assert_eq!(found(&left, &right), std::slice::from_ref(&time));
         let right = [Field::text(Group::Structure, "comment", "a"), Field::text(Group::Times, "modified", "2")];
-        assert_eq!(found(&left, &right), [(Group::Times, ["f: modified", "1", "2"].map(str::to_owned))]);
+        let order = (Group::Structure, ["f: order of fields", "one", "another"].map(str::to_owned));
+        assert_eq!(found(&left, &right), [time, order]);
+    }
+
+    #[test]
+    fn the_order_of_fields_is_never_lost() {
+        let of = |names: [&str; 3]| names.map(|name| Field::text(Group::Structure, name, name));
+        let left = of(["a", "b", "c"]);
+        assert_eq!(found(&left, &of(["a", "b", "c"])), []);
+        let order = (Group::Structure, ["f: order of fields", "one", "another"].map(str::to_owned));
+        assert_eq!(found(&left, &of(["c", "b", "a"])), [order]);
+        // What one side has alone moves nothing else.
+        assert_eq!(found(&left, &of(["x", "b", "c"])).len(), 2);
     }
 
     #[test]

@@ -129,21 +129,94 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     if let Some((_, format)) = by_magic.into_iter().find(|(magic, _)| first.starts_with(magic)) {
         return Ok(Some(format));
     }
-    if tar::is_header(&first) {
-        return Ok(Some(Format::Tar));
-    }
+    // What is run comes before tar, which is told by a checksum alone.
     let by_header = [
-        (pyc::is_header(&first), Format::Pyc),
-        (pe::is_object(&first), Format::Coff),
         (macho::is_header(&first), Format::MachO),
         (macho::is_fat(&first), Format::MachOFat),
         (class::is_header(&first), Format::Class),
+        (pyc::is_header(&first), Format::Pyc),
+        (pe::is_object(&first), Format::Coff),
     ];
     if let Some((_, format)) = by_header.into_iter().find(|(is, _)| *is) {
         return Ok(Some(format));
     }
     if pe::is_image(&first, source)? {
-        return Ok(Some(Format::Pe));
+        // A program may stand before an archive that it unpacks or runs.
+        return Ok(Some(if zip::claims_to_be(source)? { Format::Zip } else { Format::Pe }));
+    }
+    if tar::is_header(&first) {
+        return Ok(Some(Format::Tar));
     }
     Ok(zip::claims_to_be(source)?.then_some(Format::Zip))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::super::archive::tests::{FILE, tar_of};
+    use super::*;
+
+    /// A header of tar as it was before there were others, with these bytes in it, and the right checksum.
+    fn old_tar(puts: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut block = vec![0; 512];
+        let fields: [(usize, &[u8]); 4] =
+            [(0, b"name"), (124, b"00000000000"), (136, b"00000000001"), (148, &[b' '; 8])];
+        for (at, bytes) in fields.iter().chain(puts) {
+            block[*at..*at + bytes.len()].copy_from_slice(bytes);
+        }
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block
+    }
+
+    fn of(bytes: &[u8]) -> Option<Format> {
+        claimed(&Source::Memory(bytes)).unwrap()
+    }
+
+    #[test]
+    fn the_checksum_of_a_tar_header_alone_makes_no_archive_of_what_is_run() {
+        assert_eq!(of(&old_tar(&[])), Some(Format::Tar));
+        let none: &[u8] = &[];
+        for (first, format) in [
+            (b"\xcf\xfa\xed\xfe".as_slice(), Format::MachO),
+            (b"\xca\xfe\xba\xbe\0\0\0\x02", Format::MachOFat),
+            (b"\xca\xfe\xba\xbe\0\0\0\x41", Format::Class),
+            (b"\xcb\x0d\r\n\0\0\0\0", Format::Pyc),
+            (b"\x64\x86\x01\0", Format::Coff),
+        ] {
+            assert_eq!(of(&old_tar(&[(0, first), (257, none)])), Some(format));
+            assert_eq!(of(&old_tar(&[(0, first), (257, b"ustar")])), Some(format));
+        }
+        let program: [(usize, &[u8]); 3] = [(0, b"MZ\0\0"), (0x3c, b"\x40\0\0\0"), (0x40, b"PE\0\0")];
+        assert_eq!(of(&old_tar(&program)), Some(Format::Pe));
+    }
+
+    #[test]
+    fn a_tar_header_without_its_kind_has_nothing_more_in_it() {
+        for (at, bytes, format) in [
+            (256, b"x".as_slice(), Some(Format::Tar)),
+            (257, b"x", None),
+            (511, b"x", None),
+            (0, &[b'n'; 99], Some(Format::Tar)),
+            (0, &[b'n'; 100], None),
+        ] {
+            assert_eq!(of(&old_tar(&[(at, bytes)])), format, "{at}");
+            assert_eq!(of(&old_tar(&[(at, bytes), (257, b"ustar")])), Some(Format::Tar), "{at}");
+        }
+        assert_eq!(of(&tar_of(&[FILE])), Some(Format::Tar));
+    }
+
+    #[test]
+    fn a_program_with_an_archive_behind_it_is_that_archive() {
+        let mut program = b"MZ".to_vec();
+        program.resize(0x3c, 0);
+        program.extend(b"\x40\0\0\0PE\0\0");
+        assert_eq!(of(&program), Some(Format::Pe));
+        let mut writer = ::zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        writer.start_file("a", ::zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(b"a").unwrap();
+        let archive = writer.finish().unwrap().into_inner();
+        assert_eq!(of(&[program, archive].concat()), Some(Format::Zip));
+    }
 }

@@ -33,6 +33,7 @@ mod pe;
 mod png;
 mod preview;
 mod pyc;
+mod room;
 mod rpm;
 mod source;
 mod sqlite;

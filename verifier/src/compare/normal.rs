@@ -156,7 +156,8 @@ impl Form<'_> {
             self.fields(archive.format, &archive.fields(source, member)?)?;
             match archive.data_fields(source, member)? {
                 Some(fields) => self.fields(archive.format, &fields)?,
-                None => self.inner(&source.part(member.data), state)?,
+                None if member.data_is.is_file() => self.inner(&source.part(member.data), state)?,
+                None => self.bytes(source, member.data)?,
             }
         }
         if !self.has(archive.format, Group::Form) && archive::zeros(source, archive.rest)? {

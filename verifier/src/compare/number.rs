@@ -11,6 +11,12 @@ pub(super) fn fixed(bytes: &[u8], at: usize, len: usize, is_big: bool) -> Option
     Some(if is_big { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
 }
 
+/// What is from `at` on up to the next zero, but no more than the first `most` bytes: no more is looked at.
+pub(super) fn text(bytes: &[u8], at: u64, most: usize) -> Option<&[u8]> {
+    let rest = bytes.get(usize::try_from(at).ok()?..)?;
+    rest.get(..most).unwrap_or(rest).split(|byte| *byte == 0).next()
+}
+
 /// The number that these decimal digits are, with spaces after them.
 pub(super) fn decimal(field: &[u8]) -> Option<u64> {
     let digits = field.trim_ascii_end();
@@ -127,6 +133,14 @@ mod tests {
         assert_eq!((fixed(b"\0\x01\x02", 1, 2, true), fixed(b"\0\x01\x02", 1, 2, false)), (Some(0x102), Some(0x201)));
         assert_eq!((fixed(&[0xff; 9], 1, 8, false), fixed(&[0xff; 9], 0, 9, false)), (Some(u64::MAX), None));
         assert_eq!((fixed(b"abc", 2, 2, true), fixed(b"abc", usize::MAX, 2, true)), (None, None));
+    }
+
+    #[test]
+    fn texts_end_at_a_zero_or_at_the_bound() {
+        let of = |at, most| text(b"ab\0cde", at, most);
+        assert_eq!((of(0, 3), of(0, 2), of(0, 1)), (Some(&b"ab"[..]), Some(&b"ab"[..]), Some(&b"a"[..])));
+        assert_eq!((of(3, 9), of(2, 9), of(6, 9)), (Some(&b"cde"[..]), Some(&b""[..]), Some(&b""[..])));
+        assert_eq!((of(7, 9), of(u64::MAX, 9)), (None, None));
     }
 
     #[test]

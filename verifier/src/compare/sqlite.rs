@@ -141,8 +141,11 @@ mod tests {
             assert_eq!(needs, None);
         }
         // What comes after the last whole page is told as that.
-        let (findings, _) = find_within(&left, &[&left[..], b"x"].concat(), &Bounds::default());
-        assert!(findings[0].details[0].at.starts_with("after the last member"), "{:?}", findings[0].details);
+        for end in [b"x", b"\0"] {
+            let (findings, needs) = find_within(&left, &[&left[..], end].concat(), &Bounds::default());
+            assert!(findings[0].details[0].at.contains("after the last member"), "{:?}", findings[0].details);
+            assert_eq!(needs, None);
+        }
         let (findings, _) = find_within(&database(1, 1), &database(1, 2), &Bounds::default());
         assert_eq!(findings[0].place, "a!page 2");
     }

@@ -86,6 +86,9 @@ pub(super) enum Kind {
     Other,
 }
 
+/// The number of the command with the UUID.
+pub(super) const UUID: u64 = 0x1b;
+
 /// What a command is called, and what it is.
 pub(super) fn named(command: u64) -> (String, Kind) {
     // What a loader must understand has this bit.
@@ -99,7 +102,7 @@ pub(super) fn named(command: u64) -> (String, Kind) {
         0x0e => ("LC_LOAD_DYLINKER", Kind::Other),
         0x18 => ("LC_LOAD_WEAK_DYLIB", Kind::Other),
         0x19 => ("LC_SEGMENT_64", Kind::Segment),
-        0x1b => ("LC_UUID", Kind::Uuid),
+        UUID => ("LC_UUID", Kind::Uuid),
         0x1c => ("LC_RPATH", Kind::Other),
         0x1d => ("LC_CODE_SIGNATURE", Kind::Leads(&[("code signature", 8, 1)])),
         0x1e => ("LC_SEGMENT_SPLIT_INFO", Kind::Leads(&[("split of segments", 8, 1)])),

@@ -11,8 +11,9 @@ use self::commands::{Field, Kind};
 use super::archive::{Archive, Data, Symbol};
 use super::field::Group;
 use super::format::Format;
-use super::number::fixed;
+use super::number::{self, fixed};
 use super::preview;
+use super::room::Room;
 use super::source::{Source, Span};
 use super::tiled::{Part, tiled};
 
@@ -20,8 +21,11 @@ use super::tiled::{Part, tiled};
 const MAX_SYMBOLS: u64 = 32 << 20;
 /// The most bytes that all load commands have.
 const MAX_COMMANDS: u64 = 16 << 20;
+/// The most load commands.
+const MAX_COUNT: u64 = 10_000;
 /// How much of one name is kept, in bytes.
 const MAX_NAME: usize = 256;
+const UUID: &[u8] = b"UUID";
 /// The most architectures of one file: what says that it has more is compiled Java.
 const MAX_ARCHITECTURES: u64 = 44;
 
@@ -80,7 +84,7 @@ pub(super) fn read(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
     let header = machine.fields(commands::HEADER);
     let start: usize = header.iter().map(|(_, len)| len).sum();
     let (count, len) = (machine.number(&first, 16, 4), machine.number(&first, 20, 4));
-    if first.len() < start || len > MAX_COMMANDS || start as u64 + len > source.len() {
+    if first.len() < start || len > MAX_COMMANDS || count > MAX_COUNT || start as u64 + len > source.len() {
         return cut();
     }
     let bytes = source.read(Span { start: start as u64, len })?;
@@ -91,9 +95,12 @@ pub(super) fn read(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
         let at = (start + bytes.len() - rest.len()) as u64;
         let size = usize::try_from(machine.number(rest, 4, 4)).unwrap_or(usize::MAX);
         let Some((command, after)) = rest.split_at_checked(size).filter(|_| size >= 8) else { return cut() };
-        parts.add(command, at);
+        if let Err(why) = parts.add(command, at) {
+            return Ok(Err(why));
+        }
         rest = after;
     }
+    parts.identity();
     let mut symbols = parts.symbols(source)?;
     for (number, Section { name, span }) in (1..).zip(parts.sections) {
         if span.start > 0 && span.len > 0 {
@@ -145,23 +152,33 @@ struct Parts {
     /// Addresses of the sections.
     addresses: Vec<u64>,
     symbols: Option<(Span, Span)>,
+    /// Whether each command that has a UUID is what readers take for one.
+    uuids: Vec<bool>,
+    room: Room,
 }
 
 impl Parts {
     fn new(machine: Machine) -> Self {
-        Self { machine, all: Vec::new(), sections: Vec::new(), addresses: Vec::new(), symbols: None }
+        let (all, sections, addresses, uuids) = Default::default();
+        Self { machine, all, sections, addresses, symbols: None, uuids, room: Room::default() }
     }
 
     /// A command, which begins at `at` in the file, and what it leads to.
-    fn add(&mut self, command: &[u8], at: u64) {
+    ///
+    /// # Errors
+    /// Where names have no room left.
+    fn add(&mut self, command: &[u8], at: u64) -> Result<(), String> {
         let machine = self.machine;
-        let (name, kind) = commands::named(machine.number(command, 0, 4));
+        let said = machine.number(command, 0, 4);
+        let (name, kind) = commands::named(said);
         let number = |at, len| machine.number(command, at, len);
         match kind {
             Kind::Segment => return self.segment(&name, command, at),
             Kind::Uuid if command.len() == 24 => {
+                self.uuids.push(said == commands::UUID);
                 self.all.push(Part::table(name.as_str(), at, &[("command", 4), ("size", 4)]));
-                return self.all.push(Part::new("UUID", at + 8, 16, Data::Field(Group::Identity)));
+                self.all.push(Part::new(UUID, at + 8, 16, Data::Field(Group::Structure)));
+                return Ok(());
             }
             Kind::Symbols => {
                 let len = number(12, 4) * if machine.is_64 { 16 } else { 12 };
@@ -176,10 +193,12 @@ impl Parts {
                     self.lead(what, Span { start: number(*at, 4), len: number(at + 4, 4) * size });
                 }
             }
-            Kind::Uuid | Kind::Other => {}
+            Kind::Uuid => self.uuids.push(false),
+            Kind::Other => {}
         }
         let fields = [("command", 4), ("size", 4), ("what it says", command.len() - 8)];
         self.all.push(Part::table(name, at, &fields));
+        Ok(())
     }
 
     fn lead(&mut self, what: &str, span: Span) {
@@ -188,8 +207,16 @@ impl Parts {
         }
     }
 
+    /// Tells the UUID as such, where there is one command alone that has one: of several, who knows which is read, or run.
+    fn identity(&mut self) {
+        let uuid = self.all.iter_mut().find(|part| part.name == UUID);
+        if let (Some(uuid), [true]) = (uuid, &*self.uuids) {
+            uuid.data_is = Data::Field(Group::Identity);
+        }
+    }
+
     /// A segment's command, with the headers of its sections.
-    fn segment(&mut self, name: &str, command: &[u8], at: u64) {
+    fn segment(&mut self, name: &str, command: &[u8], at: u64) -> Result<(), String> {
         let machine = self.machine;
         let (fields, each) = (machine.fields(commands::SEGMENT), machine.fields(commands::SECTION));
         let sum = |fields: &[(&str, usize)]| fields.iter().map(|(_, len)| len).sum::<usize>();
@@ -200,7 +227,12 @@ impl Parts {
         let rows = row.chunks_exact(sum(&each)).take(usize::try_from(count(machine, head)).unwrap_or(usize::MAX));
         for row in rows {
             let section = format!("{},{}", named(row, 16), named(row, 0));
-            table.extend(each.iter().map(|(field, len)| (format!("{section}: {field}"), *len)));
+            let number = self.addresses.len() + 1;
+            for (field, len) in &each {
+                let label = format!("section {number} {section}: {field}");
+                self.room.take(label.len())?;
+                table.push((label, *len));
+            }
             let word = machine.word();
             let number = |at: usize| machine.number(row, 32 + 2 * word + at, 4);
             let len = machine.number(row, 32 + word, word);
@@ -214,6 +246,7 @@ impl Parts {
         let label = format!("{name} {}", named(head, 8)).trim_end().to_owned();
         let part = Part::new(label, at, command.len() as u64, Data::Table(table.into()));
         self.all.push(part);
+        Ok(())
     }
 
     /// The names of what stands where in each section, sorted.
@@ -222,18 +255,20 @@ impl Parts {
         let is_within = |span: Span| span.len <= MAX_SYMBOLS && span.start + span.len <= source.len();
         let Some((table, names)) = self.symbols.filter(|(a, b)| is_within(*a) && is_within(*b)) else { return Ok(all) };
         let (rows, names) = (source.read(table)?, source.read(names)?);
-        let machine = self.machine;
+        let (machine, mut room) = (self.machine, Room::default());
         for row in rows.chunks_exact(if machine.is_64 { 16 } else { 12 }) {
-            let (kind, number) = (machine.number(row, 4, 1), machine.number(row, 5, 1));
+            let (kind, section) = (machine.number(row, 4, 1), machine.number(row, 5, 1));
             // Defined in a section, and not there for debuggers.
             let is_defined = kind & 0xe0 == 0 && kind & 0x0e == 0x0e;
-            let address = usize::try_from(number).ok().and_then(|number| self.addresses.get(number.checked_sub(1)?));
+            let address = usize::try_from(section).ok().and_then(|number| self.addresses.get(number.checked_sub(1)?));
             let start = address.and_then(|address| machine.number(row, 8, machine.word()).checked_sub(*address));
-            let name = usize::try_from(machine.number(row, 0, 4)).ok().and_then(|at| names.get(at..));
+            let name = number::text(&names, machine.number(row, 0, 4), MAX_NAME);
             if let (true, Some(start), Some(name)) = (is_defined, start, name) {
-                let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-                let name = name.get(..MAX_NAME).unwrap_or(name).to_vec();
-                all.entry(number).or_default().push(Symbol { start, name });
+                // What is past the bound has no name.
+                if room.take(name.len()).is_err() {
+                    break;
+                }
+                all.entry(section).or_default().push(Symbol { start, name: name.to_vec() });
             }
         }
         all.values_mut().for_each(|list| list.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name))));

@@ -2,10 +2,13 @@
 //! Files as the headers of the format have them, with one thing changed.
 
 use proptest::prelude::*;
-use reprove_model::FindingKind;
+use reprove_model::{Between, FindingKind};
 
 use super::super::Bounds;
-use super::super::archive::tests::find_within;
+use super::super::archive::tests::{FILE, File, find_within, tar_of};
+use super::super::field::Normalizer;
+use super::super::files::State;
+use super::super::{Options, normal};
 use super::*;
 
 fn number(is_big: bool, value: u64, len: usize) -> Vec<u8> {
@@ -96,6 +99,27 @@ fn a_uuid_alone_leaves_the_code_equal() {
 }
 
 #[test]
+fn one_uuid_alone_names_a_build() {
+    // As many commands, each of this number, with a UUID; the first differs.
+    let of = |numbers: &[u32], len: u32, uuid: u8| {
+        let commands = u32::try_from(numbers.len()).unwrap();
+        let mut bytes = [0xfeed_facf, 7, 3, 1, commands, commands * len, 0, 0].map(u32::to_le_bytes).concat();
+        for (at, number) in numbers.iter().enumerate() {
+            bytes.extend([*number, len].map(u32::to_le_bytes).concat());
+            bytes.extend(vec![if at == 0 { uuid } else { 0 }; len as usize - 8]);
+        }
+        bytes
+    };
+    let needs = |numbers: &[u32], len| find(&of(numbers, len, 1), &of(numbers, len, 2)).1;
+    assert_eq!(needs(&[0x1b], 24), Some(vec!["mach-o-identity".to_owned()]));
+    assert_eq!(needs(&[0x1b, 0x2a], 24), Some(vec!["mach-o-identity".to_owned()]));
+    for numbers in [&[0x1b, 0x1b][..], &[0x8000_001b], &[0x1b, 0x8000_001b]] {
+        assert_eq!(needs(numbers, 24), None);
+    }
+    assert_eq!(needs(&[0x1b], 32), None);
+}
+
+#[test]
 fn code_is_found_by_its_function() {
     for machine in MACHINES {
         let (left, right) = (object(machine, 1, 0x90), object(machine, 1, 0xcc));
@@ -106,13 +130,45 @@ fn code_is_found_by_its_function() {
 }
 
 #[test]
+fn zeros_at_the_end_are_never_left_out() {
+    let left = object(MACHINES[0], 1, 0x90);
+    for left in [fat_of(false, &[(7, &left)]), left] {
+        assert_eq!(find(&left, &[&left[..], b"\0"].concat()).1, None);
+    }
+}
+
+#[test]
+fn section_headers_that_change_places_are_not_lost() {
+    // The command alone, with two sections.
+    let of = |names: [u8; 2], flags: u32| {
+        let mut bytes = [0xfeed_facf, 7, 3, 1, 1, 232, flags, 0, 0x19, 232].map(u32::to_le_bytes).concat();
+        bytes.extend([0; 56]);
+        bytes.extend([2_u32, 0].map(u32::to_le_bytes).concat());
+        for name in names {
+            bytes.extend([name; 15]);
+            bytes.extend(b"\0__TEXT\0\0\0\0\0\0\0\0\0\0");
+            bytes.extend([0; 48]);
+        }
+        bytes
+    };
+    let (findings, needs) = find_within(&of(*b"ab", 0), &of(*b"ba", 1), &Bounds::default());
+    let at: Vec<_> = findings[0].details.iter().map(|detail| detail.at.as_str()).collect();
+    assert!(at.contains(&"Mach-O header: flags"), "{at:?}");
+    assert_eq!((findings.len(), needs), (1, None));
+    let field = |number, name: &str| format!("LC_SEGMENT_64: section {number} __TEXT,{}: name", name.repeat(15));
+    for moved in [field(1, "a"), field(1, "b"), field(2, "a"), field(2, "b")] {
+        assert!(at.contains(&moved.as_str()), "{moved}: {at:?}");
+    }
+}
+
+#[test]
 fn headers_are_told_by_their_fields() {
     let left = object(MACHINES[0], 1, 0x90);
     let data = left.len() - 8 - 8 - 16 - 7 - 2;
     for (at, place, field) in [
         (24, "a", "Mach-O header: flags"),
         (32 + 60, "a", "LC_SEGMENT_64: protection"),
-        (32 + 72 + 64, "a", "LC_SEGMENT_64: __TEXT,__text: flags"),
+        (32 + 72 + 64, "a", "LC_SEGMENT_64: section 1 __TEXT,__text: flags"),
         (data + 8, "a!relocations of __TEXT,__text", "0x0, 1 byte"),
         (data + 16 + 6, "a!symbols", "0x6, 1 byte"),
         (data + 32 + 2, "a!strings", "0x2, 1 byte"),
@@ -181,6 +237,78 @@ fn load_commands_are_read_to_a_bound() {
     };
     assert!(!of(16 << 20, 1).contains("compared as bytes"));
     assert!(of((16 << 20) + 1, 1).contains("its load commands are cut, or too many"));
+}
+
+#[test]
+fn commands_and_names_are_read_to_a_bound() {
+    // Commands of 8 bytes.
+    let of = |count: u32, number: u32| {
+        let header = [0xfeed_facf, 7, 3, 1, count, count * 8, 0, 0].map(u32::to_le_bytes).concat();
+        [header, [number, 8].map(u32::to_le_bytes).concat().repeat(count as usize)].concat()
+    };
+    let summary = |left: &[u8], right: &[u8]| find_within(left, right, &Bounds::default()).0[0].summary.clone();
+    assert!(!summary(&of(10_000, 0x2a), &of(10_000, 0x30)).contains("compared as bytes"));
+    assert!(summary(&of(10_001, 0x2a), &of(10_001, 0x30)).contains("its load commands are cut, or too many"));
+    // Sections whose labels are too long together.
+    let of = |count: u32, flags: u32| {
+        let len = 72 + 80 * count;
+        let mut bytes = [0xfeed_facf, 7, 3, 1, 1, len, flags, 0, 0x19, len].map(u32::to_le_bytes).concat();
+        bytes.extend([0; 56]);
+        bytes.extend([count, 0].map(u32::to_le_bytes).concat());
+        bytes.extend([0; 80].repeat(count as usize));
+        bytes
+    };
+    assert!(!summary(&of(20_000, 0), &of(20_000, 1)).contains("compared as bytes"));
+    assert!(summary(&of(60_000, 0), &of(60_000, 1)).contains("names have more than 16777216 bytes"));
+}
+
+#[test]
+fn long_names_are_looked_at_to_their_bound() {
+    // Symbols that have all of these names for their own, one after the other; the last is of what differs.
+    let of = |count: u32, names: &[u8], code: u8| {
+        let mut bytes = object(MACHINES[0], 1, code);
+        let end = u32::try_from(bytes.len()).unwrap();
+        let command = 32 + 152 + 24;
+        let len = u32::try_from(names.len()).unwrap();
+        let tables = [end, count, end + 16 * count, len].map(u32::to_le_bytes).concat();
+        bytes[command + 8..command + 24].copy_from_slice(&tables);
+        let symbol = |at: u64| [&[0, 0, 0, 0, 0x0f, 1, 0, 0][..], &(0x1000 + at).to_le_bytes()].concat();
+        [bytes, symbol(0).repeat(count as usize - 1), symbol(2), names.to_vec()].concat()
+    };
+    let at = |count, names: &[u8]| {
+        let (findings, _) = find_within(&of(count, names, 1), &of(count, names, 2), &Bounds::default());
+        findings[0].details[0].at.clone()
+    };
+    // For each to its end, it would take hours.
+    assert!(at(100_000, &vec![b'n'; 8 << 20]).contains("in nnnn"));
+    // Names of 256 bytes, of which there is room for 65,536.
+    assert!(at(65_536, &[b'n'; 256]).ends_with("n+0x0") && at(65_537, &[b'n'; 256]).ends_with("n+0x2"));
+}
+
+#[test]
+fn what_is_no_file_is_never_opened() {
+    // An archive of this many bytes where nothing leads, or in the place of the names of symbols.
+    let of = |is_gap: bool, len: usize, time| {
+        let archive = tar_of(&[File { time, data: &vec![0; len], ..FILE }]);
+        let size = u32::try_from(archive.len()).unwrap();
+        let mut bytes = [0xfeed_facf, 7, 3, 1, 1, 24, 0, 0, 2, 24].map(u32::to_le_bytes).concat();
+        let tables = if is_gap { [56 + size, 1, 0, 0] } else { [0, 0, 56, size] };
+        bytes.extend(tables.map(u32::to_le_bytes).concat());
+        bytes.extend(archive);
+        bytes.extend([0; 16]);
+        bytes
+    };
+    let bounds = Bounds::default();
+    let state = State::new(&Options::of(Between::Given), &bounds);
+    let times = [Normalizer { format: Format::Tar, group: Group::Times }].into();
+    for (is_gap, len) in [(true, 1 << 19), (true, 1 << 20), (false, 1 << 10)] {
+        let (left, right) = (of(is_gap, len, 1), of(is_gap, len, 2));
+        let (found, needs) = find(&left, &right);
+        assert!(found.iter().all(|(_, kind)| *kind != FindingKind::ArchiveTimes), "{found:?}");
+        assert_eq!(needs, None);
+        let [left, right] = [left, right].map(|file| normal::digest(&Source::Memory(&file), &times, &state).unwrap());
+        assert_ne!(left, right, "{is_gap} {len}");
+    }
 }
 
 #[test]

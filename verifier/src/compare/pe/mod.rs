@@ -14,8 +14,9 @@ use self::fields::{
 use super::archive::{Archive, Data, Symbol};
 use super::field::Group;
 use super::format::Format;
-use super::number::fixed;
+use super::number::{self, fixed};
 use super::preview;
+use super::room::Room;
 use super::source::{Source, Span};
 use super::tiled::{Part, tiled};
 
@@ -31,6 +32,10 @@ const SYMBOL_LEN: usize = 18;
 /// Where in the optional header the checksum is, and where in the header of the file the time is.
 const CHECKSUM_AT: u64 = 64;
 const TIME_AT: u64 = 4;
+
+/// What is mapped to different pages has different permissions; what is mapped begins where a sector does.
+const PAGE: u64 = 0x1000;
+const SECTOR: u64 = 512;
 
 const EXECUTABLE_IMAGE: u64 = 2;
 const SECTION_CODE: u64 = 0x20;
@@ -66,10 +71,14 @@ pub(super) fn read(format: Format, source: &Source<'_>) -> io::Result<Result<Arc
     Ok(match Headers::read(format, source)? {
         Ok(headers) => {
             let mut marks = Vec::new();
-            let is_hash = debug::marks(source, &headers, &mut marks)?;
-            let mut parts = headers.parts(source, is_hash)?;
-            headers.add_sections(source, &mut parts)?;
-            tiled(format, source.len(), parts, marks)
+            let is_time = headers.have_times() && !debug::marks(source, &headers, &mut marks)?;
+            match headers.parts(source, is_time)? {
+                Ok(mut parts) => {
+                    headers.add_sections(source, &mut parts)?;
+                    tiled(format, source.len(), parts, marks)
+                }
+                Err(why) => Err(why),
+            }
         }
         Err(why) => Err(why),
     })
@@ -93,6 +102,10 @@ struct Headers {
     /// Whether addresses have 64 bits; `None`: there is no optional header.
     is_64: Option<bool>,
     checksum: u64,
+    /// Whether sections are mapped apart from the headers, of which nothing is run.
+    is_apart: bool,
+    /// Whether there is a whole table of names.
+    has_names: bool,
     /// Where the table of sections is.
     table: Span,
     sections: Vec<Section>,
@@ -140,14 +153,46 @@ impl Headers {
         let symbols = Span { start: number(8, 4), len: number(12, 4) * SYMBOL_LEN as u64 };
         let strings = strings(source, symbols)?;
         let names = source.read(Span { len: strings.len.min(MAX_SYMBOLS), ..strings })?;
+        let has_names =
+            names.len() as u64 == strings.len && names.len() >= 4 && matches!(names.get(4..), Some([] | [.., 0]));
         let rows = bytes(table.start, table.len)?;
         let rows = rows.chunks_exact(40).map(|row| Section::read(row, &names, source)).collect::<io::Result<_>>()?;
         let checksum = fixed(&first, 64, 4, false).unwrap_or_default();
-        Ok(Ok(Self { start, optional, is_64, checksum, table, sections: rows, symbols, strings, directories }))
+        let said = |at| fixed(&first, at, 4, false).unwrap_or_default();
+        let (entry, alignment, headers) = (said(16), said(32), said(60));
+        let is_apart = alignment >= PAGE && (entry == 0 || entry >= headers.max(PAGE));
+        let all = Self {
+            start,
+            optional,
+            is_64,
+            checksum,
+            is_apart,
+            has_names,
+            table,
+            sections: rows,
+            symbols,
+            strings,
+            directories,
+        };
+        Ok(Ok(all))
     }
 
-    /// The headers themselves, and what is found by them alone. `is_hash`: what stands in the place of times are hashes.
-    fn parts(&self, source: &Source<'_>, is_hash: bool) -> io::Result<Vec<Part>> {
+    /// Whether what stands in the place of times, and is not said to be a hash, is nothing but a time. Of an object, few bytes
+    /// say that it is one.
+    fn have_times(&self) -> bool {
+        let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
+        let is_name = |name: &[u8]| !name.is_empty() && name.iter().all(is_printable);
+        let is_object =
+            || self.symbols.len > 0 && self.has_names && self.sections.iter().all(|each| is_name(&each.name));
+        match self.is_64 {
+            None => is_object(),
+            Some(_) => self.is_apart && self.is_for_reading(Span { start: self.start + TIME_AT, len: 4 }),
+        }
+    }
+
+    /// The headers themselves, and what is found by them alone. `is_time`: what stands in the place of times are times. The
+    /// inner error: names have no room.
+    fn parts(&self, source: &Source<'_>, is_time: bool) -> io::Result<Result<Vec<Part>, String>> {
         let mut parts = Vec::new();
         let stub = self.start.saturating_sub(SIGNATURE.len() as u64);
         if self.is_64.is_some() {
@@ -157,17 +202,23 @@ impl Headers {
         }
         let time_at = self.start + TIME_AT;
         parts.push(Part::table("COFF header", self.start, COFF_HEADER.0));
-        parts.push(Part::new("time in the COFF header", time_at, 4, time(is_hash)));
+        parts.push(Part::new("time in the COFF header", time_at, 4, time(is_time)));
         parts.push(Part::table("COFF header", time_at + 4, COFF_HEADER.1));
         if let Some(is_64) = self.is_64 {
             parts.extend(self.optional_header(source, is_64)?);
         }
-        let rows = self.sections.iter().enumerate().flat_map(|(index, section)| {
-            let of = format!("section {} {}", index + 1, preview::name(&section.name));
-            SECTION.iter().map(move |(field, len)| (format!("{of}: {field}"), *len))
-        });
-        let rows = Data::Table(rows.collect::<Vec<_>>().into());
-        parts.push(Part::new("section headers", self.table.start, self.table.len, rows));
+        let (mut rows, mut room) = (Vec::new(), Room::default());
+        for (number, section) in (1..).zip(&self.sections) {
+            let of = format!("section {number} {}", preview::name(&section.name));
+            for (field, len) in SECTION {
+                let label = format!("{of}: {field}");
+                if let Err(why) = room.take(label.len()) {
+                    return Ok(Err(why));
+                }
+                rows.push((label, *len));
+            }
+        }
+        parts.push(Part::new("section headers", self.table.start, self.table.len, Data::Table(rows.into())));
         parts.push(Part::plain("symbols", self.symbols.start, self.symbols.len));
         parts.push(Part::plain("strings", self.strings.start, self.strings.len));
         // This one alone has an offset for an address.
@@ -175,7 +226,7 @@ impl Headers {
             parts.push(Part::plain("signatures", *start, *len));
         }
         parts.retain(|part| part.span.len > 0);
-        Ok(parts)
+        Ok(Ok(parts))
     }
 
     fn optional_header(&self, source: &Source<'_>, is_64: bool) -> io::Result<Vec<Part>> {
@@ -224,12 +275,16 @@ impl Headers {
             return Ok(all);
         }
         let (table, names) = (source.read(self.symbols)?, source.read(self.strings)?);
-        let mut rows = table.chunks_exact(SYMBOL_LEN);
+        let (mut rows, mut room) = (table.chunks_exact(SYMBOL_LEN), Room::default());
         while let Some(row) = rows.next() {
             let number = |at, len| fixed(row, at, len, false).unwrap_or_default();
             // A function, or what has a name outside of this object.
             if number(14, 2) >> 4 == 2 || number(16, 1) == 2 {
                 let name = name(row.get(..8).unwrap_or_default(), &names);
+                // What is past the bound has no name.
+                if room.take(name.len()).is_err() {
+                    break;
+                }
                 all.entry(number(12, 2)).or_default().push(Symbol { start: number(8, 4), name });
             }
             for _ in 0..number(17, 1) {
@@ -249,9 +304,13 @@ impl Headers {
         })
     }
 
-    /// Whether a part of the file is in no section that is written or run.
+    /// Whether a part of the file is in no section that is written or run. Sections are mapped from the start of a sector on.
     fn is_for_reading(&self, span: Span) -> bool {
-        let overlaps = |data: Span| data.start < span.start + span.len && span.start < data.start + data.len;
+        let first = |at: u64| at - at % SECTOR;
+        let overlaps = |data: Span| {
+            let end = (data.start + data.len).next_multiple_of(SECTOR);
+            first(data.start) < span.start + span.len && span.start < end
+        };
         let mut sections = self.sections.iter().filter(|section| overlaps(section.data));
         sections.all(|section| section.flags & (SECTION_EXECUTE | SECTION_WRITE | SECTION_CODE) == 0)
     }
@@ -262,8 +321,8 @@ impl Section {
         let number = |at, len| fixed(row, at, len, false).unwrap_or_default();
         let start = row.get(..8).unwrap_or_default();
         let long = start.strip_prefix(b"/").map(|digits| digits.split(|byte| *byte == 0).next().unwrap_or_default());
-        let long = long.and_then(super::number::decimal).and_then(|at| text_at(names, at));
-        let name = long.map_or_else(|| name(start, &[]), |long| long.get(..MAX_NAME).unwrap_or(long).to_vec());
+        let long = long.and_then(number::decimal).and_then(|at| number::text(names, at, MAX_NAME));
+        let name = long.map_or_else(|| name(start, &[]), <[u8]>::to_vec);
         let flags = number(36, 4);
         let at = number(24, 4);
         let mut count = number(32, 2);
@@ -283,20 +342,14 @@ impl Section {
 }
 
 /// What stands in the place of a time.
-fn time(is_hash: bool) -> Data {
-    if is_hash { Data::Field(Group::Structure) } else { Data::Seconds }
+fn time(is_time: bool) -> Data {
+    if is_time { Data::Seconds } else { Data::Field(Group::Structure) }
 }
 
 /// A name of 8 bytes; where the first 4 are zeros, the others say where in `names` it is.
 fn name(field: &[u8], names: &[u8]) -> Vec<u8> {
-    let long = field.strip_prefix(&[0; 4]).and_then(|at| text_at(names, fixed(at, 0, 4, false)?));
-    let name = long.unwrap_or_else(|| field.split(|byte| *byte == 0).next().unwrap_or_default());
-    name.get(..MAX_NAME).unwrap_or(name).to_vec()
-}
-
-/// What is up to the next zero.
-fn text_at(names: &[u8], at: u64) -> Option<&[u8]> {
-    names.get(usize::try_from(at).ok()?..)?.split(|byte| *byte == 0).next()
+    let long = field.strip_prefix(&[0; 4]).and_then(|at| number::text(names, fixed(at, 0, 4, false)?, MAX_NAME));
+    long.or_else(|| number::text(field, 0, MAX_NAME)).unwrap_or_default().to_vec()
 }
 
 /// Where the names of symbols and sections are, which begin with their length: after the symbols.

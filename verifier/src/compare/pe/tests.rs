@@ -8,6 +8,8 @@ use super::super::Bounds;
 use super::super::archive::tests::find_within;
 use super::*;
 
+mod mapped;
+
 /// What a test changes.
 #[derive(Clone, Copy)]
 struct Image<'a> {
@@ -40,6 +42,8 @@ const IMAGE: Image<'_> = Image {
     has_checksum: true,
 };
 
+/// Where the name of the file is that the exports have.
+const EXPORTS_NAME: u32 = 0x2df0;
 /// Headers, a section of code, one with both directories, and where the optional header is.
 fn image(of: Image<'_>) -> Vec<u8> {
     let mut bytes = vec![0; 0x80];
@@ -55,6 +59,9 @@ fn image(of: Image<'_>) -> Vec<u8> {
     let mut optional = vec![0; before];
     optional[..2].copy_from_slice(if of.is_64 { b"\x0b\x02" } else { b"\x0b\x01" });
     optional[before - 4] = 16;
+    for (at, value) in [(16, 0x1000_u32), (32, 0x1000), (60, 0x400)] {
+        optional[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
     bytes.extend(optional);
     let directories = bytes.len();
     bytes.resize(directories + 16 * 8, 0);
@@ -70,13 +77,15 @@ fn image(of: Image<'_>) -> Vec<u8> {
     bytes.resize(0x400, 0);
     bytes.extend(of.code);
     bytes.resize(0x600, 0);
-    bytes.extend(numbers(&[0, of.exports_time]));
+    bytes.extend(numbers(&[0, of.exports_time, 0, EXPORTS_NAME - 0x600 + 0x2000]));
     bytes.resize(0x628, 0);
     let record = [b"RSDS", &of.guid[..], &[1, 0, 0, 0], of.path.as_bytes(), b"\0"].concat();
     let len = u32::try_from(record.len()).unwrap();
     bytes.extend(numbers(&[0, of.debug_time, 0, of.debug_kind, len, 0x2050, 0x650]));
     bytes.resize(0x650, 0);
     bytes.extend(record);
+    bytes.resize(EXPORTS_NAME as usize, 0);
+    bytes.extend(b"a.dll");
     bytes.resize(0x2e00, 0);
     if of.has_checksum {
         let at = 0x80 + 24 + 64;
@@ -166,6 +175,77 @@ fn only_what_is_for_reading_alone_is_told_as_a_time_or_a_name() {
 }
 
 #[test]
+fn an_object_has_times_where_it_is_one_for_sure() {
+    let times = |change: &dyn Fn(&mut Vec<u8>)| {
+        let [left, right] = [1, 2].map(|time| {
+            let mut bytes = object(time, 0x90);
+            change(&mut bytes);
+            bytes
+        });
+        find(&left, &right).1
+    };
+    assert_eq!(times(&|_| {}), named(&["coff-times"]));
+    // Its length alone is a whole table of names.
+    let short = |bytes: &mut Vec<u8>| {
+        bytes[20..28].copy_from_slice(b".text\0\0\0");
+        bytes.truncate(94);
+        bytes.extend([4, 0, 0, 0]);
+    };
+    assert_eq!(times(&short), named(&["coff-times"]));
+    // No symbols; no names, or such as don't end; a section without a name, or with one that is no text.
+    assert_eq!(times(&|bytes| bytes[8..16].fill(0)), None);
+    assert_eq!(times(&|bytes| bytes[12..16].fill(0)), None);
+    assert_eq!(times(&|bytes| bytes.truncate(94)), None);
+    assert_eq!(times(&|bytes| bytes[94] = 3), None);
+    assert_eq!(times(&|bytes| *bytes.last_mut().unwrap() = b'x'), None);
+    assert_eq!(times(&|bytes| bytes[20..28].fill(0)), None);
+    assert_eq!(times(&|bytes| bytes[20..22].copy_from_slice(b"a\x7f")), None);
+}
+
+#[test]
+fn long_names_are_looked_at_to_their_bound() {
+    // Each of many symbols has all the names for its own, which would take hours.
+    let of = |code| {
+        let mut bytes = object(1, code);
+        let count = 100_000_u32;
+        bytes[12..16].copy_from_slice(&count.to_le_bytes());
+        let symbol = b"\0\0\0\0\x04\0\0\0\x01\0\0\0\x01\0\x20\0\x02\0";
+        let names = vec![b'n'; 8 << 20];
+        let len = u32::try_from(names.len() + 4).unwrap().to_le_bytes();
+        bytes.truncate(76);
+        [bytes, symbol.repeat(count as usize), len.to_vec(), names].concat()
+    };
+    let (findings, _) = find(&of(1), &of(2));
+    assert!(findings[0].details[0].at.contains("in nnnn"), "{}", findings[0].details[0].at);
+}
+
+#[test]
+fn names_of_symbols_and_sections_have_room_to_a_bound() {
+    // Names of 256 bytes, of which there is room for 65,536; the last is the one of what differs.
+    let of = |count: u32, code| {
+        let mut bytes = object(1, code);
+        bytes[12..16].copy_from_slice(&count.to_le_bytes());
+        let symbol = |start: u8| [b"\0\0\0\0\x04\0\0\0", &[start, 0, 0, 0][..], b"\x01\0\x20\0\x02\0"].concat();
+        let names = [&260_u32.to_le_bytes()[..], &[b'n'; 256]].concat();
+        bytes.truncate(76);
+        [bytes, symbol(0).repeat(count as usize - 1), symbol(1), names].concat()
+    };
+    let at = |count| find(&of(count, 1), &of(count, 2)).0[0].details[0].at.clone();
+    assert!(at(65_536).ends_with("n+0x0") && at(65_537).ends_with("n+0x1"), "{}", at(65_537));
+    // Sections whose labels are too long together.
+    let of = |count: u16, last: u8| {
+        let mut bytes = b"\x64\x86".to_vec();
+        bytes.extend(count.to_le_bytes());
+        bytes.extend([0; 16]);
+        bytes.extend([&[last; 8][..], &[0; 32]].concat().repeat(usize::from(count)));
+        bytes
+    };
+    let summary = |count| find(&of(count, 1), &of(count, 2)).0[0].summary.clone();
+    assert!(!summary(20_000).contains("names have more than"), "{}", summary(20_000));
+    assert!(summary(60_000).contains("names have more than 16777216 bytes"), "{}", summary(60_000));
+}
+
+#[test]
 fn hashes_in_the_place_of_times_are_never_left_out() {
     let left = Image { debug_kind: 16, ..IMAGE };
     for right in [Image { time: 9, ..left }, Image { debug_time: 9, ..left }, Image { exports_time: 9, ..left }] {
@@ -218,6 +298,13 @@ fn only_the_right_checksum_follows_from_the_rest() {
     assert_eq!(find(&none(1), &none(2)).1, named(&["pe-times"]));
     let of_odd_length = |time| [none(time), vec![1]].concat();
     assert_eq!(find(&of_odd_length(1), &of_odd_length(2)).1, named(&["pe-times"]));
+}
+
+#[test]
+fn zeros_at_the_end_are_never_left_out() {
+    for left in [image(IMAGE), object(1, 0x90)] {
+        assert_eq!(find(&left, &[&left[..], b"\0"].concat()).1, None);
+    }
 }
 
 #[test]

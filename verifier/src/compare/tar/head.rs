@@ -93,6 +93,13 @@ impl<'a> Header<'a> {
         self.part(257, 6) == b"ustar\0"
     }
 
+    /// Whether it says which kind of header it is, or is of the kind before there were others, with no more in it than that
+    /// has.
+    pub(super) fn is_likely(&self) -> bool {
+        let is_old = self.part(0, 100).contains(&0) && self.part(257, 255).iter().all(|byte| *byte == 0);
+        self.part(257, 5) == b"ustar" || is_old
+    }
+
     /// Whether the map of a sparse file goes on in the next block.
     pub(super) fn has_more_map(&self) -> bool {
         self.kind() == b'S' && self.is_gnu() && self.part(482, 1) != [0]

@@ -21,9 +21,9 @@ pub(super) const BLOCK: u64 = 512;
 /// The most bytes that stand before one member's data.
 const MAX_HEAD: u64 = 1 << 20;
 
-/// Whether a file that begins so begins with a header: its checksum is right.
+/// Whether a file that begins so begins with a header: its checksum is right, and the rest of it is not against that.
 pub(super) fn is_header(first: &[u8]) -> bool {
-    Header::of(first).is_some()
+    Header::of(first).is_some_and(|header| header.is_likely())
 }
 
 /// Finds the members.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! JSON (RFC 8259) as it is written: numbers keep their digits, and of a name that comes twice none is lost.
 
-use super::{Children, Value as Any};
+use std::borrow::Cow;
+
+use super::{Children, MAX_CHILDREN, Value as Any};
 
 /// A value in a text that is JSON, without the spaces around it.
 pub(super) struct Value<'a>(&'a str);
@@ -23,6 +25,9 @@ impl Any for Value<'_> {
         let mut list = Vec::new();
         let mut named = Vec::new();
         while let Some(value) = rest.next() {
+            if list.len().max(named.len()) >= MAX_CHILDREN {
+                return None;
+            }
             match first {
                 '[' => list.push(Self(value)),
                 '{' => {
@@ -40,8 +45,8 @@ impl Any for Value<'_> {
         }
     }
 
-    fn written(&self) -> String {
-        self.0.to_owned()
+    fn written(&self) -> Cow<'_, str> {
+        self.0.into()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod json;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::findings::Details;
@@ -11,6 +12,8 @@ use super::preview;
 
 /// How deep values are told apart; what is deeper is one value.
 const MAX_DEPTH: usize = 64;
+/// The most values in one; what has more is one value.
+const MAX_CHILDREN: usize = 100_000;
 /// The most values that are listed; all are counted.
 const MAX_LISTED: u64 = 100;
 
@@ -18,14 +21,14 @@ const MAX_LISTED: u64 = 100;
 pub(super) fn diff(left: &str, right: &str, place: &str) -> Option<(&'static str, Details)> {
     let mut found = Found(Details::default());
     if let (Some(left), Some(right)) = (json::Value::of(left), json::Value::of(right)) {
-        found.values(left, right, "", 0);
+        found.values(&left, &right, &Path::Whole, 0);
         return Some(("JSON", found.0));
     }
     // Other text may be TOML by chance.
     let is_toml = |place: &str| place.ends_with(".toml") || place.ends_with(".lock");
     let read = |text| toml::from_str(text).ok().filter(|_| is_toml(place)).map(toml::Value::Table);
     if let (Some(left), Some(right)) = (read(left), read(right)) {
-        found.values(&left, &right, "", 0);
+        found.values(&&left, &&right, &Path::Whole, 0);
         return Some(("TOML", found.0));
     }
     None
@@ -33,11 +36,11 @@ pub(super) fn diff(left: &str, right: &str, place: &str) -> Option<(&'static str
 
 /// A value as it is read.
 trait Value: Sized {
-    /// What is in it; `None`: it is in nothing but itself.
+    /// What is in it; `None`: it is in nothing but itself, or there is more in it than [`MAX_CHILDREN`].
     fn children(&self) -> Option<Children<Self>>;
 
     /// The value as it is written, or as it would be. Two that are written in one way are equal.
-    fn written(&self) -> String;
+    fn written(&self) -> Cow<'_, str>;
 }
 
 /// What is in a value.
@@ -50,70 +53,102 @@ enum Children<V> {
 impl Value for &toml::Value {
     fn children(&self) -> Option<Children<Self>> {
         match self {
-            toml::Value::Array(list) => Some(Children::List(list.iter().collect())),
-            toml::Value::Table(table) => {
+            toml::Value::Array(list) if list.len() <= MAX_CHILDREN => Some(Children::List(list.iter().collect())),
+            toml::Value::Table(table) if table.len() <= MAX_CHILDREN => {
                 Some(Children::Named(table.iter().map(|(name, value)| (name.clone(), value)).collect()))
             }
             _ => None,
         }
     }
 
-    fn written(&self) -> String {
-        self.to_string()
+    fn written(&self) -> Cow<'_, str> {
+        self.to_string().into()
     }
+}
+
+/// Where a value is. It is put together for those that are listed alone.
+enum Path<'a> {
+    Whole,
+    Named(&'a Path<'a>, &'a str),
+    Numbered(&'a Path<'a>, usize),
+}
+
+impl Path<'_> {
+    /// As RFC 6901 has it.
+    fn write(&self, to: &mut String) {
+        match self {
+            Self::Whole => {}
+            Self::Named(parent, name) => {
+                parent.write(to);
+                to.push('/');
+                to.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            }
+            Self::Numbered(parent, number) => {
+                parent.write(to);
+                to.push('/');
+                to.push_str(&number.to_string());
+            }
+        }
+    }
+}
+
+/// The values of one side by their names; of one name, the first, the second, and so on.
+fn keyed<V>(values: &[(String, V)]) -> impl Iterator<Item = ((&str, u32), &V)> {
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    values.iter().map(move |(name, value)| {
+        let count = seen.entry(name).or_default();
+        let key = (name.as_str(), *count);
+        *count += 1;
+        (key, value)
+    })
 }
 
 struct Found(Details);
 
 impl Found {
-    fn values<V: Value>(&mut self, left: V, right: V, path: &str, depth: usize) {
+    fn values<V: Value>(&mut self, left: &V, right: &V, path: &Path<'_>, depth: usize) {
         let (a, b) = (left.written(), right.written());
         if a == b {
             return;
         }
         let children = if depth < MAX_DEPTH { (left.children(), right.children()) } else { (None, None) };
-        let numbered = |list: Vec<V>| (0..).map(|number: u64| number.to_string()).zip(list).collect();
         match children {
             (Some(Children::List(left)), Some(Children::List(right))) => {
-                self.named(numbered(left), numbered(right), path, depth);
+                for number in 0..left.len().max(right.len()) {
+                    self.pair((left.get(number), right.get(number)), &Path::Numbered(path, number), depth + 1);
+                }
             }
-            (Some(Children::Named(left)), Some(Children::Named(right))) => self.named(left, right, path, depth),
+            (Some(Children::Named(left)), Some(Children::Named(right))) => self.named(&left, &right, path, depth + 1),
             _ => self.add(path, Some(&a), Some(&b)),
         }
     }
 
-    /// Values by their names; of one name, the first of both sides, the second, and so on.
-    fn named<V: Value>(&mut self, left: Vec<(String, V)>, right: Vec<(String, V)>, path: &str, depth: usize) {
-        let mut all: BTreeMap<(String, u32), (Option<V>, Option<V>)> = BTreeMap::new();
-        let mut order = Vec::new();
-        for (is_right, side) in [(false, left), (true, right)] {
-            let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-            for (name, value) in side {
-                let count = seen.entry(name.clone()).or_default();
-                let key = (name, *count);
-                *count += 1;
-                let pair = all.entry(key.clone()).or_insert_with(|| {
-                    order.push(key);
-                    (None, None)
-                });
-                *(if is_right { &mut pair.1 } else { &mut pair.0 }) = Some(value);
-            }
+    fn named<V: Value>(&mut self, left: &[(String, V)], right: &[(String, V)], path: &Path<'_>, depth: usize) {
+        let mut rights: BTreeMap<_, _> =
+            keyed(right).enumerate().map(|(at, (key, value))| (key, (at, value))).collect();
+        for (key, value) in keyed(left) {
+            let other = rights.remove(&key).map(|(_, other)| other);
+            self.pair((Some(value), other), &Path::Named(path, key.0), depth);
         }
-        for key in order {
-            let path = format!("{path}/{}", key.0.replace('~', "~0").replace('/', "~1"));
-            match all.remove(&key) {
-                Some((Some(left), Some(right))) => self.values(left, right, &path, depth + 1),
-                Some((left, right)) => {
-                    let written = [left, right].map(|side| side.map(|value| value.written()));
-                    let [left, right] = written.each_ref().map(Option::as_deref);
-                    self.add(&path, left, right);
-                }
-                None => {}
+        // In the order of the right side.
+        let mut alone: Vec<_> = rights.into_iter().map(|((name, _), (at, value))| (at, name, value)).collect();
+        alone.sort_by_key(|(at, ..)| *at);
+        for (_, name, value) in alone {
+            self.pair((None, Some(value)), &Path::Named(path, name), depth);
+        }
+    }
+
+    fn pair<V: Value>(&mut self, pair: (Option<&V>, Option<&V>), path: &Path<'_>, depth: usize) {
+        match pair {
+            (Some(left), Some(right)) => self.values(left, right, path, depth),
+            (left, right) => {
+                let [left, right] = [left, right].map(|side| side.map(V::written));
+                self.add(path, left.as_deref(), right.as_deref());
             }
         }
     }
 
-    fn add(&mut self, path: &str, left: Option<&str>, right: Option<&str>) {
+    fn add(&mut self, path: &Path<'_>, left: Option<&str>, right: Option<&str>) {
         if self.0.count >= MAX_LISTED {
             self.0.count += 1;
             return;
@@ -121,8 +156,10 @@ impl Found {
         let line = |side: Option<&str>| side.map_or_else(String::new, |text| format!("{text}\n"));
         let (a, b) = preview::lines(&line(left), &line(right));
         let shown = |side: Option<&str>, text: String| side.map_or_else(|| "(none)".to_owned(), |_| text);
-        let path = if path.is_empty() { "the whole".to_owned() } else { preview::name(path.as_bytes()) };
-        self.0.push(path, shown(left, a), shown(right, b));
+        let mut at = String::new();
+        path.write(&mut at);
+        let at = if at.is_empty() { "the whole".to_owned() } else { preview::name(at.as_bytes()) };
+        self.0.push(at, shown(left, a), shown(right, b));
     }
 }
 
@@ -194,6 +231,28 @@ mod tests {
             let (_, details) = diff(&list(len, 1), &list(len, 2), "a").unwrap();
             assert_eq!((details.kept.len(), details.count), (listed, len as u64));
         }
+    }
+
+    #[test]
+    fn values_in_one_are_bounded() {
+        let list = |len: usize, first: u8| format!("[{first}{}]", ",1".repeat(len - 1));
+        let object = |len: usize, first: u8| format!("{{\"a\":{first}{}}}", ",\"\":1".repeat(len - 1));
+        let at = |left: &str, right: &str| json(left, right)[0][0].clone();
+        assert_eq!(at(&list(100_000, 2), &list(100_000, 3)), "/0");
+        assert_eq!(at(&list(100_001, 2), &list(100_001, 3)), "the whole");
+        assert_eq!(at(&object(100_000, 2), &object(100_000, 3)), "/a");
+        assert_eq!(at(&object(100_001, 2), &object(100_001, 3)), "the whole");
+        let toml =
+            |len, first| of(&format!("a = {}", list(len, first)), &format!("a = {}", list(len, 9)), "a.toml").unwrap();
+        assert_eq!((&*toml(100_000, 2)[0][0], &*toml(100_001, 2)[0][0]), ("/a/0", "/a"));
+    }
+
+    #[test]
+    fn paths_are_put_together_for_those_that_are_listed() {
+        // For each value, the path would have more than 3 MiB: 300 GiB together.
+        let of = |value: &str| format!("{{\"{}\":[0{}]}}", "n".repeat(3 << 20), value.repeat(99_999));
+        let (_, details) = diff(&of(",1"), &of(",2"), "a").unwrap();
+        assert_eq!((details.kept.len(), details.count), (100, 99_999));
     }
 
     proptest! {

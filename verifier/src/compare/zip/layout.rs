@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::super::source::{Source, Span};
 use super::super::{Bounds, order};
+use super::record;
 use super::records::{Central, End, Local, Reader, Zip64End, Zip64Locator};
 
 /// An archive's parts, in the order of the file: what is before the first entry; each entry's local header, data and what
@@ -20,6 +21,8 @@ pub(in crate::compare) struct Layout {
     pub(super) prefix: Span,
     /// In the order of the central directory.
     pub(super) entries: Vec<Entry>,
+    /// Whether one entry alone is the list of a wheel's files.
+    pub(super) has_one_list: bool,
     /// The central directory.
     pub(super) directory: Vec<u8>,
     /// The end records, with the sizes and offsets that they ought to have.
@@ -123,7 +126,8 @@ pub(in crate::compare) fn layout(source: &Source<'_>, bounds: &Bounds) -> io::Re
     let zip64_offset = directory_end - base;
     let zip64 = zip64.map(|(_, end, locator)| (end, locator));
     let end = EndRecords { zip64, end, directory: Span { start: start - base, len: size }, zip64_offset };
-    Ok(Ok(Layout { base, prefix: Span { start: 0, len: first }, entries, directory, end }))
+    let has_one_list = entries.iter().filter(|entry| record::is_record(&entry.key.0)).count() == 1;
+    Ok(Ok(Layout { base, prefix: Span { start: 0, len: first }, entries, has_one_list, directory, end }))
 }
 
 /// The last end record whose comment goes right up to the end of the file.

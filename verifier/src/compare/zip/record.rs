@@ -18,6 +18,8 @@ use super::layout::{Entry, Layout};
 
 /// The longest list that is looked at, in bytes.
 const MAX_LIST: u64 = 4 << 20;
+/// What each line is charged at least, in bytes that its entry expands to.
+const MIN_CHARGE: u64 = 64;
 
 /// Whether an entry of this name is the list of a wheel's files.
 pub(super) fn is_record(name: &[u8]) -> bool {
@@ -26,14 +28,17 @@ pub(super) fn is_record(name: &[u8]) -> bool {
 }
 
 /// From how many entries it follows that the two lists of this name differ: each line that differs says what its entry is,
-/// on both sides, and nothing else differs. `None`: it is not shown that it follows.
+/// on both sides, and nothing else differs. `None`: it is not shown that it follows, or there is more than one list.
 pub(super) fn follows(
     name: &[u8],
     left: (&Source<'_>, &Layout),
     right: (&Source<'_>, &Layout),
     state: &mut State<'_>,
 ) -> io::Result<Option<u64>> {
-    let (left, right) = (Side::of(left), Side::of(right));
+    if !left.1.has_one_list || !right.1.has_one_list {
+        return Ok(None);
+    }
+    let (mut left, mut right) = (Side::of(left), Side::of(right));
     let mut room = state.bounds.memory;
     let (Some(a), Some(b)) = (left.list(name, state)?, right.list(name, state)?) else { return Ok(None) };
     let (Some(a), Some(b)) = (text::as_text(&a), text::as_text(&b)) else { return Ok(None) };
@@ -47,7 +52,7 @@ pub(super) fn follows(
     let mut count = 0;
     for path in differing.into_iter().filter(|path| lefts.get(path) != rights.get(path)) {
         let (line, other) = (lefts.get(path).copied(), rights.get(path).copied());
-        let ends_alike = line.zip(other).is_none_or(|(line, other)| line.ends_with("\r\n") == other.ends_with("\r\n"));
+        let ends_alike = line.zip(other).is_none_or(|(line, other)| end(line) == end(other));
         if !ends_alike
             || !left.is_right(path, line, &mut room, state)?
             || !right.is_right(path, other, &mut room, state)?
@@ -67,7 +72,10 @@ pub(super) fn write(
     form: &mut Form<'_>,
     state: &mut State<'_>,
 ) -> io::Result<bool> {
-    let side = Side::of(archive);
+    if !archive.1.has_one_list {
+        return Ok(false);
+    }
+    let mut side = Side::of(archive);
     let Some(list) = side.list(name, state)? else { return Ok(false) };
     let Some(text) = text::as_text(&list) else { return Ok(false) };
     form.part(b"wheel record")?;
@@ -77,7 +85,7 @@ pub(super) fn write(
         if side.is_right(path, Some(line), &mut room, state)? {
             form.part(b"right")?;
             form.part(path.as_bytes())?;
-            form.part(line.get(without_end(line).len()..).unwrap_or_default().as_bytes())?;
+            form.part(end(line).as_bytes())?;
         } else {
             form.part(b"line")?;
             form.part(line.as_bytes())?;
@@ -88,6 +96,11 @@ pub(super) fn write(
 
 fn without_end(line: &str) -> &str {
     line.trim_end_matches(['\r', '\n'])
+}
+
+/// What is left of a line without all before its end.
+fn end(line: &str) -> &str {
+    line.get(without_end(line).len()..).unwrap_or_default()
 }
 
 /// The lines of a list, each with the path that it is of. A path in quotation marks is its whole line.
@@ -106,6 +119,7 @@ struct Side<'a> {
     source: &'a Source<'a>,
     layout: &'a Layout,
     entries: BTreeMap<&'a [u8], Option<&'a Entry>>,
+    buffer: Vec<u8>,
 }
 
 impl<'a> Side<'a> {
@@ -115,17 +129,17 @@ impl<'a> Side<'a> {
             let name = entry.key.0.as_slice();
             entries.entry(name).and_modify(|twice| *twice = None).or_insert(Some(entry));
         }
-        Self { source, layout, entries }
+        Self { source, layout, entries, buffer: vec![0; 64 << 10] }
     }
 
-    fn list(&self, name: &[u8], state: &mut State<'_>) -> io::Result<Option<Vec<u8>>> {
+    fn list(&mut self, name: &[u8], state: &mut State<'_>) -> io::Result<Option<Vec<u8>>> {
         let Some(entry) = self.entries.get(name).copied().flatten() else { return Ok(None) };
         let (mut list, mut room) = (Vec::new(), MAX_LIST);
         Ok(self.read(entry, &mut room, state, &mut list)?.then_some(list))
     }
 
     /// Whether `line` says what the entry of this path is; without one, whether there is no such entry.
-    fn is_right(&self, path: &str, line: Option<&str>, room: &mut u64, state: &mut State<'_>) -> io::Result<bool> {
+    fn is_right(&mut self, path: &str, line: Option<&str>, room: &mut u64, state: &mut State<'_>) -> io::Result<bool> {
         let entry = self.entries.get(path.as_bytes());
         let Some(line) = line else { return Ok(entry.is_none()) };
         let Some(entry) = entry.copied().flatten() else { return Ok(false) };
@@ -138,10 +152,17 @@ impl<'a> Side<'a> {
         Ok(without_end(line) == format!("{path},sha256={digest},{size}"))
     }
 
-    /// Writes what the entry expands to. Whether there was room for it, and it is what its header says.
-    fn read(&self, entry: &Entry, room: &mut u64, state: &mut State<'_>, mut to: impl io::Write) -> io::Result<bool> {
-        let Some(left) = room.checked_sub(entry.size) else { return Ok(false) };
-        let expanded = state.expanded.saturating_add(entry.size);
+    /// Writes what the entry expands to, and is charged with the more of that and of what it takes in the archive. Whether there was room for it, and it is what its header says.
+    fn read(
+        &mut self,
+        entry: &Entry,
+        room: &mut u64,
+        state: &mut State<'_>,
+        mut to: impl io::Write,
+    ) -> io::Result<bool> {
+        let charge = entry.size.max(entry.local.len.saturating_add(entry.data.len)).max(MIN_CHARGE);
+        let Some(left) = room.checked_sub(charge) else { return Ok(false) };
+        let expanded = state.expanded.saturating_add(charge);
         let Some(central) = self.layout.central(entry).filter(|_| expanded <= state.bounds.expansion) else {
             return Ok(false);
         };
@@ -149,12 +170,11 @@ impl<'a> Side<'a> {
             return Ok(false);
         };
         (*room, state.expanded) = (left, expanded);
-        let mut buffer = vec![0; 64 << 10];
         loop {
             // What can't be expanded was compared as bytes.
-            match decoder.read(&mut buffer) {
+            match decoder.read(&mut self.buffer) {
                 Ok(0) => return Ok(decoder.verified()),
-                Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
+                Ok(read) => to.write_all(self.buffer.get(..read).unwrap_or_default())?,
                 Err(_) => return Ok(false),
             }
         }
@@ -239,6 +259,21 @@ mod tests {
             let summary = summary(&left, &archive(&RIGHT, RECORD, &other), &Bounds::default());
             assert!(!summary.contains("follows"), "{other}: {summary}");
         }
+        // Lines that end in another way, in the same two bytes.
+        let ended = |list: &str, end: &str| list.replacen(",6\n", &format!(",6{end}"), 1);
+        let of = |a: &str, b: &str| {
+            let (left, right) = (ended(&list(&LEFT), a), ended(&right, b));
+            let [left, right] = [archive(&LEFT, RECORD, &left), archive(&RIGHT, RECORD, &right)];
+            summary(&left, &right, &Bounds::default()).contains("follows")
+        };
+        assert!(of("\r\n", "\r\n") && !of("\r\n", "\r\r\n") && !of("\n", "\n\n"));
+        let unended = |files: &[(&str, &str)]| {
+            let line = line(files[0].0, files[0].1.as_bytes());
+            archive(files, RECORD, &format!("x\n{}", line.trim_end()))
+        };
+        let whole = archive(&RIGHT, RECORD, &format!("x\n{}", line("p/a.py", b"a = 2\n")));
+        assert!(summary(&unended(&LEFT), &unended(&RIGHT), &Bounds::default()).contains("follows"));
+        assert!(!summary(&unended(&LEFT), &whole, &Bounds::default()).contains("follows"));
         // The list of something else.
         let named = |files| archive(files, "x/p.dist-info/RECORD", &list(files));
         assert!(!summary(&named(&LEFT), &named(&RIGHT), &Bounds::default()).contains("follows"));
@@ -283,18 +318,49 @@ mod tests {
         assert_eq!(compared(&of(&left), &of(&right)), (Level::NormalizedEqual, same));
     }
 
+    /// What an entry of this name is charged with, which is what it takes in the archive or expands to, or 64.
+    fn charge(archive: &[u8], name: &str) -> u64 {
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+        let entry = archive.by_name(name).unwrap();
+        let taken = entry.data_start().unwrap() - entry.header_start() + entry.compressed_size();
+        taken.max(entry.size()).max(64)
+    }
+
     #[test]
     fn entries_are_expanded_again_to_a_bound() {
+        let follows = |left: &[u8], right: &[u8], bounds: &Bounds| summary(left, right, bounds).contains("follows");
         let (left, right) = (wheel(&LEFT), wheel(&RIGHT));
-        let lists = 2 * list(&LEFT).len() as u64;
+        let charges = |name| charge(&left, name) + charge(&right, name);
+        assert_eq!(charges("p/a.py"), 2 * 64);
         // Both are expanded to be compared, and once more.
-        let bounds = |less| Bounds { expansion: 2 * (lists + 12) - less, ..Bounds::default() };
-        assert!(summary(&left, &right, &bounds(0)).contains("follows"));
-        assert!(!summary(&left, &right, &bounds(1)).contains("follows"));
-        // A list is held against as many bytes as may be in memory, though it is none of them.
-        let bounds = |memory| Bounds { memory, ..Bounds::default() };
-        assert!(summary(&left, &right, &bounds(12)).contains("follows"));
-        assert!(!summary(&left, &right, &bounds(11)).contains("follows"));
+        let first = 2 * list(&LEFT).len() as u64 + 12;
+        let all = first + charges(RECORD) + charges("p/a.py");
+        assert!(follows(&left, &right, &Bounds { expansion: all, ..Bounds::default() }));
+        assert!(!follows(&left, &right, &Bounds { expansion: all - 1, ..Bounds::default() }));
+        // A list is held against as many bytes as may be in memory, though it is none of them. Entries of few bytes, of some
+        // that take more in the archive, and of many.
+        let noise =
+            |seed| (0..100).map(|n: u32| char::from(b"!#$%&()*+"[(n * n * seed % 9) as usize])).collect::<String>();
+        for [a, b] in [["a", "b"].map(str::to_owned), [noise(1), noise(2)], ["a", "b"].map(|one| one.repeat(5000))] {
+            let [left, right] = [&a, &b].map(|data| wheel(&[("p/a.py", data.as_str())]));
+            let memory = charge(&left, "p/a.py") + charge(&right, "p/a.py");
+            assert!(follows(&left, &right, &Bounds { memory, ..Bounds::default() }), "{a}");
+            assert!(!follows(&left, &right, &Bounds { memory: memory - 1, ..Bounds::default() }), "{a}");
+        }
+    }
+
+    #[test]
+    fn one_list_alone_is_held_against_entries() {
+        let second = ("q-1.dist-info/RECORD", "");
+        let with = |files: &[(&str, &str)]| archive(&[files, &[second]].concat(), RECORD, &list(files));
+        assert!(!summary(&with(&LEFT), &with(&RIGHT), &Bounds::default()).contains("follows"));
+        assert!(!summary(&with(&LEFT), &wheel(&RIGHT), &Bounds::default()).contains("follows"));
+        assert!(summary(&wheel(&LEFT), &wheel(&RIGHT), &Bounds::default()).contains("follows"));
+        let inner = |time| String::from_utf8(cpio_of(&[File { time, ..FILE }])).unwrap();
+        let (old, new) = (inner(1), inner(2));
+        let [left, right] = [&old, &new].map(|file| [("p/a.cpio", file.as_str()), second]);
+        assert_eq!(compared(&wheel(&left), &wheel(&right)), (Level::Different, Vec::new()));
+        assert_eq!(compared(&wheel(&left[..1]), &wheel(&right[..1])).0, Level::NormalizedEqual);
     }
 
     #[test]
