@@ -387,15 +387,13 @@ where
             let Some((differing, record)) = self.built.get(set).and_then(Option::as_ref) else { return Ok(()) };
             let (has, record) = (differing.has(finding), *record);
             let is_smallest = set.len() == 1 || self.is_smallest(finding, set);
-            if let Some(found) = found.get_mut(number)
-                && has
-                && is_smallest
-                && found.unstable.is_none()
-            {
-                if found.sets.insert(set.clone(), record).is_none() {
-                    // What was kept before was not all.
-                    found.kept = None;
-                }
+            let Some(found) = found.get_mut(number).filter(|found| has && is_smallest && found.unstable.is_none())
+            else {
+                continue;
+            };
+            if found.sets.insert(set.clone(), record).is_none() {
+                // What was kept before was not all.
+                found.kept = None;
             }
         }
         Ok(())
