@@ -82,8 +82,8 @@ impl Entry {
 /// `RSDS`, a GUID, how often the file it names was written, and that file's path, with a zero at the end of the record.
 fn is_code_view(record: &[u8]) -> bool {
     let path = record.strip_prefix(b"RSDS").and_then(|rest| rest.get(20..));
-    let end = |path: &[u8]| path.len().checked_sub(1).filter(|end| *end > 0);
-    path.is_some_and(|path| end(path).is_some() && path.iter().position(|byte| *byte == 0) == end(path))
+    let end = path.and_then(|path| Some((path.iter().position(|byte| *byte == 0)?, path.len())));
+    end.is_some_and(|(zero, len)| zero + 1 == len)
 }
 
 /// Whether there is a directory of exports: of a file with a name, with tables that are there, and all of it for reading.
