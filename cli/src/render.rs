@@ -8,7 +8,7 @@ use reprove_attest::{Trust, VerifiedFailure, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
     Between, BuildRecord, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding, FindingKind,
-    HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, TreePath, Variation, Verdict,
+    HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Recipe, TreePath, Variation, Verdict,
 };
 use reprove_verifier::compare::{Comparison, Level};
 
@@ -93,9 +93,8 @@ pub(crate) fn facts(finished: &Finished) -> String {
         lines.push(("published", format!("{} {says}", plain::line(published.name.as_str()))));
         lines.push(("", format!("sha256 {}", published.digest.sha256)));
     }
-    lines.push(("built twice", built_twice(verdict)));
-    let pinned = &finished.lock.recipe.pinned;
-    lines.extend(pinned.iter().map(|(v, why)| ("pinned", format!("the {}: {}", v.name(), plain::line(why)))));
+    lines.push(("built twice", built_twice(verdict, SHOWN_KEPT)));
+    lines.extend(pinned(&finished.lock.recipe).map(|line| ("pinned", line)));
     lines.push(("", times(&finished.records)));
     lines.push(("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch)));
     let undetermined = finished.records.iter().map(|record| record.undetermined.as_ref());
@@ -106,16 +105,17 @@ pub(crate) fn facts(finished: &Finished) -> String {
     lines.into_iter().map(|(label, line)| format!("  {label:<18} {line}\n")).collect()
 }
 
-/// How many conditions that were not varied are named.
+/// How many conditions that were not varied are named where not all are.
 const SHOWN_KEPT: usize = 3;
 
-fn built_twice(verdict: &Verdict) -> String {
+/// `most`: how many conditions that were not varied are named.
+fn built_twice(verdict: &Verdict, most: usize) -> String {
     let names: Vec<&str> = verdict.varied.iter().map(|variation| variation.name()).collect();
     let same = if verdict.rebuilds_agree { "the same bytes" } else { "other bytes" };
     // Every build has entropy of its own.
     let is_kept = |v: &&Variation| !verdict.varied.contains(v) && **v != Variation::Entropy;
     let kept: Vec<&str> = Variation::ALL.iter().filter(is_kept).map(|v| v.name()).collect();
-    let kept = match kept.split_at_checked(SHOWN_KEPT) {
+    let kept = match kept.split_at_checked(most) {
         None if kept.is_empty() => String::new(),
         Some((first, more)) if more.len() > 1 => {
             format!("; not varied: {} and {} others (--vary names them)", first.join(", "), more.len())
@@ -123,6 +123,11 @@ fn built_twice(verdict: &Verdict) -> String {
         _ => format!("; not varied: {}", listed(&kept)),
     };
     format!("{same}, with another {}{kept}", listed(&names))
+}
+
+/// Which conditions the recipe keeps the same, and why.
+fn pinned(recipe: &Recipe) -> impl Iterator<Item = String> {
+    recipe.pinned.iter().map(|(variation, why)| format!("the {}: {}", variation.name(), plain::line(why)))
 }
 
 fn times(records: &[BuildRecord; 2]) -> String {
@@ -316,7 +321,9 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     let unchecked = if verified.artifacts().is_empty() { " (no file was given to compare with it)" } else { "" };
     let mut text = format!("verified  {}: {}{unchecked}\n\n", plain::line(proof_name), word(verdict.outcome));
     if verdict.outcome == Outcome::Different {
-        text.push_str("  The proof is genuine. What it proves is a difference:\n\n");
+        text.push_str(
+            "  The proof is genuine. What it proves is a difference; what caused it is the rebuilder's word:\n\n",
+        );
         text.push_str(&findings(&verdict.findings, Some((verdict, &Asked::new()))));
         text.push('\n');
     }
@@ -330,7 +337,8 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     for signer in verified.signers() {
         line("signed by", signer.to_string());
     }
-    line("built twice", built_twice(verdict));
+    line("built twice", built_twice(verdict, Variation::ALL.len()));
+    pinned(verified.recipe()).for_each(|text| line("pinned", text));
     line("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch));
     let parameters = || verified.provenances().map(|p| &p.build_definition.internal_parameters);
     if let Some(text) = deterministic(parameters().map(|each| each.undetermined.as_ref())) {

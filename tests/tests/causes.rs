@@ -54,6 +54,16 @@ fn what_is_pinned_is_not_varied_and_the_proof_says_why() {
     let path = project.to_str().unwrap();
     let ran = bench.run(["check", path]).with_code(0);
     assert!(ran.stdout.contains("pinned             the host name: the licence is of one host"), "{}", ran.stdout);
+    let key = bench.public_key();
+    let audited = bench.run(["audit", "project.proof.json", "--key", key.to_str().unwrap()]).with_code(0).stdout;
+    assert!(audited.contains("pinned             the host name: the licence is of one host"), "{audited}");
+    let alone = bench.run(["check", path, "--vary", "locale", "-o", "alone.json"]).with_code(0).stdout;
+    assert!(alone.contains("others (--vary names them)"), "{alone}");
+    let audited = bench.run(["audit", "alone.json", "--key", key.to_str().unwrap()]).with_code(0).stdout;
+    assert!(
+        audited.contains("time zone, umask and user") && !audited.contains("others"),
+        "an audit names all: {audited}"
+    );
     let ran = bench.run(["check", path, "--json", "--pin", "user=one account builds"]).with_code(0).json();
     let varied: Vec<&str> = ran["verdict"]["varied"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
     assert!(!varied.contains(&"hostname") && !varied.contains(&"user") && varied.contains(&"home"), "{varied:?}");
