@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use reprove_images::guest::{Kernel, UsrImage, initrd, keep_kernel, kept_kernel, user_mode_kernel, usr_image};
 use reprove_model::Engine;
-use reprove_runner::vm::{Guest, Machine};
+use reprove_runner::vm::{Guest, Machine, hello};
 use reprove_store::Store;
 
 use crate::Options;
@@ -58,6 +58,10 @@ pub(crate) async fn measure(options: &Options, directory: &Path) -> io::Result<V
         };
         let first = initrd(&program, &kernel.modules).map_err(io::Error::other)?;
         let guest = Guest::new(engine, runs.clone(), kernel.path.clone(), &first)?;
+        if let Err(error) = hello(&helper, &guest, 1_000_000_000, &kept).await {
+            crate::note(&format!("guest: {} does not run here, left out: {error}", engine.name()));
+            continue;
+        }
         let machine = |usr: &UsrImage| Some(Machine { guest: guest.clone(), usr: usr.clone(), confidential: None });
         let contestants = vec![
             Contestant::program("its own boot, with an empty init", own_boot(engine, &runs, &kernel.path, &empty)),
