@@ -258,22 +258,23 @@ impl Provenance {
             return Err(ProvenanceFault::Variable(name.clone()));
         }
         let conditions = &internal_parameters.conditions;
-        if !conditions.clock.is_in(&internal_parameters.env) {
-            return Err(ProvenanceFault::Clock);
-        }
-        if !conditions.surroundings.are_possible() {
+        if !conditions.are_possible() {
             return Err(ProvenanceFault::Conditions);
         }
         let (env, set) = (&internal_parameters.env, conditions.variables());
         let said = |name: &str| recipe.build.env.get(name).or(set.get(name));
-        let known = set.keys().map(String::as_str).chain(Variation::ALL.iter().flat_map(|v| v.variables()).copied());
-        if let Some(name) = known.into_iter().find(|name| env.get(*name) != said(name)) {
+        let decided = set.keys().map(String::as_str).chain(Variation::ALL.iter().flat_map(|v| v.variables()).copied());
+        let mut names = decided.chain(env.keys().map(String::as_str)).filter(|name| *name != "SOURCE_DATE_EPOCH");
+        if let Some(name) = names.find(|name| env.get(*name) != said(name)) {
             return Err(ProvenanceFault::Surroundings(name.to_owned()));
         }
         let is_fixed = *conditions == conditions.deterministic(self.epoch()?);
         let is_deterministic = recipe.build.deterministic;
-        if is_fixed != is_deterministic || internal_parameters.undetermined.is_some() != is_deterministic {
+        if is_fixed != is_deterministic {
             return Err(ProvenanceFault::Deterministic);
+        }
+        if internal_parameters.undetermined.is_some() != conditions.clock.is_answered() {
+            return Err(ProvenanceFault::Undetermined);
         }
         let known: Vec<_> = byproducts.iter().map(|b| byproduct(&b.name, b.digest)).collect();
         let names: Vec<_> = byproducts.iter().map(|b| b.name.as_str()).collect();
@@ -338,14 +339,16 @@ pub enum ProvenanceFault {
     /// Conditions that no build can be under.
     #[error("its conditions are such that no build can be under them")]
     Conditions,
-    /// Environment variables of another clock than the conditions say.
-    #[error("its environment variables are not those of the clock that its conditions state")]
-    Clock,
     /// A deterministic build's recipe without its conditions, or the other way round.
     #[error(
         "its recipe asks for a deterministic build and its conditions are not those of one, or the other way round"
     )]
     Deterministic,
+    /// It says where a clock that the runner answers for was not reached and there is none, or the other way round.
+    #[error(
+        "its clock is one that the runner answers for and it does not say where that was not reached, or the other way round"
+    )]
+    Undetermined,
     /// Other byproducts than there are.
     #[error(
         "its byproducts are not exactly inputs-listing, where there is one, log, outputs and record, in this order"

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use reprove_attest::{Trust, VerifiedFailure, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
-    Between, BuildRecord, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding, FindingKind,
-    HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Recipe, TreePath, Variation, Verdict,
+    Between, BuildRecord, Clock, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding,
+    FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Recipe, TreePath, Variation, Verdict,
 };
 use reprove_verifier::compare::{Comparison, Level};
 
@@ -71,7 +71,7 @@ pub(crate) fn built(name: &str, built: &BuiltOnce, digest: &DigestSet) -> String
     lines
         .push(("built once", format!("in {}; `reprove check` says whether it comes out the same again", time(record))));
     lines.push(("SOURCE_DATE_EPOCH", epoch(&used)));
-    lines.extend(deterministic([record.undetermined.as_ref()].into_iter()).map(|line| ("deterministic", line)));
+    lines.extend(answered([(record.conditions.clock, record.undetermined.as_ref())].into_iter()));
     lines.push(("isolation", isolation(record.isolation)));
     lines.push(("", enforced(&record.enforced)));
     lines.extend(record.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
@@ -97,8 +97,9 @@ pub(crate) fn facts(finished: &Finished) -> String {
     lines.extend(pinned(&finished.lock.recipe).map(|line| ("pinned", line)));
     lines.push(("", times(&finished.records)));
     lines.push(("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch)));
-    let undetermined = finished.records.iter().map(|record| record.undetermined.as_ref());
-    lines.extend(deterministic(undetermined).map(|line| ("deterministic", line)));
+    lines.extend(answered(
+        finished.records.iter().map(|record| (record.conditions.clock, record.undetermined.as_ref())),
+    ));
     lines.push(("isolation", isolation(first.isolation)));
     lines.push(("", enforced(&first.enforced)));
     lines.extend(first.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
@@ -178,18 +179,19 @@ pub(crate) fn instant(seconds: u64) -> Option<Timestamp> {
     i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
-/// What deterministic builds show, and where they were told what the machine says; none where they were no such builds.
-fn deterministic<'a>(undetermined: impl Iterator<Item = Option<&'a BTreeSet<Loss>>>) -> Option<String> {
-    let all: Vec<&BTreeSet<Loss>> = undetermined.flatten().collect();
-    let why: BTreeSet<&Loss> = all.iter().copied().flatten().collect();
+/// What builds show whose clock the runner answers for, and where they were told what the machine says; none where they were no
+/// such builds, or where a moved clock was seen everywhere.
+fn answered<'a>(builds: impl Iterator<Item = (Clock, Option<&'a BTreeSet<Loss>>)>) -> Option<(&'static str, String)> {
+    let builds: Vec<_> = builds.filter(|(clock, _)| clock.is_answered()).collect();
+    let why: BTreeSet<&Loss> = builds.iter().filter_map(|(_, undetermined)| *undetermined).flatten().collect();
+    let is_fixed = builds.iter().any(|(clock, _)| matches!(clock, Clock::Fixed(_)));
+    let where_not = why.iter().map(observed::word).collect::<Vec<_>>().join(", ");
     let told = "clock, entropy and machine were the recipe's; this says nothing of builds where they are the machine's";
-    match why.is_empty() {
-        _ if all.is_empty() => None,
-        true => Some(told.into()),
-        false => Some(format!(
-            "{told}; but not everywhere: {}",
-            why.into_iter().map(observed::word).collect::<Vec<_>>().join(", ")
-        )),
+    match (is_fixed, why.is_empty()) {
+        (true, true) => Some(("deterministic", told.into())),
+        (true, false) => Some(("deterministic", format!("{told}; but not everywhere: {where_not}"))),
+        (false, true) => None,
+        (false, false) => Some(("clock", format!("moved, but not everywhere: {where_not}"))),
     }
 }
 
@@ -341,8 +343,8 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
     pinned(verified.recipe()).for_each(|text| line("pinned", text));
     line("SOURCE_DATE_EPOCH", epoch(&verdict.source_date_epoch));
     let parameters = || verified.provenances().map(|p| &p.build_definition.internal_parameters);
-    if let Some(text) = deterministic(parameters().map(|each| each.undetermined.as_ref())) {
-        line("deterministic", text);
+    if let Some((label, text)) = answered(parameters().map(|p| (p.conditions.clock, p.undetermined.as_ref()))) {
+        line(label, text);
     }
     line("compared on", format!("{}, by the rebuilder's clock", verified.compared_on()));
     let trust = verified.trust();

@@ -58,17 +58,15 @@ pub struct HostParts {
     pub links: Vec<(String, String)>,
     /// Small files, absolute, and what is in them.
     pub files: Vec<(String, String)>,
-    /// The library, inside, that moves the clock of dynamically linked programs when it is preloaded: `libfaketime`.
-    pub clock_library: Option<String>,
 }
 
 impl HostParts {
     /// The root filesystem with this digest, taken while the files had this fingerprint.
     #[must_use]
     pub fn digested(self, digest: DigestSet, fingerprint: Digest) -> RootFilesystem {
-        let Self { binds, hidden, links, files, clock_library } = self;
+        let Self { binds, hidden, links, files } = self;
         let locked = LockedEnvironment { kind: Environment::HostUsr, description: description(), digest };
-        RootFilesystem { locked, fingerprint, binds, hidden, links, files, clock_library }
+        RootFilesystem { locked, fingerprint, binds, hidden, links, files }
     }
 }
 
@@ -118,7 +116,7 @@ pub fn host_parts() -> Result<HostParts, EnvironmentError> {
         binds.push((ALTERNATIVES.into(), ALTERNATIVES.into()));
     }
     let hidden = vec![HIDDEN.into()];
-    Ok(HostParts { binds, hidden, links, files: fixed_files(), clock_library: clock_library() })
+    Ok(HostParts { binds, hidden, links, files: fixed_files() })
 }
 
 /// This machine's `/usr`, digested. The digest is remembered in the store, and taken again when any inode has changed.
@@ -246,11 +244,6 @@ fn fixed_files() -> Vec<(String, String)> {
     ]
     .map(|(path, text)| (path.to_owned(), text.to_owned()))
     .into()
-}
-
-fn clock_library() -> Option<String> {
-    let path = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
-    Path::new(&path).is_file().then_some(path)
 }
 
 #[cfg(test)]

@@ -29,6 +29,4 @@ pub struct RootFilesystem {
     pub links: Vec<(String, String)>,
     /// Small files, absolute, and what is in them.
     pub files: Vec<(String, String)>,
-    /// The library, inside, that moves the clock of dynamically linked programs when it is preloaded: `libfaketime`.
-    pub clock_library: Option<String>,
 }

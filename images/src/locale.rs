@@ -62,7 +62,6 @@ mod tests {
             hidden: vec![],
             links: vec![],
             files: vec![],
-            clock_library: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use reprove_model::{BuildRecord, EpochRule, Lock, Recipe};
 use reprove_runner::Built;
-use reprove_verifier::{JudgeError, conditions};
+use reprove_verifier::{JudgeError, Wanted, conditions};
 
 use crate::builds::{Builds, Label};
 use crate::keep::keep;
@@ -38,7 +38,8 @@ pub async fn build(context: &Context<'_>, recipe: Recipe, directory: &Path) -> R
     let machine = context.machine(&root).await?;
     let source = context.source_files(&lock).await?;
     let builds = Builds::new(context, &lock, &root, &source, machine);
-    let (first, _) = conditions(&context.wanted(&lock, &root, BTreeSet::new(), None));
+    let wanted = Wanted { clock: None, ..context.wanted(&lock, &root, BTreeSet::new()) };
+    let (first, _) = conditions(&wanted);
     context.doing("building");
     let Built { record, log, .. } = builds.run(&first, epoch, Label::Only).await?;
     if record.outputs.files().next().is_none() {

@@ -121,9 +121,7 @@ pub async fn rebuild(
     let mut lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
     lock.recipe.build.deterministic = context.deterministic;
     lock.recipe.pinned.extend(context.search.pinned.clone());
-    // A library that is preloaded into somebody else's build may be what breaks it; a machine's own clock is not.
-    let move_clock = context.guest.as_ref().and_then(|_| context.moved_clock(&lock, &root));
-    let wanted = context.wanted(&lock, &root, Wanted::of_published(), move_clock);
+    let wanted = context.wanted(&lock, &root, Wanted::of_published());
     prove::prove(context, key, lock, root, wanted).await
 }
 
@@ -139,13 +137,7 @@ pub async fn check(
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
     let (lock, root) = context.lock_directory(recipe, directory).await?;
-    let move_clock = context.moved_clock(&lock, &root);
-    if move_clock.is_none() && !lock.recipe.build.deterministic {
-        let text =
-            "the clock is the same in both builds: there is no libfaketime to move it (Debian: install `libfaketime`)";
-        (context.events)(Event::Noticed(text.into()));
-    }
-    let wanted = context.wanted(&lock, &root, Wanted::usually(), move_clock);
+    let wanted = context.wanted(&lock, &root, Wanted::usually());
     prove::prove(context, key, lock, root, wanted).await
 }
 
@@ -155,32 +147,22 @@ impl Context<'_> {
     }
 
     /// What is varied: what is asked for, or else `usual`, but for what the recipe has settled.
-    fn wanted(
-        &self,
-        lock: &Lock,
-        root: &RootFilesystem,
-        usual: BTreeSet<Variation>,
-        move_clock: Option<fn(u64) -> Clock>,
-    ) -> Wanted {
+    fn wanted(&self, lock: &Lock, root: &RootFilesystem, usual: BTreeSet<Variation>) -> Wanted {
         let now = u64::try_from((self.now)().as_second()).unwrap_or(0);
         let wanted = Wanted {
             variations: self.search.variations.clone().unwrap_or(usual),
             processors: self.processors,
-            clock: move_clock.map(|moved| (now, moved)),
+            clock: self.moved_clock(lock).map(|moved| (now, moved)),
             locale: another_locale(root),
             memory_mib: lock.recipe.limits.memory_mib,
         };
         wanted.but_for(&lock.recipe)
     }
 
-    /// How clocks are moved in a build where they can be, by a machine or by a library of `root`.
-    fn moved_clock(&self, lock: &Lock, root: &RootFilesystem) -> Option<fn(u64) -> Clock> {
-        match (&self.guest, &root.clock_library) {
-            _ if lock.recipe.build.deterministic => None,
-            (Some(_), _) => Some(Clock::SetTo),
-            (None, Some(_)) => Some(Clock::StartsAt),
-            (None, None) => None,
-        }
+    /// How clocks are moved in a build where they can be: a machine has its own, and in namespaces the runner answers.
+    fn moved_clock(&self, lock: &Lock) -> Option<fn(u64) -> Clock> {
+        let moved: fn(u64) -> Clock = if self.guest.is_some() { Clock::SetTo } else { Clock::MovedTo };
+        (!lock.recipe.build.deterministic).then_some(moved)
     }
 
     /// The machine for builds in `root`, with an image of its `/usr`.

@@ -77,7 +77,8 @@ const APART: Duration = Duration::from_millis(2100);
 
 /// Waits until a build that begins now makes its files at other times than this one did, where those are the machine's.
 pub(crate) async fn apart(record: &BuildRecord) {
-    if matches!(record.conditions.clock, Clock::Host | Clock::StartsAt(_)) {
+    let is_unsure = record.undetermined.as_ref().is_some_and(|lost| !lost.is_empty());
+    if record.conditions.clock == Clock::Host || is_unsure {
         tokio::time::sleep(APART.saturating_sub(Duration::from_millis(record.duration_ms))).await;
     }
 }

@@ -42,10 +42,9 @@ pub enum FileOrder {
 pub enum Clock {
     /// The machine's clock.
     Host,
-    /// By a preloaded library, each program sees its own clock begin at this time when it starts, in seconds since 1970.
-    /// Programs that are linked statically, or that a build starts without the library, see the machine's clock; and files
-    /// have the times that the machine gives them.
-    StartsAt(u64),
+    /// The runner answers in place of the kernel: the time of day was this when the build began, in seconds since 1970, and
+    /// goes on from there; what the build writes has times of that clock. `docs/sandbox.md` says what it reaches.
+    MovedTo(u64),
     /// The runner answers in place of the kernel: every program sees this second, since 1970, and what the build writes is
     /// of this second too. Of a deterministic build; `docs/determinism.md` says what it reaches.
     Fixed(u64),
@@ -58,41 +57,10 @@ impl Clock {
     /// What the clock of a deterministic build says where there is no `SOURCE_DATE_EPOCH`: 2001-09-09T01:46:40Z.
     pub const DETERMINISTIC: u64 = 1_000_000_000;
 
-    /// The name of the variable that holds the preloaded library's path.
-    pub const PRELOAD: &str = "LD_PRELOAD";
-
-    /// The environment variables that make it so, beside [`Clock::PRELOAD`]: those of `libfaketime`.
+    /// Whether the runner answers in place of the kernel, and says where a program was not reached.
     #[must_use]
-    pub fn variables(self) -> BTreeMap<String, String> {
-        let Self::StartsAt(seconds) = self else { return BTreeMap::new() };
-        [
-            ("FAKETIME", format!("@{seconds}").as_str()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("FAKETIME_FMT", "%s"),
-            ("NO_FAKE_STAT", "1"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
-    }
-
-    /// Whether a recipe must not set the variable `name`, since it moves the clock or keeps it from being moved.
-    #[must_use]
-    pub fn owns(name: &str) -> bool {
-        name == Self::PRELOAD
-            || name.starts_with("FAKETIME")
-            || name.contains("FAKE_STAT")
-            || name.contains("FAKE_UTIME")
-    }
-
-    /// Whether `env` is that of a build under this clock, and of no other.
-    #[must_use]
-    pub fn is_in(self, env: &BTreeMap<String, String>) -> bool {
-        let owned = |(name, _): &(&String, &String)| Self::owns(name) && *name != Self::PRELOAD;
-        let set: BTreeMap<_, _> = env.iter().filter(owned).map(|(name, value)| (name.clone(), value.clone())).collect();
-        let preloaded = env.get(Self::PRELOAD).is_some_and(|library| !library.is_empty());
-        set == self.variables()
-            && preloaded == matches!(self, Self::StartsAt(_))
-            && env.contains_key(Self::PRELOAD) == preloaded
+    pub fn is_answered(self) -> bool {
+        matches!(self, Self::MovedTo(_) | Self::Fixed(_))
     }
 }
 
@@ -117,13 +85,21 @@ impl Conditions {
         matches!(self.clock, Clock::Fixed(_))
     }
 
+    /// Whether a build can be under them: its surroundings are possible, and its clock goes faster only where the runner moves
+    /// it.
+    #[must_use]
+    pub fn are_possible(&self) -> bool {
+        let can_be_faster = matches!(self.clock, Clock::MovedTo(_));
+        self.surroundings.are_possible() && (can_be_faster || self.surroundings.clock_speed.is_none())
+    }
+
     /// What is not the same in `other`, sorted.
     #[must_use]
     pub fn differing(&self, other: &Self) -> Vec<Variation> {
         Variation::ALL.into_iter().filter(|&v| self.with(v, other) != *self).collect()
     }
 
-    /// The environment variables that a build has under them, before those that its recipe sets and those of its clock.
+    /// The environment variables that a build has under them, before those that its recipe sets.
     #[must_use]
     pub fn variables(&self) -> BTreeMap<String, String> {
         self.surroundings.variables(&self.build_path)
@@ -165,7 +141,7 @@ mod tests {
             hostname: "b".into(),
             processors: 2,
             file_order: FileOrder::Reversed,
-            clock: Clock::StartsAt(1),
+            clock: Clock::MovedTo(1),
             surroundings: Surroundings {
                 home: Some("/homes/b".into()),
                 user: Some(User { name: "b".into(), id: 2 }),
@@ -184,6 +160,7 @@ mod tests {
                 memory_mib: Some(20),
                 entropy: Some(2),
                 neighbours: Some(2),
+                clock_speed: Some(2),
             },
         };
         assert_eq!(a.differing(&b), Variation::ALL);
@@ -204,36 +181,26 @@ mod tests {
             surroundings: Surroundings { umask: Some(processors), ..Surroundings::default() },
         };
         let a = conditions("/a", 2, Clock::Host).deterministic(None);
-        let b = conditions("/b", 3, Clock::StartsAt(9)).deterministic(None);
+        let b = conditions("/b", 3, Clock::MovedTo(9)).deterministic(None);
         assert_eq!(a.differing(&b), [Variation::BuildPath]);
         assert_eq!(a.deterministic(None), a);
         assert_eq!(a.deterministic(Some(7)).clock, Clock::Fixed(7));
     }
 
     #[test]
-    fn a_clock_is_told_by_its_variables() {
-        let with = |clock: Clock| {
-            let mut env = clock.variables();
-            env.insert("PATH".into(), "/usr/bin".into());
-            if matches!(clock, Clock::StartsAt(_)) {
-                env.insert(Clock::PRELOAD.into(), "/usr/lib/faketime.so".into());
-            }
-            env
+    fn a_clock_goes_faster_only_where_it_is_answered() {
+        let conditions = |clock, speed| Conditions {
+            build_path: "/a".into(),
+            hostname: "a".into(),
+            processors: 1,
+            file_order: FileOrder::Sorted,
+            clock,
+            surroundings: Surroundings { clock_speed: speed, ..Surroundings::default() },
         };
-        let clocks = [Clock::Host, Clock::StartsAt(1), Clock::StartsAt(2)];
-        for clock in clocks {
-            for other in clocks {
-                assert_eq!(clock.is_in(&with(other)), clock == other, "{clock:?} {other:?}");
-            }
+        for clock in [Clock::Host, Clock::SetTo(1), Clock::Fixed(1), Clock::MovedTo(1)] {
+            assert!(conditions(clock, None).are_possible());
+            assert_eq!(conditions(clock, Some(2)).are_possible(), clock == Clock::MovedTo(1));
         }
-        for other in clocks {
-            assert_eq!(Clock::SetTo(1).is_in(&with(other)), other == Clock::Host, "{other:?}");
-        }
-        assert!(Clock::Fixed(1).is_in(&with(Clock::Host)) && !Clock::Fixed(1).is_in(&with(Clock::StartsAt(1))));
-        let mut env = with(Clock::StartsAt(1));
-        env.insert(Clock::PRELOAD.into(), String::new());
-        assert!(!Clock::StartsAt(1).is_in(&env) && !Clock::Host.is_in(&env));
-        assert!(["LD_PRELOAD", "FAKETIME", "FAKETIME_SHARED", "NO_FAKE_STAT"].into_iter().all(Clock::owns));
-        assert!(!Clock::owns("LD_LIBRARY_PATH"));
+        assert!(!conditions(Clock::MovedTo(1), Some(1)).are_possible());
     }
 }

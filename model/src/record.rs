@@ -47,8 +47,8 @@ pub struct BuildRecord {
     pub log: LogRecord,
     /// What it was seen to ask for.
     pub observed: Observed,
-    /// Of a deterministic build: where it was told what the machine says, and not what its recipe does. Sorted; none where
-    /// the build was not a deterministic one.
+    /// Of a build whose clock is answered ([`Clock::is_answered`](crate::Clock::is_answered)): where it was told what the
+    /// machine says. Sorted; none where the build was no such one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undetermined: Option<BTreeSet<Loss>>,
 }

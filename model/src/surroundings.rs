@@ -64,6 +64,10 @@ pub struct Surroundings {
     /// as processes do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<u32>,
+    /// How many times as fast as the machine's the time of day goes, where the clock is moved by the runner; else once. Clocks
+    /// that count from a start go as they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_speed: Option<u32>,
 }
 
 /// A user inside, with a group of the same name and number.
@@ -101,6 +105,8 @@ impl Surroundings {
     pub const HOMES: &str = "/homes/";
     /// Below this the directory for temporary files is.
     pub const TEMPORARY: &str = "/tmp/";
+    /// The fastest that a clock may go.
+    pub const FASTEST: u32 = 10;
     /// The most numbers of processes that are passed over.
     pub const MOST_PROCESSES: u32 = 4096;
 
@@ -140,6 +146,7 @@ impl Surroundings {
             && self.processes_after.is_none_or(|number| (1..=Self::MOST_PROCESSES).contains(&number))
             && self.memory_mib.is_none_or(|mib| mib >= 16)
             && self.neighbours.is_none_or(|count| (1..=64).contains(&count))
+            && self.clock_speed.is_none_or(|times| (2..=Self::FASTEST).contains(&times))
     }
 
     /// The environment variables that a build in `build_path` has in them, before those that its recipe sets.
@@ -189,6 +196,7 @@ impl Surroundings {
         let (mut taken, other) = (self.clone(), other.clone());
         match variation {
             Variation::Addresses => taken.fixed_addresses = other.fixed_addresses,
+            Variation::ClockSpeed => taken.clock_speed = other.clock_speed,
             Variation::Domain => taken.domain = other.domain,
             Variation::Entropy => taken.entropy = other.entropy,
             Variation::ExtraVariable => taken.extra_variable = other.extra_variable,
@@ -260,6 +268,8 @@ mod tests {
         assert!(is(&|s| s.memory_mib = Some(16)) && !is(&|s| s.memory_mib = Some(15)));
         assert!(is(&|s| s.neighbours = Some(1)) && is(&|s| s.neighbours = Some(64)));
         assert!(!is(&|s| s.neighbours = Some(0)) && !is(&|s| s.neighbours = Some(65)));
+        assert!(is(&|s| s.clock_speed = Some(2)) && is(&|s| s.clock_speed = Some(10)));
+        assert!(!is(&|s| s.clock_speed = Some(1)) && !is(&|s| s.clock_speed = Some(11)));
         for (name, ok) in [("a", true), ("a/b", true), ("", false), ("a/../b", false), ("a//b", false), (".", false)] {
             assert_eq!(is(&|s| s.home = Some(format!("/homes/{name}"))), ok, "{name}");
             assert_eq!(is(&|s| s.temporary_directory = Some(format!("/tmp/{name}"))), ok, "{name}");

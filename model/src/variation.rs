@@ -17,6 +17,8 @@ pub enum Variation {
     BuildPath,
     /// Another time of day.
     Clock,
+    /// A time of day that goes faster.
+    ClockSpeed,
     /// Another domain.
     Domain,
     /// Other entropy. Every build has its own, but for deterministic ones, of which it can be chosen.
@@ -59,10 +61,11 @@ pub enum Variation {
 
 impl Variation {
     /// All of them, sorted by name.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Addresses,
         Self::BuildPath,
         Self::Clock,
+        Self::ClockSpeed,
         Self::Domain,
         Self::Entropy,
         Self::ExtraVariable,
@@ -91,6 +94,7 @@ impl Variation {
             Self::Addresses => "layout of addresses",
             Self::BuildPath => "build path",
             Self::Clock => "clock",
+            Self::ClockSpeed => "speed of the clock",
             Self::Domain => "domain",
             Self::Entropy => "entropy",
             Self::ExtraVariable => "set of environment variables",
@@ -136,6 +140,7 @@ impl Variation {
             Self::Addresses => "addresses",
             Self::BuildPath => "build-path",
             Self::Clock => "clock",
+            Self::ClockSpeed => "clock-speed",
             Self::Domain => "domain",
             Self::Entropy => "entropy",
             Self::ExtraVariable => "extra-variable",

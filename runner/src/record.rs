@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Clock, Conditions, Content, Digest, DigestSet, Exit, InputName, Isolation, Lock, Node, Observed,
-    Recipe, RecordMode, Role, Tree, TreeError, TreePath,
+    BuildRecord, Conditions, Content, Digest, DigestSet, Exit, InputName, Isolation, Lock, Node, Observed, Recipe,
+    RecordMode, Role, Tree, TreeError, TreePath,
 };
 use reprove_store::{IngestError, IngestLimits, SetId, Store, StoreError};
 use thiserror::Error;
 
-use crate::determine::Fixed;
+use crate::determine::Told;
 use crate::namespaces::{Sandbox, SandboxError, SandboxRequest, take_name};
 use crate::source::SourceFiles;
 use crate::surroundings::files;
@@ -111,12 +111,9 @@ pub enum RunError {
         /// The digest of the one at hand.
         here: String,
     },
-    /// A build can't be in such surroundings.
-    #[error("the conditions have surroundings that no build can be in")]
+    /// A build can't be under such conditions.
+    #[error("the conditions are such that no build can be under")]
     Surroundings,
-    /// The clock is to be moved, and nothing is there to move it.
-    #[error("the clock can't be moved: the root filesystem has no libfaketime (Debian: install `libfaketime`)")]
-    NoClockLibrary,
     /// A tool is not one file.
     #[error("the lock's tool {0} is an archive or a tree; a tool is one file")]
     Tool(InputName),
@@ -148,7 +145,6 @@ impl RunError {
             | Self::Store(_)
             | Self::Canonical(_)
             | Self::Environment { .. }
-            | Self::NoClockLibrary
             | Self::Surroundings
             | Self::Listing(_)
             | Self::Source
@@ -175,11 +171,11 @@ impl Runner {
         if !lock.inputs.iter().any(|i| i.role == Role::Source && i.content.digest() == source.digest()) {
             return Err(RunError::Source);
         }
-        if !conditions.surroundings.are_possible() {
+        if !conditions.are_possible() {
             return Err(RunError::Surroundings);
         }
         let commands = lock.recipe.build.commands();
-        let env = environment_variables(lock, root, conditions, epoch)?;
+        let env = environment_variables(lock, conditions, epoch);
         let inputs = self.inputs(lock)?;
         let log = take_name(&self.store.root().join("logs"), label)
             .map_err(|source| SandboxError::Io { doing: "making the build's log", source })?;
@@ -199,11 +195,7 @@ impl Runner {
             env: env.clone(),
             surroundings: conditions.surroundings.clone(),
             record: watched,
-            fixed: Fixed::of(
-                conditions.clock,
-                Digest::of(&canonical::to_vec(&lock.recipe)?),
-                conditions.surroundings.entropy,
-            ),
+            told: Told::of(conditions, Digest::of(&canonical::to_vec(&lock.recipe)?)),
             followed,
             ..SandboxRequest::new(root, self.store.blob_root(), commands.clone(), log.clone())
         };
@@ -218,7 +210,7 @@ impl Runner {
             _ => Tree::default(),
         };
         let undetermined = match &outcome.seen {
-            Some(seen) if matches!(conditions.clock, Clock::Fixed(_)) => Some(seen.undetermined.clone()),
+            Some(seen) if conditions.clock.is_answered() => Some(seen.undetermined.clone()),
             _ => None,
         };
         let observed = self.observed(&request, outcome.seen, outcome.enforced.separate_user).await?;
@@ -327,22 +319,9 @@ fn below(entries: BTreeMap<TreePath, Node>, directory: &[u8]) -> BTreeMap<TreePa
 }
 
 /// All variables that a build sees: what the conditions ask for, and what the recipe sets.
-fn environment_variables(
-    lock: &Lock,
-    root: &RootFilesystem,
-    conditions: &Conditions,
-    epoch: Option<u64>,
-) -> Result<BTreeMap<String, String>, RunError> {
+fn environment_variables(lock: &Lock, conditions: &Conditions, epoch: Option<u64>) -> BTreeMap<String, String> {
     let mut env = conditions.variables();
     env.extend(lock.recipe.build.env.clone());
-    // After the recipe's, which can't set any of these.
-    if matches!(conditions.clock, Clock::StartsAt(_)) {
-        let library = root.clock_library.clone().ok_or(RunError::NoClockLibrary)?;
-        env.insert(Clock::PRELOAD.into(), library);
-        env.extend(conditions.clock.variables());
-    }
-    if let Some(epoch) = epoch {
-        env.insert("SOURCE_DATE_EPOCH".into(), epoch.to_string());
-    }
-    Ok(env)
+    env.extend(epoch.map(|epoch| ("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())));
+    env
 }

@@ -53,6 +53,7 @@ fn other() -> Surroundings {
         memory_mib: Some(1024),
         neighbours: Some(1),
         entropy: None,
+        clock_speed: None,
     }
 }
 

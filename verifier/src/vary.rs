@@ -12,9 +12,9 @@ use crate::compare::{Blobs, CompareError, Options, Side, compare};
 
 /// How far apart the clocks are: 400 days, 6 hours, 7 minutes and 8 seconds. Every part of a date and time changes with it.
 const CLOCK_SECONDS: u64 = 400 * 86_400 + 6 * 3_600 + 7 * 60 + 8;
-/// How far the first clock is ahead of the machine's: files that a build writes have the machine's time, and none of them
-/// may seem to come from the future.
-const AHEAD_SECONDS: u64 = 3_600;
+/// How far the first clock is ahead of the machine's: 30 days, more than a build may take. What one of the two clocks says while
+/// a build runs, the other never does, so that it is known whose a time is.
+const AHEAD_SECONDS: u64 = 30 * 86_400;
 
 /// The time now, in seconds since 1970, and how a clock is moved to another.
 pub type MovedClock = (u64, fn(u64) -> Clock);
@@ -37,12 +37,12 @@ pub struct Wanted {
 
 impl Wanted {
     /// What is varied where nobody says otherwise: all but [`Variation::Entropy`], of which each build has its own anyway,
-    /// [`Variation::Load`], which takes as much time as the build itself,
-    /// and [`Variation::Umask`], since an output's permission bits are compared, and every linker takes them from there.
+    /// [`Variation::ClockSpeed`], which makes what has a limit of time miss it, [`Variation::Load`], which takes as much time as
+    /// the build itself, and [`Variation::Umask`], since an output's permission bits are compared, and every linker takes them from there.
     #[must_use]
     pub fn usually() -> BTreeSet<Variation> {
-        let is_usual =
-            |variation: &Variation| !matches!(variation, Variation::Entropy | Variation::Load | Variation::Umask);
+        use Variation::{ClockSpeed, Entropy, Load, Umask};
+        let is_usual = |variation: &Variation| !matches!(variation, ClockSpeed | Entropy | Load | Umask);
         Variation::ALL.into_iter().filter(is_usual).collect()
     }
 
@@ -98,7 +98,10 @@ pub fn conditions(wanted: &Wanted) -> (Conditions, Conditions) {
         processors: if processors > 1 { processors - 1 } else { 1 },
         file_order: FileOrder::Reversed,
         clock: clock(AHEAD_SECONDS + CLOCK_SECONDS),
-        surroundings: another(wanted),
+        surroundings: Surroundings {
+            clock_speed: matches!(first.clock, Clock::MovedTo(_)).then_some(3),
+            ..another(wanted)
+        },
     };
     let second = wanted.variations.iter().fold(first.clone(), |second, variation| second.with(*variation, &other));
     (first, second)
@@ -124,6 +127,7 @@ fn another(wanted: &Wanted) -> Surroundings {
         memory_mib: Some(wanted.memory_mib / 4 * 3).filter(|less| *less >= 16),
         entropy: None,
         neighbours: Some(wanted.processors.clamp(1, 64)),
+        clock_speed: None,
     }
 }
 
@@ -175,7 +179,7 @@ mod tests {
 
     #[test]
     fn everything_that_can_be_is_different() {
-        let (first, second) = conditions(&Wanted { clock: Some((0, Clock::StartsAt)), ..Wanted::all(4) });
+        let (first, second) = conditions(&Wanted { clock: Some((0, Clock::MovedTo)), ..Wanted::all(4) });
         let kept = |first: &Conditions, second: &Conditions| {
             let is_kept = |variation: &Variation| !first.differing(second).contains(variation);
             Variation::ALL.into_iter().filter(is_kept).collect::<Vec<_>>()
@@ -183,7 +187,10 @@ mod tests {
         // Every build has entropy of its own.
         assert_eq!(kept(&first, &second), [Variation::Entropy]);
         let (first, second) = conditions(&Wanted::all(1));
-        assert_eq!(kept(&first, &second), [Variation::Clock, Variation::Entropy, Variation::Processors]);
+        assert_eq!(
+            kept(&first, &second),
+            [Variation::Clock, Variation::ClockSpeed, Variation::Entropy, Variation::Processors]
+        );
         assert!(first.surroundings.are_possible() && second.surroundings.are_possible());
     }
 
@@ -194,7 +201,7 @@ mod tests {
         let (first, second) = conditions(&Wanted { variations: BTreeSet::new(), ..Wanted::all(2) });
         assert_eq!(first, second);
         for variation in Variation::ALL.into_iter().filter(|variation| *variation != Variation::Entropy) {
-            let wanted = Wanted { variations: [variation].into(), clock: Some((0, Clock::StartsAt)), ..Wanted::all(2) };
+            let wanted = Wanted { variations: [variation].into(), clock: Some((0, Clock::MovedTo)), ..Wanted::all(2) };
             let (first, second) = conditions(&wanted);
             assert_eq!(first.differing(&second), [variation]);
         }

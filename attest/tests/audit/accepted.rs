@@ -106,7 +106,8 @@ proptest! {
         duration in 0u64..10_000_000,
         started in 0i64..4_000_000_000,
     ) {
-        let lock = lock(false);
+        let mut lock = lock(false);
+        lock.recipe.build.env.extend(env.clone());
         let files: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
         let records = [0, 1].map(|n| {
             let mut record = record(&lock, n, tree(&files));

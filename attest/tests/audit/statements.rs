@@ -262,12 +262,16 @@ fn a_provenance_does_not_contradict_itself() {
     };
     assert!(matches!(fault(variable), F::Variable(_)));
     let clock =
-        |c: &mut Case| c.provenance(1).build_definition.internal_parameters.conditions.clock = Clock::StartsAt(1);
-    assert!(matches!(fault(clock), F::Clock));
-    let preload = |c: &mut Case| {
+        |c: &mut Case| c.provenance(1).build_definition.internal_parameters.conditions.clock = Clock::MovedTo(1);
+    assert!(matches!(fault(clock), F::Undetermined));
+    let faster = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.conditions.surroundings.clock_speed = Some(2);
+    };
+    assert!(matches!(fault(faster), F::Conditions));
+    let nobodys = |c: &mut Case| {
         c.provenance(1).build_definition.internal_parameters.env.insert("LD_PRELOAD".into(), "/x".into());
     };
-    assert!(matches!(fault(preload), F::Clock));
+    assert!(matches!(fault(nobodys), F::Surroundings(name) if name == "LD_PRELOAD"));
     let wished = |c: &mut Case| {
         c.provenance(1).build_definition.external_parameters.recipe.build.deterministic = true;
     };
@@ -280,7 +284,7 @@ fn a_provenance_does_not_contradict_itself() {
     let undetermined = |c: &mut Case| {
         c.provenance(1).build_definition.internal_parameters.undetermined = Some([Loss::Closed].into());
     };
-    assert!(matches!(fault(undetermined), F::Deterministic));
+    assert!(matches!(fault(undetermined), F::Undetermined));
     assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.pop())), F::Byproducts));
     assert!(matches!(fault(|c| c.provenance(1).run_details.byproducts.swap(0, 1)), F::Byproducts));
     assert!(matches!(fault(|c| drop(c.provenance(1).run_details.byproducts.remove(0))), F::Observed));

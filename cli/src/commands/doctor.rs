@@ -120,24 +120,14 @@ async fn sandbox(store: Option<&Store>) -> Vec<Finding> {
         Ok(parts) => parts.digested(DigestSet::of(b""), Digest::of(b"")),
         Err(error) => return vec![lacking(from_environment(&error))],
     };
-    let mut all = match try_out(store, &root).await {
+    match try_out(store, &root).await {
         Ok(outcome) if outcome.exit == Exit::Success => walls(&outcome),
         Ok(outcome) => {
             let found = format!("/bin/true ended with {:?}", outcome.exit);
             vec![Finding::needed(IN_NAMESPACES, &BUILDS, Err((found, None)))]
         }
         Err(error) => vec![lacking(error)],
-    };
-    let library = root.clock_library.clone();
-    all.push(Finding {
-        what: "another clock in `check`",
-        works: library.is_some(),
-        needed: false,
-        needed_by: NOBODY,
-        found: library.clone().unwrap_or_else(|| "libfaketime is not installed".into()),
-        mend: library.is_none().then(|| "apt install libfaketime".into()),
-    });
-    all
+    }
 }
 
 /// Which engines run virtual machines here: each that is installed is started, unless it is remembered that it works.

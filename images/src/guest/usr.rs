@@ -230,7 +230,6 @@ mod tests {
             hidden: vec!["/usr/local".into()],
             links: Vec::new(),
             files: Vec::new(),
-            clock_library: None,
         };
         let made = std::cell::Cell::new(0);
         let take = |root: &RootFilesystem| usr_image(&store, root, &|| made.set(made.get() + 1));

@@ -81,7 +81,6 @@ pub(crate) fn root() -> RootFilesystem {
         hidden: vec!["/usr/local".into()],
         links: links.map(|name| (format!("/{name}"), format!("usr/{name}"))).collect(),
         files: files.map(|path| (path.to_owned(), "build:x:1000:1000:build:/tmp:/bin/sh\n".to_owned())).into(),
-        clock_library: None,
     }
 }
 

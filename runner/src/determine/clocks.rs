@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the clocks say.
 //!
-//! The time of day stands still, but for a microsecond each time that a process asks, so that it never asks for the same
+//! Where the clock is moved, the time of day is that of [`MovedClock`], and all others go on. In a deterministic build the time
+//! of day stands still, but for a microsecond each time that a process asks, so that it never asks for the same
 //! twice. Clocks that count from a start have to go on, since programs wait by them, and the kernel does the waiting. But
 //! what a process asks first is often for something like a temporary file's name, which is made of the fraction of a
 //! second; so the first answers have no fraction but the count of how often it asked. By less than a second they are early.
@@ -14,13 +15,14 @@ use nix::unistd::Pid;
 
 use super::Refusal;
 use super::counts::Counts;
+use super::moved::{MovedClock, now};
 use super::times::{LATEST_FILE, nanoseconds};
 
 /// `CLOCK_REALTIME`, its coarse one, and `CLOCK_TAI`.
-const OF_DAY: [u32; 3] = [0, 5, 11];
+pub(super) const OF_DAY: [u32; 3] = [0, 5, 11];
 /// `CLOCK_MONOTONIC`, its raw and its coarse one, and `CLOCK_BOOTTIME`.
 const FROM_START: [u32; 4] = [1, 4, 6, 7];
-/// All of them, for the filter.
+/// All of them, for the filter of a deterministic build.
 pub(super) const ANSWERED: &[u32] = &[0, 1, 4, 5, 6, 7, 11];
 
 /// How many answers of a clock that counts from a start have no fraction of their own.
@@ -30,27 +32,48 @@ const STEP: u64 = 1000;
 const SECOND: u64 = 1_000_000_000;
 
 pub(super) struct Clocks {
-    second: u64,
+    day: Day,
     counts: Counts,
     /// What the build's time namespace adds to this process's clocks, in seconds.
     ahead: Option<(i64, i64)>,
 }
 
+/// What the time of day is.
+#[derive(Clone, Copy)]
+enum Day {
+    Fixed(u64),
+    Moved(MovedClock),
+}
+
 impl Clocks {
-    pub(super) fn new(second: u64) -> Self {
-        Self { second, counts: Counts::of_processes(), ahead: None }
+    /// Of a deterministic build.
+    pub(super) fn fixed(second: u64) -> Self {
+        Self { day: Day::Fixed(second), counts: Counts::of_processes(), ahead: None }
+    }
+
+    /// Of a build whose clock is moved.
+    pub(super) fn moved(clock: MovedClock) -> Self {
+        Self { day: Day::Moved(clock), counts: Counts::of_processes(), ahead: None }
+    }
+
+    /// The moved clock, where it is one.
+    pub(super) fn is_moved(&self) -> Option<MovedClock> {
+        if let Day::Moved(clock) = self.day { Some(clock) } else { None }
     }
 
     /// What `clock` says to `pid`, in nanoseconds.
     pub(super) fn say(&mut self, pid: Pid, clock: u32) -> Result<u64, Refusal> {
+        let second = match self.day {
+            Day::Moved(moved) if OF_DAY.contains(&clock) => {
+                return now().map(|now| moved.told(now)).map_err(|_| Refusal::GoOn);
+            }
+            Day::Moved(_) => return Err(Refusal::GoOn),
+            Day::Fixed(second) => second,
+        };
         if OF_DAY.contains(&clock) {
             // Later than any file.
             let before = self.counts.turn(pid)?.before;
-            return Ok(self
-                .second
-                .saturating_mul(SECOND)
-                .saturating_add(LATEST_FILE + 1)
-                .saturating_add(before * STEP));
+            return Ok(second.saturating_mul(SECOND).saturating_add(LATEST_FILE + 1).saturating_add(before * STEP));
         }
         if !FROM_START.contains(&clock) {
             return Err(Refusal::GoOn);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a deterministic build is told: the clock, entropy, the machine and file times, the same for every build of a recipe.
+//! What a build is told in place of what the kernel says. A deterministic one: the clock, entropy, the machine and file times,
+//! the same for every build of a recipe. One whose clock is moved: the time of day, and file times to go with it.
 //!
 //! The kernel asks the helper before these calls (`crate::trace`), and here is what it answers in place of the kernel. A
 //! program asks for the time without a call, by code that the kernel maps into it (vDSO); so that code is replaced, in each
@@ -9,15 +10,17 @@ mod clocks;
 mod counts;
 mod entropy;
 mod machine;
+mod moved;
 mod times;
 mod vdso;
+mod waits;
 
 use std::io;
 
 use libc::c_long;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use reprove_model::{Clock, Digest};
+use reprove_model::{Clock, Conditions, Digest, Surroundings};
 use serde::{Deserialize, Serialize};
 
 use crate::filter::program::{Action, Rule};
@@ -27,13 +30,40 @@ use crate::trace::memory::{self, Unread};
 use crate::trace::paths::Root;
 use clocks::Clocks;
 use entropy::Entropy;
-use times::Times;
+use times::{FileClock, Times};
 use vdso::Vdso;
 
 pub(crate) use entropy::device;
 pub(crate) use machine::{RELEASE, VERSION, cpuinfo};
+pub(crate) use moved::Moved;
 
-/// What the answers depend on, and nothing else.
+/// What a build is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told {
+    /// The same of everything for every build of a recipe.
+    Fixed(Fixed),
+    /// Another time of day.
+    Moved(Moved),
+}
+
+impl Told {
+    /// For a build under `conditions` of the recipe with this digest; none where nothing is answered in it.
+    pub(crate) fn of(conditions: &Conditions, recipe: Digest) -> Option<Self> {
+        let Surroundings { entropy, clock_speed, .. } = conditions.surroundings;
+        match conditions.clock {
+            Clock::Fixed(second) => Some(Self::Fixed(Fixed::of(second, recipe, entropy))),
+            Clock::MovedTo(second) => Some(Self::Moved(Moved { second, speed: clock_speed.unwrap_or(1) })),
+            Clock::Host | Clock::SetTo(_) => None,
+        }
+    }
+
+    /// What a deterministic build is told.
+    pub(crate) fn fixed(self) -> Option<Fixed> {
+        if let Self::Fixed(fixed) = self { Some(fixed) } else { None }
+    }
+}
+
+/// What the answers to a deterministic build depend on, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fixed {
     /// All entropy comes from it.
@@ -43,22 +73,28 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    /// For a build under `clock` of the recipe with this digest; none where the clock is not a fixed one.
-    /// `number` is what the entropy depends on beside it, where there is something.
-    pub(crate) fn of(clock: Clock, recipe: Digest, number: Option<u32>) -> Option<Self> {
-        let Clock::Fixed(second) = clock else { return None };
+    /// Of this second, for the recipe with this digest. `number` is what the entropy depends on beside it, where there is
+    /// something.
+    fn of(second: u64, recipe: Digest, number: Option<u32>) -> Self {
         let mut from = recipe.as_bytes().to_vec();
         from.extend(number.iter().flat_map(|number| number.to_le_bytes()));
-        Some(Self { seed: blake3::derive_key("reprove deterministic build v1", &from), second })
+        Self { seed: blake3::derive_key("reprove deterministic build v1", &from), second }
     }
 }
 
 /// What is asked before, beside what is watched.
-pub(crate) fn rules() -> Vec<(c_long, Rule)> {
-    let mut rules = vec![(libc::SYS_clock_gettime, Rule::OneOf(0, clocks::ANSWERED, Action::Ask, Action::Allow))];
-    rules.extend(ANSWERED.iter().map(|&number| (number, Rule::Always(Action::Ask))));
+pub(crate) fn rules(told: Told) -> Vec<(c_long, Rule)> {
+    let (clocks, calls) = match told {
+        Told::Fixed(_) => (clocks::ANSWERED, [ANSWERED, FIXED].concat()),
+        Told::Moved(_) => (&clocks::OF_DAY[..], ANSWERED.to_vec()),
+    };
+    let mut rules = vec![(libc::SYS_clock_gettime, Rule::OneOf(0, clocks, Action::Ask, Action::Allow))];
+    rules.extend(calls.iter().map(|&number| (number, Rule::Always(Action::Ask))));
     #[cfg(target_arch = "x86_64")]
     rules.push((libc::SYS_arch_prctl, Rule::OneOf(0, &[ARCH_SET_FS], Action::Ask, Action::Allow)));
+    if matches!(told, Told::Moved(_)) {
+        rules.extend(waits::rules());
+    }
     rules
 }
 
@@ -66,16 +102,13 @@ pub(crate) fn rules() -> Vec<(c_long, Rule)> {
 #[cfg(target_arch = "x86_64")]
 const ARCH_SET_FS: u32 = 0x1002;
 
+/// What is answered to every build that is told something.
 const ANSWERED: &[c_long] = &[
     libc::SYS_fstat,
-    libc::SYS_getcpu,
-    libc::SYS_getrandom,
     libc::SYS_gettimeofday,
     libc::SYS_newfstatat,
     libc::SYS_set_tid_address,
     libc::SYS_statx,
-    libc::SYS_sysinfo,
-    libc::SYS_uname,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_lstat,
     #[cfg(target_arch = "x86_64")]
@@ -83,6 +116,9 @@ const ANSWERED: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_time,
 ];
+
+/// What is answered to deterministic builds alone.
+const FIXED: &[c_long] = &[libc::SYS_getcpu, libc::SYS_getrandom, libc::SYS_sysinfo, libc::SYS_uname];
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,25 +137,33 @@ pub(crate) enum Answer {
 
 /// Answers the calls of one build.
 pub(crate) struct Answers {
-    memory_bytes: u64,
-    hostname: String,
     clocks: Clocks,
     vdso: Vdso,
-    entropy: Entropy,
     times: Times,
+    /// Of a deterministic build.
+    machine: Option<Machine>,
+}
+
+/// What a deterministic build is told of the machine.
+struct Machine {
+    memory_bytes: u64,
+    hostname: String,
+    entropy: Entropy,
 }
 
 /// What a build is told, as far as it is known before it starts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
     /// What the answers depend on.
-    pub(crate) fixed: Fixed,
+    pub(crate) told: Told,
     /// What is called the machine's memory, in bytes.
     pub(crate) memory_bytes: u64,
     /// The host name, inside.
     pub(crate) hostname: String,
     /// How long the build may take, in seconds.
     pub(crate) limit_seconds: u32,
+    /// The number that the build's user and group have inside.
+    pub(crate) user: u32,
 }
 
 impl Answers {
@@ -128,10 +172,20 @@ impl Answers {
     /// # Errors
     /// What the system says of this process's own vDSO.
     pub(crate) fn new(settings: Settings, outside: (u32, u32)) -> io::Result<Self> {
-        let Settings { fixed, memory_bytes, hostname, limit_seconds } = settings;
-        let times = Times::new(fixed.second, limit_seconds, outside)?;
-        let (clocks, entropy) = (Clocks::new(fixed.second), Entropy::new(fixed.seed));
-        Ok(Self { memory_bytes, hostname, clocks, vdso: Vdso::own()?, entropy, times })
+        let Settings { told, memory_bytes, hostname, limit_seconds, user } = settings;
+        let (clocks, files, machine) = match told {
+            Told::Fixed(Fixed { seed, second }) => {
+                let entropy = Entropy::new(seed);
+                (Clocks::fixed(second), FileClock::Fixed(second), Some(Machine { memory_bytes, hostname, entropy }))
+            }
+            Told::Moved(moved) => {
+                let clock = moved.begins_now()?;
+                (Clocks::moved(clock), FileClock::Moved(clock), None)
+            }
+        };
+        let times = Times::new(files, limit_seconds, outside, user)?;
+        let vdso = Vdso::own(machine.is_some())?;
+        Ok(Self { clocks, vdso, times, machine })
     }
 
     /// Answers a call that is none of the first process's, of the table of this program's own architecture.
@@ -144,16 +198,17 @@ impl Answers {
         let answer = match number {
             libc::SYS_clock_gettime => self.clock(pid, first, second),
             libc::SYS_gettimeofday => self.time_of_day(pid, first, second),
-            libc::SYS_getrandom => self.random(pid, first, second, third),
-            libc::SYS_getcpu => write_all(pid, &[(first, &[0; 4]), (second, &[0; 4])]).map(|()| 0),
-            libc::SYS_uname => write_all(pid, &[(first, &machine::uname(&self.hostname))]).map(|()| 0),
-            libc::SYS_sysinfo => write_all(pid, &[(first, &machine::sysinfo(self.memory_bytes))]).map(|()| 0),
             libc::SYS_set_tid_address => return Ok(self.begin(pid)),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_arch_prctl => return Ok(self.begin(pid)),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_time => self.seconds(pid, first),
-            _ => return self.times.answer(asked, pid, root),
+            libc::SYS_getrandom => self.random(pid, first, second, third),
+            libc::SYS_getcpu | libc::SYS_uname | libc::SYS_sysinfo => self.of_machine(pid, number, first, second),
+            _ => match self.clocks.is_moved().and_then(|moved| waits::shorten(asked, pid, moved)) {
+                Some(shortened) => shortened.and(Err(Refusal::GoOn)),
+                None => return self.times.answer(asked, pid, root),
+            },
         };
         Ok(match answer {
             Ok(value) => Answer::Value(value),
@@ -164,20 +219,31 @@ impl Answers {
         })
     }
 
-    /// A program begins: from here on it asks the kernel for the time, and has the random bytes that it was given to begin
-    /// with from the recipe.
+    /// A program begins: from here on it asks the kernel for the time, and, in a deterministic build, has the random bytes
+    /// that it was given to begin with from the recipe.
     fn begin(&mut self, pid: Pid) -> Answer {
-        let Self { vdso, entropy, .. } = self;
+        let Self { vdso, machine, .. } = self;
         let random = || {
+            let machine = machine.as_mut()?;
             let mut bytes = [0; 16];
             // Without a number inside it is gone.
-            let _ = entropy.fill(pid, &mut bytes);
-            bytes
+            let _ = machine.entropy.fill(pid, &mut bytes);
+            Some(bytes)
         };
         match vdso.replace(pid, random) {
             Ok(()) | Err(Unread::Gone) => Answer::GoOn,
             Err(Unread::Closed | Unread::NotThere) => Answer::Unreached,
         }
+    }
+
+    fn of_machine(&self, pid: Pid, number: c_long, first: u64, second: u64) -> Result<i64, Refusal> {
+        let Some(Machine { memory_bytes, hostname, .. }) = &self.machine else { return Err(Refusal::GoOn) };
+        match number {
+            libc::SYS_getcpu => write_all(pid, &[(first, &[0; 4]), (second, &[0; 4])])?,
+            libc::SYS_uname => write_all(pid, &[(first, &machine::uname(hostname))])?,
+            _ => write_all(pid, &[(first, &machine::sysinfo(*memory_bytes))])?,
+        }
+        Ok(0)
     }
 
     fn clock(&mut self, pid: Pid, clock: u64, to: u64) -> Result<i64, Refusal> {
@@ -204,6 +270,7 @@ impl Answers {
     }
 
     fn random(&mut self, pid: Pid, to: u64, length: u64, flags: u64) -> Result<i64, Refusal> {
+        let Some(machine) = &mut self.machine else { return Err(Refusal::GoOn) };
         // What the kernel would refuse, it refuses.
         if low(flags) & !7 != 0 || low(flags) & 6 == 6 {
             return Err(Refusal::GoOn);
@@ -211,7 +278,7 @@ impl Answers {
         // As with the kernel, it may be fewer than are asked for, where that is more than 256.
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(entropy::MAX_AT_ONCE);
         let mut bytes = vec![0; length];
-        self.entropy.fill(pid, &mut bytes)?;
+        machine.entropy.fill(pid, &mut bytes)?;
         write_all(pid, &[(to, &bytes)])?;
         i64::try_from(length).map_err(|_| Refusal::GoOn)
     }

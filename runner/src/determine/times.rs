@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The times of files that a deterministic build writes, as its own programs see them.
+//! The times of files that a build writes, as its own programs see them.
 //!
-//! All of them are of one second. Within it they keep their order, by their nanoseconds, since `make` and its like decide by
+//! Where the clock is moved, they are those of that clock. In a deterministic build all of them are of one second. Within it they keep their order, by their nanoseconds, since `make` and its like decide by
 //! that what is to be made again; so nanoseconds do depend on how long things took. Files that the build did not write have
 //! the times that they have.
 
@@ -9,11 +9,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use libc::c_long;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
-use reprove_model::User;
 use rustix::fs::{Mode, OFlags};
 
+use super::moved::{MovedClock, now};
 use super::{Answer, Refusal, write_all};
 use crate::sys::seccomp::Notification;
 use crate::sys::stat::{STAT, STATX, Shape, stat, statx};
@@ -25,22 +24,40 @@ use crate::trace::paths::{Root, TooLong, absolute};
 /// The latest nanosecond of a file; the clock is after it.
 pub(super) const LATEST_FILE: u64 = 998_999_999;
 
+/// By which clock files are told.
+#[derive(Clone, Copy)]
+pub(super) enum FileClock {
+    /// All are of one second.
+    Fixed(u64),
+    Moved(MovedClock),
+}
+
 pub(super) struct Times {
-    second: u64,
+    clock: FileClock,
     /// When the build started, and when it will have ended, in nanoseconds since 1970 by the machine's clock.
     start: u64,
     end: u64,
     outside: (Uid, Gid),
+    /// The number that the user and the group have inside.
+    user: u32,
 }
 
 impl Times {
-    pub(super) fn new(second: u64, limit_seconds: u32, (user, group): (u32, u32)) -> io::Result<Self> {
-        let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
-        let start = nanoseconds(now.tv_sec(), now.tv_nsec());
-        // Kernels stamp files with a clock that may be behind by a tick.
-        let start = start.saturating_sub(TICK);
-        let end = start.saturating_add((u64::from(limit_seconds) + SLACK_SECONDS) * 1_000_000_000);
-        Ok(Self { second, start, end, outside: (Uid::from_raw(user), Gid::from_raw(group)) })
+    pub(super) fn new(
+        clock: FileClock,
+        limit_seconds: u32,
+        (outside, group): (u32, u32),
+        user: u32,
+    ) -> io::Result<Self> {
+        let now = now()?;
+        let before = match clock {
+            // Kernels stamp files with a clock that may be behind by a tick.
+            FileClock::Fixed(_) => TICK,
+            FileClock::Moved(_) => MADE_READY,
+        };
+        let start = now.saturating_sub(before);
+        let end = now.saturating_add((u64::from(limit_seconds) + SLACK_SECONDS) * 1_000_000_000);
+        Ok(Self { clock, start, end, outside: (Uid::from_raw(outside), Gid::from_raw(group)), user })
     }
 
     /// What is said in place of a time of the machine's; none where it is not one of while the build runs.
@@ -48,8 +65,16 @@ impl Times {
         if !(self.start..=self.end).contains(&time) {
             return None;
         }
-        let span = (self.end - self.start) / LATEST_FILE + 1;
-        Some((self.second, (time - self.start) / span))
+        Some(match self.clock {
+            FileClock::Fixed(second) => {
+                let span = (self.end - self.start) / LATEST_FILE + 1;
+                (second, (time - self.start) / span)
+            }
+            FileClock::Moved(clock) => {
+                let told = clock.told(time);
+                (told / 1_000_000_000, told % 1_000_000_000)
+            }
+        })
     }
 
     /// Answers a call of `stat`'s kin where a file has times that the build gave it. All else is the kernel's to answer.
@@ -103,7 +128,7 @@ impl Times {
     fn rename_owners(&self, shape: &Shape, bytes: &mut [u8]) {
         for (at, own) in shape.owners.into_iter().zip([self.outside.0.as_raw(), self.outside.1.as_raw()]) {
             if let Some(owner) = bytes.get_mut(at..at + 4) {
-                let id = if *owner == own.to_ne_bytes() { User::USUAL_ID } else { NOBODY };
+                let id = if *owner == own.to_ne_bytes() { self.user } else { NOBODY };
                 owner.copy_from_slice(&id.to_ne_bytes());
             }
         }
@@ -208,6 +233,8 @@ const SYNC: u32 = 0x6000;
 const NOBODY: u32 = 65_534;
 /// Ten milliseconds: the longest tick.
 const TICK: u64 = 10_000_000;
+/// An hour: what the sandbox has made before is not older, unless it has waited for a build for longer.
+const MADE_READY: u64 = 3_600_000_000_000;
 /// How long after its limit a build may still be there.
 const SLACK_SECONDS: u64 = 60;
 
@@ -219,13 +246,28 @@ pub(super) fn nanoseconds(seconds: i64, fraction: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use reprove_model::User;
+
     use super::*;
+    use crate::determine::moved::tests::clock;
+
+    #[test]
+    fn times_of_the_build_are_those_of_a_moved_clock() {
+        let second = 1_000_000_000;
+        let (start, end) = (999_000 * second, 1_000_100 * second);
+        let (clock, outside) = (FileClock::Moved(clock(2)), (Uid::from_raw(0), Gid::from_raw(0)));
+        let times = Times { clock, start, end, outside, user: 7 };
+        assert_eq!(times.told(1_000_003 * second + 4), Some((40_000_006, 8)));
+        assert_eq!(times.told(start), Some((39_999_000, 0)));
+        // What programs set themselves is of the moved clock already.
+        assert_eq!([times.told(start - 1), times.told(end + 1), times.told(40_000_006 * second)], [None; 3]);
+    }
 
     fn times(limit_seconds: u32) -> Times {
         let outside = (Uid::from_raw(0), Gid::from_raw(0));
         let start = 1_700_000_000_000_000_000;
         let end = start + (u64::from(limit_seconds) + SLACK_SECONDS) * 1_000_000_000;
-        Times { second: 7, start, end, outside }
+        Times { clock: FileClock::Fixed(7), start, end, outside, user: User::USUAL_ID }
     }
 
     #[test]

@@ -26,11 +26,11 @@ const MAX_BYTES: usize = 1 << 20;
 const PAGE: usize = 4096;
 
 impl Vdso {
-    /// Of the kernel that this process runs on.
+    /// Of the kernel that this process runs on; all of it, or what says the time alone.
     ///
     /// # Errors
     /// What the system says, or where what is mapped is no ELF file.
-    pub(super) fn own() -> io::Result<Self> {
+    pub(super) fn own(whole: bool) -> io::Result<Self> {
         let Some(base) = Start::of("/proc/self/auxv")?.vdso else { return Ok(Self { code: BTreeMap::new() }) };
         let memory = File::open("/proc/self/mem")?;
         let mut bytes = Vec::new();
@@ -45,7 +45,8 @@ impl Vdso {
         }
         let file = ElfFile64::<object::Endianness>::parse(bytes.as_slice()).map_err(io::Error::other)?;
         let replacement = |symbol: object::read::elf::ElfSymbol64<'_, '_>| {
-            let code = replacement(symbol.name().ok()?)?;
+            let name = symbol.name().ok().filter(|name| whole || !is_of_machine(name))?;
+            let code = replacement(name)?;
             (symbol.address() != 0 && symbol.size() >= code.len() as u64).then(|| (symbol.address(), code))
         };
         let code: BTreeMap<_, _> = file.dynamic_symbols().filter_map(replacement).collect();
@@ -57,9 +58,9 @@ impl Vdso {
         Ok(Self { code })
     }
 
-    /// Replaces the code in the program that `pid` has begun, and its first random bytes by those that `random` gives, unless
+    /// Replaces the code in the program that `pid` has begun, and its first random bytes where `random` gives others, unless
     /// that was done before.
-    pub(super) fn replace(&self, pid: Pid, random: impl FnOnce() -> [u8; 16]) -> Result<(), Unread> {
+    pub(super) fn replace(&self, pid: Pid, random: impl FnOnce() -> Option<[u8; 16]>) -> Result<(), Unread> {
         let start = Start::of(&format!("/proc/{pid}/auxv")).map_err(why)?;
         let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem")).map_err(why)?;
         let Some(base) = start.vdso else { return Ok(()) };
@@ -71,8 +72,8 @@ impl Vdso {
             }
             memory.write_all_at(code, base + offset).map_err(why)?;
         }
-        if let Some(at) = start.random {
-            memory.write_all_at(&random(), at).map_err(why)?;
+        if let Some((at, random)) = start.random.zip(random()) {
+            memory.write_all_at(&random, at).map_err(why)?;
         }
         Ok(())
     }
@@ -110,6 +111,11 @@ impl Start {
         }
         Ok(start)
     }
+}
+
+/// Whether a function of the vDSO says something else than the time.
+fn is_of_machine(name: &str) -> bool {
+    name.ends_with("_getcpu") || name.ends_with("_getrandom")
 }
 
 /// What stands in place of one function of the vDSO.
@@ -158,8 +164,10 @@ mod tests {
 
     #[test]
     fn this_kernels_own_has_the_functions_that_are_replaced() {
-        let vdso = Vdso::own().unwrap();
+        let vdso = Vdso::own(true).unwrap();
         assert!(vdso.code.len() >= 3, "{:?}", vdso.code);
+        let clocks = Vdso::own(false).unwrap();
+        assert!(clocks.code.len() < vdso.code.len() && clocks.code.iter().all(|(at, code)| vdso.code[at] == *code));
         assert!(vdso.code.values().any(|code| *code == call(libc::SYS_clock_gettime)));
     }
 

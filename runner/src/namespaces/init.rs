@@ -28,7 +28,7 @@ use super::populate::populate;
 use super::protocol::{End, Report, Spec, WRITING_SOURCE, Walls};
 use super::rootfs::{Sources, enter, home};
 use super::{clocks, formats, landlock};
-use crate::determine::Settings;
+use crate::determine::{Settings, Told};
 use crate::filter;
 use crate::sys::{close_on_exec_from, handle_by_default};
 use crate::trace::{Channel, Wanted};
@@ -117,7 +117,7 @@ fn take_on(spec: &Spec) -> Result<(), Failure> {
     let Surroundings { fixed_addresses, old_release, umask: mask, .. } = &spec.surroundings;
     umask(Mode::from_bits_truncate(mask.unwrap_or(0o022)));
     let mut persona = Persona::empty();
-    persona.set(Persona::ADDR_NO_RANDOMIZE, spec.fixed.is_some() || *fixed_addresses);
+    persona.set(Persona::ADDR_NO_RANDOMIZE, spec.told.and_then(Told::fixed).is_some() || *fixed_addresses);
     persona.set(Persona::UNAME26, *old_release);
     if persona.is_empty() {
         return Ok(());
@@ -145,18 +145,19 @@ fn hear() -> Result<(), Failure> {
 
 /// What the helper is to watch and to answer; none where that is nothing.
 fn wanted(spec: &Spec) -> Option<Wanted> {
-    if spec.record == RecordMode::Declared && spec.fixed.is_none() {
+    if spec.record == RecordMode::Declared && spec.told.is_none() {
         return None;
     }
     let (memory_bytes, limit_seconds) = (spec.memory_bytes, spec.seconds);
-    let settings = |fixed| Settings { fixed, memory_bytes, hostname: spec.hostname.clone(), limit_seconds };
+    let (hostname, user) = (spec.hostname.clone(), spec.surroundings.user_id());
+    let settings = |told| Settings { told, memory_bytes, hostname, limit_seconds, user };
     Some(Wanted {
         mode: spec.record,
         build_path: spec.build_path.clone(),
         home: home(spec).map(str::to_owned),
         path: spec.env.get("PATH").cloned().unwrap_or_default(),
         programs: spec.commands.iter().filter_map(|command| command.first()).cloned().collect(),
-        deterministic: spec.fixed.map(settings),
+        answers: spec.told.map(settings),
     })
 }
 

@@ -21,6 +21,7 @@ use super::running::Running;
 use super::supervise::{SandboxError, SandboxRequest, io_error};
 use super::views;
 use crate::HELPER_ARGUMENT;
+use crate::determine::Told;
 use crate::surroundings::files;
 
 /// Ended, with everything that it started, when the value goes.
@@ -133,13 +134,13 @@ fn write_spec(
         processors,
         processes: request.limits.processes,
         process_bytes: (!cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20),
-        proc_files: views::proc_files(processors, memory_mib, request.fixed.is_some()),
+        proc_files: views::proc_files(processors, memory_mib, request.told.and_then(Told::fixed).is_some()),
         processor_lists: views::processor_lists(processors),
         commands: request.commands.clone(),
         env: request.env.clone(),
         surroundings: request.surroundings.clone(),
         record: request.record,
-        fixed: request.fixed,
+        told: request.told,
         wait: demanded > IsolationLevel::Basic,
         seconds: request.limits.seconds,
         memory_bytes: u64::from(request.limits.memory_mib) << 20,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::Group;
 use super::ids::OutsideIds;
-use crate::determine::Fixed;
+use crate::determine::Told;
 
 /// What the helper needs to know to make the namespaces, whatever is to run in them.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,8 +58,8 @@ pub(super) struct Spec {
     /// Beside what is in `env`, `files` and `proc_files` of them.
     pub surroundings: Surroundings,
     pub record: RecordMode,
-    /// What a deterministic build is told.
-    pub fixed: Option<Fixed>,
+    /// What the build is told in place of what the kernel says.
+    pub told: Option<Told>,
     /// Whether the first process waits, when the walls stand, for a word that they are those that are demanded.
     pub wait: bool,
     /// How long the steps may take together, in seconds.

@@ -20,7 +20,7 @@ use rustix::mount::{
 use super::helper::Failure;
 use super::protocol::Spec;
 use super::views::MASKED;
-use crate::determine::{Fixed, device};
+use crate::determine::{Fixed, Told, device};
 use crate::sys::{MountAttributes, mount_setattr};
 
 /// Detached copies of everything that comes from outside.
@@ -96,7 +96,7 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
         directories(root, parent(inside))?;
         copy(root, input, relative(inside)).map_err(Failure::at(format!("copying {inside}")))?;
     }
-    devices(root, &sources.devices, spec.fixed)?;
+    devices(root, &sources.devices, spec.told.and_then(Told::fixed))?;
     proc_and_sys(root, spec)?;
     writable(root, spec)?;
     root_read_only(root)?;

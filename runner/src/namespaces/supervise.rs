@@ -17,7 +17,7 @@ use super::log;
 use super::prepared::Prepared;
 use super::protocol::{SourceEntry, WRITING_SOURCE};
 use super::running::Ended;
-use crate::determine::Fixed;
+use crate::determine::Told;
 use crate::trace::Seen;
 
 /// Starts sandboxes.
@@ -58,8 +58,8 @@ pub struct SandboxRequest<'a> {
     pub log: PathBuf,
     /// How closely the run is watched.
     pub record: RecordMode,
-    /// What the run is told of the clock, entropy and the machine, where it is a deterministic one.
-    pub(crate) fixed: Option<Fixed>,
+    /// What the run is told in place of what the kernel says.
+    pub(crate) told: Option<Told>,
     /// Whether another run is sure to follow: its namespaces are made while this one's are taken apart.
     pub followed: bool,
 }
@@ -82,7 +82,7 @@ impl<'a> SandboxRequest<'a> {
             surroundings: Surroundings::default(),
             log,
             record: RecordMode::Declared,
-            fixed: None,
+            told: None,
             followed: false,
         }
     }
@@ -234,7 +234,7 @@ impl Sandbox {
             async { log::keep(output, &request.log, log_bytes).await.map_err(io_error("keeping the build's log")) };
         // A log that can't be written ends the run, since nobody could say afterwards what the run had done.
         let (ended, log) = tokio::try_join!(supervise, keep)?;
-        let is_watched = request.record != RecordMode::Declared || request.fixed.is_some();
+        let is_watched = request.record != RecordMode::Declared || request.told.is_some();
         let seen = is_watched.then(|| running.seen(&control));
         let out_of_memory = running.past_memory || running.cgroup.ran_out_of_memory();
         let none = |exit, duration_ms| (exit, duration_ms, 0, None);

@@ -63,8 +63,8 @@ impl Channel {
                 sendmsg::<()>(socket, &[io::IoSlice::new(b"!")], &message, MsgFlags::MSG_NOSIGNAL, None).map(drop)
             };
             let other = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, hand)?;
-            let listener = seccomp::install(&program(wanted.mode, wanted.deterministic.is_some()), flags)?
-                .ok_or(io::ErrorKind::NotFound)?;
+            let told = wanted.answers.as_ref().map(|settings| settings.told);
+            let listener = seccomp::install(&program(wanted.mode, told), flags)?.ok_or(io::ErrorKind::NotFound)?;
             tell.send(listener).map_err(io::Error::other)?;
             Ok(other.join().map_err(|_| io::Error::other("the thread that hands descriptors over has failed"))??)
         })

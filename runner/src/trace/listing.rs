@@ -276,7 +276,6 @@ mod tests {
                 hidden: vec!["/usr/local".into()],
                 links: vec![("/bin".into(), "usr/bin".into())],
                 files: vec![("/etc/passwd".into(), "root\n".into())],
-                clock_library: None,
             };
             Self { dir, lock, root, source }
         }

@@ -47,7 +47,7 @@ pub(crate) fn path(pid: Pid, address: u64) -> Result<Vec<u8>, Unread> {
 }
 
 /// The `N` bytes at `address`.
-pub(super) fn bytes<const N: usize>(pid: Pid, address: u64) -> Result<[u8; N], Unread> {
+pub(crate) fn bytes<const N: usize>(pid: Pid, address: u64) -> Result<[u8; N], Unread> {
     let mut bytes = [0; N];
     read(pid, address, &mut bytes)?;
     Ok(bytes)

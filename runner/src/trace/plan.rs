@@ -18,8 +18,8 @@ pub(crate) struct Wanted {
     pub(crate) path: String,
     /// What the steps begin with.
     pub(crate) programs: Vec<String>,
-    /// What the build is told, where it is a deterministic one.
-    pub(crate) deterministic: Option<Settings>,
+    /// What the build is told in place of what the kernel says.
+    pub(crate) answers: Option<Settings>,
 }
 
 /// The same, as the helper makes use of it.
@@ -32,13 +32,13 @@ pub(crate) struct Plan {
     pub(super) writable: Vec<Vec<u8>>,
     /// For each step, the paths that its program is looked for at, in order.
     pub(super) programs: Vec<Vec<InsidePath>>,
-    pub(super) deterministic: Option<Settings>,
+    pub(super) answers: Option<Settings>,
 }
 
 impl Plan {
     /// Of a build whose first process is `first`, and whose user and group the helper sees as `outside`.
     pub(crate) fn new(wanted: Wanted, first: Pid, outside: (u32, u32)) -> Self {
-        let Wanted { mode, build_path, home, path, programs, deterministic } = wanted;
+        let Wanted { mode, build_path, home, path, programs, answers } = wanted;
         let places = |program: &String| {
             let folders: Vec<String> = match program {
                 _ if program.starts_with('/') => vec![String::new()],
@@ -50,6 +50,6 @@ impl Plan {
         let programs = programs.iter().map(places).collect();
         let writable = [build_path.as_str(), "/tmp", "/dev/shm"].into_iter().chain(home.as_deref());
         let writable = writable.map(|folder| folder.as_bytes().to_vec()).collect();
-        Self { mode, first, outside, writable, programs, deterministic }
+        Self { mode, first, outside, writable, programs, answers }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Seen {
     pub(crate) network: BTreeMap<String, Option<usize>>,
     /// Why this is not all.
     pub(crate) lost: BTreeSet<Loss>,
-    /// Where a deterministic build was told what the machine says.
+    /// Where a build that is told something else was told what the machine says.
     pub(crate) undetermined: BTreeSet<Loss>,
     /// Bytes in paths.
     bytes: usize,

@@ -36,7 +36,7 @@ pub(super) struct Watch<'a> {
     calls: Vec<Option<&'static Call>>,
     /// The program that this process, and the first one inside, run.
     own: Option<Vec<u8>>,
-    /// Where the build is a deterministic one.
+    /// Where the build is told something in place of what the kernel says.
     answers: Option<Answers>,
     seen: &'a mut Seen,
 }
@@ -62,8 +62,8 @@ impl<'a> Watch<'a> {
             }
         }
         let own = fs::read_link("/proc/self/exe").ok().map(|path| path.into_os_string().into_vec());
-        let Plan { first, outside, writable, programs, deterministic, .. } = plan;
-        let answers = deterministic.map(|settings| Answers::new(settings, outside)).transpose()?;
+        let Plan { first, outside, writable, programs, answers, .. } = plan;
+        let answers = answers.map(|settings| Answers::new(settings, outside)).transpose()?;
         Ok(Self { listener, root: Root(root), first, writable, programs, calls, own, answers, seen })
     }
 

@@ -103,7 +103,7 @@ pub(crate) async fn build(
     let clock = match conditions.clock {
         Clock::SetTo(seconds) => seconds,
         Clock::Host | Clock::Fixed(_) => u64::try_from(request.started.as_second()).unwrap_or(0),
-        Clock::StartsAt(_) => return Err(MachineError::MovedClock),
+        Clock::MovedTo(_) => return Err(MachineError::MovedClock),
     };
     let most = guest.most_processors();
     if conditions.processors > most {
@@ -333,7 +333,6 @@ impl JobRoot {
             hidden: self.hidden.clone(),
             links: self.links.clone(),
             files: self.files.clone(),
-            clock_library: None,
         }
     }
 

@@ -32,7 +32,6 @@ pub(crate) fn root() -> RootFilesystem {
         hidden: vec!["/usr/local".into()],
         links: ["bin", "lib", "lib64"].map(|name| (format!("/{name}"), format!("usr/{name}"))).into(),
         files: vec![("/etc/passwd".into(), "build:x:1000:1000::/:/bin/sh\n".into())],
-        clock_library: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use reprove_model::{
     Clock, Conditions, Content, Exit, FileOrder, Input, InsidePath, Lock, ObservedListing, ObservedPath, Recipe,
-    RecordMode, Role,
+    RecordMode, Role, Surroundings,
 };
 use reprove_runner::trace::read;
 use reprove_runner::{BuildRequest, Built, RunError, Runner, Sandbox, SourceFiles};
@@ -22,6 +22,8 @@ pub(crate) struct Watched {
     pub(crate) lock: Lock,
     pub(crate) mode: RecordMode,
     pub(crate) seconds: u32,
+    /// What the time of day is moved to, and how many times as fast it goes.
+    moved: Option<(u64, Option<u32>)>,
     pub(crate) sandbox: Sandbox,
 }
 
@@ -45,7 +47,12 @@ impl Watched {
         let content = Content::Tree { digest: tree.digest() };
         let source = Input { name: "p".parse().unwrap(), role: Role::Source, purl: None, content };
         let lock = Lock { recipe, inputs: vec![source], environment: root().locked, published: None };
-        Self { _dir: dir, store, lock, mode, seconds: 60, sandbox: sandbox() }
+        Self { _dir: dir, store, lock, mode, seconds: 60, moved: None, sandbox: sandbox() }
+    }
+
+    /// With the time of day moved there, and going that many times as fast.
+    pub(crate) fn moved(self, second: u64, speed: Option<u32>) -> Self {
+        Self { moved: Some((second, speed)), ..self }
     }
 
     /// As a deterministic build.
@@ -68,8 +75,11 @@ impl Watched {
             hostname: "reprove".into(),
             processors: 2,
             file_order: FileOrder::Sorted,
-            clock: Clock::Host,
-            surroundings: reprove_model::Surroundings::default(),
+            clock: self.moved.map_or(Clock::Host, |(second, _)| Clock::MovedTo(second)),
+            surroundings: Surroundings {
+                clock_speed: self.moved.and_then(|(_, speed)| speed),
+                ..Surroundings::default()
+            },
         };
         let deterministic = self.lock.recipe.build.deterministic;
         let conditions = if deterministic { conditions.deterministic(None) } else { conditions };

@@ -173,6 +173,9 @@ fn of(variation: Variation, finding: &Finding, epoch: u64) -> Vec<Advice> {
         Variation::User | Variation::Hostname | Variation::Domain | Variation::KernelRelease | Variation::Memory => {
             vec![only(&format!("don't write the {} down", variation.name()), SYSTEM)]
         }
+        Variation::ClockSpeed => {
+            vec![only("don't write down how long things took, and stop for no clock", VALUES)]
+        }
         Variation::StandardInput => vec![only("don't look at standard input", PRACTICES)],
     }
 }

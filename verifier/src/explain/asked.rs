@@ -45,7 +45,7 @@ fn sources(variation: Variation, conditions: &Conditions) -> (&'static [&'static
     let below = |places: &[&str]| Paths::Below(places.iter().map(|place| (*place).to_owned()).collect());
     let variable = |name: &str| Paths::Below(conditions.variables().get(name).cloned().into_iter().collect());
     match variation {
-        Variation::Clock => (&["clock_gettime"], below(&[])),
+        Variation::Clock | Variation::ClockSpeed => (&["clock_gettime"], below(&[])),
         Variation::Hostname => (&["uname"], below(&["/proc/sys/kernel/hostname"])),
         Variation::Domain => (&["uname"], below(&["/etc/hosts", "/proc/sys/kernel/domainname"])),
         Variation::KernelRelease => (&["uname"], below(&["/proc/version", "/proc/sys/kernel/osrelease"])),

@@ -165,7 +165,7 @@ fn year(seconds: u64) -> Option<u64> {
 
 fn begins(clock: Clock) -> Option<u64> {
     match clock {
-        Clock::StartsAt(seconds) | Clock::SetTo(seconds) | Clock::Fixed(seconds) => Some(seconds),
+        Clock::MovedTo(seconds) | Clock::SetTo(seconds) | Clock::Fixed(seconds) => Some(seconds),
         Clock::Host => None,
     }
 }
@@ -198,7 +198,7 @@ mod tests {
     use crate::{Wanted, conditions};
 
     fn proposed(kind: FindingKind, details: &[(&str, &str)]) -> Vec<Variation> {
-        let (clock, locale) = (Some((1_800_000_000, Clock::StartsAt as fn(u64) -> Clock)), Some("fr_CH.UTF-8".into()));
+        let (clock, locale) = (Some((1_800_000_000, Clock::MovedTo as fn(u64) -> Clock)), Some("fr_CH.UTF-8".into()));
         let (first, second) = conditions(&Wanted { clock, locale, ..Wanted::all(4) });
         let detail =
             |(left, right): &(&str, &str)| Detail { at: String::new(), left: (*left).into(), right: (*right).into() };
@@ -223,7 +223,7 @@ mod tests {
             let (left, right) = (format!("in {left}/x"), format!("in {right}/x"));
             assert_eq!(content(&left, &right), Some(variation), "{left} {right}");
         }
-        assert_eq!(content("built 1800003605", "built 1834590833"), Some(Variation::Clock));
+        assert_eq!(content("built 1802592005", "built 1837174033"), Some(Variation::Clock));
         assert_eq!(content("built 2027-01-15", "built 2028-02-20"), Some(Variation::Clock));
         assert_eq!(content("at 0x7f2212345678", "at 0x7ffd00001111"), Some(Variation::Addresses));
         assert_eq!(content("pid 12", "pid 312"), Some(Variation::ProcessIds));

@@ -164,7 +164,7 @@ where
         entropy: Some(2),
         processes_after: one.surroundings.processes_after,
         neighbours: one.surroundings.neighbours,
-        user: one.surroundings.user.clone(),
+        clock_speed: one.surroundings.clock_speed,
         fixed_addresses: one.surroundings.fixed_addresses,
         old_release: one.surroundings.old_release,
         domain: one.surroundings.domain.clone(),

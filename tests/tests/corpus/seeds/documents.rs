@@ -146,11 +146,12 @@ fn records() -> Corpus {
     let with = |exit, peak_memory| BuildRecord { exit, peak_memory, ..sample.clone() };
     let other = BuildRecord {
         conditions: Conditions {
-            clock: Clock::StartsAt(5),
+            clock: Clock::MovedTo(5),
             surroundings: reprove_model::Surroundings::default(),
             file_order: FileOrder::Reversed,
             ..sample.conditions.clone()
         },
+        undetermined: Some([Loss::Closed].into()),
         ..sample.clone()
     };
     let conditions = sample.conditions.deterministic(Some(7));
