@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reprove_job::{EPOCH, Finished, Tried, TriedResult};
+use reprove_job::{Dated, DatedResult, EPOCH, Finished, Tried, TriedResult};
 use reprove_model::{Between, Cause, Finding, Variation, Verdict};
 use reprove_verifier::explain::{Advice, MOST_BUILDS, Setting, advice};
 use serde_json::{Value, json};
 
 use crate::plain;
-use crate::render::listed;
+use crate::render::{date, listed};
 
 /// What was seen, beside the verdict: which programs asked for what a condition decides.
 pub(crate) type Asked = BTreeMap<Variation, Vec<String>>;
@@ -112,6 +112,33 @@ fn no_cause(verdict: &Verdict) -> &'static str {
             "not found; some builds with other conditions failed, and show nothing"
         }
         Some(_) => "not found; no few conditions that were changed make it differ",
+    }
+}
+
+/// What came of building at the time of what was published.
+pub(crate) fn dated(dated: Option<&Dated>) -> String {
+    let Some(Dated { clock, result }) = dated else { return String::new() };
+    let result = match result {
+        DatedResult::Failed => "the build fails".to_owned(),
+        DatedResult::AsPublished => "it comes out as published, bit for bit".to_owned(),
+        DatedResult::Different { gone, left } if gone.is_empty() => {
+            format!("it differs from what was published in the same places; {left} left")
+        }
+        DatedResult::Different { gone, left } => {
+            let places: Vec<String> = gone.iter().map(|place| plain::line(place)).collect();
+            format!("{} as published; {left} left", listed(&places))
+        }
+    };
+    format!("  with the clock at {}, the artifact's newest time: {result}\n", date(*clock))
+}
+
+/// The same, for programs; `null` where it was not done.
+pub(crate) fn dated_json(dated: Option<&Dated>) -> Value {
+    let Some(Dated { clock, result }) = dated else { return Value::Null };
+    match result {
+        DatedResult::Failed => json!({ "clock": clock, "failed": true }),
+        DatedResult::AsPublished => json!({ "clock": clock, "asPublished": true }),
+        DatedResult::Different { gone, left } => json!({ "clock": clock, "gone": gone, "left": left }),
     }
 }
 

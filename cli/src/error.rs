@@ -179,9 +179,13 @@ impl From<JobError> for CommandError {
             }
             JobError::Confidential(error) => hardware::from_confidential(error),
             JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch => from_error(BAD_USAGE, &error),
+            JobError::ArtifactInSource(_) => {
+                from_error(BAD_USAGE, &error).next("keep what was published outside of the project's directory")
+            }
             JobError::NothingVaried => from_error(BAD_USAGE, &error)
                 .next("leave out `--vary`, or fewer of the pins; docs/explaining.md says what can be varied"),
             JobError::Store(_)
+            | JobError::Unread(_)
             | JobError::EnvironmentChanged
             | JobError::Internal(_)
             | JobError::Judge(_)

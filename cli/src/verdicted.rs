@@ -112,11 +112,12 @@ impl Verdicted {
                 "keyid": keyid,
                 "advice": advice,
                 "tried": tried,
+                "dated": causes::dated_json(finished.dated.as_ref()),
                 "asked": asked,
             }))?;
         } else {
             let verdict = render::verdict(name, &finished.verdict, &finished.asked);
-            let tried = causes::tried(&finished.mends);
+            let tried = format!("{}{}", causes::dated(finished.dated.as_ref()), causes::tried(&finished.mends));
             let facts = render::facts(&finished);
             output::text(&format!(
                 "{verdict}{tried}{facts}  {:<18} {}, signed by {keyid}\n",

@@ -35,6 +35,8 @@ pub(crate) enum Label<'a> {
     Second,
     /// To look for causes, with these conditions changed.
     Cause(&'a [Variation]),
+    /// At the time that what was published is of.
+    Dated,
     /// To try a mend.
     Mended,
 }
@@ -150,6 +152,7 @@ impl<'a> Builds<'a> {
             Label::Cause([]) => "cause-nothing".into(),
             Label::Cause([variation]) => format!("cause-{variation}"),
             Label::Cause(several) => format!("cause-{}-conditions", several.len()),
+            Label::Dated => "dated".into(),
             Label::Mended => "mended".into(),
         };
         let epoch_label = epoch.map(|seconds| format!("-{seconds}")).unwrap_or_default();

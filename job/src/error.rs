@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Why a job came to no verdict.
 
+use std::io;
 use std::path::PathBuf;
 
 use reprove_attest::{AttestError, ProofError};
@@ -51,6 +52,9 @@ pub enum JobError {
     /// The published artifact's timestamps can't be read.
     #[error("the published artifact can't be read: {0}")]
     Published(#[from] WheelError),
+    /// The same, of one that is no wheel.
+    #[error("the published artifact can't be read: {0}")]
+    Unread(#[source] io::Error),
     /// What was seen could not be stated.
     #[error(transparent)]
     Attest(#[from] AttestError),
@@ -75,6 +79,9 @@ pub enum JobError {
          give `\"unset\"` or `{{ at = SECONDS }}`"
     )]
     NothingToSearch,
+    /// What was published is a part of what it is to be built from.
+    #[error("the published file is in the source itself, as {0}: a build would only have to copy it")]
+    ArtifactInSource(String),
     /// A part of the program itself failed.
     #[error("a part of the program failed: {0}")]
     Internal(String),

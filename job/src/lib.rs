@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One job, the whole way in order: inputs → runner → verifier → attest. There is no second way.
 //!
-//! [`rebuild`] takes what somebody published; [`check`] takes a project directory. Both build under two sets of conditions,
+//! [`rebuild`] and [`rebuild_file`] take what somebody published; [`check`] takes a project directory. Both build under two sets of conditions,
 //! judge, look for causes, and sign. [`build`] takes a project directory, builds it once, and says nothing of whether it
 //! would be the same again. Dropping the future ends everything, and leaves nothing half-made.
 
@@ -9,6 +9,7 @@ mod build;
 mod builds;
 mod causes;
 mod confidential;
+mod dated;
 mod epoch;
 mod error;
 mod keep;
@@ -19,10 +20,12 @@ pub use build::{BuiltOnce, build};
 pub use confidential::{
     AmdCertificates, ConfidentialError, ConfidentialMachines, EmulatedProcessor, HardwareProcessor, Processor,
 };
+pub use dated::{Dated, DatedResult};
 pub use error::{BuildFailure, JobError};
 pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +34,10 @@ use reprove_attest::{Rebuilder, Signer};
 use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
 use reprove_inputs::{Note, Pip};
-use reprove_model::{BuildRecord, Clock, EpochRule, Lock, PackageUrl, Recipe, RecordMode, Variation, Verdict};
+use reprove_model::{
+    BuildRecord, Clock, Content, DigestSet, EpochRule, InputName, Lock, PackageUrl, Published, Recipe, RecordMode,
+    Variation, Verdict,
+};
 use reprove_runner::vm::{Guest, Machine};
 use reprove_runner::{Sandbox, SourceFiles};
 use reprove_store::Store;
@@ -101,6 +107,8 @@ pub struct Finished {
     pub proof: Vec<u8>,
     /// Which programs were seen to ask for what a cause, or what may be one, decides; no part of the proof.
     pub asked: BTreeMap<Variation, Vec<String>>,
+    /// What came of building at the time that the published artifact is of; no part of the proof.
+    pub dated: Option<Dated>,
     /// What mends were tried, and what came of them; no part of the proof.
     pub mends: Vec<Tried>,
 }
@@ -125,6 +133,40 @@ pub async fn rebuild(
     prove::prove(context, key, lock, root, wanted).await
 }
 
+/// Rebuilds a file that somebody published from a project's directory, and compares the two; `key` signs the proof, also of a
+/// failure. `artifact` is the file, and what it is called: one output has to have that name.
+///
+/// # Errors
+/// See [`JobError`]; [`JobError::ArtifactInSource`] where a build would only have to copy it.
+pub async fn rebuild_file(
+    context: &Context<'_>,
+    recipe: Recipe,
+    directory: &Path,
+    artifact: (InputName, File),
+    key: &Arc<dyn Signer>,
+) -> Result<Finished, JobError> {
+    let (mut lock, root) = context.lock_directory(recipe, directory).await?;
+    let (store, (name, mut file)) = (context.store.clone(), artifact);
+    let trees: Vec<DigestSet> = (lock.inputs.iter())
+        .filter_map(|input| if let Content::Tree { digest } = &input.content { Some(*digest) } else { None })
+        .collect();
+    lock.published = Some(
+        blocking(move || {
+            let (digest, size) = store.add_reader(&mut file)?;
+            for tree in trees {
+                let tree = store.load_tree(&tree.blake3)?;
+                if let Some((path, ..)) = tree.files().find(|(_, other, _)| **other == digest) {
+                    return Err(JobError::ArtifactInSource(path.to_string()));
+                }
+            }
+            Ok(Published { purl: None, name, digest, size })
+        })
+        .await??,
+    );
+    let wanted = context.wanted(&lock, &root, Wanted::of_published());
+    prove::prove(context, key, lock, root, wanted).await
+}
+
 /// Builds a project directory twice, under other conditions each time, and compares the two; `key` signs the proof, also of
 /// a failure.
 ///
@@ -136,6 +178,9 @@ pub async fn check(
     directory: &Path,
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
+    if recipe.build.source_date_epoch == EpochRule::Search {
+        return Err(JobError::NothingToSearch);
+    }
     let (lock, root) = context.lock_directory(recipe, directory).await?;
     let wanted = context.wanted(&lock, &root, Wanted::usually());
     prove::prove(context, key, lock, root, wanted).await
@@ -188,9 +233,6 @@ impl Context<'_> {
 
     /// The lock of a project directory, and the root filesystem that it is built in.
     async fn lock_directory(&self, mut recipe: Recipe, directory: &Path) -> Result<(Lock, RootFilesystem), JobError> {
-        if recipe.build.source_date_epoch == EpochRule::Search {
-            return Err(JobError::NothingToSearch);
-        }
         recipe.build.deterministic |= self.deterministic;
         recipe.pinned.extend(self.search.pinned.clone());
         let root = self.root_filesystem().await?;

@@ -16,6 +16,7 @@ use reprove_verifier::{Wanted, conditions, judge};
 use crate::builds::{Builds, Label, in_seconds};
 use crate::causes::{asked_for, with_causes};
 use crate::confidential::ConfidentialError;
+use crate::dated::at_its_own_time;
 use crate::epoch::candidates;
 use crate::keep::keep;
 use crate::mending::try_mends;
@@ -38,12 +39,17 @@ pub(crate) async fn prove(
             // Nothing of this is in the proof, which is there now, whatever comes of it.
             let [first, second] = &finished.records;
             let asked = asked_for(context, &finished.verdict, first).await.unwrap_or_default();
+            let dated = at_its_own_time(&builds, &finished.verdict, first).await.unwrap_or_else(|error| {
+                let text = format!("it was not built at the time of what was published: {error}");
+                (context.events)(Event::Noticed(text));
+                None
+            });
             let mends = try_mends(&builds, &finished.verdict, [first, second]).await;
             let mends = mends.unwrap_or_else(|error| {
                 (context.events)(Event::Noticed(format!("no more mends were tried: {error}")));
                 Vec::new()
             });
-            Ok(Finished { asked, mends, ..finished })
+            Ok(Finished { asked, dated, mends, ..finished })
         }
         Err(JobError::Build(failure)) => Err(failed(&builds, key, failure).await?),
         Err(error) => Err(error),
@@ -137,7 +143,7 @@ async fn finish(
     let built = [(&records[0], first.log.as_path()), (&records[1], second.log.as_path())];
     keep(context, &lock, &built).await?;
     let logs = [first.log, second.log];
-    Ok(Finished { lock, verdict, records, logs, proof, asked: BTreeMap::new(), mends: Vec::new() })
+    Ok(Finished { lock, verdict, records, logs, proof, asked: BTreeMap::new(), dated: None, mends: Vec::new() })
 }
 
 /// The evidence of the machines that both ran in, where there were any that have some.

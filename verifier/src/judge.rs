@@ -113,7 +113,7 @@ fn normalized(
 ///
 /// # Errors
 /// See [`JudgeError`].
-fn against_published(
+pub fn against_published(
     record: &BuildRecord,
     published: &Published,
     blobs: &dyn Blobs,

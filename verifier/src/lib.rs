@@ -9,5 +9,5 @@ pub mod explain;
 mod judge;
 mod vary;
 
-pub use judge::{JudgeError, artifact, judge};
+pub use judge::{JudgeError, against_published, artifact, judge};
 pub use vary::{Differing, MovedClock, Wanted, conditions};

@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove rebuild`: is what was published what its source builds to?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reprove_job::JobError;
-use reprove_model::PackageUrl;
+use reprove_model::{InputName, InvalidInputName, InvalidPackageUrl, Package, PackageUrl};
 
-use crate::app::App;
+use crate::app::{App, absolute};
+use crate::commands::check::read_recipe;
 use crate::commands::{BuildOptions, SearchOptions};
 use crate::error::CommandError;
+use crate::open::{self, Links};
+use crate::plain;
 use crate::verdicted::Verdicted;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The package, as in pkg:pypi/idna@3.20
-    purl: PackageUrl,
+    /// The package, as in pkg:pypi/idna@3.20; or, with --recipe, the file that was published
+    #[arg(value_name = "PURL|FILE")]
+    artifact: String,
+    /// The directory of the project that the file is built from, which has a reprove.toml; the file itself must not be in it
+    #[arg(long, value_name = "DIR")]
+    recipe: Option<PathBuf>,
     #[command(flatten)]
     options: BuildOptions,
     #[command(flatten)]
@@ -48,12 +55,43 @@ pub(crate) struct VerdictArguments {
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
-    let purl = &arguments.purl;
+    match &arguments.recipe {
+        Some(directory) => {
+            let directory = absolute(directory)?;
+            file(app, &directory, arguments).await
+        }
+        None => package(app, arguments).await,
+    }
+}
+
+/// What a registry has published.
+async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    let purl: PackageUrl = arguments.artifact.parse().map_err(|error: InvalidPackageUrl| {
+        CommandError::bad_usage(plain::line(&error.to_string()))
+            .next("to rebuild a file, name the project that it is built from with --recipe DIR")
+    })?;
     // Before a key is made, or anything else.
-    reprove_inputs::pypi::check(purl).map_err(JobError::from)?;
+    reprove_inputs::pypi::check(&purl).map_err(JobError::from)?;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
     let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
-    let finished = reprove_job::rebuild(&context, purl, &app.pip(), &prepared.key).await;
+    let finished = reprove_job::rebuild(&context, &purl, &app.pip(), &prepared.key).await;
     prepared.finish(app, &purl.to_string(), finished).await
+}
+
+/// A file, and the project in `directory` that it is built from.
+async fn file(app: &App, directory: &Path, arguments: Arguments) -> Result<u8, CommandError> {
+    let path = absolute(Path::new(&arguments.artifact))?;
+    let file = open::regular("published file", &path, Links::Followed)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name: InputName = name.parse().map_err(|e: InvalidInputName| CommandError::bad_usage(e.to_string()))?;
+    let recipe = read_recipe(&directory.join("reprove.toml"))?;
+    let Package { name: package, version } = recipe.package.clone();
+    let project = Some((&recipe, directory));
+    let prepared = Verdicted::prepare(app, arguments.verdict, &package, version.as_deref(), project).await?;
+    let events = |event| app.tell(event);
+    let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
+    let shown = name.to_string();
+    let finished = reprove_job::rebuild_file(&context, recipe, directory, (name, file), &prepared.key).await;
+    prepared.finish(app, &shown, finished).await
 }

@@ -15,6 +15,7 @@ mod bytes;
 mod class;
 mod compressed;
 mod cpio;
+mod dates;
 mod elf;
 mod field;
 mod files;
@@ -54,6 +55,7 @@ use reprove_model::{Between, Digest, Finding, Normalization, Tree};
 use serde::Serialize;
 use thiserror::Error;
 
+pub use self::dates::newest_time;
 use self::field::{Group, Normalizer};
 use self::files::State;
 use self::source::Source;

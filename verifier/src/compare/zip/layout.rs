@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use super::super::source::{Source, Span};
 use super::super::{Bounds, order};
-use super::record;
 use super::records::{Central, End, Local, Reader, Zip64End, Zip64Locator};
+use super::{record, times};
 
 /// An archive's parts, in the order of the file: what is before the first entry; each entry's local header, data and what
 /// follows it up to the next; the central directory; the end records.
@@ -68,6 +68,11 @@ impl Layout {
     pub(super) fn order_decides(&self) -> bool {
         let is_link = |entry: &Entry| self.central(entry).is_some_and(|central| central.is_link());
         order::decides(self.entries.iter().map(|entry| (&*entry.key.0, is_link(entry))))
+    }
+
+    /// The times that the central directory says, taken as UTC, in seconds since 1970.
+    pub(in crate::compare) fn times(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().filter_map(|entry| times::utc(&self.central(entry)?.common))
     }
 
     /// The keys of the entries in the order of their local headers.

@@ -56,6 +56,12 @@ struct Times {
     values: Vec<(&'static str, String)>,
 }
 
+/// MS-DOS's time of an entry, taken as UTC, in seconds since 1970; `None` where there is no such time.
+pub(super) fn utc(common: &Common) -> Option<u64> {
+    let time: jiff::civil::DateTime = dos(common.date, common.time).parse().ok()?;
+    u64::try_from(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()).ok()
+}
+
 /// `2024-12-04 17:35:36`, as it is written, without a time zone; what is out of range is shown as it is.
 fn dos(date: u16, time: u16) -> String {
     let (year, month, day) = (1980 + (date >> 9), date >> 5 & 0xf, date & 0x1f);
