@@ -24,6 +24,7 @@ mod frames;
 mod gzip;
 mod held;
 mod identity;
+mod image;
 mod macho;
 mod mo;
 mod normal;
