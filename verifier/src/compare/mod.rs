@@ -29,6 +29,7 @@ mod macho;
 mod mo;
 mod normal;
 mod number;
+mod oci;
 mod order;
 mod pe;
 mod png;
