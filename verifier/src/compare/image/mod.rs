@@ -25,7 +25,7 @@ use super::{Bounds, CompareError, bytes, preview};
 pub(super) use self::squashfs::MAGIC as SQUASHFS;
 
 /// How many runs of an image's own bytes are listed.
-const MAX_RUNS: usize = 16;
+const MAX_RUNS: usize = 4;
 
 /// A file system that was read: all but the bytes of its files.
 pub(super) struct Image<'a> {
@@ -135,7 +135,9 @@ impl Looking {
     /// Takes `len` bytes from what may be read.
     fn take(&mut self, len: u64, state: &mut State<'_>) -> bool {
         let more = len.saturating_sub(self.free);
-        if more > state.bounds.expansion.saturating_sub(state.expanded) {
+        let left = state.bounds.expansion.saturating_sub(state.expanded);
+        // Small files may each have a large block expanded, so that what is free does not help where nothing else is left.
+        if left == 0 || more > left {
             return false;
         }
         self.free = self.free.saturating_sub(len);

@@ -244,6 +244,29 @@ fn files_are_read_to_a_bound() {
 }
 
 #[test]
+fn blocks_that_files_share_count_each_time_they_are_expanded() {
+    let name = "gzip.squashfs";
+    let bytes = sample(name);
+    let source = Source::Memory(&bytes);
+    let image = read(Format::Squashfs, &source, &Bounds::default()).unwrap().unwrap();
+    let motd = &image.nodes[b"etc/motd".as_slice()];
+    for _ in 0..2 {
+        io::copy(&mut image.volume.content(motd.id).unwrap(), &mut io::sink()).unwrap();
+        // The second time it is kept still.
+        assert_eq!(image.volume.expanded(), 8192);
+    }
+    // Without them, nothing more is read of files however small.
+    let options = super::super::Options::of(reprove_model::Between::Given);
+    let bounds = Bounds { expansion: 8192, ..Bounds::default() };
+    let mut state = State::new(&options, &bounds);
+    let mut looking = Looking { free: 100, unread: 0, first: None };
+    state.expanded = 8191;
+    assert!(looking.take(6, &mut state));
+    state.expanded = 8192;
+    assert!(!looking.take(6, &mut state));
+}
+
+#[test]
 fn what_makes_no_sense_is_compared_as_bytes_with_the_reason() {
     let deep = |name: &str| find(name, b"\x04\x02deep") - 6;
     for (name, at, bytes, why) in [

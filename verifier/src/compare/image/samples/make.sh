@@ -51,3 +51,21 @@ mkfs.erofs --quiet -T1700000000 -U "$uuid" "$folder/image" . >/dev/null
 save plain.erofs
 mkfs.erofs --quiet -U "$uuid" -Eforce-inode-extended -zlz4 "$folder/image" . >/dev/null
 save lz4.erofs
+
+# As small as they get, for fuzzing.
+mkdir "$folder/small" && cd "$folder/small"
+mkdir a && printf 'hello\n' >a/b && ln -s b a/c && setfattr -n user.x -v y a/b
+find . -exec touch -h -d @1700000000 {} +
+squashfs -noI -noId -noD -noF -noX -all-root
+save small.squashfs
+squashfs -all-root
+save small.gzip.squashfs
+for kind in ext2 ext4; do
+    more="-I 128 -O none"
+    [ "$kind" = ext2 ] || more="-I 256 -O none,extent,filetype,64bit,ext_attr,inline_data"
+    # shellcheck disable=SC2086 # the options are meant to be split
+    mkfs.$kind -q -b 1024 $more -U "$uuid" -E "hash_seed=$uuid,nodiscard,root_owner=0:0" -N 16 -d . "$folder/image" 64k
+    save "small.$kind"
+done
+mkfs.erofs --quiet -T1700000000 -U "$uuid" "$folder/image" . >/dev/null
+save small.erofs
