@@ -8,6 +8,8 @@ import base64, bz2, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlit
 import tempfile, zipfile, zlib
 from pathlib import Path
 
+import images
+
 OLD, NEW = 1_700_000_000, 1_732_000_000
 LIBRARY = Path(json.__file__).parent
 SOURCES = {f"json/{path.name}": path.read_bytes() for path in sorted(LIBRARY.glob("*.py"))}
@@ -350,14 +352,18 @@ def others():
 def main(folder):
     for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others):
         make()
+    images.images(different, [SOURCES, CHANGED, FEWER], (OLD, NEW))
+    images.layouts(different, [SOURCES, CHANGED], (OLD, NEW), tar)
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"
     for name, file, left, right, _ in PAIRS:
         assert left != right, f"{name} is one file twice"
         for side, data in (("left", left), ("right", right)):
-            path = Path(folder, name, side, file)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            # One of several files is a directory.
+            for below, content in (data if isinstance(data, dict) else {"": data}).items():
+                path = Path(folder, name, side, file, below)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
     expected = {name: {"file": file, **answer} for name, file, _, _, answer in PAIRS}
     Path(folder, "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
     print(len(PAIRS), "pairs")

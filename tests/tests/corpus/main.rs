@@ -19,7 +19,7 @@ use crate::mutate::Mutations;
 /// Mutations of each corpus.
 const MUTATIONS: u64 = 2_000;
 /// All corpora together, on a slow machine too, in bytes.
-const MAX_CORPORA: usize = 5 << 18;
+const MAX_CORPORA: usize = 6 << 18;
 /// How much of what does not keep its property is shown, in bytes.
 const MAX_SHOWN: usize = 2_000;
 /// How long one run of one property may take; one takes a few milliseconds.

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::rc::Rc;
 
-use reprove_model::FindingKind;
+use reprove_model::{FindingKind, HashBoth, Sha256};
 
 use super::bytes::ByteDiff;
 use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
+use super::oci::{Files, Pairs};
 use super::source::{Source, Span};
 use super::{CompareError, ar, bytes, cpio, number, order, png, preview, tar, wasm};
 
@@ -200,16 +201,28 @@ type Side<'a> = (&'a Source<'a>, &'a Archive);
 pub(super) fn compare(left: Side<'_>, right: Side<'_>, place: &str, state: &mut State<'_>) -> Result<(), CompareError> {
     let mut groups = Groups::default();
     let (lefts, rights) = (by_key(left.1), by_key(right.1));
+    let blobs = layouts((left, &lefts), (right, &rights), place)?;
     for (key, a) in &lefts {
         match rights.get(key) {
-            Some(b) => members((left, a), (right, b), place, &mut groups, state)?,
+            Some(b) => members((left, a), (right, b), &name(key), place, &mut groups, state)?,
+            None if blobs.has_left(&key.0) => {}
             None => only(place, a, FindingKind::OnlyLeft, state),
         }
     }
     for (key, b) in rights.iter().filter(|(key, _)| !lefts.contains_key(*key)) {
+        if blobs.has_right(&key.0) {
+            continue;
+        }
         debug_assert_eq!(*key, &b.key);
         only(place, b, FindingKind::OnlyRight, state);
     }
+    for pair in &blobs.pairs {
+        let (a, b) = (lefts.get(&(pair.left.clone(), 0)), rights.get(&(pair.right.clone(), 0)));
+        if let (Some(a), Some(b)) = (a, b) {
+            members((left, a), (right, b), &pair.place, place, &mut groups, state)?;
+        }
+    }
+    blobs.report(&format!("{place}!"), ", and so may where they stand", state);
     let a = left.1.members.iter().filter(|member| rights.contains_key(&member.key));
     let b = right.1.members.iter().filter(|member| lefts.contains_key(&member.key));
     for (position, (a, b)) in (1_u64..).zip(a.zip(b)) {
@@ -226,7 +239,63 @@ pub(super) fn compare(left: Side<'_>, right: Side<'_>, place: &str, state: &mut 
     Ok(())
 }
 
-fn by_key(archive: &Archive) -> BTreeMap<&Key, &Member> {
+/// The members of an archive by their names.
+type ByKey<'a> = BTreeMap<&'a Key, &'a Member>;
+
+/// The blobs of container images that are compared with each other, whatever their names.
+fn layouts(
+    (left, lefts): (Side<'_>, &ByKey<'_>),
+    (right, rights): (Side<'_>, &ByKey<'_>),
+    place: &str,
+) -> Result<Pairs, CompareError> {
+    let mut pairs = Pairs::default();
+    if left.1.format == Format::Tar {
+        let left = Members { source: left.0, members: lefts, place };
+        let right = Members { source: right.0, members: rights, place };
+        for prefix in [&b""[..], b"./"] {
+            pairs.find((&left, &right), prefix)?;
+        }
+    }
+    Ok(pairs)
+}
+
+/// The members of an archive as files.
+struct Members<'a> {
+    source: &'a Source<'a>,
+    members: &'a ByKey<'a>,
+    place: &'a str,
+}
+
+impl Members<'_> {
+    /// The only member of this name, where it is a file.
+    fn member(&self, name: &[u8]) -> Option<&Member> {
+        let is_twice = self.members.contains_key(&(name.to_vec(), 1));
+        let member = self.members.get(&(name.to_vec(), 0)).filter(|_| !is_twice)?;
+        matches!(member.data_is, Data::File).then_some(*member)
+    }
+}
+
+impl Files for Members<'_> {
+    fn has(&self, name: &[u8]) -> bool {
+        self.member(name).is_some()
+    }
+
+    fn read(&self, name: &[u8], most: u64) -> Result<Option<Vec<u8>>, CompareError> {
+        let Some(member) = self.member(name).filter(|member| member.data.len <= most) else { return Ok(None) };
+        let read = |source| CompareError::Read { place: self.place.to_owned(), source };
+        self.source.read(member.data).map(Some).map_err(read)
+    }
+
+    fn sha256(&self, name: &[u8]) -> Result<Option<Sha256>, CompareError> {
+        let Some(member) = self.member(name) else { return Ok(None) };
+        let mut hash = HashBoth::default();
+        let read = |source| CompareError::Read { place: self.place.to_owned(), source };
+        io::copy(&mut self.source.reader(member.data), &mut hash).map_err(read)?;
+        Ok(Some(hash.finish().0.sha256))
+    }
+}
+
+fn by_key(archive: &Archive) -> ByKey<'_> {
     archive.members.iter().map(|member| (&member.key, member)).collect()
 }
 
@@ -238,25 +307,25 @@ fn only(place: &str, member: &Member, kind: FindingKind, state: &mut State<'_>) 
 fn members(
     (left, a): (Side<'_>, &Member),
     (right, b): (Side<'_>, &Member),
+    name: &str,
     place: &str,
     groups: &mut Groups,
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
-    let name = name(&a.key);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let differ = |a, b| Ok(bytes::first_difference(left.0.reader(a), right.0.reader(b)).map_err(read)?.is_some());
     // What is special may follow from other members.
     let is_other = a.data.len != b.data.len || a.data_is.special() != b.data_is.special();
     if is_other || differ(a.head, b.head)? || differ(a.tail, b.tail)? {
         let fields = (left.1.fields(left.0, a).map_err(read)?, right.1.fields(right.0, b).map_err(read)?);
-        groups.compare(&name, &fields.0, &fields.1);
+        groups.compare(name, &fields.0, &fields.1);
     }
     if !differ(a.data, b.data)? {
         return Ok(());
     }
     let fields = (left.1.data_fields(left.0, a).map_err(read)?, right.1.data_fields(right.0, b).map_err(read)?);
     if let (Some(a), Some(b)) = fields {
-        groups.compare(&name, &a, &b);
+        groups.compare(name, &a, &b);
         return Ok(());
     }
     let (sources, place) = ((left.0.part(a.data), right.0.part(b.data)), format!("{place}!{name}"));

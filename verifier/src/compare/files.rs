@@ -14,8 +14,8 @@ use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, sqlite,
-    tar, text, values, wasm, zip,
+    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, image, macho, mo, pe, png, pyc, rpm,
+    sqlite, tar, text, values, wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -133,6 +133,13 @@ fn containers(
             Ok((a, b)) => zip::compare((left, &a), (right, &b), place, state).map(Ok),
             Err(why) => Ok(Err(why)),
         },
+        Arrangement::Image => {
+            let (a, b) = (image::read(format, left, bounds), image::read(format, right, bounds));
+            match both(format, a, b).map_err(read)? {
+                Ok((a, b)) => image::compare((left, &a), (right, &b), place, state).map(Ok),
+                Err(why) => Ok(Err(why)),
+            }
+        }
         Arrangement::Parts => {
             match both(format, archive(format, left, bounds), archive(format, right, bounds)).map_err(read)? {
                 Ok((a, b)) => archive::compare((left, &a), (right, &b), place, state).map(Ok),
@@ -252,7 +259,7 @@ fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
     }
 }
 
-fn sizes((left, right): (u64, u64)) -> String {
+pub(super) fn sizes((left, right): (u64, u64)) -> String {
     if left == right {
         format!("both have {}", count(left, "byte"))
     } else {

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{class, macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
+use super::{class, image, macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,9 @@ pub(super) enum Format {
     MachOFat,
     Sqlite,
     Class,
+    Squashfs,
+    Ext4,
+    Erofs,
 }
 
 /// How the bytes of a file are arranged.
@@ -39,6 +42,8 @@ pub(super) enum Arrangement {
     Zip,
     /// Parts that stand one after the other.
     Parts,
+    /// An image of a file system.
+    Image,
 }
 
 impl Format {
@@ -50,6 +55,7 @@ impl Format {
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
+            Self::Squashfs | Self::Ext4 | Self::Erofs => Arrangement::Image,
         }
     }
 
@@ -76,6 +82,9 @@ impl Format {
             Self::MachOFat => "mach-o-fat",
             Self::Sqlite => "sqlite",
             Self::Class => "class",
+            Self::Squashfs => "squashfs",
+            Self::Ext4 => "ext4",
+            Self::Erofs => "erofs",
         }
     }
 
@@ -102,6 +111,9 @@ impl Format {
             Self::MachOFat => "a Mach-O file of several architectures",
             Self::Sqlite => "an SQLite database",
             Self::Class => "a Java class",
+            Self::Squashfs => "a squashfs image",
+            Self::Ext4 => "an ext2, ext3 or ext4 image",
+            Self::Erofs => "an erofs image",
         }
     }
 }
@@ -109,7 +121,7 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 15] = [
+    let by_magic: [(&[u8], Format); 16] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
@@ -122,6 +134,7 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
         (mo::MAGIC[1], Format::Mo),
         (wasm::MAGIC, Format::Wasm),
         (sqlite::MAGIC, Format::Sqlite),
+        (image::SQUASHFS, Format::Squashfs),
         (b"070701", Format::Cpio),
         (b"070702", Format::Cpio),
         (b"070707", Format::Cpio),
@@ -146,6 +159,10 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     }
     if tar::is_header(&first) {
         return Ok(Some(Format::Tar));
+    }
+    // What is in an image may be an archive, up to its end.
+    if let Some(format) = image::claimed(source)? {
+        return Ok(Some(format));
     }
     Ok(zip::claims_to_be(source)?.then_some(Format::Zip))
 }

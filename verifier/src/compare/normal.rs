@@ -66,6 +66,8 @@ impl Form<'_> {
         let Some(format) = format else { return self.bytes(source, source.whole()) };
         match format.arrangement() {
             Arrangement::Compressed => self.compressed(format, source, state),
+            // Nobody tells what each of its bytes is for.
+            Arrangement::Image => self.bytes(source, source.whole()),
             Arrangement::Zip => match zip::layout(source, state.bounds)? {
                 Ok(layout) => zip::write(&layout, source, self, state),
                 Err(_) => self.bytes(source, source.whole()),

@@ -28,7 +28,7 @@ fn file(bytes: &[u8]) -> io::Result<File> {
 
 /// A tree's node, as tests write it down.
 #[derive(Clone, Debug)]
-enum Entry {
+pub(super) enum Entry {
     File(u16, Vec<u8>),
     Directory(u16),
     Link(&'static str),
@@ -66,7 +66,7 @@ fn find_within(left: &[(&str, Entry)], right: &[(&str, Entry)], bounds: &Bounds)
     findings
 }
 
-fn find(left: &[(&str, Entry)], right: &[(&str, Entry)]) -> Vec<Finding> {
+pub(super) fn find(left: &[(&str, Entry)], right: &[(&str, Entry)]) -> Vec<Finding> {
     find_within(left, right, &Bounds::default())
 }
 

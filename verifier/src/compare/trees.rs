@@ -4,12 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
-use reprove_model::{Detail, Digest, DigestSet, FindingKind, Node, Normalization, Tree, TreePath};
+use reprove_model::{Detail, Digest, DigestSet, FindingKind, Node, Normalization, Sha256, Tree, TreePath};
 
 use super::field::Normalizer;
 use super::files::{self, State};
-use super::source::Source;
+use super::oci::{Files, Pairs};
+use super::source::{Source, Span};
 use super::{Bounds, CompareError, Comparison, Options, Side, normal, preview};
+
+/// The file that says that its directory is a layout of container images.
+const MARK: &[u8] = b"oci-layout";
+
+/// How many layouts are looked into.
+const MAX_LAYOUTS: usize = 100;
 
 /// Compares two trees within bounds.
 pub(super) fn compare(
@@ -19,21 +26,74 @@ pub(super) fn compare(
     bounds: &Bounds,
 ) -> Result<Comparison, CompareError> {
     let mut state = State::new(options, bounds);
+    let blobs = layouts(left, right)?;
     for (path, node) in left.tree.entries() {
         match right.tree.entries().get(path) {
             Some(other) if other == node => {}
-            Some(other) => nodes((left, node), (right, other), path, &mut state)?,
+            Some(other) => nodes((left, node), (right, other), path.to_string(), &mut state)?,
+            None if blobs.has_left(path.as_bytes()) => {}
             None => state.only(path.to_string(), FindingKind::OnlyLeft, &describe(node)),
         }
     }
     for (path, node) in right.tree.entries() {
-        if !left.tree.entries().contains_key(path) {
+        if !left.tree.entries().contains_key(path) && !blobs.has_right(path.as_bytes()) {
             state.only(path.to_string(), FindingKind::OnlyRight, &describe(node));
         }
     }
+    for pair in &blobs.pairs {
+        if let (Some(a), Some(b)) = (node(left, &pair.left), node(right, &pair.right)) {
+            nodes((left, a), (right, b), pair.place.clone(), &mut state)?;
+        }
+    }
+    blobs.report("", "", &mut state);
     let normalizers = state.normalizers.take().unwrap_or_default();
     let normalizations = normalized(left, right, &normalizers, &state)?;
     Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
+}
+
+/// The blobs of container images that are compared with each other, whatever their names.
+fn layouts(left: Side<'_>, right: Side<'_>) -> Result<Pairs, CompareError> {
+    let mut pairs = Pairs::default();
+    let marks = left.tree.entries().keys().filter(|path| path.file_name() == MARK);
+    for mark in marks.filter(|mark| right.tree.entries().contains_key(*mark)).take(MAX_LAYOUTS) {
+        let prefix = mark.as_bytes().strip_suffix(MARK).unwrap_or_default();
+        let lists = ["index.json", "manifest.json"].map(|name| [prefix, name.as_bytes()].concat());
+        // What is equal is not opened.
+        if lists.iter().all(|name| node(left, name) == node(right, name)) {
+            continue;
+        }
+        pairs.find((&left, &right), prefix)?;
+    }
+    Ok(pairs)
+}
+
+fn node<'a>(side: Side<'a>, path: &[u8]) -> Option<&'a Node> {
+    side.tree.entries().get(&TreePath::new(path).ok()?)
+}
+
+impl Files for Side<'_> {
+    fn has(&self, name: &[u8]) -> bool {
+        matches!(node(*self, name), Some(Node::File { .. }))
+    }
+
+    fn read(&self, name: &[u8], most: u64) -> Result<Option<Vec<u8>>, CompareError> {
+        let Some(Node::File { size, digest, .. }) = node(*self, name) else { return Ok(None) };
+        if *size > most {
+            return Ok(None);
+        }
+        let place = preview::name(name);
+        let file = open(*self, &digest.blake3, &place)?;
+        let bytes = Source::file(&file).and_then(|source| source.read(Span { start: 0, len: source.len().min(most) }));
+        let bytes = bytes.map_err(|source| CompareError::Read { place, source })?;
+        Ok(Some(bytes))
+    }
+
+    fn sha256(&self, name: &[u8]) -> Result<Option<Sha256>, CompareError> {
+        Ok(match node(*self, name) {
+            Some(Node::File { digest, .. }) => Some(digest.sha256),
+            _ => None,
+        })
+    }
 }
 
 /// The digests of the left tree with normal forms in place of the files that differ, after each of `normalizers` and all
@@ -85,10 +145,9 @@ fn open(side: Side<'_>, digest: &Digest, place: &str) -> Result<File, CompareErr
 fn nodes(
     (left, a): (Side<'_>, &Node),
     (right, b): (Side<'_>, &Node),
-    path: &TreePath,
+    place: String,
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
-    let place = path.to_string();
     match (a, b) {
         (
             Node::File { mode, size, digest },

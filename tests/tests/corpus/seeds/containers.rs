@@ -6,7 +6,7 @@ use std::io::Write as _;
 use reprove_tests::properties::join;
 
 use super::archives::{file, gzip, long_name, pax, replace, sparse, tar_of, zstd_of};
-use super::{Corpus, File};
+use super::{Corpus, File, images};
 
 /// As `xz` and `bzip2` write them: 40 lines, in the second otherwise and at the lowest level.
 const XZ: [&[u8]; 2] = [
@@ -24,6 +24,7 @@ pub(crate) fn all() -> Vec<Corpus> {
     files.extend(ar_pairs());
     files.extend(cpio_pairs());
     files.extend(parted_pairs());
+    files.extend(images::pairs());
     vec![("container_compare", files)]
 }
 

@@ -5,6 +5,7 @@ mod archives;
 mod containers;
 mod documents;
 mod evidence;
+mod images;
 mod machines;
 mod observed;
 mod proofs;

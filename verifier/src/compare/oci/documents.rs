@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Indexes and manifests, as far as they say what leads to what ("OCI Image Format Specification").
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::super::preview;
+
+const TAG: &str = "org.opencontainers.image.ref.name";
+
+/// An index or a manifest, or what is neither and has none of this.
+#[derive(Deserialize)]
+pub(super) struct Document {
+    #[serde(default)]
+    pub(super) manifests: Vec<Descriptor>,
+    pub(super) config: Option<Descriptor>,
+    #[serde(default)]
+    pub(super) layers: Vec<Descriptor>,
+}
+
+/// What leads to a blob.
+#[derive(Deserialize)]
+pub(super) struct Descriptor {
+    pub(super) digest: String,
+    platform: Option<Platform>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    variant: String,
+}
+
+/// One image in `manifest.json` of `docker save`.
+#[derive(Deserialize)]
+pub(super) struct Saved {
+    #[serde(rename = "Config")]
+    pub(super) config: String,
+    #[serde(rename = "RepoTags")]
+    pub(super) tags: Option<Vec<String>>,
+    #[serde(rename = "Layers", default)]
+    pub(super) layers: Vec<String>,
+}
+
+/// What both sides have one of, where they have one by this name.
+pub(super) trait Blob {
+    fn blob(&self) -> &str;
+}
+
+impl Blob for Descriptor {
+    fn blob(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl Blob for Saved {
+    fn blob(&self) -> &str {
+        &self.config
+    }
+}
+
+impl Blob for String {
+    fn blob(&self) -> &str {
+        self
+    }
+}
+
+/// A document; `None`: it is none.
+pub(super) fn read(bytes: &[u8]) -> Option<Document> {
+    serde_json::from_slice(bytes).ok()
+}
+
+pub(super) fn saved(bytes: &[u8]) -> Option<Vec<Saved>> {
+    serde_json::from_slice(bytes).ok()
+}
+
+impl Descriptor {
+    pub(super) fn platform(&self) -> String {
+        let Some(Platform { architecture, os, variant }) = &self.platform else { return String::new() };
+        let parts = [os, architecture, variant].map(String::as_str);
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+    }
+
+    pub(super) fn tag(&self) -> &str {
+        self.annotations.get(TAG).map_or("", String::as_str)
+    }
+
+    /// What people call it: by its platform, by its tag, or by where it stands.
+    pub(super) fn image(&self, at: usize) -> String {
+        let platform = self.platform();
+        let names = [platform.as_str(), self.tag()];
+        let name = names.into_iter().find(|name| !name.is_empty());
+        name.map_or_else(|| format!("image {}", at + 1), |name| preview::name(name.as_bytes()))
+    }
+}
