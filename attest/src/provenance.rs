@@ -273,7 +273,7 @@ impl Provenance {
         if is_fixed != is_deterministic {
             return Err(ProvenanceFault::Deterministic);
         }
-        if internal_parameters.undetermined.is_some() != conditions.clock.is_answered() {
+        if internal_parameters.undetermined.is_some() != conditions.are_answered() {
             return Err(ProvenanceFault::Undetermined);
         }
         let known: Vec<_> = byproducts.iter().map(|b| byproduct(&b.name, b.digest)).collect();
@@ -344,9 +344,9 @@ pub enum ProvenanceFault {
         "its recipe asks for a deterministic build and its conditions are not those of one, or the other way round"
     )]
     Deterministic,
-    /// It says where a clock that the runner answers for was not reached and there is none, or the other way round.
+    /// It says where the runner's answers did not reach and there are none, or the other way round.
     #[error(
-        "its clock is one that the runner answers for and it does not say where that was not reached, or the other way round"
+        "its conditions are such that the runner answers and it does not say where that did not reach, or the other way round"
     )]
     Undetermined,
     /// Other byproducts than there are.

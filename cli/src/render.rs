@@ -179,10 +179,10 @@ pub(crate) fn instant(seconds: u64) -> Option<Timestamp> {
     i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
-/// What builds show whose clock the runner answers for, and where they were told what the machine says; none where they were no
-/// such builds, or where a moved clock was seen everywhere.
+/// What builds show in which the runner answers, and where they were told what the machine says; none where they were no such
+/// builds, or where they are no deterministic ones and were told so everywhere.
 fn answered<'a>(builds: impl Iterator<Item = (Clock, Option<&'a BTreeSet<Loss>>)>) -> Option<(&'static str, String)> {
-    let builds: Vec<_> = builds.filter(|(clock, _)| clock.is_answered()).collect();
+    let builds: Vec<_> = builds.collect();
     let why: BTreeSet<&Loss> = builds.iter().filter_map(|(_, undetermined)| *undetermined).flatten().collect();
     let is_fixed = builds.iter().any(|(clock, _)| matches!(clock, Clock::Fixed(_)));
     let where_not = why.iter().map(observed::word).collect::<Vec<_>>().join(", ");
@@ -191,7 +191,9 @@ fn answered<'a>(builds: impl Iterator<Item = (Clock, Option<&'a BTreeSet<Loss>>)
         (true, true) => Some(("deterministic", told.into())),
         (true, false) => Some(("deterministic", format!("{told}; but not everywhere: {where_not}"))),
         (false, true) => None,
-        (false, false) => Some(("clock", format!("moved, but not everywhere: {where_not}"))),
+        (false, false) => {
+            Some(("conditions", format!("not every program saw those that the runner answers for: {where_not}")))
+        }
     }
 }
 

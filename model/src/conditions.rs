@@ -17,7 +17,7 @@ pub struct Conditions {
     pub hostname: String,
     /// How many processors the build may use.
     pub processors: u32,
-    /// In which order the source's files were written, and so are listed.
+    /// In which order directories are listed.
     pub file_order: FileOrder,
     /// What the build sees as the time of day.
     pub clock: Clock,
@@ -26,13 +26,13 @@ pub struct Conditions {
     pub surroundings: Surroundings,
 }
 
-/// In which order the source's files are created in the build directory. tmpfs lists a directory by creation.
+/// In which order directories are listed. The source's files are made in the order of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileOrder {
-    /// Sorted by path bytes.
+    /// As the kernel lists them.
     Sorted,
-    /// The same, backwards.
+    /// The same, backwards: all that one call gives, by the runner, in place of the kernel.
     Reversed,
 }
 
@@ -56,12 +56,6 @@ pub enum Clock {
 impl Clock {
     /// What the clock of a deterministic build says where there is no `SOURCE_DATE_EPOCH`: 2001-09-09T01:46:40Z.
     pub const DETERMINISTIC: u64 = 1_000_000_000;
-
-    /// Whether the runner answers in place of the kernel, and says where a program was not reached.
-    #[must_use]
-    pub fn is_answered(self) -> bool {
-        matches!(self, Self::MovedTo(_) | Self::Fixed(_))
-    }
 }
 
 impl Conditions {
@@ -91,6 +85,12 @@ impl Conditions {
     pub fn are_possible(&self) -> bool {
         let can_be_faster = matches!(self.clock, Clock::MovedTo(_));
         self.surroundings.are_possible() && (can_be_faster || self.surroundings.clock_speed.is_none())
+    }
+
+    /// Whether the runner answers some calls in place of the kernel, and says where a program was not reached.
+    #[must_use]
+    pub fn are_answered(&self) -> bool {
+        matches!(self.clock, Clock::MovedTo(_) | Clock::Fixed(_)) || self.file_order == FileOrder::Reversed
     }
 
     /// What is not the same in `other`, sorted.
@@ -161,6 +161,7 @@ mod tests {
                 entropy: Some(2),
                 neighbours: Some(2),
                 clock_speed: Some(2),
+                inodes_after: Some(2),
             },
         };
         assert_eq!(a.differing(&b), Variation::ALL);

@@ -47,8 +47,7 @@ pub struct BuildRecord {
     pub log: LogRecord,
     /// What it was seen to ask for.
     pub observed: Observed,
-    /// Of a build whose clock is answered ([`Clock::is_answered`](crate::Clock::is_answered)): where it was told what the
-    /// machine says. Sorted; none where the build was no such one.
+    /// Of a build in which the runner answers ([`Conditions::are_answered`]): where it was told what the machine says. Sorted; none where the build was no such one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undetermined: Option<BTreeSet<Loss>>,
 }

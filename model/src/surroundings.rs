@@ -64,6 +64,9 @@ pub struct Surroundings {
     /// as processes do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<u32>,
+    /// How many inode numbers are passed over before the first file in the build's file system gets one; else none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inodes_after: Option<u32>,
     /// How many times as fast as the machine's the time of day goes, where the clock is moved by the runner; else once. Clocks
     /// that count from a start go as they do.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,6 +110,8 @@ impl Surroundings {
     pub const TEMPORARY: &str = "/tmp/";
     /// The fastest that a clock may go.
     pub const FASTEST: u32 = 10;
+    /// The most inode numbers that are passed over.
+    pub const MOST_INODES: u32 = 4096;
     /// The most numbers of processes that are passed over.
     pub const MOST_PROCESSES: u32 = 4096;
 
@@ -144,6 +149,7 @@ impl Surroundings {
             && self.user.as_ref().is_none_or(User::is_possible)
             && self.umask.is_none_or(|mask| mask <= 0o777)
             && self.processes_after.is_none_or(|number| (1..=Self::MOST_PROCESSES).contains(&number))
+            && self.inodes_after.is_none_or(|number| (1..=Self::MOST_INODES).contains(&number))
             && self.memory_mib.is_none_or(|mib| mib >= 16)
             && self.neighbours.is_none_or(|count| (1..=64).contains(&count))
             && self.clock_speed.is_none_or(|times| (2..=Self::FASTEST).contains(&times))
@@ -202,6 +208,7 @@ impl Surroundings {
             Variation::ExtraVariable => taken.extra_variable = other.extra_variable,
             Variation::HashSeed => taken.hash_seed = other.hash_seed,
             Variation::Home => taken.home = other.home,
+            Variation::InodeNumbers => taken.inodes_after = other.inodes_after,
             Variation::KernelRelease => taken.old_release = other.old_release,
             Variation::Load => taken.neighbours = other.neighbours,
             Variation::Locale => taken.locale = other.locale,
@@ -265,6 +272,8 @@ mod tests {
         assert!(is(&|s| s.umask = Some(0o777)) && !is(&|s| s.umask = Some(0o1000)));
         assert!(is(&|s| s.processes_after = Some(1)) && is(&|s| s.processes_after = Some(4096)));
         assert!(!is(&|s| s.processes_after = Some(0)) && !is(&|s| s.processes_after = Some(4097)));
+        assert!(is(&|s| s.inodes_after = Some(1)) && is(&|s| s.inodes_after = Some(4096)));
+        assert!(!is(&|s| s.inodes_after = Some(0)) && !is(&|s| s.inodes_after = Some(4097)));
         assert!(is(&|s| s.memory_mib = Some(16)) && !is(&|s| s.memory_mib = Some(15)));
         assert!(is(&|s| s.neighbours = Some(1)) && is(&|s| s.neighbours = Some(64)));
         assert!(!is(&|s| s.neighbours = Some(0)) && !is(&|s| s.neighbours = Some(65)));

@@ -25,7 +25,7 @@ pub enum Variation {
     Entropy,
     /// An environment variable that the other build does not have.
     ExtraVariable,
-    /// Another order of the source's files.
+    /// Another order in which directories are listed.
     FileOrder,
     /// Another order of hashed things.
     HashSeed,
@@ -33,6 +33,8 @@ pub enum Variation {
     Home,
     /// Another host name.
     Hostname,
+    /// Other inode numbers.
+    InodeNumbers,
     /// Another release of the kernel, as it says itself.
     KernelRelease,
     /// Busy processes beside the build.
@@ -61,7 +63,7 @@ pub enum Variation {
 
 impl Variation {
     /// All of them, sorted by name.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Addresses,
         Self::BuildPath,
         Self::Clock,
@@ -73,6 +75,7 @@ impl Variation {
         Self::HashSeed,
         Self::Home,
         Self::Hostname,
+        Self::InodeNumbers,
         Self::KernelRelease,
         Self::Load,
         Self::Locale,
@@ -102,6 +105,7 @@ impl Variation {
             Self::HashSeed => "hash seed",
             Self::Home => "home directory",
             Self::Hostname => "host name",
+            Self::InodeNumbers => "range of inode numbers",
             Self::KernelRelease => "kernel release",
             Self::Load => "load",
             Self::Locale => "locale",
@@ -148,6 +152,7 @@ impl Variation {
             Self::HashSeed => "hash-seed",
             Self::Home => "home",
             Self::Hostname => "hostname",
+            Self::InodeNumbers => "inode-numbers",
             Self::KernelRelease => "kernel-release",
             Self::Load => "load",
             Self::Locale => "locale",

@@ -187,7 +187,7 @@ impl Runner {
         }
         let sandboxed = SandboxRequest {
             inputs,
-            source: source.in_order(conditions.file_order),
+            source: source.to_make(),
             build_path: conditions.build_path.clone(),
             hostname: conditions.hostname.clone(),
             processors: conditions.processors,
@@ -210,7 +210,7 @@ impl Runner {
             _ => Tree::default(),
         };
         let undetermined = match &outcome.seen {
-            Some(seen) if conditions.clock.is_answered() => Some(seen.undetermined.clone()),
+            Some(seen) if conditions.are_answered() => Some(seen.undetermined.clone()),
             _ => None,
         };
         let observed = self.observed(&request, outcome.seen, outcome.enforced.separate_user).await?;

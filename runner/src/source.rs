@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reprove_model::{Content, DigestSet, FileOrder, Input, Lock, Node, Role, Tree, TreeError, TreePath};
+use reprove_model::{Content, DigestSet, Input, Lock, Node, Role, Tree, TreeError, TreePath};
 use reprove_store::{Store, StoreError, UnpackError, UnpackLimits};
 use thiserror::Error;
 
@@ -114,7 +114,8 @@ impl SourceFiles {
         &self.entries
     }
 
-    pub(crate) fn in_order(&self, order: FileOrder) -> Vec<SourceEntry> {
+    /// They as they are made in a build directory, in this order.
+    pub(crate) fn to_make(&self) -> Vec<SourceEntry> {
         let entry = |file: &SourceFile| SourceEntry {
             path: file.path.clone(),
             modified: file.modified,
@@ -126,9 +127,6 @@ impl SourceFiles {
                 }
             },
         };
-        match order {
-            FileOrder::Sorted => self.entries.iter().map(entry).collect(),
-            FileOrder::Reversed => self.entries.iter().rev().map(entry).collect(),
-        }
+        self.entries.iter().map(entry).collect()
     }
 }

@@ -30,6 +30,7 @@ print("kernel-release", "old" if name.release.decode().startswith("2.6.") else "
 print("process-ids", os.getpid() > 300)
 import stat
 print("standard-input", stat.S_ISFIFO(os.fstat(0).st_mode))
+print("inode-numbers", os.stat(".").st_ino > 3000 and os.stat("/tmp").st_ino > 3000)
 print("memory", re.search("MemTotal: *([0-9]*)", open("/proc/meminfo").read()).group(1))
 print("load", open("/proc/1/stat").read().split()[19])
 END"#;
@@ -54,6 +55,7 @@ fn other() -> Surroundings {
         neighbours: Some(1),
         entropy: None,
         clock_speed: None,
+        inodes_after: Some(3000),
     }
 }
 
@@ -83,7 +85,7 @@ async fn each_condition_is_seen_and_changes_nothing_else() {
     let (usual, other) = (Surroundings::default(), other());
     let before = probed(usual.clone()).await;
     let all = probed(other.clone()).await;
-    assert_eq!(differing(&before, &all).len(), 16, "{before:#?}{all:#?}");
+    assert_eq!(differing(&before, &all).len(), 17, "{before:#?}{all:#?}");
     for variation in Variation::ALL {
         let changed = usual.with(variation, &other);
         if changed == usual {

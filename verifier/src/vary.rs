@@ -128,6 +128,7 @@ fn another(wanted: &Wanted) -> Surroundings {
         entropy: None,
         neighbours: Some(wanted.processors.clamp(1, 64)),
         clock_speed: None,
+        inodes_after: Some(1000),
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a build is told in place of what the kernel says. A deterministic one: the clock, entropy, the machine and file times,
-//! the same for every build of a recipe. One whose clock is moved: the time of day, and file times to go with it.
+//! the same for every build of a recipe. One whose clock is moved: the time of day, and file times to go with it. One whose
+//! file order is another: directories, backwards.
 //!
 //! The kernel asks the helper before these calls (`crate::trace`), and here is what it answers in place of the kernel. A
 //! program asks for the time without a call, by code that the kernel maps into it (vDSO); so that code is replaced, in each
@@ -9,6 +10,7 @@
 mod clocks;
 mod counts;
 mod entropy;
+mod listings;
 mod machine;
 mod moved;
 mod times;
@@ -20,7 +22,7 @@ use std::io;
 use libc::c_long;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use reprove_model::{Clock, Conditions, Digest, Surroundings};
+use reprove_model::{Clock, Conditions, Digest, FileOrder, Surroundings};
 use serde::{Deserialize, Serialize};
 
 use crate::filter::program::{Action, Rule};
@@ -37,9 +39,18 @@ pub(crate) use entropy::device;
 pub(crate) use machine::{RELEASE, VERSION, cpuinfo};
 pub(crate) use moved::Moved;
 
-/// What a build is told.
+/// What a build is told in place of what the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) struct Told {
+    /// Of time, and with it of other things.
+    pub(crate) clock: Option<ToldClock>,
+    /// Whether directories are listed backwards.
+    pub(crate) backwards: bool,
+}
+
+/// What a build is told of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToldClock {
     /// The same of everything for every build of a recipe.
     Fixed(Fixed),
     /// Another time of day.
@@ -50,16 +61,18 @@ impl Told {
     /// For a build under `conditions` of the recipe with this digest; none where nothing is answered in it.
     pub(crate) fn of(conditions: &Conditions, recipe: Digest) -> Option<Self> {
         let Surroundings { entropy, clock_speed, .. } = conditions.surroundings;
-        match conditions.clock {
-            Clock::Fixed(second) => Some(Self::Fixed(Fixed::of(second, recipe, entropy))),
-            Clock::MovedTo(second) => Some(Self::Moved(Moved { second, speed: clock_speed.unwrap_or(1) })),
+        let clock = match conditions.clock {
+            Clock::Fixed(second) => Some(ToldClock::Fixed(Fixed::of(second, recipe, entropy))),
+            Clock::MovedTo(second) => Some(ToldClock::Moved(Moved { second, speed: clock_speed.unwrap_or(1) })),
             Clock::Host | Clock::SetTo(_) => None,
-        }
+        };
+        let told = Self { clock, backwards: conditions.file_order == FileOrder::Reversed };
+        conditions.are_answered().then_some(told)
     }
 
     /// What a deterministic build is told.
     pub(crate) fn fixed(self) -> Option<Fixed> {
-        if let Self::Fixed(fixed) = self { Some(fixed) } else { None }
+        if let Some(ToldClock::Fixed(fixed)) = self.clock { Some(fixed) } else { None }
     }
 }
 
@@ -84,15 +97,23 @@ impl Fixed {
 
 /// What is asked before, beside what is watched.
 pub(crate) fn rules(told: Told) -> Vec<(c_long, Rule)> {
+    let mut rules = told.clock.map(rules_of_clock).unwrap_or_default();
+    if told.backwards {
+        rules.extend(listings::ANSWERED.iter().map(|&number| (number, Rule::Always(Action::Ask))));
+    }
+    rules
+}
+
+fn rules_of_clock(told: ToldClock) -> Vec<(c_long, Rule)> {
     let (clocks, calls) = match told {
-        Told::Fixed(_) => (clocks::ANSWERED, [ANSWERED, FIXED].concat()),
-        Told::Moved(_) => (&clocks::OF_DAY[..], ANSWERED.to_vec()),
+        ToldClock::Fixed(_) => (clocks::ANSWERED, [ANSWERED, FIXED].concat()),
+        ToldClock::Moved(_) => (&clocks::OF_DAY[..], ANSWERED.to_vec()),
     };
     let mut rules = vec![(libc::SYS_clock_gettime, Rule::OneOf(0, clocks, Action::Ask, Action::Allow))];
     rules.extend(calls.iter().map(|&number| (number, Rule::Always(Action::Ask))));
     #[cfg(target_arch = "x86_64")]
     rules.push((libc::SYS_arch_prctl, Rule::OneOf(0, &[ARCH_SET_FS], Action::Ask, Action::Allow)));
-    if matches!(told, Told::Moved(_)) {
+    if matches!(told, ToldClock::Moved(_)) {
         rules.extend(waits::rules());
     }
     rules
@@ -102,7 +123,7 @@ pub(crate) fn rules(told: Told) -> Vec<(c_long, Rule)> {
 #[cfg(target_arch = "x86_64")]
 const ARCH_SET_FS: u32 = 0x1002;
 
-/// What is answered to every build that is told something.
+/// What is answered to every build that is told something of time.
 const ANSWERED: &[c_long] = &[
     libc::SYS_fstat,
     libc::SYS_gettimeofday,
@@ -137,6 +158,12 @@ pub(crate) enum Answer {
 
 /// Answers the calls of one build.
 pub(crate) struct Answers {
+    time: Option<Time>,
+    backwards: bool,
+}
+
+/// Answers those that have to do with time.
+struct Time {
     clocks: Clocks,
     vdso: Vdso,
     times: Times,
@@ -172,13 +199,47 @@ impl Answers {
     /// # Errors
     /// What the system says of this process's own vDSO.
     pub(crate) fn new(settings: Settings, outside: (u32, u32)) -> io::Result<Self> {
-        let Settings { told, memory_bytes, hostname, limit_seconds, user } = settings;
-        let (clocks, files, machine) = match told {
-            Told::Fixed(Fixed { seed, second }) => {
+        let Told { clock, backwards } = settings.told;
+        let time = clock.map(|clock| Time::new(clock, settings, outside)).transpose()?;
+        Ok(Self { time, backwards })
+    }
+
+    /// Answers a call that is none of the first process's, of the table of this program's own architecture.
+    ///
+    /// # Errors
+    /// What the system says, but of a process that is gone or can't be reached.
+    pub(crate) fn answer(&mut self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
+        if self.backwards && listings::ANSWERED.contains(&c_long::from(asked.number)) {
+            return Ok(listings::list_backwards(asked, pid).into());
+        }
+        match &mut self.time {
+            Some(time) => time.answer(asked, pid, root),
+            None => Ok(Answer::GoOn),
+        }
+    }
+}
+
+impl From<Result<i64, Refusal>> for Answer {
+    fn from(answer: Result<i64, Refusal>) -> Self {
+        match answer {
+            Ok(value) => Self::Value(value),
+            Err(Refusal::Error(error)) => Self::Fails(error as i32),
+            Err(Refusal::GoOn) => Self::GoOn,
+            Err(Refusal::Unreached) => Self::Unreached,
+            Err(Refusal::Unresolved) => Self::Unresolved,
+        }
+    }
+}
+
+impl Time {
+    fn new(clock: ToldClock, settings: Settings, outside: (u32, u32)) -> io::Result<Self> {
+        let Settings { memory_bytes, hostname, limit_seconds, user, .. } = settings;
+        let (clocks, files, machine) = match clock {
+            ToldClock::Fixed(Fixed { seed, second }) => {
                 let entropy = Entropy::new(seed);
                 (Clocks::fixed(second), FileClock::Fixed(second), Some(Machine { memory_bytes, hostname, entropy }))
             }
-            Told::Moved(moved) => {
+            ToldClock::Moved(moved) => {
                 let clock = moved.begins_now()?;
                 (Clocks::moved(clock), FileClock::Moved(clock), None)
             }
@@ -188,11 +249,7 @@ impl Answers {
         Ok(Self { clocks, vdso, times, machine })
     }
 
-    /// Answers a call that is none of the first process's, of the table of this program's own architecture.
-    ///
-    /// # Errors
-    /// What the system says, but of a process that is gone or can't be reached.
-    pub(crate) fn answer(&mut self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
+    fn answer(&mut self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
         let [first, second, third, ..] = asked.arguments;
         let number = c_long::from(asked.number);
         let answer = match number {
@@ -210,13 +267,7 @@ impl Answers {
                 None => return self.times.answer(asked, pid, root),
             },
         };
-        Ok(match answer {
-            Ok(value) => Answer::Value(value),
-            Err(Refusal::Error(error)) => Answer::Fails(error as i32),
-            Err(Refusal::GoOn) => Answer::GoOn,
-            Err(Refusal::Unreached) => Answer::Unreached,
-            Err(Refusal::Unresolved) => Answer::Unresolved,
-        })
+        Ok(answer.into())
     }
 
     /// A program begins: from here on it asks the kernel for the time, and, in a deterministic build, has the random bytes

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{fchdir, pivot_root};
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, symlinkat, unlinkat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
     fsmount, fsopen, move_mount, open_tree,
@@ -183,11 +183,23 @@ fn part(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Failure> {
     open_tree(root, path, flags).map_err(Failure::at(format!("taking /{path} to another place")))
 }
 
+/// Has files be made, and nothing left of them but that their numbers are not given again.
+fn pass_over(scratch: &OwnedFd, numbers: u32) -> Result<(), Failure> {
+    let doing = "passing over inode numbers";
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    for _ in 0..numbers {
+        openat(scratch, "number", flags, Mode::from_raw_mode(0o600)).map_err(Failure::at(doing))?;
+        unlinkat(scratch, "number", AtFlags::empty()).map_err(Failure::at(doing))?;
+    }
+    Ok(())
+}
+
 /// The only places where a build can write. They are parts of one file system in memory, so that the limit of disk holds
 /// for all of them together; its own root, where all of them can be seen, lies below the build directory.
 fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
     let inside = spec.build_path.as_str();
     let scratch = tmpfs(spec.disk_bytes, "0755", spec.surroundings.user_id())?;
+    pass_over(&scratch, spec.surroundings.inodes_after.unwrap_or(0))?;
     directories(root, inside)?;
     attach(&scratch, root, relative(inside))?;
     let mut places = vec![("build", inside, 0o755), ("shm", "/dev/shm", 0o1777), ("tmp", "/tmp", 0o1777)];

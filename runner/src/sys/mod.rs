@@ -8,6 +8,7 @@ pub(crate) mod stat;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
@@ -62,6 +63,19 @@ struct CloneArguments {
     set_tid: u64,
     set_tid_size: u64,
     cgroup: u64,
+}
+
+/// Fills `entries` with the next ones of an open directory, by `getdents64(2)` or `getdents(2)`, which `number` says; gives how
+/// many bytes they have.
+///
+/// # Errors
+/// What that call says.
+pub(crate) fn list(directory: BorrowedFd<'_>, number: libc::c_long, entries: &mut [u8]) -> Result<usize, Errno> {
+    let length = libc::c_uint::try_from(entries.len()).unwrap_or(libc::c_uint::MAX);
+    // SAFETY: both calls write at most `length` bytes into the buffer, which is that long and borrowed for as long; any bytes
+    // are valid in it.
+    let listed = unsafe { libc::syscall(number, directory.as_raw_fd(), entries.as_mut_ptr(), length) };
+    Errno::result(listed).map(|listed| usize::try_from(listed).unwrap_or(0))
 }
 
 /// `CLONE_INTO_CGROUP`, which does not fit the type that `libc` gives it.

@@ -28,13 +28,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::determine::{Fixed, Moved};
+    use crate::determine::{Fixed, Moved, ToldClock};
     use crate::filter::program::tests::run;
     use crate::filter::program::{AUDIT_ARCH, X32};
 
     const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
-    const FIXED: Option<Told> = Some(Told::Fixed(Fixed { seed: [0; 32], second: 0 }));
-    const MOVED: Option<Told> = Some(Told::Moved(Moved { second: 0, speed: 1 }));
+    const FIXED: Option<Told> =
+        Some(Told { clock: Some(ToldClock::Fixed(Fixed { seed: [0; 32], second: 0 })), backwards: false });
+    const MOVED: Option<Told> =
+        Some(Told { clock: Some(ToldClock::Moved(Moved { second: 0, speed: 1 })), backwards: false });
+    const BACKWARDS: Option<Told> = Some(Told { clock: None, backwards: true });
 
     #[test]
     fn exactly_the_watched_calls_are_asked_for() {
@@ -84,6 +87,16 @@ mod tests {
         assert!(!asked(libc::SYS_clock_nanosleep, 0, 0));
         for call in [libc::SYS_getrandom, libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_getcpu, libc::SYS_openat] {
             assert!(!asked(call, 0, 0), "{call}");
+        }
+    }
+
+    #[test]
+    fn another_file_order_asks_for_listings_alone() {
+        let program = program(RecordMode::Declared, BACKWARDS);
+        for number in 0..1024 {
+            let asked = run(&program, AUDIT_ARCH, number, [0; 6]).0 == ASK;
+            let lists = [libc::SYS_getdents64, libc::SYS_getdents].contains(&number.into());
+            assert_eq!(asked, lists, "{number}");
         }
     }
 

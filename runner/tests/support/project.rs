@@ -24,6 +24,7 @@ pub(crate) struct Watched {
     pub(crate) seconds: u32,
     /// What the time of day is moved to, and how many times as fast it goes.
     moved: Option<(u64, Option<u32>)>,
+    order: FileOrder,
     pub(crate) sandbox: Sandbox,
 }
 
@@ -47,12 +48,17 @@ impl Watched {
         let content = Content::Tree { digest: tree.digest() };
         let source = Input { name: "p".parse().unwrap(), role: Role::Source, purl: None, content };
         let lock = Lock { recipe, inputs: vec![source], environment: root().locked, published: None };
-        Self { _dir: dir, store, lock, mode, seconds: 60, moved: None, sandbox: sandbox() }
+        Self { _dir: dir, store, lock, mode, seconds: 60, moved: None, order: FileOrder::Sorted, sandbox: sandbox() }
     }
 
     /// With the time of day moved there, and going that many times as fast.
     pub(crate) fn moved(self, second: u64, speed: Option<u32>) -> Self {
         Self { moved: Some((second, speed)), ..self }
+    }
+
+    /// With directories listed in this order.
+    pub(crate) fn in_order(self, order: FileOrder) -> Self {
+        Self { order, ..self }
     }
 
     /// As a deterministic build.
@@ -74,7 +80,7 @@ impl Watched {
             build_path: "/build".into(),
             hostname: "reprove".into(),
             processors: 2,
-            file_order: FileOrder::Sorted,
+            file_order: self.order,
             clock: self.moved.map_or(Clock::Host, |(second, _)| Clock::MovedTo(second)),
             surroundings: Surroundings {
                 clock_speed: self.moved.and_then(|(_, speed)| speed),

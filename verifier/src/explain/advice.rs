@@ -155,6 +155,7 @@ fn of(variation: Variation, finding: &Finding, epoch: u64) -> Vec<Advice> {
         Variation::Entropy => {
             vec![only("don't use what is random, or seed it with something of the source", RANDOM)]
         }
+        Variation::InodeNumbers => vec![only("don't write inode numbers down, nor sort by them", VALUES)],
         Variation::ProcessIds => vec![only("don't write process ids down, nor name files by them", RANDOM)],
         Variation::Home => {
             vec![setting("have another home directory", Setting::Before("export HOME=/tmp"), PRACTICES)]

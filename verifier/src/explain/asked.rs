@@ -64,6 +64,7 @@ fn sources(variation: Variation, conditions: &Conditions) -> (&'static [&'static
         | Variation::BuildPath
         | Variation::ExtraVariable
         | Variation::HashSeed
+        | Variation::InodeNumbers
         | Variation::Load
         | Variation::ProcessIds
         | Variation::SearchPath
