@@ -16,6 +16,7 @@ use super::bytes::ByteDiff;
 use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
+use super::roles::Role;
 use super::source::{Source, Span};
 use super::{CompareError, ar, bytes, cpio, number, order, png, preview, tar, wasm};
 
@@ -269,6 +270,7 @@ fn members(
         return Ok(());
     }
     state.depth += 1;
+    state.roles = [Role::of_member(left.1, a), Role::of_member(right.1, b)];
     let compared = files::compare(&sources.0, &sources.1, &place, state);
     state.depth -= 1;
     compared

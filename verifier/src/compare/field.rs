@@ -28,8 +28,10 @@ pub(super) enum Group {
     Origin,
     /// How the same is written: digits of a number, an end's zeros, a descriptor after the data or a size before it.
     Form,
-    /// What a wheel's list of files says of an entry, where that is right.
+    /// What a list says of what it lists, where that is right: a wheel's of its files.
     Record,
+    /// Which revision of a repository it was made from.
+    Vcs,
     /// What names one build and follows from other things: a build-id, a link to debugging information.
     Identity,
     /// All other permission bits.
@@ -41,7 +43,7 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Times,
         Self::Owners,
         Self::Umask,
@@ -51,6 +53,7 @@ impl Group {
         Self::Origin,
         Self::Form,
         Self::Record,
+        Self::Vcs,
         Self::Identity,
         Self::Modes,
         Self::Links,
@@ -66,7 +69,7 @@ impl Group {
             Self::Order => FindingKind::ArchiveOrder,
             Self::Compression => FindingKind::Compression,
             Self::Links => FindingKind::LinkTarget,
-            Self::Record => FindingKind::Content,
+            Self::Record | Self::Vcs => FindingKind::Content,
             Self::Identity => FindingKind::BuildIdentity,
             Self::Numbers | Self::Origin | Self::Form | Self::Structure => FindingKind::ArchiveStructure,
         }
@@ -84,6 +87,7 @@ impl Group {
             Self::Origin => "detail of where it comes from",
             Self::Form => "way of writing",
             Self::Record => "line about an entry",
+            Self::Vcs => "detail of the revision",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -128,6 +132,7 @@ impl Normalizer {
             Group::Origin => "origin",
             Group::Form => "form",
             Group::Record => return "wheel-record".to_owned(),
+            Group::Vcs => "vcs",
             Group::Identity => "identity",
             Group::Modes => "modes",
             Group::Links => "links",
@@ -177,6 +182,7 @@ impl Groups {
             origin,
             form,
             record,
+            vcs,
             identity,
             modes,
             links,
@@ -192,6 +198,7 @@ impl Groups {
             Group::Origin => origin,
             Group::Form => form,
             Group::Record => record,
+            Group::Vcs => vcs,
             Group::Identity => identity,
             Group::Modes => modes,
             Group::Links => links,

@@ -29,6 +29,9 @@ pub(super) enum Format {
     MachOFat,
     Sqlite,
     Class,
+    Properties,
+    Javadoc,
+    Cargo,
 }
 
 /// How the bytes of a file are arranged.
@@ -39,6 +42,8 @@ pub(super) enum Arrangement {
     Zip,
     /// Parts that stand one after the other.
     Parts,
+    /// As a text, which is told by its name and not by how it begins: see [`super::roles`].
+    Text,
 }
 
 impl Format {
@@ -50,6 +55,7 @@ impl Format {
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
+            Self::Properties | Self::Javadoc | Self::Cargo => Arrangement::Text,
         }
     }
 
@@ -76,6 +82,9 @@ impl Format {
             Self::MachOFat => "mach-o-fat",
             Self::Sqlite => "sqlite",
             Self::Class => "class",
+            Self::Properties => "properties",
+            Self::Javadoc => "javadoc",
+            Self::Cargo => "cargo",
         }
     }
 
@@ -102,6 +111,9 @@ impl Format {
             Self::MachOFat => "a Mach-O file of several architectures",
             Self::Sqlite => "an SQLite database",
             Self::Class => "a Java class",
+            Self::Properties => "a file of properties",
+            Self::Javadoc => "a page of javadoc",
+            Self::Cargo => "a crate's note of its revision",
         }
     }
 }

@@ -33,6 +33,7 @@ mod pe;
 mod png;
 mod preview;
 mod pyc;
+mod roles;
 mod room;
 mod rpm;
 mod source;
@@ -56,6 +57,7 @@ use thiserror::Error;
 
 use self::field::{Group, Normalizer};
 use self::files::State;
+use self::roles::Role;
 use self::source::Source;
 
 /// The most findings that one comparison gives. Where there are more differences, the last finding counts the rest.
@@ -205,9 +207,11 @@ pub fn compare_files(left: &File, right: &File, place: &str, options: Options<'_
     let mut state = State::new(&options, &bounds);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let (left, right) = (Source::file(left).map_err(read)?, Source::file(right).map_err(read)?);
+    let role = Role::of_name(place.as_bytes());
+    state.roles = [role.clone(), role.clone()];
     files::compare(&left, &right, place, &mut state)?;
     let normalizers = state.normalizers.take().unwrap_or_default();
-    let normalizations = normal::forms(&left, &right, &normalizers, &state).map_err(read)?;
+    let normalizations = normal::forms((&left, &right), role.as_ref(), &normalizers, &state).map_err(read)?;
     Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
 }
 

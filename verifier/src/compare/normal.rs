@@ -16,38 +16,46 @@ use super::field::{Field, Group, Normalizer, Value};
 use super::files::{self, State};
 use super::format::{self, Arrangement, Format};
 use super::held::Held;
+use super::roles::{self, Role};
 use super::source::{Source, Span};
-use super::{Options, zip};
+use super::{Bounds, Options, zip};
 
 /// The digests of the left one's normal forms after the first of `normalizers`, the first two, and so on. None where all of
 /// them together don't make the two equal.
 pub(super) fn forms(
-    left: &Source<'_>,
-    right: &Source<'_>,
+    (left, right): (&Source<'_>, &Source<'_>),
+    role: Option<&Role>,
     normalizers: &BTreeSet<Normalizer>,
     like: &State<'_>,
 ) -> io::Result<Vec<Normalization>> {
     if normalizers.is_empty() {
         return Ok(Vec::new());
     }
-    let last = digest(left, normalizers, like)?;
-    if digest(right, normalizers, like)? != last {
+    let digest = |source: &Source<'_>, left_out: &BTreeSet<Normalizer>| digest(source, role.cloned(), left_out, like);
+    let last = digest(left, normalizers)?;
+    if digest(right, normalizers)? != last {
         return Ok(Vec::new());
     }
     let mut applied = BTreeSet::new();
     let mut all = Vec::new();
     for normalizer in normalizers {
         applied.insert(*normalizer);
-        let digest = if applied.len() == normalizers.len() { last } else { digest(left, &applied, like)? };
+        let digest = if applied.len() == normalizers.len() { last } else { digest(left, &applied)? };
         all.push(Normalization { name: normalizer.name(), digest });
     }
     Ok(all)
 }
 
 /// The digests of the normal form of `source` without what `left_out` says, within the bounds of `like`.
-pub(super) fn digest(source: &Source<'_>, left_out: &BTreeSet<Normalizer>, like: &State<'_>) -> io::Result<DigestSet> {
+pub(super) fn digest(
+    source: &Source<'_>,
+    role: Option<Role>,
+    left_out: &BTreeSet<Normalizer>,
+    like: &State<'_>,
+) -> io::Result<DigestSet> {
     let options = Options { between: Between::Given, scratch: like.scratch, tell: None };
     let mut state = State::new(&options, like.bounds);
+    state.roles = [role, None];
     let mut form = Form { hash: HashBoth::default(), left_out };
     form.part(b"reprove normal form 1")?;
     form.any(source, &mut state)?;
@@ -62,10 +70,12 @@ pub(super) struct Form<'a> {
 
 impl Form<'_> {
     fn any(&mut self, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+        let [role, _] = std::mem::take(&mut state.roles);
         let format = if state.depth < state.bounds.depth { format::claimed(source)? } else { None };
-        let Some(format) = format else { return self.bytes(source, source.whole()) };
+        let Some(format) = format else { return self.plain(source, role.as_ref(), state.bounds) };
         match format.arrangement() {
-            Arrangement::Compressed => self.compressed(format, source, state),
+            Arrangement::Compressed => self.compressed(format, source, role, state),
+            Arrangement::Text => self.bytes(source, source.whole()),
             Arrangement::Zip => match zip::layout(source, state.bounds)? {
                 Ok(layout) => zip::write(&layout, source, self, state),
                 Err(_) => self.bytes(source, source.whole()),
@@ -75,6 +85,20 @@ impl Form<'_> {
                 Err(_) => self.bytes(source, source.whole()),
             },
         }
+    }
+
+    /// What is no container: as fields where it is a text that something is left out of.
+    fn plain(&mut self, source: &Source<'_>, role: Option<&Role>, bounds: &Bounds) -> io::Result<()> {
+        let is_wanted = |format: Format| self.left_out.iter().any(|normalizer| normalizer.format == format);
+        let may_be = self.left_out.iter().any(|each| matches!(each.format.arrangement(), Arrangement::Text));
+        if may_be && source.len() <= bounds.text {
+            let text = roles::read(&source.read(source.whole())?, role);
+            if let Some(text) = text.filter(|text| is_wanted(text.format)) {
+                self.part(text.format.name().as_bytes())?;
+                return self.fields(text.format, &text.fields);
+            }
+        }
+        self.bytes(source, source.whole())
     }
 
     /// Whether this group of fields stays.
@@ -123,7 +147,13 @@ impl Form<'_> {
         Ok(())
     }
 
-    fn compressed(&mut self, format: Format, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+    fn compressed(
+        &mut self,
+        format: Format,
+        source: &Source<'_>,
+        role: Option<Role>,
+        state: &mut State<'_>,
+    ) -> io::Result<()> {
         let Ok(head) = Head::read(format, source)? else { return self.bytes(source, source.whole()) };
         let held = match self.has(format, Group::Compression) {
             true => None,
@@ -137,6 +167,7 @@ impl Form<'_> {
         match held {
             None => self.bytes(source, head.rest),
             Some(held) => {
+                state.roles = [role, None];
                 self.inner(&held.source()?, state)?;
                 held.give_back(state);
                 Ok(())
@@ -156,7 +187,10 @@ impl Form<'_> {
             self.fields(archive.format, &archive.fields(source, member)?)?;
             match archive.data_fields(source, member)? {
                 Some(fields) => self.fields(archive.format, &fields)?,
-                None if member.data_is.is_file() => self.inner(&source.part(member.data), state)?,
+                None if member.data_is.is_file() => {
+                    state.roles = [Role::of_member(archive, member), None];
+                    self.inner(&source.part(member.data), state)?;
+                }
                 None => self.bytes(source, member.data)?,
             }
         }
@@ -167,8 +201,14 @@ impl Form<'_> {
     }
 
     /// What `reader` gives, which is a file inside another one; `None`, and nothing was written: it can't be expanded.
-    pub(super) fn expanded(&mut self, reader: impl Read, state: &mut State<'_>) -> io::Result<Option<()>> {
+    pub(super) fn expanded(
+        &mut self,
+        reader: impl Read,
+        role: Option<Role>,
+        state: &mut State<'_>,
+    ) -> io::Result<Option<()>> {
         let Ok(held) = Held::read(reader, state)? else { return Ok(None) };
+        state.roles = [role, None];
         self.inner(&held.source()?, state)?;
         held.give_back(state);
         Ok(Some(()))

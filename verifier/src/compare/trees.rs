@@ -8,6 +8,7 @@ use reprove_model::{Detail, Digest, DigestSet, FindingKind, Node, Normalization,
 
 use super::field::Normalizer;
 use super::files::{self, State};
+use super::roles::Role;
 use super::source::Source;
 use super::{Bounds, CompareError, Comparison, Options, Side, normal, preview};
 
@@ -53,8 +54,8 @@ fn normalized(
             {
                 let file = open(side, &digest.blake3, &path.to_string())?;
                 let read = |source| CompareError::Read { place: path.to_string(), source };
-                let source = Source::file(&file).map_err(read)?;
-                *digest = normal::digest(&source, left_out, state).map_err(read)?;
+                let (source, role) = (Source::file(&file).map_err(read)?, Role::of_name(path.as_bytes()));
+                *digest = normal::digest(&source, role, left_out, state).map_err(read)?;
                 *size = 0;
             }
         }
@@ -140,6 +141,8 @@ fn contents(
     let (left_file, right_file) = (open(left, &left_digest.blake3, place)?, open(right, &right_digest.blake3, place)?);
     let sources = (Source::file(&left_file).map_err(read)?, Source::file(&right_file).map_err(read)?);
     let before = state.findings.made();
+    let role = Role::of_name(place.as_bytes());
+    state.roles = [role.clone(), role];
     files::compare(&sources.0, &sources.1, place, state)?;
     if state.findings.made() == before {
         let summary = "the digests differ, but the bytes that were read are the same: what was read is not what \

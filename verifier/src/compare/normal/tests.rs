@@ -12,7 +12,7 @@ use super::super::field::{Group, Normalizer};
 use super::super::files::State;
 use super::super::format::Format;
 use super::super::source::Source;
-use super::super::{Bounds, Level, Options, compare_files};
+use super::super::{Level, compare_files};
 use super::*;
 
 fn compared(left: &[u8], right: &[u8]) -> (Level, Vec<String>) {
@@ -39,7 +39,7 @@ fn form(bytes: &[u8], left_out: &[(Format, Group)]) -> String {
     let bounds = Bounds::default();
     let state = State::new(&Options::of(Between::Given), &bounds);
     let left_out = left_out.iter().map(|(format, group)| Normalizer { format: *format, group: *group }).collect();
-    hex(digest(&Source::Memory(bytes), &left_out, &state).unwrap())
+    hex(digest(&Source::Memory(bytes), None, &left_out, &state).unwrap())
 }
 
 fn zip_of(entries: &[(&str, &[u8])], options: SimpleFileOptions) -> Vec<u8> {

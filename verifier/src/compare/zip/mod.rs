@@ -34,6 +34,7 @@ use super::files::State;
 use super::findings::Details;
 use super::format::Format;
 use super::preview;
+use super::roles::{Role, Roles};
 use super::source::{Source, Span};
 
 /// An archive: its bytes, and where its parts are.
@@ -104,7 +105,9 @@ fn entries(
     };
     let inner = format!("{place}!{name}");
     let before = record::is_record(&a.key.0).then(|| state.normalizers.clone());
+    state.roles = [a, b].map(|entry| Role::of_name(&entry.key.0));
     let compared = contents::compare((left.0, a, &central), (right.0, b, &other), &inner, state)?;
+    state.roles = Roles::default();
     if let Some(before) = before
         && state.findings.has(&inner, FindingKind::Content)
         && let Some(entries) = record::follows(&a.key.0, left, right, state).map_err(read)?

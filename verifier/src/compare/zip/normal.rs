@@ -7,6 +7,7 @@ use super::super::field::Group;
 use super::super::files::State;
 use super::super::format::Format;
 use super::super::normal::Form;
+use super::super::roles::Role;
 use super::super::source::Source;
 use super::contents::Decoder;
 use super::entry::{self, Item, Value};
@@ -68,7 +69,7 @@ fn contents(
 ) -> io::Result<bool> {
     if (central.common.method == 0 || !form.has(Format::Zip, Group::Compression))
         && let Ok(mut decoder) = Decoder::new((source, entry, central), "one", state.bounds)
-        && form.expanded(&mut decoder, state)?.is_some()
+        && form.expanded(&mut decoder, Role::of_name(&entry.key.0), state)?.is_some()
     {
         return Ok(decoder.verified());
     }
