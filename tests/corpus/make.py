@@ -375,8 +375,34 @@ def named():
               ["content"])
 
 
+def jars():
+    """JARs whose manifests differ, written as Java writes them: lines of 72 bytes at most."""
+    def jar(*attributes, entries=("A", "B"), width=72, end=b"\r\n"):
+        first = [("Manifest-Version", "1.0"), *attributes, ("Bundle-Description", "long " * 40)]
+        out = b""
+        for section in [first, *([("Name", f"{name}.class"), ("Sealed", "true")] for name in entries)]:
+            for key, value in section:
+                line = f"{key}: {value}".encode()
+                out += line[:width] + end
+                out += b"".join(b" " + line[at:at + width - 1] + end for at in range(width, len(line), width - 1))
+            out += end
+        return wheel({"META-INF/MANIFEST.MF": out}, method=zipfile.ZIP_STORED)
+    file, who, one = "json-1.jar", ("Built-By", "me"), ("Export-Package", 'a;version="1,2",b')
+    equal("jar-user", file, "user", jar(who), jar(("Built-By", "you")), ["jar-origin"], ["archive-structure"])
+    equal("jar-time", file, "clock", jar(("Bnd-LastModified", OLD)), jar(("Bnd-LastModified", NEW)), ["jar-times"],
+          ["archive-times"])
+    equal("jar-commit", file, "revision", jar(("Git-SHA", "1" * 40)), jar(("Git-SHA", "2" * 40)), ["jar-vcs"], ["content"])
+    equal("jar-attributes", file, "hash seed", jar(who, one), jar(one, who), ["jar-order"], ["archive-order"])
+    equal("jar-sections", file, "file order", jar(), jar(entries=("B", "A")), ["jar-order"], ["archive-order"])
+    equal("jar-clauses", file, "hash seed", jar(one), jar(("Export-Package", 'b,a;version="1,2"')), ["jar-values"],
+          ["content"])
+    equal("jar-lines", file, "packer", jar(), jar(width=70, end=b"\n"), ["jar-form"], ["archive-structure"])
+    different("jar-version", file, "content", jar(("Bundle-Version", "1")), jar(("Bundle-Version", "2")), ["content"])
+    different("jar-class-path", file, "content", jar(("Class-Path", "a b")), jar(("Class-Path", "b a")), ["content"])
+
+
 def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named):
+    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars):
         make()
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"

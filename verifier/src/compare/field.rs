@@ -32,6 +32,8 @@ pub(super) enum Group {
     Record,
     /// Which revision of a repository it was made from.
     Vcs,
+    /// The order of what a value lists, where it decides nothing.
+    Values,
     /// What names one build and follows from other things: a build-id, a link to debugging information.
     Identity,
     /// All other permission bits.
@@ -43,7 +45,7 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Times,
         Self::Owners,
         Self::Umask,
@@ -54,6 +56,7 @@ impl Group {
         Self::Form,
         Self::Record,
         Self::Vcs,
+        Self::Values,
         Self::Identity,
         Self::Modes,
         Self::Links,
@@ -69,7 +72,7 @@ impl Group {
             Self::Order => FindingKind::ArchiveOrder,
             Self::Compression => FindingKind::Compression,
             Self::Links => FindingKind::LinkTarget,
-            Self::Record | Self::Vcs => FindingKind::Content,
+            Self::Record | Self::Vcs | Self::Values => FindingKind::Content,
             Self::Identity => FindingKind::BuildIdentity,
             Self::Numbers | Self::Origin | Self::Form | Self::Structure => FindingKind::ArchiveStructure,
         }
@@ -88,6 +91,7 @@ impl Group {
             Self::Form => "way of writing",
             Self::Record => "line about an entry",
             Self::Vcs => "detail of the revision",
+            Self::Values => "order of clauses",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -108,8 +112,8 @@ impl Normalizer {
     pub(super) fn of(format: Format, group: Group) -> Option<Self> {
         let hides_what_matters = match group {
             Group::Modes | Group::Links | Group::Structure => true,
-            // Where files are unpacked, and not where parts follow each other.
-            Group::Order => !matches!(format, Format::Tar | Format::Zip | Format::Ar | Format::Cpio),
+            // Where files are unpacked or looked up, and not where parts follow each other.
+            Group::Order => !matches!(format, Format::Tar | Format::Zip | Format::Ar | Format::Cpio | Format::Jar),
             // With one zero more, a class or a signed program is none.
             Group::Form => matches!(
                 format,
@@ -133,6 +137,7 @@ impl Normalizer {
             Group::Form => "form",
             Group::Record => return "wheel-record".to_owned(),
             Group::Vcs => "vcs",
+            Group::Values => "values",
             Group::Identity => "identity",
             Group::Modes => "modes",
             Group::Links => "links",
@@ -183,6 +188,7 @@ impl Groups {
             form,
             record,
             vcs,
+            values,
             identity,
             modes,
             links,
@@ -199,6 +205,7 @@ impl Groups {
             Group::Form => form,
             Group::Record => record,
             Group::Vcs => vcs,
+            Group::Values => values,
             Group::Identity => identity,
             Group::Modes => modes,
             Group::Links => links,
@@ -213,6 +220,11 @@ impl Groups {
 
     /// Adds each field that differs. Fields are found by their labels; a label that comes twice is told apart by the order.
     pub(super) fn compare(&mut self, name: &str, left: &[Field], right: &[Field]) {
+        self.compare_in_order(name, left, right, Group::Structure);
+    }
+
+    /// The same; that fields change places is of the group `order`.
+    pub(super) fn compare_in_order(&mut self, name: &str, left: &[Field], right: &[Field], order: Group) {
         let mut rights: BTreeMap<(Group, &str), VecDeque<(usize, &Field)>> = BTreeMap::new();
         for (at, field) in right.iter().enumerate() {
             rights.entry((field.group, &field.label)).or_default().push_back((at, field));
@@ -237,7 +249,7 @@ impl Groups {
         // What stands where is more than each field says.
         if moved {
             let at = if name.is_empty() { "order of fields".to_owned() } else { format!("{name}: order of fields") };
-            self.of(Group::Structure).push(at, "one", "another");
+            self.of(order).push(at, "one", "another");
         }
     }
 

@@ -9,7 +9,7 @@ use reprove_model::FindingKind;
 use super::archive::Archive;
 use super::bytes::{self, ByteDiff};
 use super::field::{Group, Groups, Normalizer};
-use super::findings::Findings;
+use super::findings::{Details, Findings};
 use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::roles::{self, Roles, Told};
@@ -112,11 +112,13 @@ pub(super) fn compare(
     };
     if note.is_none() && left.len().max(right.len()) <= state.bounds.text {
         let (left, right) = (left.read(left.whole()).map_err(read)?, right.read(right.whole()).map_err(read)?);
-        if matches!(roles::compare((&left, &right), &roles, place, state), Told::All) {
-            return Ok(());
-        }
+        let beside = match roles::compare((&left, &right), &roles, place, state) {
+            Told::All => return Ok(()),
+            Told::Beside(kind, details) => Some((kind, details)),
+            Told::None => None,
+        };
         if let (Some(left), Some(right)) = (text::as_text(&left), text::as_text(&right)) {
-            texts(left, right, place, state);
+            texts((left, right), beside, place, state);
             return Ok(());
         }
     }
@@ -238,7 +240,8 @@ fn leftover(left: &Source<'_>, right: &Source<'_>, place: &str, state: &mut Stat
     Ok(())
 }
 
-fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
+/// Adds the lines that differ, and the values: those in `beside`, of which it says the kind, or those that are told here.
+fn texts((left, right): (&str, &str), beside: Option<(&'static str, Details)>, place: &str, state: &mut State<'_>) {
     let details = text::diff(left, right);
     if details.count > 0 {
         state.needs(None);
@@ -248,7 +251,7 @@ fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
         if text::is_reordered(left, right) {
             summary.push_str("; they are the same lines in another order");
         }
-        let values = values::diff(left, right, place);
+        let values = beside.or_else(|| values::diff(left, right, place));
         if let Some((kind, _)) = values.as_ref().filter(|(_, values)| values.count == 0) {
             summary.push_str(&format!("; as {kind}, no value differs"));
         }

@@ -35,6 +35,13 @@ impl Details {
             self.kept.push(Detail { at, left, right });
         }
     }
+
+    /// Adds those of another finding.
+    pub(super) fn append(&mut self, mut more: Self) {
+        self.count += more.count;
+        more.kept.truncate(Finding::MAX_DETAILS.saturating_sub(self.kept.len()));
+        self.kept.append(&mut more.kept);
+    }
 }
 
 /// The most characters of one text of a detail.

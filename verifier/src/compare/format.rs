@@ -29,6 +29,7 @@ pub(super) enum Format {
     MachOFat,
     Sqlite,
     Class,
+    Jar,
     Properties,
     Javadoc,
     Cargo,
@@ -55,7 +56,7 @@ impl Format {
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
-            Self::Properties | Self::Javadoc | Self::Cargo => Arrangement::Text,
+            Self::Jar | Self::Properties | Self::Javadoc | Self::Cargo => Arrangement::Text,
         }
     }
 
@@ -82,6 +83,7 @@ impl Format {
             Self::MachOFat => "mach-o-fat",
             Self::Sqlite => "sqlite",
             Self::Class => "class",
+            Self::Jar => "jar",
             Self::Properties => "properties",
             Self::Javadoc => "javadoc",
             Self::Cargo => "cargo",
@@ -111,6 +113,7 @@ impl Format {
             Self::MachOFat => "a Mach-O file of several architectures",
             Self::Sqlite => "an SQLite database",
             Self::Class => "a Java class",
+            Self::Jar => "the manifest of a JAR",
             Self::Properties => "a file of properties",
             Self::Javadoc => "a page of javadoc",
             Self::Cargo => "a crate's note of its revision",

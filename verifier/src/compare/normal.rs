@@ -94,8 +94,12 @@ impl Form<'_> {
         if may_be && source.len() <= bounds.text {
             let text = roles::read(&source.read(source.whole())?, role);
             if let Some(text) = text.filter(|text| is_wanted(text.format)) {
+                let mut fields = text.fields;
+                if text.is_free && !self.has(text.format, Group::Order) {
+                    fields.sort_by(|a, b| a.label.cmp(&b.label));
+                }
                 self.part(text.format.name().as_bytes())?;
-                return self.fields(text.format, &text.fields);
+                return self.fields(text.format, &fields);
             }
         }
         self.bytes(source, source.whole())

@@ -6,11 +6,13 @@
 mod cargo;
 mod dates;
 mod javadoc;
+pub(super) mod manifest;
 mod properties;
 
 use super::archive::{Archive, Member};
 use super::field::{Field, Group, Groups};
 use super::files::State;
+use super::findings::Details;
 use super::format::Format;
 
 /// What a file is for.
@@ -18,6 +20,8 @@ use super::format::Format;
 pub(super) enum Role {
     /// `.cargo_vcs_info.json` of a crate.
     CrateRevision,
+    /// `META-INF/MANIFEST.MF` of a JAR.
+    Manifest,
     /// Properties of Java.
     Properties,
     /// What a build says of the revision that it is of, as properties of Java.
@@ -37,6 +41,11 @@ impl Role {
         }
     }
 
+    /// By the name of an entry of a zip archive.
+    pub(super) fn of_entry(name: &[u8]) -> Option<Self> {
+        if manifest::is_manifest(name) { Some(Self::Manifest) } else { Self::of_name(name) }
+    }
+
     /// By the name of a member, and the archive that it is in.
     pub(super) fn of_member(archive: &Archive, member: &Member) -> Option<Self> {
         match archive.format {
@@ -51,12 +60,15 @@ impl Role {
 pub(super) struct Text {
     pub(super) format: Format,
     pub(super) fields: Vec<Field>,
+    /// Whether the order of the fields decides nothing.
+    pub(super) is_free: bool,
 }
 
 /// Reads a file as what it is for; `None`: it is nothing that is known here, or not written as that is.
 pub(super) fn read(bytes: &[u8], role: Option<&Role>) -> Option<Text> {
     match role {
         Some(Role::CrateRevision) => cargo::read(bytes),
+        Some(Role::Manifest) => manifest::read(bytes),
         Some(Role::Properties) => properties::read(bytes),
         Some(Role::GitProperties) => properties::of_git(bytes),
         None => javadoc::read(bytes),
@@ -67,6 +79,8 @@ pub(super) fn read(bytes: &[u8], role: Option<&Role>) -> Option<Text> {
 pub(super) enum Told {
     /// All of it, in findings.
     All,
+    /// What of it is a field, of a text of this kind. The texts have to be compared as any other.
+    Beside(&'static str, Details),
     /// None: the texts have to be compared as any other.
     None,
 }
@@ -78,10 +92,17 @@ pub(super) fn compare((left, right): (&[u8], &[u8]), [a, b]: &Roles, place: &str
         return Told::None;
     }
     let mut groups = Groups::default();
-    groups.compare("", &a.fields, &b.fields);
+    let order = if a.is_free && b.is_free { Group::Order } else { Group::Structure };
+    groups.compare_in_order("", &a.fields, &b.fields, order);
     let before = state.findings.made();
     if groups.of(Group::Structure).count == 0 {
         state.report(a.format, groups, place);
+    } else if a.format == Format::Jar {
+        let found = groups.into_found().filter(|(group, _)| !matches!(group, Group::Form | Group::Values));
+        let mut all = Details::default();
+        found.for_each(|(_, details)| all.append(details));
+        all.kept.sort_by(|a, b| a.at.cmp(&b.at));
+        return Told::Beside("a manifest", all);
     }
     if state.findings.made() > before { Told::All } else { Told::None }
 }
@@ -113,7 +134,7 @@ impl<'a> Pieces<'a> {
     fn text(mut self, format: Format) -> Option<Text> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         self.fields.push(Field::bytes(Group::Structure, "the rest", rest));
-        (self.named > 0).then_some(Text { format, fields: self.fields })
+        (self.named > 0).then_some(Text { format, fields: self.fields, is_free: false })
     }
 }
 

@@ -105,7 +105,7 @@ fn entries(
     };
     let inner = format!("{place}!{name}");
     let before = record::is_record(&a.key.0).then(|| state.normalizers.clone());
-    state.roles = [a, b].map(|entry| Role::of_name(&entry.key.0));
+    state.roles = [a, b].map(|entry| Role::of_entry(&entry.key.0));
     let compared = contents::compare((left.0, a, &central), (right.0, b, &other), &inner, state)?;
     state.roles = Roles::default();
     if let Some(before) = before

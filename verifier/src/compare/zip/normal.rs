@@ -69,7 +69,7 @@ fn contents(
 ) -> io::Result<bool> {
     if (central.common.method == 0 || !form.has(Format::Zip, Group::Compression))
         && let Ok(mut decoder) = Decoder::new((source, entry, central), "one", state.bounds)
-        && form.expanded(&mut decoder, Role::of_name(&entry.key.0), state)?.is_some()
+        && form.expanded(&mut decoder, Role::of_entry(&entry.key.0), state)?.is_some()
     {
         return Ok(decoder.verified());
     }
