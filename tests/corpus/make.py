@@ -401,8 +401,29 @@ def jars():
     different("jar-class-path", file, "content", jar(("Class-Path", "a b")), jar(("Class-Path", "b a")), ["content"])
 
 
+def gems():
+    def gem(files=SOURCES, day="2023-11-14", version="3.4.20", name="json", wrong=False, time=OLD):
+        text = f"--- !ruby/object:Gem::Specification\nname: {name}\ndate: {day} 00:00:00.000000000 Z\n" \
+            f"rubygems_version: {version}\n"
+        pack = lambda data: gzip.compress(data, mtime=0)
+        members = {"metadata.gz": pack(text.encode()), "data.tar.gz": pack(tar(files, time=time))}
+        listed = "---\n"
+        for function in ("sha256", "sha512"):
+            digests = [f"  {key}: {hashlib.new(function, data + b'x' * wrong).hexdigest()}\n" for key, data in members.items()]
+            listed += f"{function.upper()}:\n" + "".join(digests)
+        return tar({**members, "checksums.yaml.gz": pack(listed.encode())})
+    base, file = gem(), "json-1.gem"
+    both = lambda name: ["gzip-compression", name, "gem-checksums"]
+    equal("gem-date", file, "clock", base, gem(day="2024-11-19"), both("gem-times"), ["archive-times", "content"])
+    equal("gem-version", file, "packer", base, gem(version="3.6.7"), both("gem-origin"), ["archive-structure", "content"])
+    equal("gem-tar-times", file, "clock", base, gem(time=NEW), both("tar-times"), ["archive-times", "content"])
+    different("gem-name", file, "content", base, gem(name="other"), ["content"])
+    different("gem-checksums", file, "content", base, gem(wrong=True), ["content"])
+    different("gem-content", file, "content", base, gem(CHANGED), ["content"])
+
+
 def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars):
+    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars, gems):
         make()
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"

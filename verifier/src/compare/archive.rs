@@ -152,13 +152,26 @@ impl Archive {
             }
             _ => tar::fields(&head, member),
         };
-        let padding = member.tail.len;
-        fields.push(if tail.iter().all(|byte| *byte == 0) {
-            Field::text(Group::Structure, "padding", format!("{padding} zeros"))
+        let zeros = tail.iter().all(|byte| *byte == 0);
+        fields.push(if self.is_padding(member.data.len, &tail) {
+            Field::text(Group::Structure, "padding", "up to where the next member begins")
+        } else if zeros {
+            Field::text(Group::Structure, "padding", format!("{} zeros", tail.len()))
         } else {
             Field::bytes(Group::Structure, "padding", tail)
         });
         Ok(fields)
+    }
+
+    /// Whether this is what stands behind data of this length, which follows from that.
+    fn is_padding(&self, len: u64, tail: &[u8]) -> bool {
+        let (unit, with) = match self.format {
+            Format::Tar => (tar::BLOCK, 0),
+            Format::Ar => (2, b'\n'),
+            Format::Cpio => (4, 0),
+            _ => return false,
+        };
+        tail.len() as u64 == len.next_multiple_of(unit) - len && tail.iter().all(|byte| *byte == with)
     }
 
     /// The member's data as fields, where it is that.
@@ -270,7 +283,8 @@ fn members(
         return Ok(());
     }
     state.depth += 1;
-    state.roles = [Role::of_member(left.1, a), Role::of_member(right.1, b)];
+    let role = |(source, archive): Side<'_>, member| Role::of_member(archive, source, member).map_err(read);
+    state.roles = [role(left, a)?, role(right, b)?];
     let compared = files::compare(&sources.0, &sources.1, &place, state);
     state.depth -= 1;
     compared

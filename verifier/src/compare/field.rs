@@ -28,7 +28,7 @@ pub(super) enum Group {
     Origin,
     /// How the same is written: digits of a number, an end's zeros, a descriptor after the data or a size before it.
     Form,
-    /// What a list says of what it lists, where that is right: a wheel's of its files.
+    /// What a list says of what it lists, where that is right: a wheel's of its files, a gem's of its members.
     Record,
     /// Which revision of a repository it was made from.
     Vcs,
@@ -89,9 +89,9 @@ impl Group {
             Self::Compression => "compression detail",
             Self::Origin => "detail of where it comes from",
             Self::Form => "way of writing",
-            Self::Record => "line about an entry",
-            Self::Vcs => "detail of the revision",
-            Self::Values => "order of clauses",
+            Self::Record => "listed digest",
+            Self::Vcs => "revision detail",
+            Self::Values => "clause order",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -135,7 +135,8 @@ impl Normalizer {
             Group::Compression => "compression",
             Group::Origin => "origin",
             Group::Form => "form",
-            Group::Record => return "wheel-record".to_owned(),
+            Group::Record if self.format == Format::Zip => return "wheel-record".to_owned(),
+            Group::Record => "checksums",
             Group::Vcs => "vcs",
             Group::Values => "values",
             Group::Identity => "identity",

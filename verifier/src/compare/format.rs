@@ -33,6 +33,7 @@ pub(super) enum Format {
     Properties,
     Javadoc,
     Cargo,
+    Gem,
 }
 
 /// How the bytes of a file are arranged.
@@ -56,7 +57,7 @@ impl Format {
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
-            Self::Jar | Self::Properties | Self::Javadoc | Self::Cargo => Arrangement::Text,
+            Self::Jar | Self::Properties | Self::Javadoc | Self::Cargo | Self::Gem => Arrangement::Text,
         }
     }
 
@@ -87,6 +88,7 @@ impl Format {
             Self::Properties => "properties",
             Self::Javadoc => "javadoc",
             Self::Cargo => "cargo",
+            Self::Gem => "gem",
         }
     }
 
@@ -117,6 +119,7 @@ impl Format {
             Self::Properties => "a file of properties",
             Self::Javadoc => "a page of javadoc",
             Self::Cargo => "a crate's note of its revision",
+            Self::Gem => "what a gem says of itself",
         }
     }
 }

@@ -376,6 +376,27 @@ fn only_a_right_checksum_makes_a_header() {
     assert!(!format::is_header(&bytes[..512]));
 }
 
+#[test]
+fn padding_that_follows_from_a_length_is_no_difference_of_its_own() {
+    let of = |archive: fn(&[File<'_>]) -> Vec<u8>, data: &[u8], level| {
+        archive(&[File { data: &gzip(data, 0, level), ..FILE }, OTHER])
+    };
+    for (archive, more) in [(tar_of as fn(&[File<'_>]) -> Vec<u8>, None), (ar_of, None), (cpio_of, Some("cpio-form"))] {
+        let names = || ["gzip-compression"].into_iter().chain(more).map(str::to_owned).collect();
+        for len in 26..30 {
+            let data = vec![b'a'; len];
+            assert_eq!(needs(&of(archive, &data, 0), &of(archive, &data, 9)), Some(names()));
+        }
+    }
+    let tar = tar_of(&[FILE]);
+    let mut padded = tar.clone();
+    padded[1023] = 1;
+    assert_eq!(kinds(&find(&tar, &padded)), [("a", FindingKind::ArchiveStructure)]);
+    // Cut before the padding, which a reader may miss.
+    let [cut, whole] = [&tar[..518], &tar[..1024]];
+    assert_eq!(needs(cut, whole), None);
+}
+
 proptest! {
     /// [`find_within`] asserts it: no finding if and only if the bytes are equal.
     #[test]

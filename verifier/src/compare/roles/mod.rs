@@ -5,15 +5,20 @@
 
 mod cargo;
 mod dates;
+mod gem;
 mod javadoc;
 pub(super) mod manifest;
 mod properties;
+
+use std::io;
+use std::rc::Rc;
 
 use super::archive::{Archive, Member};
 use super::field::{Field, Group, Groups};
 use super::files::State;
 use super::findings::Details;
 use super::format::Format;
+use super::source::Source;
 
 /// What a file is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,10 @@ pub(super) enum Role {
     CrateRevision,
     /// `META-INF/MANIFEST.MF` of a JAR.
     Manifest,
+    /// The specification of a gem.
+    GemSpecification,
+    /// The digests of a gem's members, with those that are right.
+    GemChecksums(Rc<gem::Digests>),
     /// Properties of Java.
     Properties,
     /// What a build says of the revision that it is of, as properties of Java.
@@ -47,12 +56,13 @@ impl Role {
     }
 
     /// By the name of a member, and the archive that it is in.
-    pub(super) fn of_member(archive: &Archive, member: &Member) -> Option<Self> {
-        match archive.format {
+    pub(super) fn of_member(archive: &Archive, source: &Source<'_>, member: &Member) -> io::Result<Option<Self>> {
+        Ok(match archive.format {
             Format::Tar if cargo::is_note(&member.key.0) => Some(Self::CrateRevision),
-            Format::Tar | Format::Cpio | Format::Ar => Self::of_name(&member.key.0),
+            Format::Tar => gem::role(archive, source, member)?.or_else(|| Self::of_name(&member.key.0)),
+            Format::Cpio | Format::Ar => Self::of_name(&member.key.0),
             _ => None,
-        }
+        })
     }
 }
 
@@ -69,6 +79,8 @@ pub(super) fn read(bytes: &[u8], role: Option<&Role>) -> Option<Text> {
     match role {
         Some(Role::CrateRevision) => cargo::read(bytes),
         Some(Role::Manifest) => manifest::read(bytes),
+        Some(Role::GemSpecification) => gem::specification(bytes),
+        Some(Role::GemChecksums(digests)) => gem::checksums(bytes, digests),
         Some(Role::Properties) => properties::read(bytes),
         Some(Role::GitProperties) => properties::of_git(bytes),
         None => javadoc::read(bytes),
