@@ -422,8 +422,31 @@ def gems():
     different("gem-content", file, "content", base, gem(CHANGED), ["content"])
 
 
+def uimage(time, image=b"code"):
+    header = lambda sum: struct.pack(">7I4B32s", 0x27051956, sum, time, len(image), 0x8000, 0x8000, zlib.crc32(image), 5, 2, 2,
+                                     1, b"Boot")
+    return header(zlib.crc32(header(0))) + image
+
+
+def behind_headers():
+    """What strip-nondeterminism knows besides: archives behind a header of their own, and images for U-Boot."""
+    later = (2024, 5, 6, 7, 8, 10)
+    for name, file, first, other in (("jmod", "json.jmod", b"JM\1\0", b"JM\2\0"),
+                                     ("pyzip", "json.pyz", b"#!/usr/bin/python3\n", b"#!/usr/bin/python2\n")):
+        equal(f"{name}-times", file, "clock", first + wheel(SOURCES), first + wheel(SOURCES, time=later), ["zip-times"],
+              ["zip-entry-times"])
+        different(f"{name}-header", file, "content", first + wheel(SOURCES), other + wheel(SOURCES), ["zip-structure"])
+    equal("uimage-time", "uImage", "clock", uimage(OLD), uimage(NEW), ["uimage-times"], ["archive-times"])
+    packed = [uimage(OLD, gzip.compress(tar(SOURCES, time=time), mtime=0)) for time in (OLD, NEW)]
+    equal("uimage-inner-times", "uImage", "clock", *packed, ["gzip-compression", "tar-times"], ["archive-times"])
+    different("uimage-image", "uImage", "content", uimage(OLD), uimage(OLD, b"cede"), ["content"])
+    dated = [png(struct.pack(">H5B", 2023, 1, 2, 3, 4, 5), f"date:create\0{year}-01-02T03:04:05+00:00".encode())
+             for year in (2023, 2024)]
+    equal("png-date", "image.png", "clock", *dated, ["png-times"], ["archive-times"])
+
+
 def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars, gems):
+    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars, gems, behind_headers):
         make()
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"

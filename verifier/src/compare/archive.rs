@@ -146,6 +146,7 @@ impl Archive {
             | Format::Pyc
             | Format::Rpm
             | Format::Mo
+            | Format::UImage
             | Format::Sqlite
             | Format::Class => {
                 vec![Field::bytes(Group::Structure, "header", head)]

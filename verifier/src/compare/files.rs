@@ -16,7 +16,7 @@ use super::roles::{self, Roles, Told};
 use super::source::Source;
 use super::{
     Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, sqlite,
-    tar, text, values, wasm, zip,
+    tar, text, uimage, values, wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -167,6 +167,7 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::Rpm => rpm::read(source),
         Format::Mo => mo::read(source),
         Format::Wasm => wasm::read(source, bounds),
+        Format::UImage => uimage::read(source),
         Format::Sqlite => sqlite::read(source, bounds),
         Format::Class => class::read(source, bounds),
         _ => tar::read(source, bounds),

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{class, macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
+use super::{class, macho, mo, pe, png, pyc, rpm, sqlite, tar, uimage, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,7 @@ pub(super) enum Format {
     Javadoc,
     Cargo,
     Gem,
+    UImage,
 }
 
 /// How the bytes of a file are arranged.
@@ -55,7 +56,7 @@ impl Format {
             Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 => Arrangement::Compressed,
             Self::Zip => Arrangement::Zip,
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
-            Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
+            Self::Rpm | Self::Mo | Self::Wasm | Self::UImage => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
             Self::Jar | Self::Properties | Self::Javadoc | Self::Cargo | Self::Gem => Arrangement::Text,
         }
@@ -89,6 +90,7 @@ impl Format {
             Self::Javadoc => "javadoc",
             Self::Cargo => "cargo",
             Self::Gem => "gem",
+            Self::UImage => "uimage",
         }
     }
 
@@ -120,6 +122,7 @@ impl Format {
             Self::Javadoc => "a page of javadoc",
             Self::Cargo => "a crate's note of its revision",
             Self::Gem => "what a gem says of itself",
+            Self::UImage => "an image for U-Boot",
         }
     }
 }
@@ -127,7 +130,7 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 15] = [
+    let by_magic: [(&[u8], Format); 16] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
@@ -140,6 +143,7 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
         (mo::MAGIC[1], Format::Mo),
         (wasm::MAGIC, Format::Wasm),
         (sqlite::MAGIC, Format::Sqlite),
+        (uimage::MAGIC, Format::UImage),
         (b"070701", Format::Cpio),
         (b"070702", Format::Cpio),
         (b"070707", Format::Cpio),

@@ -42,6 +42,7 @@ mod tar;
 mod text;
 mod tiled;
 mod trees;
+mod uimage;
 mod values;
 mod wasm;
 mod zip;

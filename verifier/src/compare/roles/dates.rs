@@ -19,7 +19,7 @@ pub(super) fn is_of_java(text: &[u8]) -> bool {
 }
 
 /// Whether `text` has the form, in which each `0` stands for a digit, and all else for itself.
-pub(super) fn is_like(text: &[u8], form: &[u8]) -> bool {
+pub(in crate::compare) fn is_like(text: &[u8], form: &[u8]) -> bool {
     let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
     text.len() == form.len() && text.iter().zip(form).all(fits)
 }

@@ -4,7 +4,7 @@
 //! in one is told from the rest of it.
 
 mod cargo;
-mod dates;
+pub(super) mod dates;
 mod gem;
 mod javadoc;
 pub(super) mod manifest;
