@@ -275,6 +275,9 @@ fn members(
         return Ok(());
     }
     let (sources, place) = ((left.0.part(a.data), right.0.part(b.data)), format!("{place}!{name}"));
+    if state.passes_over(&place) {
+        return Ok(());
+    }
     if !a.data_is.is_file() || !b.data_is.is_file() {
         let symbols: &[Symbol] = if let Data::Code(symbols) = &a.data_is { symbols } else { &[] };
         let whole = (sources.0.whole(), sources.1.whole());

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One file with one file: as containers of members, as text, or as bytes, whichever both sides are.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use reprove_model::FindingKind;
+use reprove_model::{Finding, FindingKind};
 
 use super::archive::Archive;
 use super::bytes::{self, ByteDiff};
@@ -31,6 +32,12 @@ pub(super) struct State<'a> {
     pub(super) depth: usize,
     /// Bytes that entries expanded to.
     pub(super) expanded: u64,
+    /// Whether anything was not expanded because all together would have been more than the bound.
+    pub(super) is_exhausted: bool,
+    /// Bytes that entries expanded to in normal forms.
+    pub(super) in_forms: Cell<u64>,
+    /// Whether there is no normal form because they would have expanded to more than the bound.
+    pub(super) has_no_forms: Cell<bool>,
     /// Bytes of expanded entries that are held now.
     pub(super) held: u64,
     /// What the two files that come next are for.
@@ -48,6 +55,9 @@ impl<'a> State<'a> {
             tell: options.tell,
             depth: 0,
             expanded: 0,
+            is_exhausted: false,
+            in_forms: Cell::new(0),
+            has_no_forms: Cell::new(false),
             held: 0,
             roles: Roles::default(),
             normalizers: Some(BTreeSet::new()),
@@ -61,6 +71,25 @@ impl<'a> State<'a> {
             (None, all) => *all = None,
             (Some(_), None) => {}
         }
+    }
+
+    /// Whether what differs at `place` is only counted, without a closer look: so it is where its finding would not be listed
+    /// and the level is settled. It is counted then.
+    pub(super) fn passes_over(&mut self, place: &str) -> bool {
+        let passes = self.normalizers.is_none() && self.findings.would_omit(place);
+        if passes {
+            self.findings.omit(place.to_owned(), FindingKind::Content);
+        }
+        passes
+    }
+
+    /// The findings.
+    pub(super) fn finish(mut self) -> Vec<Finding> {
+        if self.has_no_forms.get() {
+            let bound = self.bounds.forms;
+            self.findings.note(&format!("; normal forms were not worked out: they expand to more than {bound} bytes"));
+        }
+        self.findings.finish()
     }
 
     /// Adds what is on one side alone.

@@ -111,6 +111,13 @@ impl Findings {
         self.kept.range_mut(Self::of(place, kind)).for_each(|(_, finding)| finding.summary.push_str(more));
     }
 
+    /// Adds to the summary of the first one.
+    pub(super) fn note(&mut self, more: &str) {
+        if let Some(mut first) = self.kept.first_entry() {
+            first.get_mut().summary.push_str(more);
+        }
+    }
+
     fn of(place: &str, kind: FindingKind) -> RangeInclusive<(String, FindingKind, u64)> {
         (place.to_owned(), kind, 0)..=(place.to_owned(), kind, u64::MAX)
     }

@@ -33,7 +33,7 @@ pub(super) fn forms(
     }
     let digest = |source: &Source<'_>, left_out: &BTreeSet<Normalizer>| digest(source, role.cloned(), left_out, like);
     let last = digest(left, normalizers)?;
-    if digest(right, normalizers)? != last {
+    if last.is_none() || digest(right, normalizers)? != last {
         return Ok(Vec::new());
     }
     let mut applied = BTreeSet::new();
@@ -41,25 +41,34 @@ pub(super) fn forms(
     for normalizer in normalizers {
         applied.insert(*normalizer);
         let digest = if applied.len() == normalizers.len() { last } else { digest(left, &applied)? };
+        let Some(digest) = digest else { return Ok(Vec::new()) };
         all.push(Normalization { name: normalizer.name(), digest });
     }
     Ok(all)
 }
 
-/// The digests of the normal form of `source` without what `left_out` says, within the bounds of `like`.
+/// The digests of the normal form of `source` without what `left_out` says, within the bounds of `like`; all those that are
+/// made for one comparison share what they may expand to. `None`: there is not so much left.
 pub(super) fn digest(
     source: &Source<'_>,
     role: Option<Role>,
     left_out: &BTreeSet<Normalizer>,
     like: &State<'_>,
-) -> io::Result<DigestSet> {
+) -> io::Result<Option<DigestSet>> {
+    if like.has_no_forms.get() {
+        return Ok(None);
+    }
     let options = Options { between: Between::Given, scratch: like.scratch, tell: None };
-    let mut state = State::new(&options, like.bounds);
+    let bounds = Bounds { expansion: like.bounds.forms, ..like.bounds.clone() };
+    let mut state = State::new(&options, &bounds);
+    state.expanded = like.in_forms.get();
     state.roles = [role, None];
     let mut form = Form { hash: HashBoth::default(), left_out };
     form.part(b"reprove normal form 1")?;
     form.any(source, &mut state)?;
-    Ok(form.hash.finish().0)
+    like.in_forms.set(state.expanded);
+    like.has_no_forms.set(state.is_exhausted);
+    Ok((!state.is_exhausted).then(|| form.hash.finish().0))
 }
 
 /// A normal form, as far as it is written.

@@ -34,7 +34,7 @@ pub(super) fn compare(
     }
     let normalizers = state.normalizers.take().unwrap_or_default();
     let normalizations = normalized(left, right, &normalizers, &state)?;
-    Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
+    Ok(Comparison::of(state.finish(), &normalizers, normalizations))
 }
 
 /// The digests of the left tree with normal forms in place of the files that differ, after each of `normalizers` and all
@@ -55,8 +55,10 @@ fn normalized(
                 let file = open(side, &digest.blake3, &path.to_string())?;
                 let read = |source| CompareError::Read { place: path.to_string(), source };
                 let (source, role) = (Source::file(&file).map_err(read)?, Role::of_name(path.as_bytes()));
-                *digest = normal::digest(&source, role, left_out, state).map_err(read)?;
-                *size = 0;
+                match normal::digest(&source, role, left_out, state).map_err(read)? {
+                    Some(form) => (*digest, *size) = (form, 0),
+                    None => return Ok(None),
+                }
             }
         }
         Ok(Tree::new(entries).map(|tree| tree.digest()).ok())
@@ -132,9 +134,7 @@ fn contents(
     place: &str,
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
-    if state.findings.would_omit(place) {
-        state.needs(None);
-        state.findings.omit(place.to_owned(), FindingKind::Content);
+    if state.passes_over(place) {
         return Ok(());
     }
     let read = |source| CompareError::Read { place: place.to_owned(), source };

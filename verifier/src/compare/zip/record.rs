@@ -163,9 +163,11 @@ impl<'a> Side<'a> {
         let charge = entry.size.max(entry.local.len.saturating_add(entry.data.len)).max(MIN_CHARGE);
         let Some(left) = room.checked_sub(charge) else { return Ok(false) };
         let expanded = state.expanded.saturating_add(charge);
-        let Some(central) = self.layout.central(entry).filter(|_| expanded <= state.bounds.expansion) else {
+        if expanded > state.bounds.expansion {
+            state.is_exhausted = true;
             return Ok(false);
-        };
+        }
+        let Some(central) = self.layout.central(entry) else { return Ok(false) };
         let Ok(mut decoder) = Decoder::new((self.source, entry, &central), "one", state.bounds) else {
             return Ok(false);
         };
