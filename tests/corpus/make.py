@@ -401,6 +401,26 @@ def jars():
     different("jar-class-path", file, "content", jar(("Class-Path", "a b")), jar(("Class-Path", "b a")), ["content"])
 
 
+def signed_jars():
+    """JARs with signatures as jarsigner lays them out, but for the block, which has nothing in it."""
+    sum = lambda data: base64.b64encode(hashlib.sha256(data).digest())
+    main, files = b"Manifest-Version: 1.0\r\n\r\n", {"A.class": b"a", "B.class": b"b"}
+    block = bytes.fromhex("300d06092a864886f70d010702a000")
+    def jar(files, signed=True, block=block, wrong=b""):
+        sections = [b"Name: %s\r\nSHA-256-Digest: %s\r\n\r\n" % (name.encode(), sum(data + wrong))
+                    for name, data in files.items()]
+        manifest = main + b"".join(sections) * signed
+        listed = b"Signature-Version: 1.0\r\nSHA-256-Digest-Manifest: %s\r\n\r\n" % sum(manifest)
+        listed += b"".join(b"Name: %s\r\nSHA-256-Digest: %s\r\n\r\n" % (name.encode(), sum(section))
+                           for name, section in zip(files, sections))
+        more = {"META-INF/K.SF": listed, "META-INF/K.RSA": block} if signed else {}
+        return wheel({"META-INF/MANIFEST.MF": manifest, **more, **files}, method=zipfile.ZIP_STORED)
+    file = "json-1.jar"
+    equal("jar-signature", file, "signature", jar(files, False), jar(files), ["jar-signatures"], ["only-right", "content"])
+    different("jar-signature-wrong", file, "signature", jar(files, False), jar(files, wrong=b"x"), ["only-right", "content"])
+    different("jar-signature-block", file, "signature", jar(files), jar(files, block=block + b"x"), ["content"])
+
+
 def gems():
     def gem(files=SOURCES, day="2023-11-14", version="3.4.20", name="json", wrong=False, time=OLD):
         text = f"--- !ruby/object:Gem::Specification\nname: {name}\ndate: {day} 00:00:00.000000000 Z\n" \
@@ -446,7 +466,7 @@ def behind_headers():
 
 
 def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars, gems, behind_headers):
+    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars, signed_jars, gems, behind_headers):
         make()
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"

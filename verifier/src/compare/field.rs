@@ -34,6 +34,8 @@ pub(super) enum Group {
     Vcs,
     /// The order of what a value lists, where it decides nothing.
     Values,
+    /// Signatures, and digests that are right.
+    Signatures,
     /// What names one build and follows from other things: a build-id, a link to debugging information.
     Identity,
     /// All other permission bits.
@@ -45,7 +47,7 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Times,
         Self::Owners,
         Self::Umask,
@@ -57,6 +59,7 @@ impl Group {
         Self::Record,
         Self::Vcs,
         Self::Values,
+        Self::Signatures,
         Self::Identity,
         Self::Modes,
         Self::Links,
@@ -72,7 +75,7 @@ impl Group {
             Self::Order => FindingKind::ArchiveOrder,
             Self::Compression => FindingKind::Compression,
             Self::Links => FindingKind::LinkTarget,
-            Self::Record | Self::Vcs | Self::Values => FindingKind::Content,
+            Self::Record | Self::Vcs | Self::Values | Self::Signatures => FindingKind::Content,
             Self::Identity => FindingKind::BuildIdentity,
             Self::Numbers | Self::Origin | Self::Form | Self::Structure => FindingKind::ArchiveStructure,
         }
@@ -92,6 +95,7 @@ impl Group {
             Self::Record => "listed digest",
             Self::Vcs => "revision detail",
             Self::Values => "clause order",
+            Self::Signatures => "signature or digest",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -145,6 +149,7 @@ impl Normalizer {
             Group::Record => "checksums",
             Group::Vcs => "vcs",
             Group::Values => "values",
+            Group::Signatures => "signatures",
             Group::Identity => "identity",
             Group::Modes => "modes",
             Group::Links => "links",
@@ -196,6 +201,7 @@ impl Groups {
             record,
             vcs,
             values,
+            signatures,
             identity,
             modes,
             links,
@@ -213,6 +219,7 @@ impl Groups {
             Group::Record => record,
             Group::Vcs => vcs,
             Group::Values => values,
+            Group::Signatures => signatures,
             Group::Identity => identity,
             Group::Modes => modes,
             Group::Links => links,

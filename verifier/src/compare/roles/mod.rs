@@ -25,8 +25,10 @@ use super::source::Source;
 pub(super) enum Role {
     /// `.cargo_vcs_info.json` of a crate.
     CrateRevision,
-    /// `META-INF/MANIFEST.MF` of a JAR.
-    Manifest,
+    /// `META-INF/MANIFEST.MF` of a JAR, with the digests in it that are right.
+    Manifest(Rc<manifest::Digests>),
+    /// A signature of a JAR, and nothing else.
+    Signature,
     /// The specification of a gem.
     GemSpecification,
     /// The digests of a gem's members, with those that are right.
@@ -52,7 +54,7 @@ impl Role {
 
     /// By the name of an entry of a zip archive.
     pub(super) fn of_entry(name: &[u8]) -> Option<Self> {
-        if manifest::is_manifest(name) { Some(Self::Manifest) } else { Self::of_name(name) }
+        if name == manifest::NAME { Some(Self::Manifest(Rc::default())) } else { Self::of_name(name) }
     }
 
     /// By the name of a member, and the archive that it is in.
@@ -78,7 +80,11 @@ pub(super) struct Text {
 pub(super) fn read(bytes: &[u8], role: Option<&Role>) -> Option<Text> {
     match role {
         Some(Role::CrateRevision) => cargo::read(bytes),
-        Some(Role::Manifest) => manifest::read(bytes),
+        Some(Role::Manifest(digests)) => manifest::read(bytes, digests),
+        Some(Role::Signature) => {
+            let fields = vec![Field::bytes(Group::Signatures, "", bytes)];
+            Some(Text { format: Format::Jar, fields, is_free: false })
+        }
         Some(Role::GemSpecification) => gem::specification(bytes),
         Some(Role::GemChecksums(digests)) => gem::checksums(bytes, digests),
         Some(Role::Properties) => properties::read(bytes),
@@ -162,4 +168,4 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

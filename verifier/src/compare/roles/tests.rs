@@ -12,7 +12,7 @@ use super::super::archive::tests::{FILE, File, find_within, gzip, tar_of};
 use super::super::{Bounds, Level, Options, compare_files};
 
 /// The level, and what was left out, of two files with this name; and that the names are what the comparison needs.
-pub(super) fn compared(left: &[u8], right: &[u8], place: &str) -> (Level, Vec<String>) {
+pub(in crate::compare) fn compared(left: &[u8], right: &[u8], place: &str) -> (Level, Vec<String>) {
     let file = |bytes: &[u8]| {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
@@ -25,16 +25,16 @@ pub(super) fn compared(left: &[u8], right: &[u8], place: &str) -> (Level, Vec<St
     (found.level, found.normalizations.into_iter().map(|each| each.name).collect())
 }
 
-pub(super) fn equal(names: &[&str]) -> (Level, Vec<String>) {
+pub(in crate::compare) fn equal(names: &[&str]) -> (Level, Vec<String>) {
     (Level::NormalizedEqual, names.iter().map(|name| (*name).to_owned()).collect())
 }
 
-pub(super) fn different() -> (Level, Vec<String>) {
+pub(in crate::compare) fn different() -> (Level, Vec<String>) {
     (Level::Different, Vec::new())
 }
 
 /// An archive with stored entries, so that nothing is to be said of compressed bytes.
-pub(super) fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
+pub(in crate::compare) fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(::zip::CompressionMethod::Stored);
     for (name, data) in entries {

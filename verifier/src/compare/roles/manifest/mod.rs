@@ -7,32 +7,40 @@ mod sections;
 
 use std::collections::BTreeSet;
 
-use self::sections::End;
-pub(in crate::compare) use self::sections::Manifest;
+use self::sections::{Attribute, End};
+pub(in crate::compare) use self::sections::{Manifest, Section};
 use super::super::field::{Field, Group};
 use super::super::format::Format;
 use super::super::room::Room;
 use super::Text;
 
 /// The longest value that is left out, in bytes.
-const MAX_VALUE: usize = 1 << 10;
+pub(in crate::compare) const MAX_VALUE: usize = 1 << 10;
 /// How long lines are, without what ends them: as Java writes them, and as it did once.
 const WIDTHS: [usize; 2] = [72, 70];
 
-/// Whether an entry of a zip archive is its manifest.
-pub(super) fn is_manifest(name: &[u8]) -> bool {
-    name == b"META-INF/MANIFEST.MF"
-}
+/// What it is called in the archive.
+pub(in crate::compare) const NAME: &[u8] = b"META-INF/MANIFEST.MF";
 
-/// Each attribute with its value, then how they are written.
-pub(super) fn read(bytes: &[u8]) -> Option<Text> {
+/// Digests of entries: the name of each, and the attribute's in small letters.
+pub(in crate::compare) type Digests = BTreeSet<(String, String)>;
+
+/// Each attribute with its value, then how they are written. `digests`: those that are right.
+pub(super) fn read(bytes: &[u8], digests: &Digests) -> Option<Text> {
     let manifest = Manifest::read(bytes)?;
     let mut room = Room::default();
     let (mut fields, mut written, mut seen) = (Vec::new(), lines(&manifest), BTreeSet::new());
     let width = width(&manifest);
     for section in &manifest.sections {
         let entry = if fields.is_empty() { None } else { Some(section.name()?) };
-        for attribute in &section.attributes {
+        let is_right = |attribute: &Attribute<'_>| {
+            let key = entry.map(|entry| (entry.to_owned(), attribute.name.to_ascii_lowercase()));
+            key.is_some_and(|key| digests.contains(&key))
+        };
+        // Without its digests, nothing is said of the entry.
+        let (_, said) = section.attributes.split_first()?;
+        let is_signature = !said.is_empty() && said.iter().all(is_right);
+        for (at, attribute) in section.attributes.iter().enumerate() {
             let label = match entry {
                 None => attribute.name.to_owned(),
                 Some(entry) => format!("{entry}: {}", attribute.name),
@@ -43,7 +51,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<Text> {
             if !attribute.is_broken_at(width.unwrap_or(WIDTHS[0])) {
                 written.push(Field::text(Group::Form, format!("{label}: lines"), format!("{:?}", attribute.lines)));
             }
-            let group = if entry.is_none() { group(attribute.name, &attribute.value) } else { Group::Structure };
+            let group = match entry {
+                None => group(attribute.name, &attribute.value),
+                Some(_) if is_right(attribute) || (at == 0 && is_signature) => Group::Signatures,
+                Some(_) => Group::Structure,
+            };
             match clauses::sorted(attribute.name, &attribute.value).filter(|_| entry.is_none()) {
                 Some(sorted) => {
                     fields.push(Field::bytes(Group::Structure, label.clone(), sorted));

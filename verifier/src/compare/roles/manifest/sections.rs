@@ -17,6 +17,8 @@ pub(in crate::compare) struct Manifest<'a> {
 pub(in crate::compare) struct Section<'a> {
     pub(in crate::compare) attributes: Vec<Attribute<'a>>,
     pub(super) empty_lines: usize,
+    /// All of it.
+    pub(in crate::compare) bytes: &'a [u8],
 }
 
 pub(in crate::compare) struct Attribute<'a> {
@@ -39,7 +41,7 @@ impl<'a> Manifest<'a> {
     /// Reads it; `None`: it is not written as a manifest is, or has more than [`MAX_ATTRIBUTES`].
     pub(in crate::compare) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut manifest = Self { sections: Vec::new(), ends: Vec::new() };
-        let (mut at, mut count) = (0, 0);
+        let (mut at, mut start, mut count) = (0, 0, 0);
         let mut section: Option<Section<'a>> = None;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let len = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
@@ -66,17 +68,22 @@ impl<'a> Manifest<'a> {
                     count += 1;
                     let attribute = Attribute::read(line).filter(|_| count <= MAX_ATTRIBUTES)?;
                     if section.as_ref().is_none_or(|section| section.empty_lines > 0) {
-                        let new = Section { attributes: Vec::new(), empty_lines: 0 };
-                        manifest.sections.extend(section.replace(new));
+                        let new = Section { attributes: Vec::new(), empty_lines: 0, bytes: &[] };
+                        manifest.end(section.replace(new), bytes.get(start..at)?);
+                        start = at;
                     }
                     section.as_mut()?.attributes.push(attribute);
                 }
             }
             at = next;
         }
-        manifest.sections.extend(section);
+        manifest.end(section, bytes.get(start..)?);
         let named = manifest.sections.iter().skip(1).all(|section| section.name().is_some());
         (named && !manifest.sections.is_empty()).then_some(manifest)
+    }
+
+    fn end(&mut self, section: Option<Section<'a>>, bytes: &'a [u8]) {
+        self.sections.extend(section.map(|section| Section { bytes, ..section }));
     }
 }
 

@@ -165,19 +165,21 @@ fn attributes_come_beside_the_lines() {
 
 #[test]
 fn attributes_and_their_names_are_told_to_a_bound() {
+    let none = super::Digests::new();
     let many = |count: usize, who: &str| {
         let more: String = (0..count - 5).map(|n| format!("X{n}: 1\r\n")).collect();
         with(&format!("Built-By: {who}\r\n{more}"))
     };
     assert!(
-        super::read(many(100_000, "me").as_bytes()).is_some() && super::read(many(100_001, "me").as_bytes()).is_none()
+        super::read(many(100_000, "me").as_bytes(), &none).is_some()
+            && super::read(many(100_001, "me").as_bytes(), &none).is_none()
     );
     let names = |count: usize| {
         let entry = "n".repeat(100_000);
         let more: String = (0..count).map(|n| format!("X{n:03}: 1\r\n")).collect();
         format!("Manifest-Version: 1.0\r\n\r\nName: {entry}\r\n{more}\r\n")
     };
-    assert!(super::read(names(50).as_bytes()).is_some() && super::read(names(60).as_bytes()).is_none());
+    assert!(super::read(names(50).as_bytes(), &none).is_some() && super::read(names(60).as_bytes(), &none).is_none());
 }
 
 proptest! {
