@@ -95,7 +95,7 @@ impl Group {
             Self::Record => "listed digest",
             Self::Vcs => "revision detail",
             Self::Values => "clause order",
-            Self::Signatures => "signature or digest",
+            Self::Signatures => "signature part",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -291,7 +291,10 @@ fn show(left: Option<&Value>, right: Option<&Value>) -> (String, String) {
     let text = |value: Option<&Value>| match value {
         None => "(none)".to_owned(),
         Some(Value::Text(text)) => preview::name(text.as_bytes()),
-        Some(Value::Bytes(bytes)) => preview::hexadecimal(bytes),
+        Some(Value::Bytes(bytes)) => match str::from_utf8(bytes) {
+            Ok(text) if !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => format!("{text:?}"),
+            _ => preview::hexadecimal(bytes),
+        },
     };
     (text(left), text(right))
 }
