@@ -198,6 +198,12 @@ impl Store {
         NamedTempFile::new_in(root).map_err(|e| io_error(root, e))
     }
 
+    /// The folder for temporary files of this process, which is removed with the store.
+    #[must_use]
+    pub fn temporary_folder(&self) -> &Path {
+        self.temp().path()
+    }
+
     /// Opens the blob of `digest`, after checking its bytes as often as [`StoreOptions::verify`] says.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub fn judge(
     let rebuilds_agree = first.outputs.digest() == second.outputs.digest();
     let left = Side { tree: &first.outputs, blobs };
     let right = Side { tree: &second.outputs, blobs };
-    let mut findings = compare(left, right, Options::of(Between::Rebuilds))?.findings;
+    let mut findings = compare(left, right, Options::beside(Between::Rebuilds, blobs))?.findings;
     let (mut matches_published, mut normalizations) = (None, Vec::new());
     if let Some(published) = published {
         let all_match = [first, second].iter().all(|record| artifact(record, published) == Some(published.digest));
@@ -102,7 +102,7 @@ fn normalized(
         blobs.open(&digest.blake3).map_err(failed)
     };
     let (left, right) = (open(published.digest)?, open(rebuilt)?);
-    let comparison = compare_files(&left, &right, place, Options::of(Between::PublishedAndRebuilt))?;
+    let comparison = compare_files(&left, &right, place, Options::beside(Between::PublishedAndRebuilt, blobs))?;
     // What is equal but for names of the build is stated as different: nothing says that they follow from nothing else.
     let is_equal = comparison.level == Level::NormalizedEqual;
     Ok(if is_equal { comparison.normalizations } else { Vec::new() })
@@ -133,5 +133,5 @@ pub fn against_published(
     }
     let (left, right) = (Tree::new(left)?, Tree::new(right)?);
     let (left, right) = (Side { tree: &left, blobs }, Side { tree: &right, blobs });
-    Ok(compare(left, right, Options::of(Between::PublishedAndRebuilt))?.findings)
+    Ok(compare(left, right, Options::beside(Between::PublishedAndRebuilt, blobs))?.findings)
 }

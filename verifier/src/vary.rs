@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 
 use reprove_model::{
     Between, BuildRecord, Clock, Conditions, FileOrder, Finding, FindingKind, Recipe, Surroundings, User, Variation,
@@ -144,7 +145,7 @@ impl Differing {
     pub fn between(first: &BuildRecord, other: &BuildRecord, blobs: &dyn Blobs) -> Result<Self, CompareError> {
         let left = Side { tree: &first.outputs, blobs };
         let right = Side { tree: &other.outputs, blobs };
-        let findings = compare(left, right, Options::of(Between::Rebuilds))?.findings;
+        let findings = compare(left, right, Options::beside(Between::Rebuilds, blobs))?.findings;
         Ok(Self(findings.into_iter().map(|finding| (finding.place, finding.kind)).collect()))
     }
 
@@ -172,11 +173,23 @@ impl Blobs for reprove_store::Store {
     fn open(&self, digest: &reprove_model::Digest) -> io::Result<std::fs::File> {
         self.open_blob(digest).map_err(io::Error::other)
     }
+
+    fn scratch(&self) -> Option<&Path> {
+        Some(self.temporary_folder())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blobs_of_a_store_have_room_for_what_is_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = reprove_store::Store::open(&folder.path().join("store")).unwrap();
+        let scratch = Options::beside(Between::Rebuilds, &store).scratch.unwrap();
+        assert!(scratch.starts_with(folder.path()) && tempfile::tempfile_in(scratch).is_ok());
+    }
 
     #[test]
     fn everything_that_can_be_is_different() {

@@ -17,6 +17,7 @@ use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
 use super::oci::{Files, Pairs};
+use super::roles::Role;
 use super::source::{Source, Span};
 use super::{CompareError, ar, bytes, cpio, number, order, png, preview, tar, wasm};
 
@@ -146,19 +147,33 @@ impl Archive {
             | Format::Pyc
             | Format::Rpm
             | Format::Mo
+            | Format::UImage
             | Format::Sqlite
             | Format::Class => {
                 vec![Field::bytes(Group::Structure, "header", head)]
             }
             _ => tar::fields(&head, member),
         };
-        let padding = member.tail.len;
-        fields.push(if tail.iter().all(|byte| *byte == 0) {
-            Field::text(Group::Structure, "padding", format!("{padding} zeros"))
+        let zeros = tail.iter().all(|byte| *byte == 0);
+        fields.push(if self.is_padding(member.data.len, &tail) {
+            Field::text(Group::Structure, "padding", "up to where the next member begins")
+        } else if zeros {
+            Field::text(Group::Structure, "padding", format!("{} zeros", tail.len()))
         } else {
             Field::bytes(Group::Structure, "padding", tail)
         });
         Ok(fields)
+    }
+
+    /// Whether this is what stands behind data of this length, which follows from that.
+    fn is_padding(&self, len: u64, tail: &[u8]) -> bool {
+        let (unit, with) = match self.format {
+            Format::Tar => (tar::BLOCK, 0),
+            Format::Ar => (2, b'\n'),
+            Format::Cpio => (4, 0),
+            _ => return false,
+        };
+        tail.len() as u64 == len.next_multiple_of(unit) - len && tail.iter().all(|byte| *byte == with)
     }
 
     /// The member's data as fields, where it is that.
@@ -329,6 +344,9 @@ fn members(
         return Ok(());
     }
     let (sources, place) = ((left.0.part(a.data), right.0.part(b.data)), format!("{place}!{name}"));
+    if state.passes_over(&place) {
+        return Ok(());
+    }
     if !a.data_is.is_file() || !b.data_is.is_file() {
         let symbols: &[Symbol] = if let Data::Code(symbols) = &a.data_is { symbols } else { &[] };
         let whole = (sources.0.whole(), sources.1.whole());
@@ -338,6 +356,8 @@ fn members(
         return Ok(());
     }
     state.depth += 1;
+    let role = |(source, archive): Side<'_>, member| Role::of_member(archive, source, member).map_err(read);
+    state.roles = [role(left, a)?, role(right, b)?];
     let compared = files::compare(&sources.0, &sources.1, &place, state);
     state.depth -= 1;
     compared

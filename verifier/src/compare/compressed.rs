@@ -7,6 +7,7 @@ use super::field::{Field, Group, Groups, Normalizer};
 use super::files::{self, State};
 use super::format::Format;
 use super::held::Held;
+use super::roles::Roles;
 use super::source::{Source, Span, SpanReader};
 use super::{CompareError, bytes, frames, gzip, preview};
 
@@ -19,8 +20,8 @@ const MAX_WINDOW_LOG: u32 = 27;
 /// not be expanded, and nothing was added.
 pub(super) fn compare(
     format: Format,
-    left: &Source<'_>,
-    right: &Source<'_>,
+    (left, right): (&Source<'_>, &Source<'_>),
+    roles: Roles,
     place: &str,
     state: &mut State<'_>,
 ) -> Result<Result<(), String>, CompareError> {
@@ -45,7 +46,7 @@ pub(super) fn compare(
                 return Ok(Err(format!("the right one: {why}")));
             }
         };
-        let compared = contents(format, (&left_held, &right_held), place, state);
+        let compared = contents(format, (&left_held, &right_held), roles, place, state);
         left_held.give_back(state);
         right_held.give_back(state);
         if compared?.is_none() {
@@ -62,6 +63,7 @@ pub(super) fn compare(
 fn contents(
     format: Format,
     (left, right): (&Held, &Held),
+    roles: Roles,
     place: &str,
     state: &mut State<'_>,
 ) -> Result<Option<u64>, CompareError> {
@@ -73,6 +75,7 @@ fn contents(
         // Other bytes are compressed to other bytes.
         state.needs(Normalizer::of(format, Group::Compression));
         state.depth += 1;
+        state.roles = roles;
         let compared = files::compare(&left, &right, &inner, state);
         state.depth -= 1;
         compared?;

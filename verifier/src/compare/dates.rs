@@ -31,7 +31,7 @@ fn in_source(source: &Source<'_>, layers: usize, state: &mut State<'_>) -> io::R
     let Some(format) = format::claimed(source)? else { return Ok(None) };
     match format.arrangement() {
         // Each of its files may be of any time.
-        Arrangement::Image => Ok(None),
+        Arrangement::Image | Arrangement::Text => Ok(None),
         Arrangement::Compressed if layers == 0 => Ok(None),
         Arrangement::Compressed => {
             let inside = match Held::read(compressed::expander(format, source)?, state)? {

@@ -28,8 +28,14 @@ pub(super) enum Group {
     Origin,
     /// How the same is written: digits of a number, an end's zeros, a descriptor after the data or a size before it.
     Form,
-    /// What a wheel's list of files says of an entry, where that is right.
+    /// What a list says of what it lists, where that is right: a wheel's of its files, a gem's of its members.
     Record,
+    /// Which revision of a repository it was made from.
+    Vcs,
+    /// The order of what a value lists, where it decides nothing.
+    Values,
+    /// Signatures, and digests that are right.
+    Signatures,
     /// What names one build and follows from other things: a build-id, a link to debugging information.
     Identity,
     /// All other permission bits.
@@ -41,7 +47,7 @@ pub(super) enum Group {
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Times,
         Self::Owners,
         Self::Umask,
@@ -51,6 +57,9 @@ impl Group {
         Self::Origin,
         Self::Form,
         Self::Record,
+        Self::Vcs,
+        Self::Values,
+        Self::Signatures,
         Self::Identity,
         Self::Modes,
         Self::Links,
@@ -66,7 +75,7 @@ impl Group {
             Self::Order => FindingKind::ArchiveOrder,
             Self::Compression => FindingKind::Compression,
             Self::Links => FindingKind::LinkTarget,
-            Self::Record => FindingKind::Content,
+            Self::Record | Self::Vcs | Self::Values | Self::Signatures => FindingKind::Content,
             Self::Identity => FindingKind::BuildIdentity,
             Self::Numbers | Self::Origin | Self::Form | Self::Structure => FindingKind::ArchiveStructure,
         }
@@ -83,7 +92,10 @@ impl Group {
             Self::Compression => "compression detail",
             Self::Origin => "detail of where it comes from",
             Self::Form => "way of writing",
-            Self::Record => "line about an entry",
+            Self::Record => "listed digest",
+            Self::Vcs => "revision detail",
+            Self::Values => "clause order",
+            Self::Signatures => "signature part",
             Self::Identity => "name of the build",
             Self::Modes => "mode",
             Self::Links => "link target",
@@ -104,12 +116,18 @@ impl Normalizer {
     pub(super) fn of(format: Format, group: Group) -> Option<Self> {
         let hides_what_matters = match group {
             Group::Modes | Group::Links | Group::Structure => true,
-            // Where files are unpacked, and not where parts follow each other.
-            Group::Order => !matches!(format, Format::Tar | Format::Zip | Format::Ar | Format::Cpio),
+            // Where files are unpacked or looked up, and not where parts follow each other.
+            Group::Order => !matches!(format, Format::Tar | Format::Zip | Format::Ar | Format::Cpio | Format::Jar),
             // With one zero more, a class or a signed program is none.
             Group::Form => matches!(
                 format,
-                Format::Pe | Format::Coff | Format::MachO | Format::MachOFat | Format::Sqlite | Format::Class
+                Format::Pe
+                    | Format::Coff
+                    | Format::MachO
+                    | Format::MachOFat
+                    | Format::Sqlite
+                    | Format::Class
+                    | Format::UImage
             ),
             _ => false,
         };
@@ -127,7 +145,11 @@ impl Normalizer {
             Group::Compression => "compression",
             Group::Origin => "origin",
             Group::Form => "form",
-            Group::Record => return "wheel-record".to_owned(),
+            Group::Record if self.format == Format::Zip => return "wheel-record".to_owned(),
+            Group::Record => "checksums",
+            Group::Vcs => "vcs",
+            Group::Values => "values",
+            Group::Signatures => "signatures",
             Group::Identity => "identity",
             Group::Modes => "modes",
             Group::Links => "links",
@@ -177,6 +199,9 @@ impl Groups {
             origin,
             form,
             record,
+            vcs,
+            values,
+            signatures,
             identity,
             modes,
             links,
@@ -192,6 +217,9 @@ impl Groups {
             Group::Origin => origin,
             Group::Form => form,
             Group::Record => record,
+            Group::Vcs => vcs,
+            Group::Values => values,
+            Group::Signatures => signatures,
             Group::Identity => identity,
             Group::Modes => modes,
             Group::Links => links,
@@ -206,6 +234,11 @@ impl Groups {
 
     /// Adds each field that differs. Fields are found by their labels; a label that comes twice is told apart by the order.
     pub(super) fn compare(&mut self, name: &str, left: &[Field], right: &[Field]) {
+        self.compare_in_order(name, left, right, Group::Structure);
+    }
+
+    /// The same; that fields change places is of the group `order`.
+    pub(super) fn compare_in_order(&mut self, name: &str, left: &[Field], right: &[Field], order: Group) {
         let mut rights: BTreeMap<(Group, &str), VecDeque<(usize, &Field)>> = BTreeMap::new();
         for (at, field) in right.iter().enumerate() {
             rights.entry((field.group, &field.label)).or_default().push_back((at, field));
@@ -230,7 +263,7 @@ impl Groups {
         // What stands where is more than each field says.
         if moved {
             let at = if name.is_empty() { "order of fields".to_owned() } else { format!("{name}: order of fields") };
-            self.of(Group::Structure).push(at, "one", "another");
+            self.of(order).push(at, "one", "another");
         }
     }
 
@@ -258,7 +291,10 @@ fn show(left: Option<&Value>, right: Option<&Value>) -> (String, String) {
     let text = |value: Option<&Value>| match value {
         None => "(none)".to_owned(),
         Some(Value::Text(text)) => preview::name(text.as_bytes()),
-        Some(Value::Bytes(bytes)) => preview::hexadecimal(bytes),
+        Some(Value::Bytes(bytes)) => match str::from_utf8(bytes) {
+            Ok(text) if !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => format!("{text:?}"),
+            _ => preview::hexadecimal(bytes),
+        },
     };
     (text(left), text(right))
 }

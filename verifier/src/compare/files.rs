@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One file with one file: as containers of members, as text, or as bytes, whichever both sides are.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use reprove_model::FindingKind;
+use reprove_model::{Finding, FindingKind};
 
 use super::archive::Archive;
 use super::bytes::{self, ByteDiff};
 use super::field::{Group, Groups, Normalizer};
-use super::findings::Findings;
+use super::findings::{Details, Findings};
 use super::format::{self, Arrangement, Format};
 use super::preview::count;
+use super::roles::{self, Roles, Told};
 use super::source::Source;
 use super::{
     Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, image, macho, mo, pe, png, pyc, rpm,
-    sqlite, tar, text, values, wasm, zip,
+    sqlite, tar, text, uimage, values, wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -30,8 +32,16 @@ pub(super) struct State<'a> {
     pub(super) depth: usize,
     /// Bytes that entries expanded to.
     pub(super) expanded: u64,
+    /// Whether anything was not expanded because all together would have been more than the bound.
+    pub(super) is_exhausted: bool,
+    /// Bytes that entries expanded to in normal forms.
+    pub(super) in_forms: Cell<u64>,
+    /// Whether there is no normal form because they would have expanded to more than the bound.
+    pub(super) has_no_forms: Cell<bool>,
     /// Bytes of expanded entries that are held now.
     pub(super) held: u64,
+    /// What the two files that come next are for.
+    pub(super) roles: Roles,
     /// What all differences so far can be taken out with; `None`: there is one that can't be taken out.
     pub(super) normalizers: Option<BTreeSet<Normalizer>>,
 }
@@ -45,7 +55,11 @@ impl<'a> State<'a> {
             tell: options.tell,
             depth: 0,
             expanded: 0,
+            is_exhausted: false,
+            in_forms: Cell::new(0),
+            has_no_forms: Cell::new(false),
             held: 0,
+            roles: Roles::default(),
             normalizers: Some(BTreeSet::new()),
         }
     }
@@ -57,6 +71,25 @@ impl<'a> State<'a> {
             (None, all) => *all = None,
             (Some(_), None) => {}
         }
+    }
+
+    /// Whether what differs at `place` is only counted, without a closer look: so it is where its finding would not be listed
+    /// and the level is settled. It is counted then.
+    pub(super) fn passes_over(&mut self, place: &str) -> bool {
+        let passes = self.normalizers.is_none() && self.findings.would_omit(place);
+        if passes {
+            self.findings.omit(place.to_owned(), FindingKind::Content);
+        }
+        passes
+    }
+
+    /// The findings.
+    pub(super) fn finish(mut self) -> Vec<Finding> {
+        if self.has_no_forms.get() {
+            let bound = self.bounds.forms;
+            self.findings.note(&format!("; normal forms were not worked out: they expand to more than {bound} bytes"));
+        }
+        self.findings.finish()
     }
 
     /// Adds what is on one side alone.
@@ -90,10 +123,11 @@ pub(super) fn compare(
     if let Some(tell) = state.tell {
         tell(place);
     }
+    let roles = std::mem::take(&mut state.roles);
     let note = match formats(left, right, state).map_err(read)? {
         Formats::Both(format) => {
             let before = state.findings.made();
-            match containers(format, left, right, place, state)? {
+            match containers(format, (left, right), roles.clone(), place, state)? {
                 Ok(()) => {
                     if state.findings.made() == before {
                         leftover(left, right, place, state)?;
@@ -107,8 +141,13 @@ pub(super) fn compare(
     };
     if note.is_none() && left.len().max(right.len()) <= state.bounds.text {
         let (left, right) = (left.read(left.whole()).map_err(read)?, right.read(right.whole()).map_err(read)?);
+        let beside = match roles::compare((&left, &right), &roles, place, state) {
+            Told::All => return Ok(()),
+            Told::Beside(kind, details) => Some((kind, details)),
+            Told::None => None,
+        };
         if let (Some(left), Some(right)) = (text::as_text(&left), text::as_text(&right)) {
-            texts(left, right, place, state);
+            texts((left, right), beside, place, state);
             return Ok(());
         }
     }
@@ -120,15 +159,16 @@ pub(super) fn compare(
 /// Both sides as containers of one format. The inner error: why one of them is none, and nothing was added.
 fn containers(
     format: Format,
-    left: &Source<'_>,
-    right: &Source<'_>,
+    (left, right): (&Source<'_>, &Source<'_>),
+    roles: Roles,
     place: &str,
     state: &mut State<'_>,
 ) -> Result<Result<(), String>, CompareError> {
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let bounds = state.bounds;
     match format.arrangement() {
-        Arrangement::Compressed => compressed::compare(format, left, right, place, state),
+        Arrangement::Compressed => compressed::compare(format, (left, right), roles, place, state),
+        Arrangement::Text => Ok(Err("it is told by its name alone".to_owned())),
         Arrangement::Zip => match both(format, zip::layout(left, bounds), zip::layout(right, bounds)).map_err(read)? {
             Ok((a, b)) => zip::compare((left, &a), (right, &b), place, state).map(Ok),
             Err(why) => Ok(Err(why)),
@@ -163,6 +203,7 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::Rpm => rpm::read(source),
         Format::Mo => mo::read(source),
         Format::Wasm => wasm::read(source, bounds),
+        Format::UImage => uimage::read(source),
         Format::Sqlite => sqlite::read(source, bounds),
         Format::Class => class::read(source, bounds),
         _ => tar::read(source, bounds),
@@ -236,7 +277,8 @@ fn leftover(left: &Source<'_>, right: &Source<'_>, place: &str, state: &mut Stat
     Ok(())
 }
 
-fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
+/// Adds the lines that differ, and the values: those in `beside`, of which it says the kind, or those that are told here.
+fn texts((left, right): (&str, &str), beside: Option<(&'static str, Details)>, place: &str, state: &mut State<'_>) {
     let details = text::diff(left, right);
     if details.count > 0 {
         state.needs(None);
@@ -246,7 +288,7 @@ fn texts(left: &str, right: &str, place: &str, state: &mut State<'_>) {
         if text::is_reordered(left, right) {
             summary.push_str("; they are the same lines in another order");
         }
-        let values = values::diff(left, right, place);
+        let values = beside.or_else(|| values::diff(left, right, place));
         if let Some((kind, _)) = values.as_ref().filter(|(_, values)| values.count == 0) {
             summary.push_str(&format!("; as {kind}, no value differs"));
         }

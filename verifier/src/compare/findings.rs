@@ -35,6 +35,13 @@ impl Details {
             self.kept.push(Detail { at, left, right });
         }
     }
+
+    /// Adds those of another finding.
+    pub(super) fn append(&mut self, mut more: Self) {
+        self.count += more.count;
+        more.kept.truncate(Finding::MAX_DETAILS.saturating_sub(self.kept.len()));
+        self.kept.append(&mut more.kept);
+    }
 }
 
 /// The most characters of one text of a detail.
@@ -102,6 +109,13 @@ impl Findings {
     /// Adds to the summaries of those of this place and kind that are kept.
     pub(super) fn append(&mut self, place: &str, kind: FindingKind, more: &str) {
         self.kept.range_mut(Self::of(place, kind)).for_each(|(_, finding)| finding.summary.push_str(more));
+    }
+
+    /// Adds to the summary of the first one.
+    pub(super) fn note(&mut self, more: &str) {
+        if let Some(mut first) = self.kept.first_entry() {
+            first.get_mut().summary.push_str(more);
+        }
     }
 
     fn of(place: &str, kind: FindingKind) -> RangeInclusive<(String, FindingKind, u64)> {

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{class, image, macho, mo, pe, png, pyc, rpm, sqlite, tar, wasm, zip};
+use super::{class, image, macho, mo, pe, png, pyc, rpm, sqlite, tar, uimage, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,12 @@ pub(super) enum Format {
     Squashfs,
     Ext4,
     Erofs,
+    Jar,
+    Properties,
+    Javadoc,
+    Cargo,
+    Gem,
+    UImage,
 }
 
 /// How the bytes of a file are arranged.
@@ -44,6 +50,8 @@ pub(super) enum Arrangement {
     Parts,
     /// An image of a file system.
     Image,
+    /// As a text, which is told by its name and not by how it begins: see [`super::roles`].
+    Text,
 }
 
 impl Format {
@@ -53,9 +61,10 @@ impl Format {
             Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 => Arrangement::Compressed,
             Self::Zip => Arrangement::Zip,
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
-            Self::Rpm | Self::Mo | Self::Wasm => Arrangement::Parts,
+            Self::Rpm | Self::Mo | Self::Wasm | Self::UImage => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
             Self::Squashfs | Self::Ext4 | Self::Erofs => Arrangement::Image,
+            Self::Jar | Self::Properties | Self::Javadoc | Self::Cargo | Self::Gem => Arrangement::Text,
         }
     }
 
@@ -85,6 +94,12 @@ impl Format {
             Self::Squashfs => "squashfs",
             Self::Ext4 => "ext4",
             Self::Erofs => "erofs",
+            Self::Jar => "jar",
+            Self::Properties => "properties",
+            Self::Javadoc => "javadoc",
+            Self::Cargo => "cargo",
+            Self::Gem => "gem",
+            Self::UImage => "uimage",
         }
     }
 
@@ -114,6 +129,12 @@ impl Format {
             Self::Squashfs => "a squashfs image",
             Self::Ext4 => "an ext2, ext3 or ext4 image",
             Self::Erofs => "an erofs image",
+            Self::Jar => "the manifest of a JAR",
+            Self::Properties => "a file of properties",
+            Self::Javadoc => "a page of javadoc",
+            Self::Cargo => "a crate's note of its revision",
+            Self::Gem => "what a gem says of itself",
+            Self::UImage => "an image for U-Boot",
         }
     }
 }
@@ -121,7 +142,7 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 16] = [
+    let by_magic: [(&[u8], Format); 17] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
@@ -135,6 +156,7 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
         (wasm::MAGIC, Format::Wasm),
         (sqlite::MAGIC, Format::Sqlite),
         (image::SQUASHFS, Format::Squashfs),
+        (uimage::MAGIC, Format::UImage),
         (b"070701", Format::Cpio),
         (b"070702", Format::Cpio),
         (b"070707", Format::Cpio),

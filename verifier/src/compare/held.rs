@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a compressed file expands to: in memory, or in a file without a name where it is too large for that.
+//! What a compressed file or an entry of an archive expands to: in memory, or in a file without a name where it is too large for that.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -20,20 +20,26 @@ impl Held {
     /// The outer one where a temporary file can't be written; the inner one, for a person, where the bytes are not what
     /// they say, or more than the bounds allow.
     pub(super) fn read(mut reader: impl Read, state: &mut State<'_>) -> io::Result<Result<Self, String>> {
-        let most = state.bounds.entry.min(state.bounds.expansion.saturating_sub(state.expanded));
+        let left = state.bounds.expansion.saturating_sub(state.expanded);
+        let most = state.bounds.entry.min(left);
         let in_memory = state.bounds.memory.saturating_sub(state.held).min(most);
         let mut bytes = Vec::new();
-        if let Err(error) = reader.by_ref().take(in_memory.saturating_add(1)).read_to_end(&mut bytes) {
+        let read = reader.by_ref().take(in_memory.saturating_add(1)).read_to_end(&mut bytes);
+        let len = bytes.len() as u64;
+        // What comes to nothing takes as long.
+        state.expanded = state.expanded.saturating_add(len);
+        if let Err(error) = read {
             return Ok(Err(said(&error)));
         }
-        let len = bytes.len() as u64;
         if len <= in_memory {
-            state.expanded += len;
             state.held += len;
             return Ok(Ok(Self::Memory(bytes)));
         }
-        let too_large = || Ok(Err(format!("it expands to more than {most} bytes")));
-        let Some(folder) = state.scratch.filter(|_| len <= most) else { return too_large() };
+        let too_large = |state: &mut State<'_>, len: u64| {
+            state.is_exhausted |= len > left;
+            Ok(Err(format!("it expands to more than {most} bytes")))
+        };
+        let Some(folder) = state.scratch.filter(|_| len <= most) else { return too_large(state, len) };
         let mut file = tempfile::tempfile_in(folder)?;
         file.write_all(&bytes)?;
         drop(bytes);
@@ -46,12 +52,12 @@ impl Held {
                 Err(error) => return Ok(Err(said(&error))),
             };
             written += read as u64;
+            state.expanded = state.expanded.saturating_add(read as u64);
             if written > most {
-                return too_large();
+                return too_large(state, written);
             }
             file.write_all(buffer.get(..read).unwrap_or_default())?;
         }
-        state.expanded += written;
         Ok(Ok(Self::File(file)))
     }
 

@@ -36,6 +36,7 @@ mod pe;
 mod png;
 mod preview;
 mod pyc;
+mod roles;
 mod room;
 mod rpm;
 mod source;
@@ -44,6 +45,7 @@ mod tar;
 mod text;
 mod tiled;
 mod trees;
+mod uimage;
 mod values;
 mod wasm;
 mod zip;
@@ -60,6 +62,7 @@ use thiserror::Error;
 pub use self::dates::newest_time;
 use self::field::{Group, Normalizer};
 use self::files::State;
+use self::roles::Role;
 use self::source::Source;
 
 /// The most findings that one comparison gives. Where there are more differences, the last finding counts the rest.
@@ -80,7 +83,11 @@ pub const MAX_ENTRY: u64 = 1 << 30;
 /// The most bytes that all entries opened in one comparison may expand to.
 pub const MAX_EXPANSION: u64 = 4 << 30;
 
-/// The most bytes of expanded entries that are held in memory at one time. A larger entry is compared as a stream.
+/// The most bytes that entries may expand to in all normal forms of one comparison together.
+pub const MAX_FORMS: u64 = 16 << 30;
+
+/// The most bytes of expanded entries that are held in memory at one time. What is larger goes to a file in
+/// [`Options::scratch`].
 pub const MAX_MEMORY: u64 = 256 << 20;
 
 /// The largest central directory, in bytes, of a zip archive that is opened.
@@ -96,6 +103,11 @@ pub trait Blobs {
     /// # Errors
     /// Where there is none, or it can't be opened.
     fn open(&self, digest: &Digest) -> io::Result<File>;
+
+    /// A folder for temporary files without a name, where there is one: see [`Options::scratch`].
+    fn scratch(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// One of the two trees, and where its files' bytes are.
@@ -184,11 +196,17 @@ pub struct Options<'a> {
     pub tell: Option<&'a dyn Fn(&str)>,
 }
 
-impl Options<'_> {
+impl<'a> Options<'a> {
     /// With neither a folder nor anybody to tell.
     #[must_use]
     pub fn of(between: Between) -> Self {
         Self { between, scratch: None, tell: None }
+    }
+
+    /// With the folder that `blobs` have, and nobody to tell.
+    #[must_use]
+    pub fn beside(between: Between, blobs: &'a dyn Blobs) -> Self {
+        Self { between, scratch: blobs.scratch(), tell: None }
     }
 }
 
@@ -209,10 +227,12 @@ pub fn compare_files(left: &File, right: &File, place: &str, options: Options<'_
     let mut state = State::new(&options, &bounds);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let (left, right) = (Source::file(left).map_err(read)?, Source::file(right).map_err(read)?);
+    let role = Role::of_name(place.as_bytes());
+    state.roles = [role.clone(), role.clone()];
     files::compare(&left, &right, place, &mut state)?;
     let normalizers = state.normalizers.take().unwrap_or_default();
-    let normalizations = normal::forms(&left, &right, &normalizers, &state).map_err(read)?;
-    Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
+    let normalizations = normal::forms((&left, &right), role.as_ref(), &normalizers, &state).map_err(read)?;
+    Ok(Comparison::of(state.finish(), &normalizers, normalizations))
 }
 
 impl Comparison {
@@ -237,6 +257,7 @@ struct Bounds {
     depth: usize,
     entry: u64,
     expansion: u64,
+    forms: u64,
     memory: u64,
     directory: u64,
     members: usize,
@@ -251,6 +272,7 @@ impl Default for Bounds {
             depth: MAX_DEPTH,
             entry: MAX_ENTRY,
             expansion: MAX_EXPANSION,
+            forms: MAX_FORMS,
             memory: MAX_MEMORY,
             directory: MAX_DIRECTORY,
             members: MAX_MEMBERS,

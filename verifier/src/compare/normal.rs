@@ -16,42 +16,59 @@ use super::field::{Field, Group, Normalizer, Value};
 use super::files::{self, State};
 use super::format::{self, Arrangement, Format};
 use super::held::Held;
+use super::roles::{self, Role};
 use super::source::{Source, Span};
-use super::{Options, zip};
+use super::{Bounds, Options, zip};
 
 /// The digests of the left one's normal forms after the first of `normalizers`, the first two, and so on. None where all of
 /// them together don't make the two equal.
 pub(super) fn forms(
-    left: &Source<'_>,
-    right: &Source<'_>,
+    (left, right): (&Source<'_>, &Source<'_>),
+    role: Option<&Role>,
     normalizers: &BTreeSet<Normalizer>,
     like: &State<'_>,
 ) -> io::Result<Vec<Normalization>> {
     if normalizers.is_empty() {
         return Ok(Vec::new());
     }
-    let last = digest(left, normalizers, like)?;
-    if digest(right, normalizers, like)? != last {
+    let digest = |source: &Source<'_>, left_out: &BTreeSet<Normalizer>| digest(source, role.cloned(), left_out, like);
+    let last = digest(left, normalizers)?;
+    if last.is_none() || digest(right, normalizers)? != last {
         return Ok(Vec::new());
     }
     let mut applied = BTreeSet::new();
     let mut all = Vec::new();
     for normalizer in normalizers {
         applied.insert(*normalizer);
-        let digest = if applied.len() == normalizers.len() { last } else { digest(left, &applied, like)? };
+        let digest = if applied.len() == normalizers.len() { last } else { digest(left, &applied)? };
+        let Some(digest) = digest else { return Ok(Vec::new()) };
         all.push(Normalization { name: normalizer.name(), digest });
     }
     Ok(all)
 }
 
-/// The digests of the normal form of `source` without what `left_out` says, within the bounds of `like`.
-pub(super) fn digest(source: &Source<'_>, left_out: &BTreeSet<Normalizer>, like: &State<'_>) -> io::Result<DigestSet> {
+/// The digests of the normal form of `source` without what `left_out` says, within the bounds of `like`; all those that are
+/// made for one comparison share what they may expand to. `None`: there is not so much left.
+pub(super) fn digest(
+    source: &Source<'_>,
+    role: Option<Role>,
+    left_out: &BTreeSet<Normalizer>,
+    like: &State<'_>,
+) -> io::Result<Option<DigestSet>> {
+    if like.has_no_forms.get() {
+        return Ok(None);
+    }
     let options = Options { between: Between::Given, scratch: like.scratch, tell: None };
-    let mut state = State::new(&options, like.bounds);
+    let bounds = Bounds { expansion: like.bounds.forms, ..like.bounds.clone() };
+    let mut state = State::new(&options, &bounds);
+    state.expanded = like.in_forms.get();
+    state.roles = [role, None];
     let mut form = Form { hash: HashBoth::default(), left_out };
     form.part(b"reprove normal form 1")?;
     form.any(source, &mut state)?;
-    Ok(form.hash.finish().0)
+    like.in_forms.set(state.expanded);
+    like.has_no_forms.set(state.is_exhausted);
+    Ok((!state.is_exhausted).then(|| form.hash.finish().0))
 }
 
 /// A normal form, as far as it is written.
@@ -62,12 +79,13 @@ pub(super) struct Form<'a> {
 
 impl Form<'_> {
     fn any(&mut self, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+        let [role, _] = std::mem::take(&mut state.roles);
         let format = if state.depth < state.bounds.depth { format::claimed(source)? } else { None };
-        let Some(format) = format else { return self.bytes(source, source.whole()) };
+        let Some(format) = format else { return self.plain(source, role.as_ref(), state.bounds) };
         match format.arrangement() {
-            Arrangement::Compressed => self.compressed(format, source, state),
-            // Nobody tells what each of its bytes is for.
-            Arrangement::Image => self.bytes(source, source.whole()),
+            Arrangement::Compressed => self.compressed(format, source, role, state),
+            // Of an image, nobody tells what each of its bytes is for.
+            Arrangement::Text | Arrangement::Image => self.bytes(source, source.whole()),
             Arrangement::Zip => match zip::layout(source, state.bounds)? {
                 Ok(layout) => zip::write(&layout, source, self, state),
                 Err(_) => self.bytes(source, source.whole()),
@@ -77,6 +95,24 @@ impl Form<'_> {
                 Err(_) => self.bytes(source, source.whole()),
             },
         }
+    }
+
+    /// What is no container: as fields where it is a text that something is left out of.
+    fn plain(&mut self, source: &Source<'_>, role: Option<&Role>, bounds: &Bounds) -> io::Result<()> {
+        let is_wanted = |format: Format| self.left_out.iter().any(|normalizer| normalizer.format == format);
+        let may_be = self.left_out.iter().any(|each| matches!(each.format.arrangement(), Arrangement::Text));
+        if may_be && source.len() <= bounds.text {
+            let text = roles::read(&source.read(source.whole())?, role);
+            if let Some(text) = text.filter(|text| is_wanted(text.format)) {
+                let mut fields = text.fields;
+                if text.is_free && !self.has(text.format, Group::Order) {
+                    fields.sort_by(|a, b| a.label.cmp(&b.label));
+                }
+                self.part(text.format.name().as_bytes())?;
+                return self.fields(text.format, &fields);
+            }
+        }
+        self.bytes(source, source.whole())
     }
 
     /// Whether this group of fields stays.
@@ -125,7 +161,13 @@ impl Form<'_> {
         Ok(())
     }
 
-    fn compressed(&mut self, format: Format, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+    fn compressed(
+        &mut self,
+        format: Format,
+        source: &Source<'_>,
+        role: Option<Role>,
+        state: &mut State<'_>,
+    ) -> io::Result<()> {
         let Ok(head) = Head::read(format, source)? else { return self.bytes(source, source.whole()) };
         let held = match self.has(format, Group::Compression) {
             true => None,
@@ -139,6 +181,7 @@ impl Form<'_> {
         match held {
             None => self.bytes(source, head.rest),
             Some(held) => {
+                state.roles = [role, None];
                 self.inner(&held.source()?, state)?;
                 held.give_back(state);
                 Ok(())
@@ -158,7 +201,10 @@ impl Form<'_> {
             self.fields(archive.format, &archive.fields(source, member)?)?;
             match archive.data_fields(source, member)? {
                 Some(fields) => self.fields(archive.format, &fields)?,
-                None if member.data_is.is_file() => self.inner(&source.part(member.data), state)?,
+                None if member.data_is.is_file() => {
+                    state.roles = [Role::of_member(archive, source, member)?, None];
+                    self.inner(&source.part(member.data), state)?;
+                }
                 None => self.bytes(source, member.data)?,
             }
         }
@@ -169,8 +215,14 @@ impl Form<'_> {
     }
 
     /// What `reader` gives, which is a file inside another one; `None`, and nothing was written: it can't be expanded.
-    pub(super) fn expanded(&mut self, reader: impl Read, state: &mut State<'_>) -> io::Result<Option<()>> {
+    pub(super) fn expanded(
+        &mut self,
+        reader: impl Read,
+        role: Option<Role>,
+        state: &mut State<'_>,
+    ) -> io::Result<Option<()>> {
         let Ok(held) = Held::read(reader, state)? else { return Ok(None) };
+        state.roles = [role, None];
         self.inner(&held.source()?, state)?;
         held.give_back(state);
         Ok(Some(()))

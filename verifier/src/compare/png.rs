@@ -7,7 +7,11 @@ use super::Bounds;
 use super::archive::{Archive, Data, Keys, Member};
 use super::field::{Field, Group};
 use super::format::Format;
+use super::roles::dates;
 use super::source::{Source, Span};
+
+/// The longest text that may be a time, in bytes.
+const MAX_TEXT: u64 = 64;
 
 pub(super) const MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -36,6 +40,7 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
         }
         let data_is = match kind {
             b"tIME" if len == 7 && is_time(&source.read(data)?) => Data::Field(Group::Times),
+            b"tEXt" if len <= MAX_TEXT && is_dated(&source.read(data)?) => Data::Field(Group::Times),
             _ => Data::File,
         };
         is_last = kind == b"IEND";
@@ -51,6 +56,16 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
 fn is_time(data: &[u8]) -> bool {
     let fields = data.get(2..).unwrap_or_default().iter().zip([1..=12, 1..=31, 0..=23, 0..=59, 0..=60_u8]);
     data.len() == 7 && fields.into_iter().all(|(value, valid)| valid.contains(value))
+}
+
+/// Whether a text of this keyword is a time, and written as one.
+fn is_dated(data: &[u8]) -> bool {
+    const KEYS: [&[u8]; 4] = [b"Creation Time", b"date:create", b"date:modify", b"date:timestamp"];
+    const FORMS: [&[u8]; 4] =
+        [b"0000-00-00T00:00:00Z", b"0000-00-00T00:00:00+00:00", b"0000-00-00T00:00:00-00:00", b"0000:00:00 00:00:00"];
+    let Some(end) = data.iter().position(|byte| *byte == 0) else { return false };
+    let (key, value) = (data.get(..end).unwrap_or_default(), data.get(end + 1..).unwrap_or_default());
+    KEYS.contains(&key) && FORMS.iter().any(|form| dates::is_like(value, form))
 }
 
 /// What a chunk says beside its data: its type; the checksum, where it is not right. The length is that of the data.
@@ -97,6 +112,29 @@ mod tests {
         };
         [MAGIC.to_vec(), chunk(b"IHDR", &[0; 13]), chunk(b"tIME", time), chunk(b"tEXt", text), chunk(b"IEND", b"")]
             .concat()
+    }
+
+    #[test]
+    fn texts_that_are_times_are_told_by_their_keywords() {
+        let needs = |left: &str, right: &str| {
+            let of = |text: &str| png(TIME, text.as_bytes());
+            find_within(&of(left), &of(right), &Bounds::default()).1
+        };
+        let times = Some(vec!["png-times".to_owned()]);
+        let iso = "2023-11-14T22:13:20+00:00";
+        for key in ["date:create", "date:modify", "date:timestamp", "Creation Time"] {
+            for other in ["2024-11-14T22:13:20+00:00", "2024-11-14T22:13:20-01:30", "2024-11-14T22:13:20Z"] {
+                assert_eq!(needs(&format!("{key}\0{iso}"), &format!("{key}\0{other}")), times, "{key} {other}");
+            }
+            for no in ["2024-11-14T22:13:20+00:00 by me", "2024", ""] {
+                assert_eq!(needs(&format!("{key}\0{iso}"), &format!("{key}\0{no}")), None, "{key} {no}");
+            }
+        }
+        let other = "2024-11-14T22:13:20+00:00";
+        for no in ["date:", "Date:create", "Software"] {
+            assert_eq!(needs(&format!("{no}\0{iso}"), &format!("{no}\0{other}")), None, "{no}");
+        }
+        assert_eq!(needs(iso, other), None);
     }
 
     #[test]

@@ -162,6 +162,28 @@ fn findings_past_the_bound_are_counted() {
 }
 
 #[test]
+fn the_level_is_true_past_the_bound() {
+    let names: Vec<String> = (0..9).map(|n| format!("f{n}.properties")).collect();
+    let date = |day: &str| text(&format!("#{day} Nov 27 07:42:06 UTC 2026\n"));
+    let side = |last: Entry, day: &str| -> Vec<(&str, Entry)> {
+        let entries = names.iter().map(|name| (name.as_str(), date(day)));
+        entries.take(8).chain([(names[8].as_str(), last)]).collect()
+    };
+    let level = |left: &[(&str, Entry)], right: &[(&str, Entry)], findings| {
+        let mut blobs = Memory::default();
+        let trees = [left, right].map(|entries| tree(entries, &mut blobs));
+        let [left, right] = [&trees[0], &trees[1]].map(|tree| Side { tree, blobs: &blobs });
+        let bounds = Bounds { findings, ..Bounds::default() };
+        trees::compare(left, right, &Options::of(Between::Given), &bounds).unwrap().level
+    };
+    for findings in [3, 9] {
+        let (left, right) = (side(date("Thu"), "Thu"), side(date("Fri"), "Fri"));
+        assert_eq!(level(&left, &right, findings), Level::NormalizedEqual);
+        assert_eq!(level(&left, &side(text("other"), "Fri"), findings), Level::Different);
+    }
+}
+
+#[test]
 fn a_store_that_gives_the_wrong_bytes_hides_nothing() {
     let mut blobs = Memory::default();
     let (left, right) = (tree(&[("f", text("a"))], &mut blobs), tree(&[("f", text("b"))], &mut blobs));

@@ -9,6 +9,7 @@ use reprove_model::{Detail, Digest, DigestSet, FindingKind, Node, Normalization,
 use super::field::Normalizer;
 use super::files::{self, State};
 use super::oci::{Files, Pairs};
+use super::roles::Role;
 use super::source::{Source, Span};
 use super::{Bounds, CompareError, Comparison, Options, Side, normal, preview};
 
@@ -48,7 +49,7 @@ pub(super) fn compare(
     blobs.report("", "", &mut state);
     let normalizers = state.normalizers.take().unwrap_or_default();
     let normalizations = normalized(left, right, &normalizers, &state)?;
-    Ok(Comparison::of(state.findings.finish(), &normalizers, normalizations))
+    Ok(Comparison::of(state.finish(), &normalizers, normalizations))
 }
 
 /// The blobs of container images that are compared with each other, whatever their names.
@@ -113,9 +114,11 @@ fn normalized(
             {
                 let file = open(side, &digest.blake3, &path.to_string())?;
                 let read = |source| CompareError::Read { place: path.to_string(), source };
-                let source = Source::file(&file).map_err(read)?;
-                *digest = normal::digest(&source, left_out, state).map_err(read)?;
-                *size = 0;
+                let (source, role) = (Source::file(&file).map_err(read)?, Role::of_name(path.as_bytes()));
+                match normal::digest(&source, role, left_out, state).map_err(read)? {
+                    Some(form) => (*digest, *size) = (form, 0),
+                    None => return Ok(None),
+                }
             }
         }
         Ok(Tree::new(entries).map(|tree| tree.digest()).ok())
@@ -190,15 +193,15 @@ fn contents(
     place: &str,
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
-    if state.findings.would_omit(place) {
-        state.needs(None);
-        state.findings.omit(place.to_owned(), FindingKind::Content);
+    if state.passes_over(place) {
         return Ok(());
     }
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let (left_file, right_file) = (open(left, &left_digest.blake3, place)?, open(right, &right_digest.blake3, place)?);
     let sources = (Source::file(&left_file).map_err(read)?, Source::file(&right_file).map_err(read)?);
     let before = state.findings.made();
+    let role = Role::of_name(place.as_bytes());
+    state.roles = [role.clone(), role];
     files::compare(&sources.0, &sources.1, place, state)?;
     if state.findings.made() == before {
         let summary = "the digests differ, but the bytes that were read are the same: what was read is not what \

@@ -242,7 +242,7 @@ fn zip_pairs() -> Corpus {
     let with = |entries: &[ZipEntry<'_>]| join(&base, &zip_of(entries));
     let nested = |year| zip_of(&[("inner.zip", &zip_of(&[("a", b"x", year, STORED)]), 2024, DEFLATED)]);
     let swapped = replace(&base, b"PK\x03\x04\x14", b"PK\x03\x04\x15");
-    let files = vec![
+    let mut files = vec![
         ("equal", join(&base, &base)),
         ("times", with(&[("demo.py", PYTHON, 2020, DEFLATED), ("b", b"1", 2020, STORED)])),
         ("order", with(&[("b", b"1", 2024, STORED), ("demo.py", PYTHON, 2024, DEFLATED)])),
@@ -260,7 +260,40 @@ fn zip_pairs() -> Corpus {
         ("odd-names", join(&zip_of(&[("\u{1b}[2J\u{85}", b"a", 2024, STORED)]), &base)),
         ("damaged", join(&base, &replace(&base, b"demo.py", b"demo.pz"))),
     ];
+    files.extend(jar_pairs());
     ("zip_compare", files)
+}
+
+/// The manifest of an archive with the entry `a`, which is `x`; the file of a signature of it, and the block beside that.
+const MANIFEST: &[u8] =
+    b"Manifest-Version: 1.0\r\n\r\nName: a\r\nSHA-256-Digest: LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=\r\n\r\n";
+const SIGNATURE: &[u8] =
+    b"Signature-Version: 1.0\r\nSHA-256-Digest-Manifest: kvfHgIQr1H8nj63gy6f5HuWwwn5lILTwAIcVTUlOAbM=\r\n\r\nName: a\r\nSHA-256-Digest: qfrl16ntsCca85NjlItG7ou4ieV8z1pufzfiBHt3+P8=\r\n\r\n";
+const BLOCK: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0\x00";
+
+/// JARs with manifests, signatures and properties.
+fn jar_pairs() -> Vec<File> {
+    let jar = |manifest: &[u8], more: &[ZipEntry<'_>]| {
+        let manifest = ("META-INF/MANIFEST.MF", manifest, 2024, STORED);
+        zip_of(&[&[manifest, ("a", b"x", 2024, STORED)], more].concat())
+    };
+    let of = |lines: &str| jar(format!("Manifest-Version: 1.0\r\n{lines}\r\n").as_bytes(), &[]);
+    let exports = |value: &str| of(&format!("Export-Package: {value}\r\nBuilt-By: me\r\n"));
+    let properties = |day: &str| format!("#{day} Nov 27 07:42:06 UTC 2026\ngit.commit.id={day}\n").into_bytes();
+    let git = |day: &str| jar(b"", &[("git.properties", &properties(day), 2024, STORED)]);
+    let signed = |block: &[u8]| {
+        jar(MANIFEST, &[("META-INF/K.SF", SIGNATURE, 2024, STORED), ("META-INF/K.RSA", block, 2024, STORED)])
+    };
+    vec![
+        ("jar-clauses", join(&exports("a;b=1;c=\"x,y\",d"), &exports("d,a;c=\"x,y\";b=1"))),
+        ("jar-folded", join(&of("Built-By: m\r\n e\r\nA: 1\r\n"), &of("A: 1\r\nBnd-LastModified: 1700000000\r\n"))),
+        ("jar-properties", join(&git("Fri"), &git("Thu"))),
+        ("jar-signed", join(&of(""), &signed(BLOCK))),
+        (
+            "jar-signed-otherwise",
+            join(&signed(BLOCK), &signed(b"\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02")),
+        ),
+    ]
 }
 
 fn text_pairs() -> Corpus {

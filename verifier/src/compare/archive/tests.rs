@@ -74,6 +74,15 @@ pub(in crate::compare) fn tar_of(files: &[File<'_>]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+fn zip_of(files: &[File<'_>]) -> Vec<u8> {
+    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for File { name, data, .. } in files {
+        writer.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(data).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
 fn ar_of(files: &[File<'_>]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for file in files {
@@ -239,7 +248,7 @@ fn what_a_gzip_header_says_is_told_without_expanding() {
     let mut named = named;
     named.write_all(b"same").unwrap();
     let findings = find(&gzip(b"same", 0, 6), &named.finish().unwrap());
-    assert_eq!(details(&findings[0]), [["file name", "(none)", "62"]]);
+    assert_eq!(details(&findings[0]), [["file name", "(none)", "\"b\""]]);
 }
 
 #[test]
@@ -260,16 +269,61 @@ fn what_is_too_large_is_compared_as_bytes_with_the_reason() {
 
 #[test]
 fn what_is_too_large_for_memory_goes_to_a_file_where_there_is_room() {
-    let (left, right) = (gzip(&tar_of(&[FILE]), 0, 6), gzip(&tar_of(&[OTHER, FILE]), 0, 6));
+    let of = |files: &[File<'_>]| (gzip(&tar_of(files), 0, 6), zip_of(&[File { data: &tar_of(files), ..FILE }]));
+    let (left, right) = (of(&[FILE]), of(&[OTHER, FILE]));
     let bounds = Bounds { memory: 10, ..Bounds::default() };
     let folder = tempfile::tempdir().unwrap();
+    for (left, right, place) in [(&left.0, &right.0, "a.tgz!a.tar"), (&left.1, &right.1, "a.tgz!p/x")] {
+        let mut state = State::new(&Options::of(Between::Given), &bounds);
+        state.scratch = Some(folder.path());
+        files::compare(&Source::Memory(left), &Source::Memory(right), "a.tgz", &mut state).unwrap();
+        assert_eq!((state.depth, state.held, state.expanded), (0, 0, 2048 + 3072));
+        assert_eq!(state.findings.finish()[0].place, format!("{place}!p/y"));
+        // Without a place for it, it is compared as it is.
+        assert_eq!(find_within(left, right, &bounds).0[0].kind, FindingKind::Content);
+    }
+    std::fs::remove_dir(folder.path()).unwrap(); // They have no name: the folder is empty.
+}
+
+/// The places that are looked at, the findings, and what would take all of them out.
+fn looked_at(left: &[u8], right: &[u8], max: usize) -> (Vec<String>, Vec<Finding>, Option<usize>) {
+    let bounds = Bounds { findings: max, ..Bounds::default() };
+    let places = std::cell::RefCell::new(Vec::new());
+    let tell = |place: &str| places.borrow_mut().push(place.to_owned());
+    let mut state = State::new(&Options { tell: Some(&tell), ..Options::of(Between::Given) }, &bounds);
+    files::compare(&Source::Memory(left), &Source::Memory(right), "a", &mut state).unwrap();
+    let needs = state.normalizers.as_ref().map(std::collections::BTreeSet::len);
+    (places.take(), state.finish(), needs)
+}
+
+#[test]
+fn what_would_only_be_counted_is_not_looked_at_where_the_level_is_settled() {
+    let names: Vec<String> = (0..9).map(|n| format!("f{n}")).collect();
+    let of = |archive: fn(&[File<'_>]) -> Vec<u8>, data: &[u8]| {
+        archive(&names.iter().map(|name| File { name, data, ..FILE }).collect::<Vec<_>>())
+    };
+    for archive in [tar_of as fn(&[File<'_>]) -> Vec<u8>, zip_of] {
+        let (places, findings, needs) = looked_at(&of(archive, b"1"), &of(archive, b"2"), 3);
+        assert_eq!((places.len(), findings.len(), findings[2].count, needs), (4, 3, 7, None));
+        let (places, findings, _) = looked_at(&of(archive, b"1"), &of(archive, b"2"), 9);
+        assert_eq!((places.len(), findings.len(), findings[8].count), (10, 9, 1));
+        // Past the bound one could still differ in what can't be left out.
+        let inner = |time| tar_of(&[File { time, ..FILE }]);
+        let (places, findings, needs) = looked_at(&of(archive, &inner(1)), &of(archive, &inner(2)), 3);
+        assert_eq!((places.len(), findings.len(), findings[2].count), (10, 3, 7));
+        assert!(needs.is_some());
+    }
+}
+
+#[test]
+fn what_is_expanded_in_vain_is_counted() {
+    let mut broken = gzip(&[0; 10_000], 0, 6);
+    let end = broken.len() - 8;
+    broken[end] ^= 1;
+    let bounds = Bounds::default();
     let mut state = State::new(&Options::of(Between::Given), &bounds);
-    state.scratch = Some(folder.path());
-    files::compare(&Source::Memory(&left), &Source::Memory(&right), "a.tgz", &mut state).unwrap();
-    assert_eq!((state.held, state.expanded), (0, 2048 + 3072));
-    let findings = state.findings.finish();
-    assert_eq!(findings[0].place, "a.tgz!a.tar!p/y");
-    std::fs::remove_dir(folder.path()).unwrap(); // It has no name: the folder is empty.
+    files::compare(&Source::Memory(&broken), &Source::Memory(&gzip(b"", 0, 6)), "a", &mut state).unwrap();
+    assert_eq!((state.expanded, state.held), (10_000, 0));
 }
 
 #[test]
@@ -374,6 +428,27 @@ fn only_a_right_checksum_makes_a_header() {
     assert!(!format::is_header(&[0; 512]));
     bytes[0] ^= 1;
     assert!(!format::is_header(&bytes[..512]));
+}
+
+#[test]
+fn padding_that_follows_from_a_length_is_no_difference_of_its_own() {
+    let of = |archive: fn(&[File<'_>]) -> Vec<u8>, data: &[u8], level| {
+        archive(&[File { data: &gzip(data, 0, level), ..FILE }, OTHER])
+    };
+    for (archive, more) in [(tar_of as fn(&[File<'_>]) -> Vec<u8>, None), (ar_of, None), (cpio_of, Some("cpio-form"))] {
+        let names = || ["gzip-compression"].into_iter().chain(more).map(str::to_owned).collect();
+        for len in 26..30 {
+            let data = vec![b'a'; len];
+            assert_eq!(needs(&of(archive, &data, 0), &of(archive, &data, 9)), Some(names()));
+        }
+    }
+    let tar = tar_of(&[FILE]);
+    let mut padded = tar.clone();
+    padded[1023] = 1;
+    assert_eq!(kinds(&find(&tar, &padded)), [("a", FindingKind::ArchiveStructure)]);
+    // Cut before the padding, which a reader may miss.
+    let [cut, whole] = [&tar[..518], &tar[..1024]];
+    assert_eq!(needs(cut, whole), None);
 }
 
 proptest! {

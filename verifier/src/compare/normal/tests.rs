@@ -12,7 +12,7 @@ use super::super::field::{Group, Normalizer};
 use super::super::files::State;
 use super::super::format::Format;
 use super::super::source::Source;
-use super::super::{Bounds, Level, Options, compare_files};
+use super::super::{Level, compare_files};
 use super::*;
 
 fn compared(left: &[u8], right: &[u8]) -> (Level, Vec<String>) {
@@ -39,7 +39,7 @@ fn form(bytes: &[u8], left_out: &[(Format, Group)]) -> String {
     let bounds = Bounds::default();
     let state = State::new(&Options::of(Between::Given), &bounds);
     let left_out = left_out.iter().map(|(format, group)| Normalizer { format: *format, group: *group }).collect();
-    hex(digest(&Source::Memory(bytes), &left_out, &state).unwrap())
+    hex(digest(&Source::Memory(bytes), None, &left_out, &state).unwrap().unwrap())
 }
 
 fn zip_of(entries: &[(&str, &[u8])], options: SimpleFileOptions) -> Vec<u8> {
@@ -172,4 +172,25 @@ fn what_can_not_be_opened_is_its_bytes() {
     let cut = gzip(&tar, 0, 6);
     assert_ne!(form(&cut[..40], &compression), form(&cut, &compression));
     assert_eq!(form(&cut, &compression[..1]), form(&gzip(&tar, 0, 1), &compression[..1]));
+}
+
+#[test]
+fn all_normal_forms_of_one_comparison_share_a_bound() {
+    let of = |time| gzip(&tar_of(&[File { time, ..FILE }, OTHER]), 0, 6);
+    let (left, right) = (of(1), of(2));
+    let run = |most| {
+        let bounds = Bounds { forms: most, ..Bounds::default() };
+        let mut state = State::new(&Options::of(Between::Given), &bounds);
+        let sources = (Source::Memory(&left), Source::Memory(&right));
+        files::compare(&sources.0, &sources.1, "a", &mut state).unwrap();
+        let normalizers = state.normalizers.take().unwrap();
+        let forms = forms((&sources.0, &sources.1), None, &normalizers, &state).unwrap();
+        (forms.len(), state.in_forms.get(), state.finish()[0].summary.clone())
+    };
+    let (count, all, summary) = run(u64::MAX);
+    // Of both without all that differs, and of one without the first of it.
+    assert_eq!((count, all), (2, 3 * 3072));
+    assert_eq!(run(all), (2, all, summary));
+    let (count, _, summary) = run(all - 1);
+    assert!(count == 0 && summary.ends_with("normal forms were not worked out: they expand to more than 9215 bytes"));
 }

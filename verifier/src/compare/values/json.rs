@@ -15,6 +15,19 @@ impl<'a> Value<'a> {
         let is_large = value.starts_with(['{', '[']);
         (is_large && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()).then_some(Self(value))
     }
+
+    /// What is at the end of these names, as it is written.
+    pub(super) fn at(self, names: &[&str]) -> Option<&'a str> {
+        names
+            .iter()
+            .try_fold(self, |value, name| {
+                let Children::Named(children) = value.children()? else { return None };
+                let mut found = children.into_iter().filter(|(other, _)| other == name);
+                let (Some((_, child)), None) = (found.next(), found.next()) else { return None };
+                Some(child)
+            })
+            .map(|value| value.0)
+    }
 }
 
 impl Any for Value<'_> {

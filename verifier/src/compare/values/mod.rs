@@ -34,6 +34,12 @@ pub(super) fn diff(left: &str, right: &str, place: &str) -> Option<(&'static str
     None
 }
 
+/// The value in a text that is JSON at the end of these names, as it is written there; `None`: there is none, or one of the
+/// names comes twice.
+pub(super) fn json_at<'a>(text: &'a str, names: &[&str]) -> Option<&'a str> {
+    json::Value::of(text)?.at(names)
+}
+
 /// A value as it is read.
 trait Value: Sized {
     /// What is in it; `None`: it is in nothing but itself, or there is more in it than [`MAX_CHILDREN`].

@@ -10,6 +10,7 @@ use super::super::bytes;
 use super::super::field::{Group, Normalizer};
 use super::super::files::{self, State};
 use super::super::format::Format;
+use super::super::held::Held;
 use super::super::source::{Source, SpanReader};
 use super::super::{Bounds, CompareError};
 use super::layout::Entry;
@@ -77,20 +78,16 @@ fn expand(
         let bound = state.bounds.expansion;
         return Ok(Err(format!("the comparison would expand entries to more than {bound} bytes")));
     }
-    state.expanded += sizes;
-    let compared = if sizes > state.bounds.memory.saturating_sub(state.held) {
+    let compared = if sizes > state.bounds.memory.saturating_sub(state.held) && state.scratch.is_none() {
+        state.expanded += sizes;
         as_streams(&mut a, &mut b, place, state)
     } else {
-        state.held += sizes;
-        state.depth += 1;
-        let compared = in_memory(&mut a, &mut b, place, state);
-        state.depth -= 1;
-        state.held -= sizes;
-        compared
+        held(&mut a, &mut b, place, state)
     };
     match compared {
         Ok(equal) => Ok(Ok(Expanded { equal, verified: a.verified() && b.verified() })),
         Err(Failed::Compare(error)) => Err(error),
+        Err(Failed::Expand(why)) => Ok(Err(a.broken.or(b.broken).unwrap_or(why))),
         Err(Failed::Read(error)) => match a.broken.or(b.broken) {
             Some(why) => Ok(Err(why)),
             None => Err(CompareError::Read { place: place.to_owned(), source: error }),
@@ -101,26 +98,41 @@ fn expand(
 /// Why two expanded entries were not compared.
 enum Failed {
     Compare(CompareError),
+    Expand(String),
     Read(io::Error),
 }
 
-fn in_memory(
-    left: &mut Decoder<'_>,
-    right: &mut Decoder<'_>,
-    place: &str,
-    state: &mut State<'_>,
-) -> Result<bool, Failed> {
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    left.read_to_end(&mut a).map_err(Failed::Read)?;
-    right.read_to_end(&mut b).map_err(Failed::Read)?;
-    if a != b {
-        if !(left.is_stored() && right.is_stored()) {
+/// Compares what both expand to, in memory or in files.
+fn held(left: &mut Decoder<'_>, right: &mut Decoder<'_>, place: &str, state: &mut State<'_>) -> Result<bool, Failed> {
+    let is_stored = left.is_stored() && right.is_stored();
+    let a = Held::read(left, state).map_err(Failed::Read)?.map_err(Failed::Expand)?;
+    let b = match Held::read(right, state) {
+        Ok(Ok(b)) => b,
+        failed => {
+            a.give_back(state);
+            return Err(failed.map_or_else(Failed::Read, |b| Failed::Expand(b.err().unwrap_or_default())));
+        }
+    };
+    let compared = sources((&a, &b), is_stored, place, state);
+    a.give_back(state);
+    b.give_back(state);
+    compared
+}
+
+fn sources((a, b): (&Held, &Held), is_stored: bool, place: &str, state: &mut State<'_>) -> Result<bool, Failed> {
+    let (a, b) = (a.source().map_err(Failed::Read)?, b.source().map_err(Failed::Read)?);
+    let first = bytes::first_difference(a.reader(a.whole()), b.reader(b.whole())).map_err(Failed::Read)?;
+    if first.is_some() {
+        if !is_stored {
             // Other bytes are compressed to other bytes.
             state.needs(Normalizer::of(Format::Zip, Group::Compression));
         }
-        files::compare(&Source::Memory(&a), &Source::Memory(&b), place, state).map_err(Failed::Compare)?;
+        state.depth += 1;
+        let compared = files::compare(&a, &b, place, state);
+        state.depth -= 1;
+        compared.map_err(Failed::Compare)?;
     }
-    Ok(a == b)
+    Ok(first.is_none())
 }
 
 fn as_streams(

@@ -15,6 +15,7 @@ mod layout;
 mod normal;
 mod record;
 mod records;
+mod signed;
 mod times;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use self::entry::View;
 use self::layout::Entry;
 pub(super) use self::layout::{Layout, claims_to_be, layout};
 pub(super) use self::normal::write;
+use self::signed::Signed;
 use super::CompareError;
 use super::bytes;
 use super::field::{Group, Normalizer};
@@ -34,6 +36,7 @@ use super::files::State;
 use super::findings::Details;
 use super::format::Format;
 use super::preview;
+use super::roles::Roles;
 use super::source::{Source, Span};
 
 /// An archive: its bytes, and where its parts are.
@@ -46,7 +49,9 @@ pub(super) fn compare(
     place: &str,
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
     let mut groups = Groups::default();
+    let signed = Signed::of_both(left, right, state).map_err(read)?;
     let by_key = |layout: &Layout| -> BTreeMap<_, _> {
         layout.entries.iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect()
     };
@@ -57,22 +62,21 @@ pub(super) fn compare(
     for (key, index) in in_turn {
         let Some(a) = left.1.entries.get(*index) else { continue };
         match rights.get(key).and_then(|index| right.1.entries.get(*index)) {
-            Some(b) => entries((left, a), (right, b), place, &mut groups, state)?,
-            None => only(place, a, FindingKind::OnlyLeft, state),
+            Some(b) => entries((left, a), (right, b), &signed, place, (&mut groups, state))?,
+            None => only(place, a, FindingKind::OnlyLeft, &signed[0], state),
         }
     }
     for (key, index) in &rights {
         if let Some(b) = right.1.entries.get(*index)
             && !lefts.contains_key(key)
         {
-            only(place, b, FindingKind::OnlyRight, state);
+            only(place, b, FindingKind::OnlyRight, &signed[1], state);
         }
     }
     groups.order = order(left.1, right.1, &lefts, &rights);
     if groups.order.count > 0 && (left.1.order_decides() || right.1.order_decides()) {
         state.needs(None);
     }
-    let read = |source| CompareError::Read { place: place.to_owned(), source };
     let prefix = (left.1.prefix, right.1.prefix);
     spans((left.0, prefix.0), (right.0, prefix.1), "before the first entry", &mut groups.structure).map_err(read)?;
     entry::differences("", &end::items(left.1), &end::items(right.1), &mut groups.structure);
@@ -85,17 +89,22 @@ fn name((name, occurrence): &(Vec<u8>, u32)) -> String {
     if *occurrence == 0 { name } else { format!("{name}#{}", u64::from(*occurrence) + 1) }
 }
 
-fn only(place: &str, entry: &Entry, kind: FindingKind, state: &mut State<'_>) {
-    let what = format!("an entry of {}", preview::count(entry.size, "byte"));
-    state.only(format!("{place}!{}", name(&entry.key)), kind, &what);
+fn only(place: &str, entry: &Entry, kind: FindingKind, signed: &Signed, state: &mut State<'_>) {
+    let (place, size) = (format!("{place}!{}", name(&entry.key)), preview::count(entry.size, "byte"));
+    if signed.has(&entry.key.0) {
+        state.needs(Normalizer::of(Format::Jar, Group::Signatures));
+        state.findings.only(place, kind, &format!("a signature of {size}"));
+    } else {
+        state.only(place, kind, &format!("an entry of {size}"));
+    }
 }
 
 fn entries(
     (left, a): (Archive<'_>, &Entry),
     (right, b): (Archive<'_>, &Entry),
+    signed: &[Signed; 2],
     place: &str,
-    groups: &mut Groups,
-    state: &mut State<'_>,
+    (groups, state): (&mut Groups, &mut State<'_>),
 ) -> Result<(), CompareError> {
     let name = name(&a.key);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
@@ -104,7 +113,15 @@ fn entries(
     };
     let inner = format!("{place}!{name}");
     let before = record::is_record(&a.key.0).then(|| state.normalizers.clone());
-    let compared = contents::compare((left.0, a, &central), (right.0, b, &other), &inner, state)?;
+    state.roles = signed.each_ref().map(|signed| signed.role(&a.key.0));
+    // Other checksums are of other contents, which are counted then.
+    let differs = (central.common.crc, a.size) != (other.common.crc, b.size);
+    let compared = if differs && state.passes_over(&inner) {
+        Compared { verified: true, recompressed: None }
+    } else {
+        contents::compare((left.0, a, &central), (right.0, b, &other), &inner, state)?
+    };
+    state.roles = Roles::default();
     if let Some(before) = before
         && state.findings.has(&inner, FindingKind::Content)
         && let Some(entries) = record::follows(&a.key.0, left, right, state).map_err(read)?

@@ -7,11 +7,13 @@ use super::super::field::Group;
 use super::super::files::State;
 use super::super::format::Format;
 use super::super::normal::Form;
+use super::super::roles::Role;
 use super::super::source::Source;
-use super::contents::Decoder;
+use super::contents::{Decoder, Part};
 use super::entry::{self, Item, Value};
 use super::layout::{Entry, Layout};
-use super::{end, record, records};
+use super::signed::Signed;
+use super::{end, record};
 
 /// Writes the archive's normal form.
 pub(in crate::compare) fn write(
@@ -20,11 +22,13 @@ pub(in crate::compare) fn write(
     form: &mut Form<'_>,
     state: &mut State<'_>,
 ) -> io::Result<()> {
-    let mut entries: Vec<&Entry> = layout.entries.iter().collect();
+    let signatures_stay = form.has(Format::Jar, Group::Signatures);
+    let signed = if signatures_stay { Signed::default() } else { Signed::of((source, layout), state)? };
+    let mut entries: Vec<&Entry> = layout.entries.iter().filter(|entry| !signed.has(&entry.key.0)).collect();
     form.part(Format::Zip.name().as_bytes())?;
     form.number(entries.len() as u64)?;
     if form.has(Format::Zip, Group::Order) || layout.order_decides() {
-        for entry in layout.by_position() {
+        for entry in layout.by_position().into_iter().filter(|entry| !signed.has(&entry.key.0)) {
             form.part(&entry.key.0)?;
             form.number(entry.key.1.into())?;
         }
@@ -37,7 +41,7 @@ pub(in crate::compare) fn write(
         let is_expanded = central.common.method == 0 || !form.has(Format::Zip, Group::Compression);
         let is_list = is_expanded && !form.has(Format::Zip, Group::Record) && record::is_record(&entry.key.0);
         let verified = (is_list && record::write(&entry.key.0, (source, layout), form, state)?)
-            || contents(source, entry, &central, form, state)?;
+            || contents((source, entry, &central), signed.role(&entry.key.0), form, state)?;
         let methods_may_differ = !form.has(Format::Zip, Group::Compression);
         let view = entry::view(source, entry, &central, verified, methods_may_differ)?;
         for (group, fields) in [
@@ -60,15 +64,14 @@ pub(in crate::compare) fn write(
 
 /// Writes an entry's data; whether it was expanded, and has the size and the checksum that its header gives.
 fn contents(
-    source: &Source<'_>,
-    entry: &Entry,
-    central: &records::Central<'_>,
+    (source, entry, central): Part<'_>,
+    role: Option<Role>,
     form: &mut Form<'_>,
     state: &mut State<'_>,
 ) -> io::Result<bool> {
     if (central.common.method == 0 || !form.has(Format::Zip, Group::Compression))
         && let Ok(mut decoder) = Decoder::new((source, entry, central), "one", state.bounds)
-        && form.expanded(&mut decoder, state)?.is_some()
+        && form.expanded(&mut decoder, role, state)?.is_some()
     {
         return Ok(decoder.verified());
     }

@@ -115,7 +115,7 @@ fn by_path(list: &str) -> Option<BTreeMap<&str, &str>> {
 }
 
 /// One archive, with its entries by their names; `None`: a name comes twice.
-struct Side<'a> {
+pub(super) struct Side<'a> {
     source: &'a Source<'a>,
     layout: &'a Layout,
     entries: BTreeMap<&'a [u8], Option<&'a Entry>>,
@@ -123,7 +123,7 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn of((source, layout): (&'a Source<'a>, &'a Layout)) -> Self {
+    pub(super) fn of((source, layout): (&'a Source<'a>, &'a Layout)) -> Self {
         let mut entries = BTreeMap::new();
         for entry in &layout.entries {
             let name = entry.key.0.as_slice();
@@ -132,8 +132,14 @@ impl<'a> Side<'a> {
         Self { source, layout, entries, buffer: vec![0; 64 << 10] }
     }
 
-    fn list(&mut self, name: &[u8], state: &mut State<'_>) -> io::Result<Option<Vec<u8>>> {
-        let Some(entry) = self.entries.get(name).copied().flatten() else { return Ok(None) };
+    /// The one entry of this name.
+    pub(super) fn entry(&self, name: &[u8]) -> Option<&'a Entry> {
+        self.entries.get(name).copied().flatten()
+    }
+
+    /// What the entry of this name expands to, where that is no more than a list may be.
+    pub(super) fn list(&mut self, name: &[u8], state: &mut State<'_>) -> io::Result<Option<Vec<u8>>> {
+        let Some(entry) = self.entry(name) else { return Ok(None) };
         let (mut list, mut room) = (Vec::new(), MAX_LIST);
         Ok(self.read(entry, &mut room, state, &mut list)?.then_some(list))
     }
@@ -153,7 +159,7 @@ impl<'a> Side<'a> {
     }
 
     /// Writes what the entry expands to, and is charged with the more of that and of what it takes in the archive. Whether there was room for it, and it is what its header says.
-    fn read(
+    pub(super) fn read(
         &mut self,
         entry: &Entry,
         room: &mut u64,
@@ -163,9 +169,11 @@ impl<'a> Side<'a> {
         let charge = entry.size.max(entry.local.len.saturating_add(entry.data.len)).max(MIN_CHARGE);
         let Some(left) = room.checked_sub(charge) else { return Ok(false) };
         let expanded = state.expanded.saturating_add(charge);
-        let Some(central) = self.layout.central(entry).filter(|_| expanded <= state.bounds.expansion) else {
+        if expanded > state.bounds.expansion {
+            state.is_exhausted = true;
             return Ok(false);
-        };
+        }
+        let Some(central) = self.layout.central(entry) else { return Ok(false) };
         let Ok(mut decoder) = Decoder::new((self.source, entry, &central), "one", state.bounds) else {
             return Ok(false);
         };

@@ -228,6 +228,26 @@ fn what_stands_before_an_archive_is_structure() {
     assert_eq!(kinds(&find(&wheel(options()), &left)), [("a.whl", FindingKind::ZipStructure)]);
 }
 
+/// Modules of Java have four bytes before the archive, and offsets from behind them or from the start.
+#[test]
+fn what_is_behind_a_header_of_another_kind_is_an_archive() {
+    const HEADER: &[u8] = b"JM\x01\0";
+    let behind = |header: &[u8], options| [header, &wheel(options)].concat();
+    let findings = find(&behind(HEADER, options()), &behind(HEADER, later()));
+    assert_eq!(kinds(&findings), [("a.whl", FindingKind::ZipEntryTimes)]);
+    let from_the_start = |options| {
+        let mut cursor = Cursor::new(HEADER.to_vec());
+        cursor.set_position(HEADER.len() as u64);
+        let mut writer = ZipWriter::new(cursor);
+        writer.start_file("a", options).unwrap();
+        writer.finish().unwrap().into_inner()
+    };
+    let findings = find(&from_the_start(options()), &from_the_start(later()));
+    assert_eq!(kinds(&findings), [("a.whl", FindingKind::ZipEntryTimes)]);
+    let findings = find(&behind(HEADER, options()), &behind(b"JM\x02\0", options()));
+    assert_eq!(kinds(&findings), [("a.whl", FindingKind::ZipStructure)]);
+}
+
 #[test]
 fn comments_and_gaps_are_structure_beside_times() {
     let with_comment = |options, comment: &str| {
