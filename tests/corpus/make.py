@@ -216,6 +216,8 @@ def programs():
         different("elf-date", "program", "clock", program(one, "built 2023"), program(one, "built 2024"),
                   ["content", "build-identity"])
         different("elf-code", "program", "content", base, program(one, add=7), ["content", "build-identity"])
+        different("elf-year", "program", "clock", *[program(one, add=year) for year in (2022, 2026)],
+                  ["content", "build-identity"])
         different("elf-path", "program", "build path", program(one, flags=["-g"]), program(two, flags=["-g"]),
                   ["content", "build-identity"])
         objects = [program(folder, flags=["-c", "-g"]) for folder in (one, two)]

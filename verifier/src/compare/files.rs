@@ -32,6 +32,8 @@ pub(super) struct State<'a> {
     pub(super) expanded: u64,
     /// Bytes of expanded entries that are held now.
     pub(super) held: u64,
+    /// Windows of instructions that were looked at.
+    pub(super) windows: usize,
     /// What all differences so far can be taken out with; `None`: there is one that can't be taken out.
     pub(super) normalizers: Option<BTreeSet<Normalizer>>,
 }
@@ -46,6 +48,7 @@ impl<'a> State<'a> {
             depth: 0,
             expanded: 0,
             held: 0,
+            windows: 0,
             normalizers: Some(BTreeSet::new()),
         }
     }

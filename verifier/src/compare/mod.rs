@@ -13,6 +13,7 @@ mod ar;
 mod archive;
 mod bytes;
 mod class;
+mod code;
 mod compressed;
 mod cpio;
 mod elf;
@@ -236,6 +237,7 @@ struct Bounds {
     memory: u64,
     directory: u64,
     members: usize,
+    windows: usize,
 }
 
 impl Default for Bounds {
@@ -250,6 +252,7 @@ impl Default for Bounds {
             memory: MAX_MEMORY,
             directory: MAX_DIRECTORY,
             members: MAX_MEMBERS,
+            windows: code::MAX_WINDOWS,
         }
     }
 }

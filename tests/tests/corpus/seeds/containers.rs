@@ -147,7 +147,9 @@ fn elf_of(code: &[u8], id: &[u8]) -> Vec<u8> {
     bytes.resize(64, 0);
     let mut headers = vec![0; 64];
     for (name, kind, data) in [(1_u32, 1_u32, code), (7, 7, id), (26, 3, names)] {
-        let place = [0, 0, bytes.len() as u64, data.len() as u64, 0, 0, 0];
+        // The first is run.
+        let flags = if kind == 1 { 6 } else { 0 };
+        let place = [flags, 0, bytes.len() as u64, data.len() as u64, 0, 0, 0];
         headers.extend([name.to_le_bytes(), kind.to_le_bytes()].concat());
         headers.extend(place.map(u64::to_le_bytes).concat());
         bytes.extend_from_slice(data);
@@ -194,10 +196,16 @@ fn catalogue(header: &str) -> Vec<u8> {
 /// Files that are made of parts.
 fn parted_pairs() -> Vec<File> {
     let elf = elf_of(b"\x90\xc3", b"one");
+    let arm = |code: &[u8]| {
+        let mut bytes = elf_of(code, b"one");
+        bytes[18] = 183;
+        bytes
+    };
     let image = png_of(b"1234567");
     let compiled = |time: &[u8; 4], code: &[u8]| [&b"\xcb\x0d\r\n\0\0\0\0"[..], time, &[9, 0, 0, 0], code].concat();
     vec![
         ("elf-code", join(&elf, &elf_of(b"\x91\xc3", b"one"))),
+        ("elf-arm", join(&arm(b"\xc1\xfc\x80\x52"), &arm(b"\x41\xfd\x80\x52"))),
         ("elf-build-id", join(&elf, &elf_of(b"\x90\xc3", b"two"))),
         ("elf-longer", join(&elf, &elf_of(b"\x90\x90\xc3", b"one"))),
         ("elf-cut", join(&elf, &elf[..elf.len() - 1])),
