@@ -346,6 +346,13 @@ def others():
     toml = lambda time, *rows: "".join(f"{row}\n" for row in rows).encode() + b"[build]\ntime = %d\n" % time
     different("toml-value", "data.toml", "clock", toml(OLD), toml(NEW), ["content"])
     different("toml-order", "data.toml", "hash seed", toml(OLD, "a = 1", "b = 2"), toml(OLD, "b = 2", "a = 1"), ["content"])
+    xml = lambda time, version="1": (f'<?xml version="1.0"?>\n<project a="1">\n  <version>{version}</version>\n'
+                                     f'  <built>{time}</built>\n</project>\n').encode()
+    different("xml-value", "data.pom", "clock", xml(OLD), xml(NEW), ["content"])
+    different("xml-space", "data.pom", "packer", xml(OLD), xml(OLD).replace(b"\n  ", b""), ["content"])
+    yaml = lambda time, *rows: "".join(f"{row}\n" for row in rows).encode() + b"build:\n  time: %d\n" % time
+    different("yaml-value", "data.yaml", "clock", yaml(OLD), yaml(NEW), ["content"])
+    different("yaml-order", "data.yaml", "hash seed", yaml(OLD, "a: 1", "b: [2]"), yaml(OLD, "b: [2]", "a: 1"), ["content"])
     different("bytes", "data.bin", "randomness", bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40, ["content"])
 
 
