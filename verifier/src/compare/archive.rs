@@ -57,6 +57,8 @@ pub(super) enum Data {
     Table(Rc<[(String, usize)]>),
     /// Code or variables, with the names of what stands where.
     Code(Rc<[Symbol]>),
+    /// A file that is compressed as zlib does (RFC 1950), and does not say so by itself.
+    Zlib,
     /// Code that is run, whose instructions can be told.
     Instructions(Code),
 }
@@ -166,7 +168,8 @@ impl Archive {
             | Format::Rpm
             | Format::Mo
             | Format::Sqlite
-            | Format::Class => {
+            | Format::Class
+            | Format::Pdf => {
                 vec![Field::bytes(Group::Structure, "header", head)]
             }
             _ => tar::fields(&head, member),
@@ -186,7 +189,7 @@ impl Archive {
             return Ok(None);
         }
         Ok(match &member.data_is {
-            Data::File | Data::Special(_) | Data::Code(_) | Data::Instructions(_) => None,
+            Data::File | Data::Special(_) | Data::Code(_) | Data::Instructions(_) | Data::Zlib => None,
             Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
             Data::Seconds => {
                 let data = source.read(member.data)?;
@@ -280,6 +283,12 @@ fn members(
         return Ok(());
     }
     let (sources, place) = ((left.0.part(a.data), right.0.part(b.data)), format!("{place}!{name}"));
+    if let (Data::Zlib, Data::Zlib) = (&a.data_is, &b.data_is) {
+        state.depth += 1;
+        let compared = files::compare_as(Format::Zlib, (&sources.0, &sources.1), &place, state);
+        state.depth -= 1;
+        return compared;
+    }
     if !a.data_is.is_file() || !b.data_is.is_file() {
         let whole = (sources.0.whole(), sources.1.whole());
         let diff = bytes::diff(sources.0.reader(whole.0), sources.1.reader(whole.1));

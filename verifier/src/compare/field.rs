@@ -109,7 +109,13 @@ impl Normalizer {
             // With one zero more, a class or a signed program is none.
             Group::Form => matches!(
                 format,
-                Format::Pe | Format::Coff | Format::MachO | Format::MachOFat | Format::Sqlite | Format::Class
+                Format::Pe
+                    | Format::Coff
+                    | Format::MachO
+                    | Format::MachOFat
+                    | Format::Sqlite
+                    | Format::Class
+                    | Format::Pdf
             ),
             _ => false,
         };

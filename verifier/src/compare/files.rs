@@ -14,8 +14,8 @@ use super::format::{self, Arrangement, Format};
 use super::preview::count;
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, macho, mo, pe, png, pyc, rpm, sqlite,
-    tar, text, values, wasm, zip,
+    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, macho, mo, pdf, pe, png, pyc, rpm,
+    sqlite, tar, text, values, wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -93,7 +93,29 @@ pub(super) fn compare(
     if let Some(tell) = state.tell {
         tell(place);
     }
-    let note = match formats(left, right, state).map_err(read)? {
+    let formats = formats(left, right, state).map_err(read)?;
+    compare_with(formats, left, right, place, state)
+}
+
+/// The same, for what is known to be of one format.
+pub(super) fn compare_as(
+    format: Format,
+    (left, right): (&Source<'_>, &Source<'_>),
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    compare_with(Formats::both(format, state), left, right, place, state)
+}
+
+fn compare_with(
+    formats: Formats,
+    left: &Source<'_>,
+    right: &Source<'_>,
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    let note = match formats {
         Formats::Both(format) => {
             let before = state.findings.made();
             match containers(format, left, right, place, state)? {
@@ -161,6 +183,7 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::Wasm => wasm::read(source, bounds),
         Format::Sqlite => sqlite::read(source, bounds),
         Format::Class => class::read(source, bounds),
+        Format::Pdf => pdf::read(source, bounds),
         _ => tar::read(source, bounds),
     }
 }
@@ -204,13 +227,20 @@ enum Formats {
     No(Option<String>),
 }
 
+impl Formats {
+    /// Both are this, where there is room for one more inside all others.
+    fn both(format: Format, state: &State<'_>) -> Self {
+        if state.depth >= state.bounds.depth {
+            return Self::No(Some(format!("archives are opened {} deep at most", state.bounds.depth)));
+        }
+        Self::Both(format)
+    }
+}
+
 fn formats(left: &Source<'_>, right: &Source<'_>, state: &State<'_>) -> std::io::Result<Formats> {
     Ok(match (format::claimed(left)?, format::claimed(right)?) {
         (None, None) => Formats::No(None),
-        (Some(a), Some(b)) if a == b && state.depth >= state.bounds.depth => {
-            Formats::No(Some(format!("archives are opened {} deep at most", state.bounds.depth)))
-        }
-        (Some(a), Some(b)) if a == b => Formats::Both(a),
+        (Some(a), Some(b)) if a == b => Formats::both(a, state),
         (Some(a), None) => Formats::No(Some(format!("the left one alone is {}", a.a_file()))),
         (None, Some(b)) => Formats::No(Some(format!("the right one alone is {}", b.a_file()))),
         (Some(a), Some(b)) => {

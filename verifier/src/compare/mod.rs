@@ -30,6 +30,7 @@ mod mo;
 mod normal;
 mod number;
 mod order;
+mod pdf;
 mod pe;
 mod png;
 mod preview;

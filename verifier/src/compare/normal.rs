@@ -10,7 +10,7 @@ use std::io::{self, Read, Write as _};
 
 use reprove_model::{Between, DigestSet, HashBoth, Normalization};
 
-use super::archive::{self, Archive, Member};
+use super::archive::{self, Archive, Data, Member};
 use super::compressed::{self, Head};
 use super::field::{Field, Group, Normalizer, Value};
 use super::files::{self, State};
@@ -62,7 +62,12 @@ pub(super) struct Form<'a> {
 
 impl Form<'_> {
     fn any(&mut self, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
-        let format = if state.depth < state.bounds.depth { format::claimed(source)? } else { None };
+        self.of(format::claimed(source)?, source, state)
+    }
+
+    /// A file of this format.
+    fn of(&mut self, format: Option<Format>, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
+        let format = format.filter(|_| state.depth < state.bounds.depth);
         let Some(format) = format else { return self.bytes(source, source.whole()) };
         match format.arrangement() {
             Arrangement::Compressed => self.compressed(format, source, state),
@@ -157,6 +162,12 @@ impl Form<'_> {
             match archive.data_fields(source, member)? {
                 Some(fields) => self.fields(archive.format, &fields)?,
                 None if member.data_is.is_file() => self.inner(&source.part(member.data), state)?,
+                None if matches!(member.data_is, Data::Zlib) => {
+                    state.depth += 1;
+                    let written = self.of(Some(Format::Zlib), &source.part(member.data), state);
+                    state.depth -= 1;
+                    written?;
+                }
                 None => self.bytes(source, member.data)?,
             }
         }

@@ -24,6 +24,7 @@ pub(crate) fn all() -> Vec<Corpus> {
     files.extend(ar_pairs());
     files.extend(cpio_pairs());
     files.extend(parted_pairs());
+    files.extend(document_pairs());
     vec![("container_compare", files)]
 }
 
@@ -191,6 +192,39 @@ fn catalogue(header: &str) -> Vec<u8> {
     let len = u32::try_from(header.len()).unwrap();
     let numbers = [0x9504_12de, 0, 1, 28, 36, 0, 44, 0, 44, len, 45];
     [&numbers.map(u32::to_le_bytes).concat(), &b"\0"[..], header.as_bytes(), b"\0"].concat()
+}
+
+/// A PDF file with a stream, what is said of it, and a table.
+fn pdf_of(date: &str, id: u8, stream: &[u8], more: &str) -> Vec<u8> {
+    let start = b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Kids[2 0 R<</A(a\\)(b))/B<00>>>]>>endobj\n".to_vec();
+    let head = format!("2 0 obj\n<</Filter/FlateDecode/Length {}>>\nstream\n", stream.len());
+    let about = format!("\nendstream\nendobj\n3 0 obj<</CreationDate({date}){more}>>endobj\n");
+    let id = format!("{id:032x}");
+    let end = format!(
+        "xref\n0 1\n0000000000 65535 f \ntrailer<</Info 3 0 R/ID[<{id}><{id}>]>>\nstartxref\n{}\n%%EOF\n",
+        start.len() + head.len() + stream.len() + about.len()
+    );
+    [start, head.into_bytes(), stream.to_vec(), about.into_bytes(), end.into_bytes()].concat()
+}
+
+fn document_pairs() -> Vec<File> {
+    let zlib = |bytes: &[u8]| {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let data = zlib(b"BT (hello) Tj ET\n");
+    let (date, later) = ("D:20231114221320Z", "D:20241119070640Z");
+    let base = pdf_of(date, 1, &data, "");
+    vec![
+        ("pdf-time", join(&base, &pdf_of(later, 1, &data, ""))),
+        ("pdf-id", join(&base, &pdf_of(date, 2, &data, ""))),
+        ("pdf-stream", join(&base, &pdf_of(date, 1, &zlib(b"BT (hallo) Tj ET\n"), ""))),
+        ("pdf-entry", join(&base, &pdf_of(date, 1, &data, "/Producer(p)"))),
+        ("pdf-signed", join(&pdf_of(date, 1, &data, "/ByteRange[0]"), &pdf_of(later, 1, &data, "/ByteRange[0]"))),
+        ("pdf-cut", join(&base, &base[..200])),
+        ("pdf-level", join(&base, &pdf_of(date, 1, &[b"\x78\xda", &data[2..]].concat(), ""))),
+    ]
 }
 
 /// Files that are made of parts.
