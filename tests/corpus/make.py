@@ -4,7 +4,7 @@
 the C compiler makes of a small program. `make.py FOLDER` writes FOLDER/NAME/left/FILE, FOLDER/NAME/right/FILE and
 FOLDER/expected.json: for each pair its cause, the level, the normalizations and the kinds of findings."""
 
-import base64, bz2, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile
+import base64, bz2, datetime, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile
 import tempfile, zipfile, zlib
 from pathlib import Path
 
@@ -218,6 +218,8 @@ def programs():
         different("elf-date", "program", "clock", program(one, "built 2023"), program(one, "built 2024"),
                   ["content", "build-identity"])
         different("elf-code", "program", "content", base, program(one, add=7), ["content", "build-identity"])
+        different("elf-year", "program", "clock", *[program(one, add=year) for year in (2022, 2026)],
+                  ["content", "build-identity"])
         different("elf-path", "program", "build path", program(one, flags=["-g"]), program(two, flags=["-g"]),
                   ["content", "build-identity"])
         objects = [program(folder, flags=["-c", "-g"]) for folder in (one, two)]
@@ -323,6 +325,36 @@ def database(folder, name, order):
     return path.read_bytes()
 
 
+def pdf(time, identity="0", text=b"BT (built) Tj ET", header=b"\x78\x9c", about=None):
+    """A document with one page, its times, and where `about` is given a stream that says the same once more."""
+    date = f"(D:{datetime.datetime.fromtimestamp(time, datetime.timezone.utc):%Y%m%d%H%M%S}Z)".encode()
+    stream = lambda head, data: b"<< %s /Length %d >>\nstream\n%s\nendstream" % (head, len(data), data)
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+               b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>",
+               stream(b"/Filter /FlateDecode", header + zlib.compress(text)[2:]), b"<< /CreationDate %s /ModDate %s >>" % (date, date)]
+    if about:
+        objects.append(stream(b"/Type /Metadata /Subtype /XML", f"<?xpacket begin=''?>\n<x>\n<d>{about}</d>\n</x>\n".encode()))
+    out, places = b"%PDF-1.4\n", []
+    for number, data in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, data)
+    table = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(b"%010d 00000 n \n" % place for place in places)
+    names = identity.encode() * 32
+    return out + table + b"trailer\n<< /Size %d /Root 1 0 R /Info 5 0 R /ID [<%s> <%s>] >>\nstartxref\n%d\n%%%%EOF\n" % (
+        len(objects) + 1, names, names, len(out))
+
+
+def documents():
+    base, file = pdf(OLD), "paper.pdf"
+    equal("pdf-times", file, "clock", base, pdf(NEW), ["pdf-times"], ["archive-times"])
+    pair("pdf-identity", file, "randomness", base, pdf(OLD, "1"), "code-equal", ["pdf-identity"], ["build-identity"])
+    pair("pdf-both", file, "clock", base, pdf(NEW, "1"), "code-equal", ["pdf-times", "pdf-identity"],
+         ["archive-times", "build-identity"])
+    different("pdf-content", file, "content", base, pdf(OLD, text=b"BT (other) Tj ET"), ["content"])
+    equal("pdf-level", file, "compression level", base, pdf(OLD, header=b"\x78\xda"), ["zlib-compression"], ["compression"])
+    different("pdf-metadata", file, "clock", pdf(OLD, about=OLD), pdf(NEW, about=NEW), ["archive-times", "content"])
+
+
 def others():
     times = [struct.pack(">H5B", year, 1, 2, 3, 4, 5) for year in (2023, 2024)]
     equal("png-time", "image.png", "clock", *map(png, times), ["png-times"], ["archive-times"])
@@ -346,6 +378,13 @@ def others():
     toml = lambda time, *rows: "".join(f"{row}\n" for row in rows).encode() + b"[build]\ntime = %d\n" % time
     different("toml-value", "data.toml", "clock", toml(OLD), toml(NEW), ["content"])
     different("toml-order", "data.toml", "hash seed", toml(OLD, "a = 1", "b = 2"), toml(OLD, "b = 2", "a = 1"), ["content"])
+    xml = lambda time, version="1": (f'<?xml version="1.0"?>\n<project a="1">\n  <version>{version}</version>\n'
+                                     f'  <built>{time}</built>\n</project>\n').encode()
+    different("xml-value", "data.pom", "clock", xml(OLD), xml(NEW), ["content"])
+    different("xml-space", "data.pom", "packer", xml(OLD), xml(OLD).replace(b"\n  ", b""), ["content"])
+    yaml = lambda time, *rows: "".join(f"{row}\n" for row in rows).encode() + b"build:\n  time: %d\n" % time
+    different("yaml-value", "data.yaml", "clock", yaml(OLD), yaml(NEW), ["content"])
+    different("yaml-order", "data.yaml", "hash seed", yaml(OLD, "a: 1", "b: [2]"), yaml(OLD, "b: [2]", "a: 1"), ["content"])
     different("bytes", "data.bin", "randomness", bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40, ["content"])
 
 
@@ -468,7 +507,7 @@ def behind_headers():
 
 
 def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, others, named, jars, signed_jars, gems, behind_headers):
+    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, documents, others, named, jars, signed_jars, gems, behind_headers):
         make()
     images.images(different, [SOURCES, CHANGED, FEWER], (OLD, NEW))
     images.layouts(different, [SOURCES, CHANGED], (OLD, NEW), tar)

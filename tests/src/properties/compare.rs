@@ -41,11 +41,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Two texts: each half of the bytes as one, whatever it is.
+/// Two texts: each half of the bytes as one, whatever it is, and whatever its name says that it is.
 pub(super) fn text(bytes: &[u8]) {
     let (left, right) = split(bytes);
     let text = |bytes| String::from_utf8_lossy(bytes).replace('\0', "\n").into_bytes();
-    pair(&text(left), &text(right));
+    for name in ["a.whl", "a.toml", "a.xml", "a.yaml"] {
+        named(&text(left), &text(right), name);
+    }
 }
 
 /// Two streams of bytes, longer than what is held of them at one time: the left half, up to 255 KiB of zeros, then either
@@ -73,8 +75,12 @@ pub(super) fn trees(bytes: &[u8]) {
 }
 
 fn pair(left: &[u8], right: &[u8]) {
+    named(left, right, "a.whl");
+}
+
+fn named(left: &[u8], right: &[u8], name: &str) {
     let [a, b] = &[left, right].map(|bytes| in_memory(bytes).unwrap());
-    let find = |a, b| compare_files(a, b, "a.whl", Options::of(Between::Given)).unwrap();
+    let find = |a, b| compare_files(a, b, name, Options::of(Between::Given)).unwrap();
     let Comparison { level, normalizations, findings } = find(a, b);
     assert_eq!(findings.is_empty(), left == right);
     assert_eq!(level == Level::BitIdentical, left == right);

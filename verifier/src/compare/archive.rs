@@ -13,6 +13,7 @@ use std::rc::Rc;
 use reprove_model::{FindingKind, HashBoth, Sha256};
 
 use super::bytes::ByteDiff;
+use super::code::{self, Code};
 use super::field::{Field, Group, Groups};
 use super::files::{self, State};
 use super::format::Format;
@@ -58,6 +59,10 @@ pub(super) enum Data {
     Table(Rc<[(String, usize)]>),
     /// Code or variables, with the names of what stands where.
     Code(Rc<[Symbol]>),
+    /// A file that is compressed as zlib does (RFC 1950), and does not say so by itself.
+    Zlib,
+    /// Code that is run, whose instructions can be told.
+    Instructions(Code),
 }
 
 impl Data {
@@ -69,6 +74,14 @@ impl Data {
     /// What the member is beside a file.
     pub(super) fn special(&self) -> Option<&Special> {
         if let Self::Special(special) = self { Some(special) } else { None }
+    }
+
+    /// The names of what stands where.
+    fn symbols(&self) -> &[Symbol] {
+        match self {
+            Self::Code(symbols) | Self::Instructions(Code { symbols, .. }) => symbols,
+            _ => &[],
+        }
     }
 }
 
@@ -88,7 +101,16 @@ pub(super) enum Special {
 pub(super) struct Symbol {
     /// From where on, from the start of the member's data.
     pub(super) start: u64,
+    /// How many bytes have it; `None`: all up to the next one.
+    pub(super) len: Option<u64>,
     pub(super) name: Vec<u8>,
+}
+
+/// The name of the byte at `offset`, of these that are sorted.
+pub(super) fn symbol_at(symbols: &[Symbol], offset: u64) -> Option<&Symbol> {
+    let before = symbols.partition_point(|symbol| symbol.start <= offset);
+    let symbol = symbols.get(before.checked_sub(1)?)?;
+    symbol.len.is_none_or(|len| offset - symbol.start < len).then_some(symbol)
 }
 
 /// The longest data that is told as fields, in bytes.
@@ -149,7 +171,8 @@ impl Archive {
             | Format::Mo
             | Format::UImage
             | Format::Sqlite
-            | Format::Class => {
+            | Format::Class
+            | Format::Pdf => {
                 vec![Field::bytes(Group::Structure, "header", head)]
             }
             _ => tar::fields(&head, member),
@@ -182,7 +205,7 @@ impl Archive {
             return Ok(None);
         }
         Ok(match &member.data_is {
-            Data::File | Data::Special(_) | Data::Code(_) => None,
+            Data::File | Data::Special(_) | Data::Code(_) | Data::Instructions(_) | Data::Zlib => None,
             Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
             Data::Seconds => {
                 let data = source.read(member.data)?;
@@ -347,12 +370,20 @@ fn members(
     if state.passes_over(&place) {
         return Ok(());
     }
+    if let (Data::Zlib, Data::Zlib) = (&a.data_is, &b.data_is) {
+        state.depth += 1;
+        let compared = files::compare_as(Format::Zlib, (&sources.0, &sources.1), &place, state);
+        state.depth -= 1;
+        return compared;
+    }
     if !a.data_is.is_file() || !b.data_is.is_file() {
-        let symbols: &[Symbol] = if let Data::Code(symbols) = &a.data_is { symbols } else { &[] };
         let whole = (sources.0.whole(), sources.1.whole());
         let diff = bytes::diff(sources.0.reader(whole.0), sources.1.reader(whole.1));
         let diff = diff.map_err(|source| CompareError::Read { place: place.clone(), source })?;
-        files::differing_bytes(with_names(diff, symbols), &place, None, state);
+        files::differing_bytes(with_names(diff, a.data_is.symbols()), &place, None, state);
+        if let (Data::Instructions(a), Data::Instructions(b)) = (&a.data_is, &b.data_is) {
+            code::compare((&sources.0, a), (&sources.1, b), (name, &place), state)?;
+        }
         return Ok(());
     }
     state.depth += 1;
@@ -368,8 +399,7 @@ fn with_names(mut diff: ByteDiff, symbols: &[Symbol]) -> ByteDiff {
     for detail in &mut diff.runs.kept {
         let offset = detail.at.strip_prefix("0x").and_then(|at| at.split(',').next());
         let Some(offset) = offset.and_then(|at| u64::from_str_radix(at, 16).ok()) else { continue };
-        let before = symbols.partition_point(|symbol| symbol.start <= offset);
-        if let Some(symbol) = before.checked_sub(1).and_then(|at| symbols.get(at)) {
+        if let Some(symbol) = symbol_at(symbols, offset) {
             detail.at = format!("{}, in {}+{:#x}", detail.at, preview::name(&symbol.name), offset - symbol.start);
         }
     }

@@ -90,6 +90,7 @@ fn inner_name(place: &str, format: Format) -> String {
         Format::Gzip => [(".gz", ""), (".tgz", ".tar")],
         Format::Xz => [(".xz", ""), (".txz", ".tar")],
         Format::Zstd => [(".zst", ""), (".tzst", ".tar")],
+        Format::Zlib => return if name.ends_with(".xml") { "content.xml" } else { "content" }.to_owned(),
         _ => [(".bz2", ""), (".tbz2", ".tar")],
     };
     let stem = |(ending, after): (&str, &str)| Some(format!("{}{after}", name.strip_suffix(ending)?));
@@ -110,6 +111,7 @@ pub(super) fn expander<'a>(format: Format, source: &'a Source<'a>) -> io::Result
             Box::new(decoder)
         }
         Format::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
+        Format::Zlib => Box::new(OneStream(flate2::bufread::ZlibDecoder::new(input))),
         _ => Box::new(OneMember(flate2::bufread::GzDecoder::new(input))),
     })
 }
@@ -123,6 +125,19 @@ impl Read for OneMember<'_> {
         let read = self.0.read(buffer)?;
         if read == 0 && !buffer.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes follow its first member"));
+        }
+        Ok(read)
+    }
+}
+
+/// A stream of zlib, and nothing behind it.
+struct OneStream<'a>(flate2::bufread::ZlibDecoder<BufReader<SpanReader<'a>>>);
+
+impl Read for OneStream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes follow its end"));
         }
         Ok(read)
     }
@@ -159,6 +174,7 @@ impl Head {
             },
             Format::Xz => (vec![of("stream flags", 6, 2), of("stream flags' checksum", 8, 4)], 12),
             Format::Zstd => (vec![of("frame header's descriptor", 4, 1)], 5),
+            Format::Zlib => (vec![of("header", 0, 2)], 2),
             _ => (vec![of("block size", 3, 1)], 4),
         };
         let len = len.min(source.len());

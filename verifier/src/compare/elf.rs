@@ -9,6 +9,7 @@ use object::read::elf::{FileHeader, SectionHeader as _, SectionTable, Sym as _};
 use object::{Endianness, FileKind, ReadCache, ReadRef};
 
 use super::archive::{Archive, Data, Symbol};
+use super::code::{Code, Machine};
 use super::field::Group;
 use super::format::Format;
 use super::identity;
@@ -48,6 +49,12 @@ where
     let header = Elf::parse(data).map_err(said)?;
     let endian = header.endian().map_err(said)?;
     let is_64 = header.is_type_64();
+    let machine = match header.e_machine(endian) {
+        elf::EM_386 => Some(Machine::X86),
+        elf::EM_X86_64 => Some(Machine::X86_64),
+        elf::EM_AARCH64 => Some(Machine::Arm64),
+        _ => None,
+    };
     let programs = header.phnum(endian, data).map_err(said)? as usize;
     let count = header.shnum(endian, data).map_err(said)? as usize;
     // Before the tables are read.
@@ -72,7 +79,13 @@ where
             let data_is = if is_identity {
                 Data::Field(Group::Identity)
             } else if section.sh_type(endian) == elf::SHT_PROGBITS {
-                Data::Code(symbols.remove(&index.0).unwrap_or_default().into())
+                let symbols = symbols.remove(&index.0).unwrap_or_default().into();
+                match machine.filter(|_| said.1.0 & elf::SHF_EXECINSTR.0 != 0) {
+                    Some(machine) => {
+                        Data::Instructions(Code { machine, address: section.sh_addr(endian).into(), symbols })
+                    }
+                    None => Data::Code(symbols),
+                }
             } else {
                 Data::File
             };
@@ -201,7 +214,8 @@ where
                 // What is past the bound has no name.
                 let Some(left) = room.checked_sub(name.len()) else { break };
                 room = left;
-                all.entry(index.0).or_default().push(Symbol { start, name: cut(name).to_vec() });
+                let len = Some(symbol.st_size(endian).into()).filter(|len| *len > 0);
+                all.entry(index.0).or_default().push(Symbol { start, len, name: cut(name).to_vec() });
             }
         }
         if !all.is_empty() {
@@ -320,6 +334,36 @@ mod tests {
         let detail = &findings[0].details[0];
         let shown = [detail.at.as_str(), &detail.left, &detail.right];
         assert_eq!(shown, ["0x2, 1 byte, in main+0x2", "e6", "ea"]);
+    }
+
+    #[test]
+    fn what_is_run_is_told_by_its_flags() {
+        let found = |code: &[u8], flags: u8, machine: u8| {
+            let mut bytes = program(code, b"id");
+            let at = bytes.len() - 6 * 64 + 8;
+            (bytes[at], bytes[18]) = (flags, machine);
+            bytes
+        };
+        let of = |flags, machine| {
+            let [left, right] = [0xe6, 0xea].map(|year| found(&[0xbe, year, 7, 0, 0, 0xc3, 0, 0], flags, machine));
+            let (findings, _) = find_within(&left, &right, &Bounds::default());
+            findings.into_iter().map(|finding| (finding.place, finding.summary)).collect::<Vec<_>>()
+        };
+        for (machine, said) in [(62, "x86-64"), (3, "x86"), (183, "AArch64")] {
+            let found = of(4, machine);
+            assert_eq!(found[1], ("a!.text".to_owned(), format!("as {said} instructions, 1 differs")));
+            // It has the name of code, and is not run.
+            assert_eq!(of(2, machine).len(), 1);
+        }
+        assert_eq!(of(4, 8).len(), 1);
+    }
+
+    #[test]
+    fn names_reach_as_far_as_they_say() {
+        let of = |last: u8| program(&[0, 0, 0, 0, 0, 0, 0, 0, 0, last], b"id");
+        let (findings, _) = find_within(&of(1), &of(2), &Bounds::default());
+        // The function has 8 bytes.
+        assert_eq!(findings[0].details[0].at, "0x9, 1 byte");
     }
 
     #[test]

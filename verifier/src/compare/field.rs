@@ -128,6 +128,7 @@ impl Normalizer {
                     | Format::Sqlite
                     | Format::Class
                     | Format::UImage
+                    | Format::Pdf
             ),
             _ => false,
         };

@@ -16,7 +16,7 @@ use super::preview::count;
 use super::roles::{self, Roles, Told};
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, image, macho, mo, pe, png, pyc, rpm,
+    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, image, macho, mo, pdf, pe, png, pyc, rpm,
     sqlite, tar, text, uimage, values, wasm, zip,
 };
 
@@ -42,6 +42,8 @@ pub(super) struct State<'a> {
     pub(super) held: u64,
     /// What the two files that come next are for.
     pub(super) roles: Roles,
+    /// Windows of instructions that were looked at.
+    pub(super) windows: usize,
     /// What all differences so far can be taken out with; `None`: there is one that can't be taken out.
     pub(super) normalizers: Option<BTreeSet<Normalizer>>,
 }
@@ -60,6 +62,7 @@ impl<'a> State<'a> {
             has_no_forms: Cell::new(false),
             held: 0,
             roles: Roles::default(),
+            windows: 0,
             normalizers: Some(BTreeSet::new()),
         }
     }
@@ -124,7 +127,29 @@ pub(super) fn compare(
         tell(place);
     }
     let roles = std::mem::take(&mut state.roles);
-    let note = match formats(left, right, state).map_err(read)? {
+    let formats = formats(left, right, state).map_err(read)?;
+    compare_with(formats, roles, (left, right), place, state)
+}
+
+/// The same, for what is known to be of one format.
+pub(super) fn compare_as(
+    format: Format,
+    sides: (&Source<'_>, &Source<'_>),
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    compare_with(Formats::both(format, state), Roles::default(), sides, place, state)
+}
+
+fn compare_with(
+    formats: Formats,
+    roles: Roles,
+    (left, right): (&Source<'_>, &Source<'_>),
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<(), CompareError> {
+    let read = |source| CompareError::Read { place: place.to_owned(), source };
+    let note = match formats {
         Formats::Both(format) => {
             let before = state.findings.made();
             match containers(format, (left, right), roles.clone(), place, state)? {
@@ -206,6 +231,7 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
         Format::UImage => uimage::read(source),
         Format::Sqlite => sqlite::read(source, bounds),
         Format::Class => class::read(source, bounds),
+        Format::Pdf => pdf::read(source, bounds),
         _ => tar::read(source, bounds),
     }
 }
@@ -249,13 +275,20 @@ enum Formats {
     No(Option<String>),
 }
 
+impl Formats {
+    /// Both are this, where there is room for one more inside all others.
+    fn both(format: Format, state: &State<'_>) -> Self {
+        if state.depth >= state.bounds.depth {
+            return Self::No(Some(format!("archives are opened {} deep at most", state.bounds.depth)));
+        }
+        Self::Both(format)
+    }
+}
+
 fn formats(left: &Source<'_>, right: &Source<'_>, state: &State<'_>) -> std::io::Result<Formats> {
     Ok(match (format::claimed(left)?, format::claimed(right)?) {
         (None, None) => Formats::No(None),
-        (Some(a), Some(b)) if a == b && state.depth >= state.bounds.depth => {
-            Formats::No(Some(format!("archives are opened {} deep at most", state.bounds.depth)))
-        }
-        (Some(a), Some(b)) if a == b => Formats::Both(a),
+        (Some(a), Some(b)) if a == b => Formats::both(a, state),
         (Some(a), None) => Formats::No(Some(format!("the left one alone is {}", a.a_file()))),
         (None, Some(b)) => Formats::No(Some(format!("the right one alone is {}", b.a_file()))),
         (Some(a), Some(b)) => {

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{class, image, macho, mo, pe, png, pyc, rpm, sqlite, tar, uimage, wasm, zip};
+use super::{class, image, macho, mo, pdf, pe, png, pyc, rpm, sqlite, tar, uimage, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,8 @@ pub(super) enum Format {
     Cargo,
     Gem,
     UImage,
+    Zlib,
+    Pdf,
 }
 
 /// How the bytes of a file are arranged.
@@ -58,10 +60,10 @@ impl Format {
     /// How its bytes are arranged.
     pub(super) fn arrangement(self) -> Arrangement {
         match self {
-            Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 => Arrangement::Compressed,
+            Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 | Self::Zlib => Arrangement::Compressed,
             Self::Zip => Arrangement::Zip,
             Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
-            Self::Rpm | Self::Mo | Self::Wasm | Self::UImage => Arrangement::Parts,
+            Self::Rpm | Self::Mo | Self::Wasm | Self::UImage | Self::Pdf => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
             Self::Squashfs | Self::Ext4 | Self::Erofs => Arrangement::Image,
             Self::Jar | Self::Properties | Self::Javadoc | Self::Cargo | Self::Gem => Arrangement::Text,
@@ -100,6 +102,8 @@ impl Format {
             Self::Cargo => "cargo",
             Self::Gem => "gem",
             Self::UImage => "uimage",
+            Self::Zlib => "zlib",
+            Self::Pdf => "pdf",
         }
     }
 
@@ -135,6 +139,8 @@ impl Format {
             Self::Cargo => "a crate's note of its revision",
             Self::Gem => "what a gem says of itself",
             Self::UImage => "an image for U-Boot",
+            Self::Zlib => "a stream of zlib",
+            Self::Pdf => "a PDF file",
         }
     }
 }
@@ -178,6 +184,9 @@ pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     if pe::is_image(&first, source)? {
         // A program may stand before an archive that it unpacks or runs.
         return Ok(Some(if zip::claims_to_be(source)? { Format::Zip } else { Format::Pe }));
+    }
+    if first.starts_with(pdf::MAGIC) {
+        return Ok(Some(if zip::claims_to_be(source)? { Format::Zip } else { Format::Pdf }));
     }
     if tar::is_header(&first) {
         return Ok(Some(Format::Tar));
@@ -256,6 +265,9 @@ mod tests {
         writer.start_file("a", ::zip::write::SimpleFileOptions::default()).unwrap();
         writer.write_all(b"a").unwrap();
         let archive = writer.finish().unwrap().into_inner();
-        assert_eq!(of(&[program, archive].concat()), Some(Format::Zip));
+        assert_eq!(of(&[&program[..], &archive].concat()), Some(Format::Zip));
+        // So may a document.
+        let document = b"%PDF-1.7\n";
+        assert_eq!((of(document), of(&[document, &archive[..]].concat())), (Some(Format::Pdf), Some(Format::Zip)));
     }
 }

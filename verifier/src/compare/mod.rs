@@ -13,6 +13,7 @@ mod ar;
 mod archive;
 mod bytes;
 mod class;
+mod code;
 mod compressed;
 mod cpio;
 mod dates;
@@ -32,6 +33,7 @@ mod normal;
 mod number;
 mod oci;
 mod order;
+mod pdf;
 mod pe;
 mod png;
 mod preview;
@@ -261,6 +263,7 @@ struct Bounds {
     memory: u64,
     directory: u64,
     members: usize,
+    windows: usize,
 }
 
 impl Default for Bounds {
@@ -276,6 +279,7 @@ impl Default for Bounds {
             memory: MAX_MEMORY,
             directory: MAX_DIRECTORY,
             members: MAX_MEMBERS,
+            windows: code::MAX_WINDOWS,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write as _};
 
 use reprove_model::{Between, DigestSet, HashBoth, Normalization};
 
-use super::archive::{self, Archive, Member};
+use super::archive::{self, Archive, Data, Member};
 use super::compressed::{self, Head};
 use super::field::{Field, Group, Normalizer, Value};
 use super::files::{self, State};
@@ -80,7 +80,18 @@ pub(super) struct Form<'a> {
 impl Form<'_> {
     fn any(&mut self, source: &Source<'_>, state: &mut State<'_>) -> io::Result<()> {
         let [role, _] = std::mem::take(&mut state.roles);
-        let format = if state.depth < state.bounds.depth { format::claimed(source)? } else { None };
+        self.of(format::claimed(source)?, role, source, state)
+    }
+
+    /// A file of this format, and for this.
+    fn of(
+        &mut self,
+        format: Option<Format>,
+        role: Option<Role>,
+        source: &Source<'_>,
+        state: &mut State<'_>,
+    ) -> io::Result<()> {
+        let format = format.filter(|_| state.depth < state.bounds.depth);
         let Some(format) = format else { return self.plain(source, role.as_ref(), state.bounds) };
         match format.arrangement() {
             Arrangement::Compressed => self.compressed(format, source, role, state),
@@ -204,6 +215,12 @@ impl Form<'_> {
                 None if member.data_is.is_file() => {
                     state.roles = [Role::of_member(archive, source, member)?, None];
                     self.inner(&source.part(member.data), state)?;
+                }
+                None if matches!(member.data_is, Data::Zlib) => {
+                    state.depth += 1;
+                    let written = self.of(Some(Format::Zlib), None, &source.part(member.data), state);
+                    state.depth -= 1;
+                    written?;
                 }
                 None => self.bytes(source, member.data)?,
             }

@@ -35,9 +35,14 @@ pub(super) struct Around {
     pub(super) from: Vec<u8>,
 }
 
-/// `1 byte`, `2 bytes`.
+/// `1 byte`, `2 bytes`; `2 names of the build`.
 pub(super) fn count(n: u64, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+    if n == 1 {
+        return format!("{n} {noun}");
+    }
+    let end = [" of ", " about "].into_iter().filter_map(|word| noun.find(word)).min().unwrap_or(noun.len());
+    let (first, rest) = noun.split_at_checked(end).unwrap_or((noun, ""));
+    format!("{n} {first}s{rest}")
 }
 
 /// An entry's name: `\` as `\\`, control bytes and what is not UTF-8 as `\xNN`, and cut after 1024 bytes.
@@ -209,6 +214,14 @@ mod tests {
         let (left, right) = lines(&format!("{far}1{far}\n"), &format!("{far}2{far}\n"));
         assert_eq!(left.chars().count(), MAX_LINE + 2);
         assert!(left.contains("é1é") && right.contains("é2é"));
+    }
+
+    #[test]
+    fn many_of_one_kind_are_counted() {
+        assert_eq!((count(1, "name of the build"), count(2, "byte")), ("1 name of the build".into(), "2 bytes".into()));
+        let many =
+            ["name of the build", "line about an entry", "detail of where it comes from"].map(|noun| count(2, noun));
+        assert_eq!(many, ["2 names of the build", "2 lines about an entry", "2 details of where it comes from"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! them named.
 
 use super::archive::{Archive, Data, Keys, Member, Symbol};
+use super::code::Code;
 use super::field::Group;
 use super::format::Format;
 use super::preview;
@@ -44,12 +45,18 @@ impl Part {
     /// What is left of it from `offset` on.
     fn piece(&self, start: u64, len: u64) -> Self {
         let by = start - self.span.start;
+        let after = |symbols: &[Symbol]| {
+            let first = symbols.partition_point(|symbol| symbol.start < by);
+            let of = |symbol: &Symbol| Symbol { start: symbol.start - by, len: symbol.len, name: symbol.name.clone() };
+            symbols.get(first..).unwrap_or_default().iter().map(of).collect()
+        };
         let data_is = match &self.data_is {
-            Data::Code(symbols) if by > 0 => {
-                let first = symbols.partition_point(|symbol| symbol.start < by);
-                let of = |symbol: &Symbol| Symbol { start: symbol.start - by, name: symbol.name.clone() };
-                Data::Code(symbols.get(first..).unwrap_or_default().iter().map(of).collect())
-            }
+            Data::Code(symbols) if by > 0 => Data::Code(after(symbols)),
+            Data::Instructions(code) if by > 0 => Data::Instructions(Code {
+                machine: code.machine,
+                address: code.address.wrapping_add(by),
+                symbols: after(&code.symbols),
+            }),
             other => other.clone(),
         };
         Self { span: Span { start, len }, name: self.name.clone(), data_is }
@@ -98,7 +105,7 @@ fn cut(parts: Vec<Part>, marks: Vec<Part>) -> Result<Vec<Part>, String> {
         let mut at = part.span.start;
         while let Some(mark) = marks.next_if(|mark| mark.span.start < end) {
             let mark_end = mark.end().filter(|mark_end| *mark_end <= end);
-            let is_bytes = matches!(part.data_is, Data::File | Data::Code(_));
+            let is_bytes = matches!(part.data_is, Data::File | Data::Code(_) | Data::Instructions(_));
             let (Some(mark_end), Some(before), true) = (mark_end, mark.span.start.checked_sub(at), is_bytes) else {
                 return Err(mark.overlaps());
             };
@@ -157,7 +164,7 @@ mod tests {
 
     #[test]
     fn names_of_code_are_kept_where_it_is_cut() {
-        let symbols = [(0, "a"), (4, "b")].map(|(start, name)| Symbol { start, name: name.into() });
+        let symbols = [(0, "a"), (4, "b")].map(|(start, name)| Symbol { start, len: None, name: name.into() });
         let part = Part::new("t", 0, 8, Data::Code(symbols.into()));
         let archive = tiled(Format::Elf, 8, vec![part], vec![Part::plain("m", 2, 1)]).unwrap();
         let Data::Code(symbols) = &archive.members[2].data_is else { panic!() };

@@ -303,6 +303,20 @@ fn text_pairs() -> Corpus {
         ("equal", pair("a\nb\n", "a\nb\n")),
         ("changed", pair("a\nb\nc\n", "a\nB\nc\n")),
         ("inserted", pair("a\nc\n", "a\nb\nc\n")),
+        (
+            "xml-value",
+            pair(
+                "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY e 'x'>]><a b='1'>x<c/><!--y--><?p z?></a>",
+                "<?xml version='1.0'?>\n<a b=\"2\" d=''><![CDATA[x]]>&e;<c></c></a>",
+            ),
+        ),
+        (
+            "yaml-value",
+            pair(
+                "%YAML 1.2\n---\n&a a: !t [1, {b: *a}]\n? [k]\n: |\n  text\n--- 'x'\n",
+                "a:\n- 1\n- b: \"x\\u0041\"\nc: >-\n  text\n  more\n",
+            ),
+        ),
         ("moved", pair("a\nb\nc\nd\n", "c\nd\na\nb\n")),
         ("no-last-newline", pair("a\nb", "a\nb\n")),
         ("line-ends", pair("a\r\nb\r\n", "a\nb\n")),

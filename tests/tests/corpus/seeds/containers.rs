@@ -27,6 +27,7 @@ pub(crate) fn all() -> Vec<Corpus> {
     files.extend(parted_pairs());
     files.extend(images::pairs());
     files.extend(named_pairs());
+    files.extend(document_pairs());
     vec![("container_compare", files)]
 }
 
@@ -150,7 +151,9 @@ fn elf_of(code: &[u8], id: &[u8]) -> Vec<u8> {
     bytes.resize(64, 0);
     let mut headers = vec![0; 64];
     for (name, kind, data) in [(1_u32, 1_u32, code), (7, 7, id), (26, 3, names)] {
-        let place = [0, 0, bytes.len() as u64, data.len() as u64, 0, 0, 0];
+        // The first is run.
+        let flags = if kind == 1 { 6 } else { 0 };
+        let place = [flags, 0, bytes.len() as u64, data.len() as u64, 0, 0, 0];
         headers.extend([name.to_le_bytes(), kind.to_le_bytes()].concat());
         headers.extend(place.map(u64::to_le_bytes).concat());
         bytes.extend_from_slice(data);
@@ -194,13 +197,52 @@ fn catalogue(header: &str) -> Vec<u8> {
     [&numbers.map(u32::to_le_bytes).concat(), &b"\0"[..], header.as_bytes(), b"\0"].concat()
 }
 
+/// A PDF file with a stream, what is said of it, and a table.
+fn pdf_of(date: &str, id: u8, stream: &[u8], more: &str) -> Vec<u8> {
+    let start = b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Kids[2 0 R<</A(a\\)(b))/B<00>>>]>>endobj\n".to_vec();
+    let head = format!("2 0 obj\n<</Filter/FlateDecode/Length {}>>\nstream\n", stream.len());
+    let about = format!("\nendstream\nendobj\n3 0 obj<</CreationDate({date}){more}>>endobj\n");
+    let id = format!("{id:032x}");
+    let end = format!(
+        "xref\n0 1\n0000000000 65535 f \ntrailer<</Info 3 0 R/ID[<{id}><{id}>]>>\nstartxref\n{}\n%%EOF\n",
+        start.len() + head.len() + stream.len() + about.len()
+    );
+    [start, head.into_bytes(), stream.to_vec(), about.into_bytes(), end.into_bytes()].concat()
+}
+
+fn document_pairs() -> Vec<File> {
+    let zlib = |bytes: &[u8]| {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let data = zlib(b"BT (hello) Tj ET\n");
+    let (date, later) = ("D:20231114221320Z", "D:20241119070640Z");
+    let base = pdf_of(date, 1, &data, "");
+    vec![
+        ("pdf-time", join(&base, &pdf_of(later, 1, &data, ""))),
+        ("pdf-id", join(&base, &pdf_of(date, 2, &data, ""))),
+        ("pdf-stream", join(&base, &pdf_of(date, 1, &zlib(b"BT (hallo) Tj ET\n"), ""))),
+        ("pdf-entry", join(&base, &pdf_of(date, 1, &data, "/Producer(p)"))),
+        ("pdf-signed", join(&pdf_of(date, 1, &data, "/ByteRange[0]"), &pdf_of(later, 1, &data, "/ByteRange[0]"))),
+        ("pdf-cut", join(&base, &base[..200])),
+        ("pdf-level", join(&base, &pdf_of(date, 1, &[b"\x78\xda", &data[2..]].concat(), ""))),
+    ]
+}
+
 /// Files that are made of parts.
 fn parted_pairs() -> Vec<File> {
     let elf = elf_of(b"\x90\xc3", b"one");
+    let arm = |code: &[u8]| {
+        let mut bytes = elf_of(code, b"one");
+        bytes[18] = 183;
+        bytes
+    };
     let image = png_of(b"1234567");
     let compiled = |time: &[u8; 4], code: &[u8]| [&b"\xcb\x0d\r\n\0\0\0\0"[..], time, &[9, 0, 0, 0], code].concat();
     vec![
         ("elf-code", join(&elf, &elf_of(b"\x91\xc3", b"one"))),
+        ("elf-arm", join(&arm(b"\xc1\xfc\x80\x52"), &arm(b"\x41\xfd\x80\x52"))),
         ("elf-build-id", join(&elf, &elf_of(b"\x90\xc3", b"two"))),
         ("elf-longer", join(&elf, &elf_of(b"\x90\x90\xc3", b"one"))),
         ("elf-cut", join(&elf, &elf[..elf.len() - 1])),

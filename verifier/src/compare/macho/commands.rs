@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Load commands: what they are called, their fields, and what each leads to.
 
+use super::super::code::Machine;
+
 /// How many bytes a field has.
 #[derive(Clone, Copy)]
 pub(super) enum Len {
@@ -131,6 +133,19 @@ const DYNAMIC: &[(&str, usize, u64)] = &[
 
 const LINKING: &[(&str, usize, u64)] =
     &[("rebasing", 8, 1), ("binding", 16, 1), ("weak binding", 24, 1), ("lazy binding", 32, 1), ("exports", 40, 1)];
+
+/// The flags of sections that have code, in the whole or in part.
+pub(super) const IS_CODE: u64 = 0x8000_0000 | 0x400;
+
+/// What the instructions of this processor are told as.
+pub(super) fn instructions(processor: u64) -> Option<Machine> {
+    match processor {
+        7 => Some(Machine::X86),
+        0x0100_0007 => Some(Machine::X86_64),
+        0x0100_000c | 0x0200_000c => Some(Machine::Arm64),
+        _ => None,
+    }
+}
 
 /// What an architecture is called.
 pub(super) fn architecture(processor: u64, model: u64) -> String {

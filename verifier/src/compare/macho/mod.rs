@@ -9,6 +9,7 @@ use std::io;
 
 use self::commands::{Field, Kind};
 use super::archive::{Archive, Data, Symbol};
+use super::code::Code;
 use super::field::Group;
 use super::format::Format;
 use super::number::{self, fixed};
@@ -102,10 +103,15 @@ pub(super) fn read(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
     }
     parts.identity();
     let mut symbols = parts.symbols(source)?;
-    for (number, Section { name, span }) in (1..).zip(parts.sections) {
+    let processor = commands::instructions(machine.number(&first, 4, 4));
+    for ((number, Section { name, span, flags }), address) in (1..).zip(parts.sections).zip(parts.addresses) {
         if span.start > 0 && span.len > 0 {
-            let symbols = symbols.remove(&number).unwrap_or_default();
-            parts.all.push(Part { span, name, data_is: Data::Code(symbols.into()) });
+            let symbols = symbols.remove(&number).unwrap_or_default().into();
+            let data_is = match processor.filter(|_| flags & commands::IS_CODE != 0) {
+                Some(machine) => Data::Instructions(Code { machine, address, symbols }),
+                None => Data::Code(symbols),
+            };
+            parts.all.push(Part { span, name, data_is });
         }
     }
     Ok(tiled(Format::MachO, source.len(), parts.all, Vec::new()))
@@ -142,6 +148,7 @@ pub(super) fn fat(source: &Source<'_>) -> io::Result<Result<Archive, String>> {
 struct Section {
     name: Vec<u8>,
     span: Span,
+    flags: u64,
 }
 
 /// The parts so far, and what is needed to find the others.
@@ -240,7 +247,7 @@ impl Parts {
             let is_empty = matches!(number(16) & 0xff, 0x1 | 0xc | 0x12);
             self.lead(&format!("relocations of {section}"), Span { start: number(8), len: number(12) * 8 });
             let span = Span { start: number(0), len: if is_empty { 0 } else { len } };
-            self.sections.push(Section { name: section.into_bytes(), span });
+            self.sections.push(Section { name: section.into_bytes(), span, flags: number(16) });
             self.addresses.push(machine.number(row, 32, word));
         }
         let label = format!("{name} {}", named(head, 8)).trim_end().to_owned();
@@ -268,7 +275,7 @@ impl Parts {
                 if room.take(name.len()).is_err() {
                     break;
                 }
-                all.entry(section).or_default().push(Symbol { start, name: name.to_vec() });
+                all.entry(section).or_default().push(Symbol { start, len: None, name: name.to_vec() });
             }
         }
         all.values_mut().for_each(|list| list.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name))));

@@ -130,6 +130,22 @@ fn code_is_found_by_its_function() {
 }
 
 #[test]
+fn what_is_run_is_told_by_its_flags() {
+    let of = |code, flags: [u8; 4]| {
+        let mut bytes = object(MACHINES[0], 1, code);
+        bytes[32 + 72 + 64..32 + 72 + 68].copy_from_slice(&flags);
+        bytes
+    };
+    for flags in [[0, 4, 0, 0], [0, 0, 0, 0x80]] {
+        let (findings, _) = find_within(&of(0x90, flags), &of(0xcc, flags), &Bounds::default());
+        assert_eq!(findings[1].summary, "as x86-64 instructions, 1 differs");
+        let detail = &findings[1].details[0];
+        assert_eq!([&*detail.at, &detail.left, &detail.right], ["_main+0x2 (0x1002)", "nop", "int3"]);
+    }
+    assert_eq!(find(&of(0x90, [0; 4]), &of(0xcc, [0; 4])).0.len(), 1);
+}
+
+#[test]
 fn zeros_at_the_end_are_never_left_out() {
     let left = object(MACHINES[0], 1, 0x90);
     for left in [fat_of(false, &[(7, &left)]), left] {

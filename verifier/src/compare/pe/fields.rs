@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The fields of each header, in their order, and how many bytes each has.
 
+use super::super::code::Machine;
+
 /// The fields of one header.
 pub(super) type Fields = &'static [(&'static str, usize)];
 
@@ -114,6 +116,16 @@ pub(super) const DIRECTORIES: [&str; 16] = [
     "CLR header",
     "reserved",
 ];
+
+/// What instructions of this machine are told as.
+pub(super) fn machine(machine: u64) -> Option<Machine> {
+    match machine {
+        0x014c => Some(Machine::X86),
+        0x8664 => Some(Machine::X86_64),
+        0xaa64 => Some(Machine::Arm64),
+        _ => None,
+    }
+}
 
 /// Where in the optional header the directories begin.
 pub(super) fn before_directories(is_64: bool) -> usize {

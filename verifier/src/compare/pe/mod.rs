@@ -12,6 +12,7 @@ use self::fields::{
     SECTION,
 };
 use super::archive::{Archive, Data, Symbol};
+use super::code::{Code, Machine};
 use super::field::Group;
 use super::format::Format;
 use super::number::{self, fixed};
@@ -102,6 +103,9 @@ struct Headers {
     /// Whether addresses have 64 bits; `None`: there is no optional header.
     is_64: Option<bool>,
     checksum: u64,
+    /// What it runs on, where that is known, and from which address on it is mapped.
+    machine: Option<Machine>,
+    base: u64,
     /// Whether sections are mapped apart from the headers, of which nothing is run.
     is_apart: bool,
     /// Whether there is a whole table of names.
@@ -160,12 +164,19 @@ impl Headers {
         let checksum = fixed(&first, 64, 4, false).unwrap_or_default();
         let said = |at| fixed(&first, at, 4, false).unwrap_or_default();
         let (entry, alignment, headers) = (said(16), said(32), said(60));
+        let base = match is_64 {
+            None => 0,
+            Some(false) => said(28),
+            Some(true) => fixed(&first, 24, 8, false).unwrap_or_default(),
+        };
         let is_apart = alignment >= PAGE && (entry == 0 || entry >= headers.max(PAGE));
         let all = Self {
             start,
             optional,
             is_64,
             checksum,
+            machine: fields::machine(number(0, 2)),
+            base,
             is_apart,
             has_names,
             table,
@@ -259,7 +270,14 @@ impl Headers {
                     parts.push(Part { span, name, data_is });
                 }
             };
-            add(section.name.clone(), section.data, Data::Code(symbols.into()));
+            let data_is = match self.machine.filter(|_| is_code) {
+                Some(machine) => {
+                    let address = self.base.wrapping_add(section.address);
+                    Data::Instructions(Code { machine, address, symbols: symbols.into() })
+                }
+                None => Data::Code(symbols.into()),
+            };
+            add(section.name.clone(), section.data, data_is);
             let of = |what: &str| [what.as_bytes(), &section.name].concat();
             add(of("relocations of "), section.relocations, Data::Code([].into()));
             add(of("lines of "), section.lines, Data::Code([].into()));
@@ -285,7 +303,7 @@ impl Headers {
                 if room.take(name.len()).is_err() {
                     break;
                 }
-                all.entry(number(12, 2)).or_default().push(Symbol { start: number(8, 4), name });
+                all.entry(number(12, 2)).or_default().push(Symbol { start: number(8, 4), len: None, name });
             }
             for _ in 0..number(17, 1) {
                 rows.next();

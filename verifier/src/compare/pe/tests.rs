@@ -309,9 +309,15 @@ fn zeros_at_the_end_are_never_left_out() {
 
 #[test]
 fn sections_and_headers_are_told_apart() {
-    let (findings, needs) = find(&image(IMAGE), &image(Image { code: b"\x90\x90\xcc\xc3", ..IMAGE }));
+    let images = [image(IMAGE), image(Image { code: b"\x90\x90\xcc\xc3", ..IMAGE })];
+    let (findings, needs) = find(&images[0], &images[1]);
     let places: Vec<_> = findings.iter().map(|finding| finding.place.as_str()).collect();
-    assert_eq!((places, needs), (vec!["a!.text"], None));
+    // The bytes, and the instructions.
+    assert_eq!((places, needs), (vec!["a!.text"; 2], None));
+    assert_eq!(findings[1].details[0].at, ".text+0x2 (0x1002)");
+    // Mapped to be run from another address on; the checksum is wrong then.
+    let [left, right] = images.map(|image| [&image[..0x80 + 24 + 28], b"\x40", &image[0x80 + 24 + 29..]].concat());
+    assert_eq!(find(&left, &right).0[2].details[0].at, ".text+0x2 (0x4000001002)");
     let (left, mut right) = (image(IMAGE), image(IMAGE));
     right[0x80 + 24 + 68] = 3;
     let (findings, _) = find(&left, &right);

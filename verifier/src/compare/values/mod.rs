@@ -3,6 +3,8 @@
 //! differ and never in their place: how a text is written, and in which order, is no value.
 
 mod json;
+mod xml;
+mod yaml;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,12 +26,23 @@ pub(super) fn diff(left: &str, right: &str, place: &str) -> Option<(&'static str
         found.values(&left, &right, &Path::Whole, 0);
         return Some(("JSON", found.0));
     }
-    // Other text may be TOML by chance.
+    if let (Some(left), Some(right)) = (xml::Value::of(left, place), xml::Value::of(right, place)) {
+        found.values(&left, &right, &Path::Whole, 0);
+        return Some(("XML, without space between elements", found.0));
+    }
+    // Other text may be TOML or YAML by chance.
     let is_toml = |place: &str| place.ends_with(".toml") || place.ends_with(".lock");
     let read = |text| toml::from_str(text).ok().filter(|_| is_toml(place)).map(toml::Value::Table);
     if let (Some(left), Some(right)) = (read(left), read(right)) {
         found.values(&&left, &&right, &Path::Whole, 0);
         return Some(("TOML", found.0));
+    }
+    let is_yaml = |place: &str| place.ends_with(".yaml") || place.ends_with(".yml");
+    let read = |text| if is_yaml(place) { yaml::Tree::of(text) } else { None };
+    if let (Some(left), Some(right)) = (read(left), read(right)) {
+        let is_list = left.is_list() || right.is_list();
+        found.values(&left.value(is_list), &right.value(is_list), &Path::Whole, 0);
+        return Some(("YAML", found.0));
     }
     None
 }
@@ -47,6 +60,11 @@ trait Value: Sized {
 
     /// The value as it is written, or as it would be. Two that are written in one way are equal.
     fn written(&self) -> Cow<'_, str>;
+
+    /// Whether what has this name says something by where among the others it stands.
+    fn is_placed(_: &str) -> bool {
+        false
+    }
 }
 
 /// What is in a value.
@@ -132,15 +150,23 @@ impl Found {
     fn named<V: Value>(&mut self, left: &[(String, V)], right: &[(String, V)], path: &Path<'_>, depth: usize) {
         let mut rights: BTreeMap<_, _> =
             keyed(right).enumerate().map(|(at, (key, value))| (key, (at, value))).collect();
+        let (mut last, mut moved) = (0, false);
         for (key, value) in keyed(left) {
-            let other = rights.remove(&key).map(|(_, other)| other);
-            self.pair((Some(value), other), &Path::Named(path, key.0), depth);
+            let other = rights.remove(&key);
+            if let Some((at, _)) = other.filter(|_| V::is_placed(key.0)) {
+                moved |= at < last;
+                last = at;
+            }
+            self.pair((Some(value), other.map(|(_, other)| other)), &Path::Named(path, key.0), depth);
         }
         // In the order of the right side.
         let mut alone: Vec<_> = rights.into_iter().map(|((name, _), (at, value))| (at, name, value)).collect();
         alone.sort_by_key(|(at, ..)| *at);
         for (_, name, value) in alone {
             self.pair((None, Some(value)), &Path::Named(path, name), depth);
+        }
+        if moved {
+            self.add(&Path::Named(path, "#order"), Some("one"), Some("another"));
         }
     }
 
