@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
-    BuildRecord, Clock, Conditions, DigestSet, Enforced, Exit, Isolation, Limits, Lock, Loss, Machine, Observed,
-    Published, Recipe, RecipeError, TreePath, Variation, canonical,
+    BuildRecord, Clock, Conditions, DigestSet, Enforced, Engine, Exit, Isolation, Limits, Lock, Loss, Machine,
+    Observed, Published, Recipe, RecipeError, TreePath, Variation, canonical,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -236,8 +236,13 @@ impl Provenance {
             return Err(ProvenanceFault::Builder { found: builder.id.chars().take(200).collect(), expected: id });
         }
         let has_machine = internal_parameters.machine.is_some();
-        let needs_machine = matches!(internal_parameters.conditions.clock, Clock::SetTo(_));
-        let is_possible = internal_parameters.machine.as_ref().is_none_or(Machine::is_possible);
+        let conditions = &internal_parameters.conditions;
+        let has_models = |machine: &Machine| machine.engine != Engine::UserModeLinux;
+        let is_possible = match &internal_parameters.machine {
+            Some(machine) => machine.is_possible() && (has_models(machine) || !conditions.surroundings.old_processor),
+            None => true,
+        };
+        let needs_machine = matches!(conditions.clock, Clock::SetTo(_)) || conditions.surroundings.old_processor;
         let fits = has_machine == internal_parameters.isolation.has_machine() && (has_machine || !needs_machine);
         if !fits || !is_possible {
             return Err(ProvenanceFault::Machine);

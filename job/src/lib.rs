@@ -200,6 +200,7 @@ impl Context<'_> {
             clock: self.moved_clock(lock).map(|moved| (now, moved)),
             locale: another_locale(root),
             memory_mib: lock.recipe.limits.memory_mib,
+            processor_models: self.guest.as_ref().is_some_and(Guest::has_models) && self.confidential.is_none(),
         };
         wanted.but_for(&lock.recipe)
     }

@@ -161,6 +161,7 @@ mod tests {
                 entropy: Some(2),
                 neighbours: Some(2),
                 clock_speed: Some(2),
+                old_processor: true,
                 inodes_after: Some(2),
             },
         };

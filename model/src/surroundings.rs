@@ -64,6 +64,9 @@ pub struct Surroundings {
     /// as processes do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<u32>,
+    /// Whether the processor has no more than x86-64-v2, in a machine of QEMU's; else what that gives by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub old_processor: bool,
     /// How many inode numbers are passed over before the first file in the build's file system gets one; else none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inodes_after: Option<u32>,
@@ -214,6 +217,7 @@ impl Surroundings {
             Variation::Locale => taken.locale = other.locale,
             Variation::Memory => taken.memory_mib = other.memory_mib,
             Variation::ProcessIds => taken.processes_after = other.processes_after,
+            Variation::ProcessorModel => taken.old_processor = other.old_processor,
             Variation::SearchPath => taken.search_path = other.search_path,
             Variation::StandardInput => taken.piped_input = other.piped_input,
             Variation::TemporaryDirectory => taken.temporary_directory = other.temporary_directory,

@@ -45,6 +45,8 @@ pub enum Variation {
     Memory,
     /// Other process ids.
     ProcessIds,
+    /// A processor that can do less.
+    ProcessorModel,
     /// Another number of processors.
     Processors,
     /// Another search path.
@@ -63,7 +65,7 @@ pub enum Variation {
 
 impl Variation {
     /// All of them, sorted by name.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Addresses,
         Self::BuildPath,
         Self::Clock,
@@ -81,6 +83,7 @@ impl Variation {
         Self::Locale,
         Self::Memory,
         Self::ProcessIds,
+        Self::ProcessorModel,
         Self::Processors,
         Self::SearchPath,
         Self::StandardInput,
@@ -111,6 +114,7 @@ impl Variation {
             Self::Locale => "locale",
             Self::Memory => "amount of memory",
             Self::ProcessIds => "range of process ids",
+            Self::ProcessorModel => "model of the processor",
             Self::Processors => "number of processors",
             Self::SearchPath => "search path",
             Self::StandardInput => "standard input",
@@ -158,6 +162,7 @@ impl Variation {
             Self::Locale => "locale",
             Self::Memory => "memory",
             Self::ProcessIds => "process-ids",
+            Self::ProcessorModel => "processor-model",
             Self::Processors => "processors",
             Self::SearchPath => "search-path",
             Self::StandardInput => "standard-input",

@@ -55,6 +55,7 @@ fn other() -> Surroundings {
         neighbours: Some(1),
         entropy: None,
         clock_speed: None,
+        old_processor: false,
         inodes_after: Some(3000),
     }
 }

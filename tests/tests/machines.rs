@@ -53,6 +53,23 @@ fn a_reproducible_project_is_called_so_in_a_machine() {
     assert!(!varied.contains(&json!("processors")) || engine() != "user-mode-linux");
 }
 
+/// What a processor can do is another in the second build.
+#[test]
+fn a_processor_s_model_is_varied_in_machines_of_qemu_s() {
+    let bench = Bench::with_machines();
+    let project = bench.project("project", &["grep -c -w avx2 /proc/cpuinfo > out || true"], "");
+    let arguments = ["check", project.to_str().unwrap(), "--json", "--vary", "processor-model", "--explain", "fast"];
+    let machine = ["--isolation", "vm", "--engine", "qemu-tcg"];
+    let ran = Running::start(bench.command(arguments.into_iter().chain(machine)));
+    let said = ran.wait(Duration::from_secs(600)).with_code(1).json();
+    assert_eq!(said["verdict"]["varied"], json!(["processor-model"]));
+    let details = &said["verdict"]["findings"][0]["details"][0];
+    assert_eq!((&details["left"], &details["right"]), (&json!("1"), &json!("0")));
+    // A processor of namespaces is the machine's.
+    let refused = bench.run(["check", project.to_str().unwrap(), "--vary", "processor-model"]);
+    assert!(refused.with_code(2).stderr.contains("nothing would be another"));
+}
+
 /// Ended at any time, the whole machine is gone.
 #[test]
 fn a_kill_at_any_moment_leaves_no_process_and_no_disk() {

@@ -34,6 +34,8 @@ pub struct Wanted {
     pub locale: Option<String>,
     /// The build's limit of memory, in MiB.
     pub memory_mib: u32,
+    /// Whether there are machines whose processor can be another.
+    pub processor_models: bool,
 }
 
 impl Wanted {
@@ -67,7 +69,14 @@ impl Wanted {
     /// Everything, with so many processors, and no clock.
     #[cfg(test)]
     pub(crate) fn all(processors: u32) -> Self {
-        Self { variations: Variation::ALL.into(), processors, clock: None, locale: None, memory_mib: 2048 }
+        Self {
+            variations: Variation::ALL.into(),
+            processors,
+            clock: None,
+            locale: None,
+            memory_mib: 2048,
+            processor_models: true,
+        }
     }
 }
 
@@ -129,6 +138,7 @@ fn another(wanted: &Wanted) -> Surroundings {
         entropy: None,
         neighbours: Some(wanted.processors.clamp(1, 64)),
         clock_speed: None,
+        old_processor: wanted.processor_models,
         inodes_after: Some(1000),
     }
 }

@@ -240,6 +240,10 @@ fn a_provenance_does_not_contradict_itself() {
     assert!(matches!(fault(mask), F::Conditions));
     let set_to = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.conditions.clock = Clock::SetTo(1);
     assert!(matches!(fault(set_to), F::Machine));
+    let old = |c: &mut Case| {
+        c.provenance(1).build_definition.internal_parameters.conditions.surroundings.old_processor = true;
+    };
+    assert!(matches!(fault(old), F::Machine));
     let machine = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.machine = Some(machine());
     assert!(matches!(fault(machine), F::Machine));
     let none = |c: &mut Case| {

@@ -14,7 +14,7 @@ use reprove_images::{RootFilesystem, is_host_root};
 use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role};
 use reprove_store::Store;
 
-use super::engine::{Guest, Parts, Voice, launch};
+use super::engine::{Guest, Parts, Size, Voice, launch};
 use super::hardware::{Closed, shared_mib};
 use super::job::{Job, JobBuild, JobEvidence, JobRoot};
 use super::processor::{Confidential, Port, SecureProcessor, Speaker, Started, bytes_of_file, firmware};
@@ -81,7 +81,8 @@ impl JobFiles {
 pub async fn hello(program: &Path, guest: &Guest, clock: u64, store: &Store) -> Result<(), MachineError> {
     let (mut files, _) = JobFiles::new(&Job::hello(clock), store, 1 << 20)?;
     let times = Times { start: guest.start_within(false), run: Duration::from_secs(60) };
-    let report = run(program, guest, None, &mut files, (BESIDE_MIB, 1), times, None).await?.0;
+    let size = Size { memory_mib: BESIDE_MIB, processors: 1, is_old: false };
+    let report = run(program, guest, None, &mut files, size, times, None).await?.0;
     match report.end {
         ReportedEnd::Hello => Ok(()),
         ReportedEnd::Failed { fault, text } => Err(MachineError::Inside { fault, text }),
@@ -105,6 +106,9 @@ pub(crate) async fn build(
         Clock::Host | Clock::Fixed(_) => u64::try_from(request.started.as_second()).unwrap_or(0),
         Clock::MovedTo(_) => return Err(MachineError::MovedClock),
     };
+    if conditions.surroundings.old_processor && (!guest.has_models() || confidential.is_some()) {
+        return Err(MachineError::Model);
+    }
     let most = guest.most_processors();
     if conditions.processors > most {
         return Err(MachineError::Processors { wanted: conditions.processors, most });
@@ -133,7 +137,8 @@ pub(crate) async fn build(
     let prepared = tokio::task::spawn_blocking(prepare).await;
     let (mut files, job_bytes) = prepared.map_err(|e| io_error("writing the job's disk")(e.into()))??;
     let is_closed = confidential.as_ref().is_some_and(Confidential::is_closed);
-    let size = (memory_mib(&limits, job_bytes, is_closed), conditions.processors);
+    let (processors, is_old) = (conditions.processors, conditions.surroundings.old_processor);
+    let size = Size { memory_mib: memory_mib(&limits, job_bytes, is_closed), processors, is_old };
     let run_time = Duration::from_secs(limits.seconds.into()) + BESIDE_THE_BUILD;
     let times = Times { start: guest.start_within(is_closed), run: run_time };
     let confidential = confidential.as_ref();
@@ -211,7 +216,7 @@ async fn run(
     guest: &Guest,
     usr: Option<&UsrImage>,
     files: &mut JobFiles,
-    (memory_mib, processors): (u64, u32),
+    size: Size,
     times: Times,
     confidential: Option<&Confidential>,
 ) -> Result<(Report, Option<Started>), MachineError> {
@@ -220,8 +225,7 @@ async fn run(
         job: (&files.job, files.digest),
         usr: usr.map(|usr| (&*usr.file, usr.verity)),
         report: &files.report,
-        memory_mib,
-        processors,
+        size,
         voice: speaking.as_ref().map(|(speaking, _)| speaking.voice()),
     };
     let started = speaking.as_ref().map(|(_, firmware)| started(guest, &parts, firmware)).transpose()?;
@@ -282,8 +286,8 @@ fn started(guest: &Guest, parts: &Parts<'_>, firmware: &Arc<[u8]>) -> Result<Sta
         Ok((bytes_of_file(File::open(&guest.kernel)?)?, bytes_of_file(initrd)?, run))
     };
     let (kernel, initrd, run) = measure().map_err(fail)?;
-    let (command_line, processors) = (parts.command_line(), parts.processors.max(1));
-    let (firmware, job, memory_mib) = (Arc::clone(firmware), parts.job.1, parts.memory_mib);
+    let (command_line, processors) = (parts.command_line(), parts.size.processors.max(1));
+    let (firmware, job, memory_mib) = (Arc::clone(firmware), parts.job.1, parts.size.memory_mib);
     Ok(Started { firmware, kernel, initrd, command_line, job, memory_mib, processors, run })
 }
 

@@ -49,6 +49,12 @@ impl Guest {
         Ok(Self { engine, program, kernel, kernel_digest, initrd: Arc::new(file), initrd_digest })
     }
 
+    /// Whether its processor can be one of another model.
+    #[must_use]
+    pub fn has_models(&self) -> bool {
+        self.engine != Engine::UserModeLinux
+    }
+
     /// The most processors that a guest can have.
     #[must_use]
     pub fn most_processors(&self) -> u32 {
@@ -75,11 +81,22 @@ pub(super) struct Parts<'a> {
     pub(super) job: (&'a File, Digest),
     pub(super) usr: Option<(&'a File, Verity)>,
     pub(super) report: &'a File,
-    pub(super) memory_mib: u64,
-    pub(super) processors: u32,
+    pub(super) size: Size,
     /// What speaks for it, where something does.
     pub(super) voice: Option<Voice<'a>>,
 }
+
+/// What one machine has.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub(super) memory_mib: u64,
+    pub(super) processors: u32,
+    /// Whether these can do no more than x86-64-v2.
+    pub(super) is_old: bool,
+}
+
+/// What processors can do that are x86-64-v2, and no more.
+const OLD: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16";
 
 /// What speaks for a machine.
 pub(super) enum Voice<'a> {
@@ -134,8 +151,8 @@ fn closed_machine(closed: &Closed, parts: &Parts<'_>) -> ClosedMachine {
         command_line: parts.command_line(),
         disks: [1, 2, 3].map(file),
         job: parts.job.1,
-        memory_mib: parts.memory_mib,
-        processors: parts.processors.max(1),
+        memory_mib: parts.size.memory_mib,
+        processors: parts.size.processors.max(1),
     }
 }
 
@@ -149,7 +166,7 @@ impl Parts<'_> {
 
 fn user_mode(parts: &Parts<'_>) -> Vec<String> {
     let mut arguments = vec![
-        format!("mem={}M", parts.memory_mib),
+        format!("mem={}M", parts.size.memory_mib),
         format!("uml_dir={SCRATCH}/"),
         "con=null".into(),
         "con0=null,fd:1".into(),
@@ -188,9 +205,9 @@ fn qemu(engine: Engine, parts: &Parts<'_>) -> Vec<String> {
     let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
     add("-machine", "q35".into());
     add("-accel", accelerator.0.into());
-    add("-cpu", accelerator.1.into());
-    add("-smp", parts.processors.max(1).to_string());
-    add("-m", format!("{}M", parts.memory_mib));
+    add("-cpu", if parts.size.is_old { OLD } else { accelerator.1 }.into());
+    add("-smp", parts.size.processors.max(1).to_string());
+    add("-m", format!("{}M", parts.size.memory_mib));
     add("-kernel", file(4));
     add("-initrd", file(0));
     for (number, read_only) in [(1, "on"), (2, "on"), (3, "off")] {
@@ -228,8 +245,7 @@ mod tests {
             job: (&job, digest),
             usr: Some((&usr, verity)),
             report: &report,
-            memory_mib: 2048,
-            processors: 2,
+            size: Size { memory_mib: 2048, processors: 2, is_old: false },
             voice: Some(Voice::Closed(&closed)),
         };
         (launch(&guest, &parts), digest)

@@ -92,9 +92,12 @@ pub enum MachineError {
     /// The guest's record is not of the build that was asked for.
     #[error("the guest's record is of another build than the one that was asked for: its {0} differs")]
     OtherBuild(&'static str),
-    /// A clock that a library moves.
-    #[error("a machine's own clock is set; there is no library to move one")]
+    /// A clock that the runner answers for.
+    #[error("a machine's own clock is set, and nobody answers for another")]
     MovedClock,
+    /// A processor of another model, where there is none.
+    #[error("only machines of QEMU's, without evidence, have a processor of another model")]
+    Model,
     /// More processors than the engine can give.
     #[error("the build is to have {wanted} processors, and this machine can have {most}")]
     Processors {

@@ -71,6 +71,7 @@ const TIME_ZONES: &str = "https://reproducible-builds.org/docs/timezones/";
 const ORDER: &str = "https://reproducible-builds.org/docs/stable-inputs/";
 const BUILD_PATH: &str = "https://reproducible-builds.org/docs/build-path/";
 const RANDOM: &str = "https://reproducible-builds.org/docs/randomness/";
+const PROCESSORS: &str = "https://gcc.gnu.org/onlinedocs/gcc/x86-Options.html";
 const VALUES: &str = "https://reproducible-builds.org/docs/value-initialization/";
 const PYTHON: &str = "https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED";
 const SYSTEM: &str = "https://reproducible-builds.org/docs/system-images/";
@@ -156,6 +157,10 @@ fn of(variation: Variation, finding: &Finding, epoch: u64) -> Vec<Advice> {
             vec![only("don't use what is random, or seed it with something of the source", RANDOM)]
         }
         Variation::InodeNumbers => vec![only("don't write inode numbers down, nor sort by them", VALUES)],
+        Variation::ProcessorModel => vec![only(
+            "build for a processor that is named, as by `-march=x86-64`, and not for the one that is there",
+            PROCESSORS,
+        )],
         Variation::ProcessIds => vec![only("don't write process ids down, nor name files by them", RANDOM)],
         Variation::Home => {
             vec![setting("have another home directory", Setting::Before("export HOME=/tmp"), PRACTICES)]

@@ -55,6 +55,7 @@ fn sources(variation: Variation, conditions: &Conditions) -> (&'static [&'static
         Variation::Home => (&[], variable("HOME")),
         Variation::TemporaryDirectory => (&[], variable("TMPDIR")),
         Variation::Memory => (&["sysinfo"], below(&["/proc/meminfo"])),
+        Variation::ProcessorModel => (&[], below(&["/proc/cpuinfo"])),
         Variation::Processors => {
             (&["sched_getaffinity"], below(&["/sys/devices/system/cpu", "/proc/cpuinfo", "/proc/stat"]))
         }

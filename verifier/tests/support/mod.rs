@@ -14,7 +14,14 @@ use reprove_verifier::{JudgeError, Wanted, conditions, judge};
 /// What is varied here: what usually is, with two processors and clocks that are moved.
 pub(crate) fn wanted() -> Wanted {
     let clock = Some((0, Clock::MovedTo as fn(u64) -> Clock));
-    Wanted { variations: Wanted::usually(), processors: 2, clock, locale: None, memory_mib: 2048 }
+    Wanted {
+        variations: Wanted::usually(),
+        processors: 2,
+        clock,
+        locale: None,
+        memory_mib: 2048,
+        processor_models: false,
+    }
 }
 
 /// Where outputs are.
