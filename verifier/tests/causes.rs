@@ -9,6 +9,7 @@ use std::convert::Infallible;
 
 use reprove_model::Variation::{BuildPath, Clock, Hostname, TimeZone, User};
 use reprove_model::{BuildRecord, Cause, Conditions, Exit, Variation, Verdict};
+use reprove_verifier::compare::MAX_FINDINGS;
 use reprove_verifier::explain::{Depth, MOST_BUILDS, Plan, explain};
 use reprove_verifier::{Differing, conditions};
 use support::{Bench, wanted};
@@ -233,4 +234,20 @@ async fn fast_is_what_the_form_says_and_nothing_is_built() {
     let verdict = with((Depth::Fast, MOST_BUILDS), |c, _| Some(vec![("out", format!("on {}", c.hostname))])).await;
     let proposed: Vec<Variation> = verdict.findings[0].proposed.iter().map(|proposal| proposal.variation).collect();
     assert_eq!((proposed, verdict.findings[0].causes.len(), verdict.experiments.len()), (vec![Hostname], 0, 0));
+}
+
+#[tokio::test]
+async fn what_stands_for_more_than_itself_is_blamed_on_nothing() {
+    for more in [0, 1] {
+        let names: Vec<&'static str> =
+            (0..MAX_FINDINGS - 1 + more).map(|n| &*Box::leak(format!("out-{n:04}").into_boxed_str())).collect();
+        let verdict = with((Depth::Full, 4), |conditions, _| {
+            Some(names.iter().map(|name| (*name, conditions.hostname.clone())).collect())
+        });
+        let verdict = verdict.await;
+        assert_eq!(verdict.findings.len(), names.len());
+        assert_eq!(blamed(&verdict, 0), [[Hostname]]);
+        let last: &[[Variation; 1]] = if more == 0 { &[[Hostname]] } else { &[] };
+        assert_eq!(blamed(&verdict, names.len() - 1), last);
+    }
 }

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use super::propose;
 use crate::Differing;
+use crate::compare::MAX_FINDINGS;
 
 /// How far causes are looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,8 +84,12 @@ pub async fn explain<E>(
     for finding in &mut verdict.findings {
         finding.proposed = propose(finding, &first.conditions, &second.conditions);
     }
-    let differing: Vec<usize> =
+    let mut differing: Vec<usize> =
         (0..).zip(&verdict.findings).filter(|(_, f)| is_between_rebuilds(f)).map(|(n, _)| n).collect();
+    // The last of so many may stand for differences at other places, which may have other causes.
+    if differing.len() >= MAX_FINDINGS {
+        differing.pop();
+    }
     if plan.depth == Depth::Full && !differing.is_empty() {
         let mut tools = Tools { compare, build, left: plan.most_builds, experiments: Vec::new() };
         let mut causes = Search::of(first, second, false, &mut tools).causes(&verdict.findings, &differing).await?;
