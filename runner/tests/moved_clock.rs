@@ -151,8 +151,79 @@ async fn make_knows_what_is_older() {
 const NOT_READABLE: &str = "mkdir out; cp /usr/bin/date date; chmod 111 date; ./date +%s; test ! -r date";
 
 #[tokio::test]
-async fn what_is_not_moved_is_said() {
+async fn root_reaches_a_program_that_may_not_be_read() {
     assert!(seconds(&printed(moved(RecordMode::Declared, &[], NOT_READABLE)).await)[0] < MOST_SECONDS);
+}
+
+/// Waits by clocks that count from a start, and until times that stand where nobody can write.
+const WAITS: &str = r#"
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct timespec over = {1500000000, 0};
+
+int main(void) {
+    struct timespec t;
+    sem_t semaphore;
+    char ticks[8];
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += 1;
+    if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0)) return 1;
+    struct itimerspec timer = {.it_value = t};
+    int descriptor = timerfd_create(CLOCK_MONOTONIC, 0);
+    if (timerfd_settime(descriptor, TFD_TIMER_ABSTIME, &timer, 0) || read(descriptor, ticks, 8) != 8) return 2;
+    sem_init(&semaphore, 0, 0);
+    if (sem_timedwait(&semaphore, &over) != -1 || errno != ETIMEDOUT) return 3;
+    puts("waited");
+}
+"#;
+
+#[tokio::test]
+async fn a_clock_that_is_moved_back_holds_nobody_up() {
+    let script =
+        "mkdir out; gcc -pthread -o waits waits.c; ./waits; /usr/bin/python3 -c 'import time; time.sleep(0.2)'";
+    // Between the time that stands there and the machine's, and before it.
+    for second in [1_000_000_000, 1_600_000_000] {
+        let project = Watched::new(RecordMode::Files, &[("waits.c", WAITS)], script).moved(second, None);
+        assert_eq!(printed(project).await, "waited\n");
+    }
+}
+
+/// Signals whose handler does not restart calls.
+const SIGNALS: &str = "import signal, time\nsignal.signal(signal.SIGALRM, lambda *_: None)\nsignal.siginterrupt(signal.SIGALRM, True)\n\
+     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\nend = time.monotonic() + 2\nwhile time.monotonic() < end: assert time.time() > 1\n\
+     signal.setitimer(signal.ITIMER_REAL, 0)\n";
+
+#[tokio::test]
+async fn a_signal_ends_no_reading_of_the_clock() {
+    let project = moved(RecordMode::Declared, &[("signals.py", SIGNALS)], "mkdir out; /usr/bin/python3 signals.py");
+    assert_eq!(printed(project).await, "");
+}
+
+/// Calls that the kernel refuses end nothing but themselves.
+const REFUSED: &str = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nroom = ctypes.create_string_buffer(256)\n\
+     for flags, mask in [(0x6000, 0xfff), (0, 0x80000fff)]:\n\
+    \x20   print(libc.syscall(332, -100, b'.', flags, ctypes.c_uint(mask), room), ctypes.get_errno())\n\
+     print(libc.syscall(449, room, 1, 0, room, 0), ctypes.get_errno())\n";
+
+#[tokio::test]
+async fn what_the_kernel_refuses_is_refused() {
+    if cfg!(target_arch = "x86_64") {
+        let project = moved(RecordMode::Declared, &[("r.py", REFUSED)], "mkdir out; /usr/bin/python3 r.py");
+        assert_eq!(printed(project).await, "-1 22\n-1 22\n-1 38\n");
+    }
+}
+
+/// Times in a process's account are the machine's.
+#[tokio::test]
+async fn what_is_not_moved_is_said() {
+    let project = moved(RecordMode::Declared, &[], "mkdir out; stat -L -c %Y /proc/self");
+    let built = project.build().await.unwrap();
+    assert_eq!(built.record.undetermined, Some([Loss::Unresolved].into()));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn the_verdict_is_said_in_words() {
     assert!(text.starts_with("reproducible  pkg:pypi/idna@3.20\n"), "{text}");
     for line in [
         "idna-3.20-py3-none-any.whl comes out of its source bit for bit",
-        "the same bytes, with another build path, file order, host name",
+        "the same bytes, with another build path, clock, file order, host name",
         "not set; matched at the first try of a search",
         "namespaces; holds as long as the operator of that rebuilder is honest",
         "signed by ",

@@ -13,9 +13,10 @@ use crate::compare::{Blobs, CompareError, Options, Side, compare};
 
 /// How far apart the clocks are: 400 days, 6 hours, 7 minutes and 8 seconds. Every part of a date and time changes with it.
 const CLOCK_SECONDS: u64 = 400 * 86_400 + 6 * 3_600 + 7 * 60 + 8;
-/// How far the first clock is ahead of the machine's: 30 days, more than a build may take. What one of the two clocks says while
-/// a build runs, the other never does, so that it is known whose a time is.
-const AHEAD_SECONDS: u64 = 30 * 86_400;
+/// How far the first clock is ahead of the machine's: 33 days, 5 hours and 17 minutes, more than a build may take. What one of
+/// the two clocks says while a build runs, the other never does, so that it is known whose a time is; and no program counts
+/// back by just that.
+const AHEAD_SECONDS: u64 = 33 * 86_400 + 5 * 3_600 + 17 * 60;
 
 /// The time now, in seconds since 1970, and how a clock is moved to another.
 pub type MovedClock = (u64, fn(u64) -> Clock);

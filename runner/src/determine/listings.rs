@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use libc::c_long;
 use nix::errno::Errno;
@@ -42,17 +43,30 @@ pub(super) fn list_backwards(asked: &Notification, pid: Pid) -> Result<i64, Refu
 
 /// The same open file as a process has.
 fn taken(pid: Pid, descriptor: i32) -> Result<OwnedFd, Refusal> {
-    // What asks may be any thread, and only processes are known by such descriptors.
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| Refusal::GoOn)?;
-    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
-    let process = group.and_then(ProcessId::from_raw).ok_or(Refusal::GoOn)?;
-    let refused = |error| match error {
-        rustix::io::Errno::BADF => Refusal::Error(Errno::EBADF),
-        rustix::io::Errno::SRCH => Refusal::GoOn,
-        _ => Refusal::Unreached,
+    let is_gone = || if Path::new(&format!("/proc/{pid}")).exists() { Refusal::Unreached } else { Refusal::GoOn };
+    let thread = ProcessId::from_raw(pid.as_raw()).ok_or(Refusal::GoOn)?;
+    // Linux before 6.9 knows processes alone by such descriptors: their leader, which may have ended before.
+    let opened = match pidfd_open(thread, PidfdFlags::from_bits_retain(PIDFD_THREAD)) {
+        Err(rustix::io::Errno::INVAL) => pidfd_open(leader(pid)?, PidfdFlags::empty()),
+        opened => opened,
     };
-    let process = pidfd_open(process, PidfdFlags::empty()).map_err(refused)?;
-    pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty()).map_err(refused)
+    let opened = opened.map_err(|_| is_gone())?;
+    pidfd_getfd(&opened, descriptor, PidfdGetfdFlags::empty()).map_err(|error| match error {
+        rustix::io::Errno::BADF => Refusal::Error(Errno::EBADF),
+        rustix::io::Errno::SRCH => is_gone(),
+        _ => Refusal::Unreached,
+    })
+}
+
+/// `PIDFD_THREAD`.
+const PIDFD_THREAD: u32 = libc::O_EXCL.cast_unsigned();
+
+/// The leader of a thread's process, where both have the same files open.
+fn leader(thread: Pid) -> Result<ProcessId, Refusal> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).map_err(|_| Refusal::GoOn)?;
+    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok()).ok_or(Refusal::GoOn)?;
+    let have_the_same = thread.as_raw() == group || sys::have_one_table(thread, Pid::from_raw(group));
+    ProcessId::from_raw(group).filter(|_| have_the_same).ok_or(Refusal::Unreached)
 }
 
 /// Where an entry says how long it is: after its number and where the next one is, in `linux_dirent` and `linux_dirent64`.
@@ -60,8 +74,9 @@ const LENGTH: usize = 16;
 /// Where it says where the next one is.
 const NEXT: std::ops::Range<usize> = 8..16;
 
-/// The entries in the other order. Each says of where the next one is what was said in its place, so that a program that comes
-/// back there goes on with what follows. None where these are no entries.
+/// The entries in the other order. Each says of where the next one is what was said in its place, so that the last of them says
+/// where what follows is; a program that comes back to another (`seekdir`) gets some twice and some never. None where these
+/// are no entries.
 fn backwards(entries: &[u8]) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     let mut rest = entries;

@@ -27,6 +27,9 @@ pub(super) struct MovedClock {
     speed: u32,
 }
 
+/// Ten years: no clock that counts from a start says as much.
+const FROM_START: u64 = 315_360_000 * 1_000_000_000;
+
 /// The machine's time of day.
 pub(super) fn now() -> io::Result<u64> {
     let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
@@ -51,9 +54,9 @@ impl MovedClock {
     }
 
     /// What the machine's clock says when the moved one says `time`; none where that is nearer to what the machine's says
-    /// itself, so that it is none of the moved clock's.
+    /// itself, so that it is none of the moved clock's; or what clocks say that count from a start.
     pub(super) fn machines(&self, time: u64) -> Option<u64> {
-        if time.abs_diff(self.began) <= time.abs_diff(self.moved) {
+        if time < FROM_START || time.abs_diff(self.began) <= time.abs_diff(self.moved) {
             return None;
         }
         Some(match time.checked_sub(self.moved) {
@@ -69,9 +72,9 @@ pub(super) mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// One that began at 1,000,000 s, and says then that it is 40,000,000 s.
+    /// One that began at 1,000,000,000 s, and says then that it is 1,040,000,000 s.
     pub(in super::super) fn clock(speed: u32) -> MovedClock {
-        MovedClock { began: 1_000_000 * SECOND, moved: 40_000_000 * SECOND, speed }
+        MovedClock { began: 1_000_000_000 * SECOND, moved: 1_040_000_000 * SECOND, speed }
     }
 
     #[test]
@@ -92,8 +95,11 @@ pub(super) mod tests {
 
     #[test]
     fn a_clock_may_be_moved_back() {
-        let clock = MovedClock { began: 40_000_000 * SECOND, moved: 1_000_000 * SECOND, speed: 1 };
+        let clock = MovedClock { began: 1_040_000_000 * SECOND, moved: 1_000_000_000 * SECOND, speed: 1 };
         assert_eq!(clock.told(clock.began + 9), clock.moved + 9);
+        // What counts from a start is never taken for it.
+        assert_eq!([100_000 * SECOND, FROM_START - 1].map(|time| clock.machines(time)), [None; 2]);
+        assert!(clock.machines(FROM_START).is_some());
         assert_eq!(clock.machines(clock.moved + 9), Some(clock.began + 9));
         assert_eq!(clock.machines(clock.began + 9), None);
     }

@@ -9,7 +9,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use libc::c_long;
-use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, raise};
+use nix::unistd::{Gid, Pid, Uid, getppid, setfsgid, setfsuid};
 use rustix::fs::{Mode, OFlags};
 
 use super::moved::{MovedClock, now};
@@ -40,6 +42,8 @@ pub(super) struct Times {
     outside: (Uid, Gid),
     /// The number that the user and the group have inside.
     user: u32,
+    /// Who has started this process.
+    runner: Pid,
 }
 
 impl Times {
@@ -57,7 +61,7 @@ impl Times {
         };
         let start = now.saturating_sub(before);
         let end = now.saturating_add((u64::from(limit_seconds) + SLACK_SECONDS) * 1_000_000_000);
-        Ok(Self { clock, start, end, outside: (Uid::from_raw(outside), Gid::from_raw(group)), user })
+        Ok(Self { clock, start, end, outside: (Uid::from_raw(outside), Gid::from_raw(group)), user, runner: getppid() })
     }
 
     /// What is said in place of a time of the machine's; none where it is not one of while the build runs.
@@ -86,10 +90,12 @@ impl Times {
             Err(Refusal::Unreached) => return Ok(Answer::Unreached),
             Err(Refusal::Unresolved) => return Ok(Answer::Unresolved),
         };
-        let (shape, mut bytes) = match look.statx {
-            Some((flags, mask)) => (&STATX, statx(&found, flags & SYNC, mask)?),
-            None => (&STAT, stat(&found)?),
+        let looked = match look.statx {
+            Some((flags, mask)) => statx(&found, flags & SYNC, mask).map(|bytes| (&STATX, bytes)),
+            None => stat(&found).map(|bytes| (&STAT, bytes)),
         };
+        // What is wrong with the call, the kernel says.
+        let Ok((shape, mut bytes)) = looked else { return Ok(Answer::GoOn) };
         drop(found);
         if !self.retell(shape, &mut bytes) {
             return Ok(Answer::GoOn);
@@ -134,6 +140,15 @@ impl Times {
         }
     }
 
+    /// The kernel forgets with whom this process is to end whenever it becomes another user (`prctl(2)`,
+    /// `PR_SET_PDEATHSIG`).
+    fn die_with_runner(&self) {
+        let is_tied = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
+        if !is_tied || getppid() != self.runner {
+            let _ = raise(Signal::SIGKILL);
+        }
+    }
+
     /// What is looked at, open by its name alone; none where the kernel has to say what there is.
     fn find(&self, look: &Look, pid: Pid, root: &Root) -> Result<Option<OwnedFd>, Refusal> {
         let path = match look.path {
@@ -163,12 +178,22 @@ impl Times {
         let place = if matches!(found, Ok(None)) { root.find(&whole, look.follow).ok() } else { None };
         setfsuid(user);
         setfsgid(group);
+        self.die_with_runner();
         match found {
+            Ok(None) if is_a_process_s(&whole) => Err(Refusal::Unresolved),
             Ok(None) if place.is_some_and(|place| !place.is_unresolved()) => Ok(None),
             Ok(Some(found)) => Ok(Some(found)),
             _ => Err(Refusal::Unresolved),
         }
     }
+}
+
+/// Whether a path is one of a process's account, which is another for each that asks.
+fn is_a_process_s(path: &[u8]) -> bool {
+    let name = path.strip_prefix(b"/proc/").and_then(|rest| rest.split(|byte| *byte == b'/').next());
+    name.is_some_and(|name| {
+        name == b"self" || name == b"thread-self" || (!name.is_empty() && name.iter().all(u8::is_ascii_digit))
+    })
 }
 
 /// What a link in somebody's account leads to; none where there is no such link.
@@ -254,20 +279,20 @@ mod tests {
     #[test]
     fn times_of_the_build_are_those_of_a_moved_clock() {
         let second = 1_000_000_000;
-        let (start, end) = (999_000 * second, 1_000_100 * second);
+        let (start, end) = (999_999_000 * second, 1_000_000_100 * second);
         let (clock, outside) = (FileClock::Moved(clock(2)), (Uid::from_raw(0), Gid::from_raw(0)));
-        let times = Times { clock, start, end, outside, user: 7 };
-        assert_eq!(times.told(1_000_003 * second + 4), Some((40_000_006, 8)));
-        assert_eq!(times.told(start), Some((39_999_000, 0)));
+        let times = Times { clock, start, end, outside, user: 7, runner: getppid() };
+        assert_eq!(times.told(1_000_000_003 * second + 4), Some((1_040_000_006, 8)));
+        assert_eq!(times.told(start), Some((1_039_999_000, 0)));
         // What programs set themselves is of the moved clock already.
-        assert_eq!([times.told(start - 1), times.told(end + 1), times.told(40_000_006 * second)], [None; 3]);
+        assert_eq!([times.told(start - 1), times.told(end + 1), times.told(1_040_000_006 * second)], [None; 3]);
     }
 
     fn times(limit_seconds: u32) -> Times {
         let outside = (Uid::from_raw(0), Gid::from_raw(0));
         let start = 1_700_000_000_000_000_000;
         let end = start + (u64::from(limit_seconds) + SLACK_SECONDS) * 1_000_000_000;
-        Times { clock: FileClock::Fixed(7), start, end, outside, user: User::USUAL_ID }
+        Times { clock: FileClock::Fixed(7), start, end, outside, user: User::USUAL_ID, runner: getppid() }
     }
 
     #[test]

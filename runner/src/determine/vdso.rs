@@ -132,11 +132,13 @@ fn replacement(name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// `mov eax, NUMBER; syscall; ret`
+/// `again: mov eax, NUMBER; syscall; cmp eax, -EINTR; je again; ret`
+///
+/// A signal may come before the helper is asked; nobody expects these functions to fail by that.
 #[cfg(target_arch = "x86_64")]
 fn call(number: c_long) -> Vec<u8> {
     let number = u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
-    [&[0xb8][..], &number, &[0x0f, 0x05, 0xc3]].concat()
+    [&[0xb8][..], &number, &[0x0f, 0x05, 0x83, 0xf8, 0xfc, 0x74, 0xf4, 0xc3]].concat()
 }
 
 /// `mov rax, -38; ret`

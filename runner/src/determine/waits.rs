@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::moved::MovedClock;
 use super::times::nanoseconds;
-use super::{Refusal, pair, write_all};
+use super::{Refusal, pair};
 use crate::filter::program::{Action, Rule};
 use crate::sys::seccomp::Notification;
 use crate::trace::memory;
@@ -18,6 +18,11 @@ use crate::trace::memory;
 /// Operations of `futex(2)` that wait until a time of day, with and without `FUTEX_PRIVATE_FLAG`: those with
 /// `FUTEX_CLOCK_REALTIME`, and `FUTEX_LOCK_PI`, which always does.
 const FUTEX: &[u32] = &[6, 134, 265, 267, 269, 393, 395, 397];
+
+/// `futex_wait`, of Linux 6.7.
+const SYS_FUTEX_WAIT: c_long = 455;
+/// `ENOSYS`.
+const NO_SUCH_CALL: u16 = 38;
 
 /// What is asked before.
 pub(super) fn rules() -> Vec<(c_long, Rule)> {
@@ -30,6 +35,9 @@ pub(super) fn rules() -> Vec<(c_long, Rule)> {
         (libc::SYS_mq_timedsend, Rule::Always(Action::Ask)),
         (libc::SYS_timer_settime, one_of(1, &[1])),
         (libc::SYS_timerfd_settime, one_of(1, &[1, 3])),
+        // As on a kernel that has them not: they wait until a time as well, of a list in memory.
+        (libc::SYS_futex_waitv, Rule::Always(Action::Errno(NO_SUCH_CALL))),
+        (SYS_FUTEX_WAIT, Rule::Always(Action::Errno(NO_SUCH_CALL))),
     ]
 }
 
@@ -69,7 +77,8 @@ fn change(pid: Pid, place: u64, clock: MovedClock) -> Result<(), Refusal> {
         return Ok(());
     }
     match clock.machines(nanoseconds(seconds, fraction)) {
-        Some(time) => write_all(pid, &[(place, &pair(time / 1_000_000_000, time % 1_000_000_000))]),
+        // It may be where the program itself can't write.
+        Some(time) => Ok(memory::force(pid, place, &pair(time / 1_000_000_000, time % 1_000_000_000))?),
         None => Ok(()),
     }
 }
@@ -105,8 +114,10 @@ mod tests {
             libc::SYS_timer_settime,
             libc::SYS_timerfd_settime,
         ] {
-            assert_eq!(after(call, [40_000_010, 4]), [1_000_005, 2]);
-            for same in [[1_000_005, 2], [100_000, 0], [0, 0], [-1, 0], [40_000_010, -1], [40_000_010, 1_000_000_000]] {
+            assert_eq!(after(call, [1_040_000_010, 4]), [1_000_000_005, 2]);
+            for same in
+                [[1_000_000_005, 2], [100_000, 0], [0, 0], [-1, 0], [1_040_000_010, -1], [1_040_000_010, 1_000_000_000]]
+            {
                 assert_eq!(after(call, same), same);
             }
         }

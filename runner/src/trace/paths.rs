@@ -2,7 +2,7 @@
 //! What a path that a build asks for means: where it begins, and where it leads, inside the build's root and nowhere else.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -233,11 +233,16 @@ impl Root {
 /// What the system says.
 pub(super) fn head_of(link: &str, most: usize) -> io::Result<Option<Vec<u8>>> {
     use std::io::Read as _;
-    if !fs::metadata(link)?.is_file() {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // The link may lead to something else each time that it is followed, as to a pipe that nobody writes into.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let found = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(link)?;
+    if !found.metadata()?.is_file() {
         return Ok(None);
     }
     let mut head = Vec::new();
-    fs::File::open(link)?.take(most as u64).read_to_end(&mut head)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(link_to(&found.into()))?;
+    file.take(most as u64).read_to_end(&mut head)?;
     Ok(Some(head))
 }
 

@@ -223,8 +223,8 @@ mod tests {
             let (left, right) = (format!("in {left}/x"), format!("in {right}/x"));
             assert_eq!(content(&left, &right), Some(variation), "{left} {right}");
         }
-        assert_eq!(content("built 1802592005", "built 1837174033"), Some(Variation::Clock));
-        assert_eq!(content("built 2027-01-15", "built 2028-02-20"), Some(Variation::Clock));
+        assert_eq!(content("built 1802870225", "built 1837452253"), Some(Variation::Clock));
+        assert_eq!(content("built 2027-02-17", "built 2028-03-23"), Some(Variation::Clock));
         assert_eq!(content("at 0x7f2212345678", "at 0x7ffd00001111"), Some(Variation::Addresses));
         assert_eq!(content("pid 12", "pid 312"), Some(Variation::ProcessIds));
         assert_eq!(content("-j4", "-j3"), Some(Variation::Processors));

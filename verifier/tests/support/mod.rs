@@ -20,7 +20,7 @@ pub(crate) fn wanted() -> Wanted {
         clock,
         locale: None,
         memory_mib: 2048,
-        processor_models: false,
+        processor_models: true,
     }
 }
 
