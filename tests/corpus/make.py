@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes pairs of files that differ by one known cause each, out of what is installed here: Python's own library, and what
 the C compiler makes of a small program. `make.py FOLDER` writes FOLDER/NAME/left/FILE, FOLDER/NAME/right/FILE and
-FOLDER/expected.json: for each pair its cause, the level, the normalizations and the kinds of findings."""
+FOLDER/expected.json: for each pair its cause, the level, the normalizations and the kinds of findings.
+`make.py FOLDER --packages` makes them out of packages that others have published, and downloads those."""
 
 import base64, bz2, datetime, gzip, hashlib, io, json, lzma, os, py_compile, shutil, sqlite3, struct, subprocess, sys, tarfile
 import tempfile, zipfile, zlib
 from pathlib import Path
 
-import images
+import images, packages
 
 OLD, NEW = 1_700_000_000, 1_732_000_000
 LIBRARY = Path(json.__file__).parent
@@ -506,11 +507,15 @@ def behind_headers():
     equal("png-date", "image.png", "clock", *dated, ["png-times"], ["archive-times"])
 
 
-def main(folder):
-    for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, documents, others, named, jars, signed_jars, gems, behind_headers):
-        make()
-    images.images(different, [SOURCES, CHANGED, FEWER], (OLD, NEW))
-    images.layouts(different, [SOURCES, CHANGED], (OLD, NEW), tar)
+def main(folder, what=None):
+    if what == "--packages":
+        packages.make(pair, (OLD, NEW))
+    else:
+        for make in (tars, compressed, cpios, ars, wheels, programs, foreign, compiled, documents, others, named, jars,
+                     signed_jars, gems, behind_headers):
+            make()
+        images.images(different, [SOURCES, CHANGED, FEWER], (OLD, NEW))
+        images.layouts(different, [SOURCES, CHANGED], (OLD, NEW), tar)
     names = [name for name, *_ in PAIRS]
     assert len(names) == len(set(names)), "a name comes twice"
     for name, file, left, right, _ in PAIRS:
@@ -526,4 +531,4 @@ def main(folder):
     print(len(PAIRS), "pairs")
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -351,7 +351,7 @@ fn members(
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
     let read = |source| CompareError::Read { place: place.to_owned(), source };
-    let differ = |a, b| Ok(bytes::first_difference(left.0.reader(a), right.0.reader(b)).map_err(read)?.is_some());
+    let differ = |a, b| Ok(bytes::first_between((left.0, a), (right.0, b)).map_err(read)?.is_some());
     // What is special may follow from other members.
     let is_other = a.data.len != b.data.len || a.data_is.special() != b.data_is.special();
     if is_other || differ(a.head, b.head)? || differ(a.tail, b.tail)? {
@@ -428,6 +428,11 @@ fn rest((left, a): (&Source<'_>, Span), (right, b): (&Source<'_>, Span), groups:
 
 /// Whether all of these bytes are zeros.
 pub(super) fn zeros(source: &Source<'_>, span: Span) -> io::Result<bool> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    if let Some(bytes) = source.slice(span) {
+        let all = bytes.chunks(ZEROS.len()).all(|chunk| ZEROS.get(..chunk.len()) == Some(chunk));
+        return Ok(all && bytes.len() as u64 == span.len);
+    }
     let zeros = io::repeat(0).take(span.len);
     Ok(bytes::first_difference(source.reader(span), zeros)?.is_none())
 }

@@ -5,11 +5,15 @@ use std::io::{self, Read};
 
 use super::findings::Details;
 use super::preview::{self, Around};
+use super::source::{Source, Span};
 
 /// How much of each side is held at one time.
 const WINDOW: usize = 128 << 10;
 /// Two differences with fewer equal bytes between them are one run.
 const GAP: u64 = 8;
+
+/// How many bytes are compared at one time.
+const STEP: usize = 4096;
 
 /// What comparing two streams came to.
 pub(super) struct ByteDiff {
@@ -66,8 +70,25 @@ pub(super) fn first_difference(left: impl Read, right: impl Read) -> io::Result<
     }
 }
 
+/// The first offset where two parts differ, from their starts on; `None` where they are equal.
+pub(super) fn first_between(
+    (left, a): (&Source<'_>, Span),
+    (right, b): (&Source<'_>, Span),
+) -> io::Result<Option<u64>> {
+    match (left.slice(a), right.slice(b)) {
+        (Some(a), Some(b)) => Ok((a != b).then(|| same_start(a, b) as u64)),
+        _ => first_difference(left.reader(a), right.reader(b)),
+    }
+}
+
+/// How many bytes are the same before the first that is not.
+fn same_start(a: &[u8], b: &[u8]) -> usize {
+    let whole = a.chunks(STEP).zip(b.chunks(STEP)).take_while(|(a, b)| a == b).map(|(a, _)| a.len()).sum::<usize>();
+    let rest = a.iter().zip(b).skip(whole).take_while(|(a, b)| a == b).count();
+    whole + rest
+}
+
 fn scan<L: Read, R: Read>(left: &Window<L>, right: &Window<R>, start: u64, end: u64, runs: &mut Runs) {
-    const STEP: usize = 4096;
     let (a, b) = (left.part(start, end), right.part(start, end));
     let mut position = start;
     for (a, b) in a.chunks(STEP).zip(b.chunks(STEP)) {
@@ -253,6 +274,8 @@ mod tests {
             prop_assert_eq!(left == right, diff.first.is_none());
             prop_assert_eq!(left == right, diff.runs.count == 0);
             prop_assert_eq!(diff.first, first_difference(&left[..], &right[..]).unwrap());
+            let (a, b) = (Source::Memory(&left), Source::Memory(&right));
+            prop_assert_eq!(diff.first, first_between((&a, a.whole()), (&b, b.whole())).unwrap());
             prop_assert_eq!(diff.len, (left.len() as u64, right.len() as u64));
         }
     }

@@ -7,6 +7,7 @@ use super::field::{Field, Group, Groups, Normalizer};
 use super::files::{self, State};
 use super::format::Format;
 use super::held::Held;
+use super::kept::{How, Key};
 use super::roles::Roles;
 use super::source::{Source, Span, SpanReader};
 use super::{CompareError, bytes, frames, gzip, preview};
@@ -15,6 +16,9 @@ use super::{CompareError, bytes, frames, gzip, preview};
 const MAX_DICTIONARY_KIB: u32 = 160 << 10;
 /// The same for zstd, as the exponent of a window in bytes.
 const MAX_WINDOW_LOG: u32 = 27;
+
+/// The smallest file, in bytes, for which another thread is worth its while.
+const MIN_AT_ONCE: u64 = 8 << 10;
 
 /// Adds every difference between two files that are both compressed with `format`. The inner error: why one of them could
 /// not be expanded, and nothing was added.
@@ -33,18 +37,11 @@ pub(super) fn compare(
     };
     let mut groups = Groups::default();
     groups.compare("", &a.fields, &b.fields);
-    let first = bytes::first_difference(left.reader(a.rest), right.reader(b.rest)).map_err(read)?;
+    let first = bytes::first_between((left, a.rest), (right, b.rest)).map_err(read)?;
     if let Some(first) = first {
-        let left_held = match Held::read(expander(format, left).map_err(read)?, state).map_err(read)? {
-            Ok(held) => held,
-            Err(why) => return Ok(Err(format!("the left one: {why}"))),
-        };
-        let right_held = match Held::read(expander(format, right).map_err(read)?, state).map_err(read)? {
-            Ok(held) => held,
-            Err(why) => {
-                left_held.give_back(state);
-                return Ok(Err(format!("the right one: {why}")));
-            }
+        let (left_held, right_held) = match both(format, left, right, state).map_err(read)? {
+            Ok(both) => both,
+            Err(why) => return Ok(Err(why)),
         };
         let compared = contents(format, (&left_held, &right_held), roles, place, state);
         left_held.give_back(state);
@@ -59,6 +56,32 @@ pub(super) fn compare(
     Ok(Ok(()))
 }
 
+/// What both expand to.
+fn both(
+    format: Format,
+    left: &Source<'_>,
+    right: &Source<'_>,
+    state: &mut State<'_>,
+) -> io::Result<Result<(Held, Held), String>> {
+    if left.len().max(right.len()) >= MIN_AT_ONCE {
+        let keys = [left, right].map(|source| key(format, source));
+        if let Some(both) = Held::both(keys, state, [left, right].map(|source| move || expander(format, source))) {
+            return Ok(Ok(both));
+        }
+    }
+    let left = match held(format, left, state)? {
+        Ok(held) => held,
+        Err(why) => return Ok(Err(format!("the left one: {why}"))),
+    };
+    match held(format, right, state)? {
+        Ok(right) => Ok(Ok((left, right))),
+        Err(why) => {
+            left.give_back(state);
+            Ok(Err(format!("the right one: {why}")))
+        }
+    }
+}
+
 /// Adds what differs between the expanded bytes; the first offset where they do.
 fn contents(
     format: Format,
@@ -70,7 +93,7 @@ fn contents(
     let inner = format!("{place}!{}", inner_name(place, format));
     let read = |source| CompareError::Read { place: inner.clone(), source };
     let (left, right) = (left.source().map_err(read)?, right.source().map_err(read)?);
-    let first = bytes::first_difference(left.reader(left.whole()), right.reader(right.whole())).map_err(read)?;
+    let first = bytes::first_between((&left, left.whole()), (&right, right.whole())).map_err(read)?;
     if first.is_some() {
         // Other bytes are compressed to other bytes.
         state.needs(Normalizer::of(format, Group::Compression));
@@ -95,6 +118,15 @@ fn inner_name(place: &str, format: Format) -> String {
     };
     let stem = |(ending, after): (&str, &str)| Some(format!("{}{after}", name.strip_suffix(ending)?));
     endings.into_iter().find_map(stem).filter(|stem| !stem.is_empty()).unwrap_or_else(|| "content".to_owned())
+}
+
+fn key(format: Format, source: &Source<'_>) -> Option<Key> {
+    source.place(source.whole()).map(|place| Key::of(place, How::File(format)))
+}
+
+/// What a compressed file expands to. The inner error: why it can't be expanded.
+pub(super) fn held(format: Format, source: &Source<'_>, state: &mut State<'_>) -> io::Result<Result<Held, String>> {
+    Held::once(key(format, source), state, |state| Held::read(expander(format, source)?, state))
 }
 
 /// The bytes that a compressed file expands to; an error in their place where the file has others beside them.

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 
 use reprove_model::{Finding, FindingKind};
 
@@ -12,6 +13,7 @@ use super::bytes::{self, ByteDiff};
 use super::field::{Group, Groups, Normalizer};
 use super::findings::{Details, Findings};
 use super::format::{self, Arrangement, Format};
+use super::kept::Kept;
 use super::preview::count;
 use super::roles::{self, Roles, Told};
 use super::source::Source;
@@ -44,6 +46,8 @@ pub(super) struct State<'a> {
     pub(super) roles: Roles,
     /// Windows of instructions that were looked at.
     pub(super) windows: usize,
+    /// What was expanded so far, and may be again.
+    pub(super) kept: Rc<Kept>,
     /// What all differences so far can be taken out with; `None`: there is one that can't be taken out.
     pub(super) normalizers: Option<BTreeSet<Normalizer>>,
 }
@@ -63,6 +67,7 @@ impl<'a> State<'a> {
             held: 0,
             roles: Roles::default(),
             windows: 0,
+            kept: Rc::default(),
             normalizers: Some(BTreeSet::new()),
         }
     }

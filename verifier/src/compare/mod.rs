@@ -27,6 +27,7 @@ mod gzip;
 mod held;
 mod identity;
 mod image;
+mod kept;
 mod macho;
 mod mo;
 mod normal;
@@ -64,8 +65,9 @@ use thiserror::Error;
 pub use self::dates::newest_time;
 use self::field::{Group, Normalizer};
 use self::files::State;
+use self::kept::Base;
 use self::roles::Role;
-use self::source::Source;
+use self::source::Opened;
 
 /// The most findings that one comparison gives. Where there are more differences, the last finding counts the rest.
 pub const MAX_FINDINGS: usize = 2_000;
@@ -228,7 +230,9 @@ pub fn compare_files(left: &File, right: &File, place: &str, options: Options<'_
     let bounds = Bounds::default();
     let mut state = State::new(&options, &bounds);
     let read = |source| CompareError::Read { place: place.to_owned(), source };
-    let (left, right) = (Source::file(left).map_err(read)?, Source::file(right).map_err(read)?);
+    let opened = |file| Opened::new(file, Base::Number(state.kept.number())).map_err(read);
+    let (left, right) = (opened(left)?, opened(right)?);
+    let (left, right) = (left.source(), right.source());
     let role = Role::of_name(place.as_bytes());
     state.roles = [role.clone(), role.clone()];
     files::compare(&left, &right, place, &mut state)?;

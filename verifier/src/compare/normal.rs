@@ -6,7 +6,8 @@
 //! two files have one normal form unless they differ in nothing but what was left out.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write as _};
+use std::io::{self, BufWriter, Write as _};
+use std::rc::Rc;
 
 use reprove_model::{Between, DigestSet, HashBoth, Normalization};
 
@@ -62,18 +63,23 @@ pub(super) fn digest(
     let bounds = Bounds { expansion: like.bounds.forms, ..like.bounds.clone() };
     let mut state = State::new(&options, &bounds);
     state.expanded = like.in_forms.get();
+    state.kept = Rc::clone(&like.kept);
     state.roles = [role, None];
-    let mut form = Form { hash: HashBoth::default(), left_out };
+    let mut form = Form { hash: BufWriter::with_capacity(BUFFER, HashBoth::default()), left_out };
     form.part(b"reprove normal form 1")?;
     form.any(source, &mut state)?;
     like.in_forms.set(state.expanded);
     like.has_no_forms.set(state.is_exhausted);
-    Ok((!state.is_exhausted).then(|| form.hash.finish().0))
+    let hash = form.hash.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok((!state.is_exhausted).then(|| hash.finish().0))
 }
+
+/// How many bytes are hashed at one time: most parts are a few bytes long.
+const BUFFER: usize = 64 << 10;
 
 /// A normal form, as far as it is written.
 pub(super) struct Form<'a> {
-    hash: HashBoth,
+    hash: BufWriter<HashBoth>,
     left_out: &'a BTreeSet<Normalizer>,
 }
 
@@ -146,6 +152,9 @@ impl Form<'_> {
     pub(super) fn bytes(&mut self, source: &Source<'_>, span: Span) -> io::Result<()> {
         self.part(b"bytes")?;
         self.number(span.len)?;
+        if let Some(bytes) = source.slice(span).filter(|bytes| bytes.len() as u64 == span.len) {
+            return self.hash.write_all(bytes);
+        }
         let copied = io::copy(&mut source.reader(span), &mut self.hash)?;
         if copied == span.len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
@@ -182,7 +191,7 @@ impl Form<'_> {
         let Ok(head) = Head::read(format, source)? else { return self.bytes(source, source.whole()) };
         let held = match self.has(format, Group::Compression) {
             true => None,
-            false => match Held::read(compressed::expander(format, source)?, state)? {
+            false => match compressed::held(format, source, state)? {
                 Ok(held) => Some(held),
                 Err(_) => return self.bytes(source, source.whole()),
             },
@@ -191,12 +200,7 @@ impl Form<'_> {
         self.fields(format, &head.fields)?;
         match held {
             None => self.bytes(source, head.rest),
-            Some(held) => {
-                state.roles = [role, None];
-                self.inner(&held.source()?, state)?;
-                held.give_back(state);
-                Ok(())
-            }
+            Some(held) => self.expanded(held, role, state),
         }
     }
 
@@ -231,18 +235,12 @@ impl Form<'_> {
         self.bytes(source, archive.rest)
     }
 
-    /// What `reader` gives, which is a file inside another one; `None`, and nothing was written: it can't be expanded.
-    pub(super) fn expanded(
-        &mut self,
-        reader: impl Read,
-        role: Option<Role>,
-        state: &mut State<'_>,
-    ) -> io::Result<Option<()>> {
-        let Ok(held) = Held::read(reader, state)? else { return Ok(None) };
+    /// What was expanded, which is a file inside another one, for this.
+    pub(super) fn expanded(&mut self, held: Held, role: Option<Role>, state: &mut State<'_>) -> io::Result<()> {
         state.roles = [role, None];
         self.inner(&held.source()?, state)?;
         held.give_back(state);
-        Ok(Some(()))
+        Ok(())
     }
 }
 

@@ -5,12 +5,51 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 
+use super::kept::Base;
+
+/// The largest file that is read once, in bytes. A larger one is read where and when it is looked at.
+const MAX_READ: u64 = 16 << 20;
+
+/// A file to compare, whose bytes may want to be known again.
+pub(super) struct Opened<'a> {
+    file: &'a File,
+    len: u64,
+    base: Base,
+    bytes: Option<Vec<u8>>,
+}
+
+impl<'a> Opened<'a> {
+    /// # Errors
+    /// See [`Source::file`].
+    pub(super) fn new(file: &'a File, base: Base) -> io::Result<Self> {
+        let source = Source::file(file)?;
+        let len = source.len();
+        let bytes = if len <= MAX_READ { Some(source.read(source.whole())?) } else { None };
+        Ok(Self { file, len, base, bytes })
+    }
+
+    pub(super) fn source(&self) -> Source<'_> {
+        match &self.bytes {
+            Some(bytes) => Source::Known { bytes, base: self.base },
+            None => Source::File { file: self.file, len: self.len, base: Some(self.base) },
+        }
+    }
+}
+
 /// A file, or bytes in memory. A file is read by offset, so its cursor never matters.
 pub(super) enum Source<'a> {
     File {
         file: &'a File,
         len: u64,
+        base: Option<Base>,
     },
+    /// Bytes that somebody may want to know again.
+    Known {
+        bytes: &'a [u8],
+        base: Base,
+    },
+    /// Others.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what is compared is known"))]
     Memory(&'a [u8]),
     /// A part of another source.
     Part {
@@ -43,14 +82,14 @@ impl<'a> Source<'a> {
         if file.read_at(&mut [0], len)? > 0 {
             return Err(io::Error::other("it has more bytes than its size says"));
         }
-        Ok(Self::File { file, len })
+        Ok(Self::File { file, len, base: None })
     }
 
     /// Bytes.
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::File { len, .. } => *len,
-            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Memory(bytes) | Self::Known { bytes, .. } => bytes.len() as u64,
             Self::Part { span, .. } => span.len,
         }
     }
@@ -62,6 +101,34 @@ impl<'a> Source<'a> {
 
     pub(super) fn whole(&self) -> Span {
         Span { start: 0, len: self.len() }
+    }
+
+    /// Of what these bytes are a part, where that is known again, and where in it they are.
+    pub(super) fn place(&self, span: Span) -> Option<(Base, Span)> {
+        match self {
+            Self::Memory(_) => None,
+            Self::File { base, .. } => base.map(|base| (base, span)),
+            Self::Known { base, .. } => Some((*base, span)),
+            Self::Part { whole, span: part } => {
+                whole.place(Span { start: part.start.saturating_add(span.start), len: span.len })
+            }
+        }
+    }
+
+    /// The bytes of `span` where they are in memory, as far as they go.
+    pub(super) fn slice(&self, span: Span) -> Option<&'a [u8]> {
+        match self {
+            Self::File { .. } => None,
+            Self::Memory(bytes) | Self::Known { bytes, .. } => {
+                let start = usize::try_from(span.start).unwrap_or(usize::MAX).min(bytes.len());
+                let len = usize::try_from(span.len).unwrap_or(usize::MAX).min(bytes.len() - start);
+                bytes.get(start..start + len)
+            }
+            Self::Part { whole, span: part } => {
+                let len = span.len.min(part.len.saturating_sub(span.start));
+                whole.slice(Span { start: part.start.saturating_add(span.start), len })
+            }
+        }
     }
 
     pub(super) fn reader(&'a self, span: Span) -> SpanReader<'a> {
@@ -76,7 +143,10 @@ impl<'a> Source<'a> {
         if span.start.checked_add(span.len).is_none_or(|end| end > self.len()) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut bytes = Vec::new();
+        if let Some(bytes) = self.slice(span).filter(|bytes| bytes.len() as u64 == span.len) {
+            return Ok(bytes.to_vec());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(span.len).unwrap_or(0));
         self.reader(span).read_to_end(&mut bytes)?;
         if bytes.len() as u64 == span.len { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
@@ -84,7 +154,7 @@ impl<'a> Source<'a> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
             Self::File { file, .. } => file.read_at(buffer, offset),
-            Self::Memory(bytes) => {
+            Self::Memory(bytes) | Self::Known { bytes, .. } => {
                 let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
                 rest.unwrap_or_default().read(buffer)
             }

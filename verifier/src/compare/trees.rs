@@ -8,9 +8,10 @@ use reprove_model::{Detail, Digest, DigestSet, FindingKind, Node, Normalization,
 
 use super::field::Normalizer;
 use super::files::{self, State};
+use super::kept::Base;
 use super::oci::{Files, Pairs};
 use super::roles::Role;
-use super::source::{Source, Span};
+use super::source::{Opened, Source, Span};
 use super::{Bounds, CompareError, Comparison, Options, Side, normal, preview};
 
 /// The file that says that its directory is a layout of container images.
@@ -114,8 +115,9 @@ fn normalized(
             {
                 let file = open(side, &digest.blake3, &path.to_string())?;
                 let read = |source| CompareError::Read { place: path.to_string(), source };
-                let (source, role) = (Source::file(&file).map_err(read)?, Role::of_name(path.as_bytes()));
-                match normal::digest(&source, role, left_out, state).map_err(read)? {
+                let opened = Opened::new(&file, Base::File(digest.blake3)).map_err(read)?;
+                let role = Role::of_name(path.as_bytes());
+                match normal::digest(&opened.source(), role, left_out, state).map_err(read)? {
                     Some(form) => (*digest, *size) = (form, 0),
                     None => return Ok(None),
                 }
@@ -198,11 +200,12 @@ fn contents(
     }
     let read = |source| CompareError::Read { place: place.to_owned(), source };
     let (left_file, right_file) = (open(left, &left_digest.blake3, place)?, open(right, &right_digest.blake3, place)?);
-    let sources = (Source::file(&left_file).map_err(read)?, Source::file(&right_file).map_err(read)?);
+    let opened = |file, digest: &DigestSet| Opened::new(file, Base::File(digest.blake3)).map_err(read);
+    let (left, right) = (opened(&left_file, left_digest)?, opened(&right_file, right_digest)?);
     let before = state.findings.made();
     let role = Role::of_name(place.as_bytes());
     state.roles = [role.clone(), role];
-    files::compare(&sources.0, &sources.1, place, state)?;
+    files::compare(&left.source(), &right.source(), place, state)?;
     if state.findings.made() == before {
         let summary = "the digests differ, but the bytes that were read are the same: what was read is not what \
                        the trees name";

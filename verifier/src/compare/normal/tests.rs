@@ -75,6 +75,26 @@ fn only_what_differs_is_left_out() {
 }
 
 #[test]
+fn what_is_kept_changes_no_form() {
+    let inner = |time| gzip(&tar_of(&[File { time, ..FILE }]), 0, 6);
+    let of =
+        |time| gzip(&zip_of(&[("a.tar.gz", &inner(time)), ("b", b"bbbbbbbbbbbbbbbbbbbbbbbbbbbbb")], at(2020)), 0, 6);
+    let (left, right) = (of(1), of(2));
+    let all = [(Format::Gzip, Group::Compression), (Format::Zip, Group::Compression), (Format::Tar, Group::Times)];
+    let opened = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    };
+    let comparison = compare_files(&opened(&left), &opened(&right), "a", Options::of(Between::Given)).unwrap();
+    let found: Vec<_> = comparison.normalizations.into_iter().map(|each| hex(each.digest)).collect();
+    // Each of these begins anew.
+    let forms = (1..=all.len()).map(|applied| form(&left, &all[..applied]));
+    assert_eq!(found, forms.collect::<Vec<_>>());
+    assert_eq!(found.last(), Some(&form(&right, &all)));
+}
+
+#[test]
 fn a_lost_executable_bit_is_never_left_out() {
     let executable = tar_of(&[File { mode: 0o755, ..FILE }]);
     for mode in [0o644, 0o655, 0o4755, 0o700] {

@@ -2,6 +2,7 @@
 //! The data of one entry on both sides: equal, equal once expanded, or different.
 
 use std::io::{self, BufReader, Read};
+use std::rc::Rc;
 
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
@@ -11,6 +12,7 @@ use super::super::field::{Group, Normalizer};
 use super::super::files::{self, State};
 use super::super::format::Format;
 use super::super::held::Held;
+use super::super::kept::{Expanded, How, Key};
 use super::super::source::{Source, SpanReader};
 use super::super::{Bounds, CompareError};
 use super::layout::Entry;
@@ -36,7 +38,7 @@ pub(super) fn compare(
     state: &mut State<'_>,
 ) -> Result<Compared, CompareError> {
     let read = |source| CompareError::Read { place: place.to_owned(), source };
-    let first = bytes::first_difference(raw_reader(&left), raw_reader(&right)).map_err(read)?;
+    let first = bytes::first_between((left.0, left.1.data), (right.0, right.1.data)).map_err(read)?;
     if first.is_none() && left.2.common.method == right.2.common.method {
         return Ok(Compared::default());
     }
@@ -57,7 +59,29 @@ fn raw_reader<'a>(part: &Part<'a>) -> SpanReader<'a> {
     part.0.reader(part.1.data)
 }
 
-struct Expanded {
+/// What an entry expands to. The inner error: why it can't be expanded.
+pub(super) fn held(part: Part<'_>, state: &mut State<'_>) -> io::Result<Result<Held, String>> {
+    Held::once(key(&part), state, |state| {
+        let mut decoder = match Decoder::new(part, "one", state.bounds) {
+            Ok(decoder) => decoder,
+            Err(why) => return Ok(Err(why)),
+        };
+        once(&mut decoder, None, state)
+    })
+}
+
+/// What is kept of an entry that was expanded, and has the size and the checksum that its header gives.
+pub(super) fn kept(part: &Part<'_>, state: &State<'_>) -> Option<Rc<Expanded>> {
+    key(part).and_then(|key| state.kept.get(&key)).filter(|expanded| expanded.verified)
+}
+
+fn key((source, entry, central): &Part<'_>) -> Option<Key> {
+    let (method, crc) = (central.common.method, central.common.crc);
+    let place = source.place(entry.data)?;
+    Some(Key::of(place, How::Entry { method, size: entry.size, crc }))
+}
+
+struct Both {
     equal: bool,
     verified: bool,
 }
@@ -68,7 +92,7 @@ fn expand(
     right: Part<'_>,
     place: &str,
     state: &mut State<'_>,
-) -> Result<Result<Expanded, String>, CompareError> {
+) -> Result<Result<Both, String>, CompareError> {
     let (mut a, mut b) = match (Decoder::new(left, "left", state.bounds), Decoder::new(right, "right", state.bounds)) {
         (Ok(a), Ok(b)) => (a, b),
         (Err(why), _) | (_, Err(why)) => return Ok(Err(why)),
@@ -80,12 +104,12 @@ fn expand(
     }
     let compared = if sizes > state.bounds.memory.saturating_sub(state.held) && state.scratch.is_none() {
         state.expanded += sizes;
-        as_streams(&mut a, &mut b, place, state)
+        as_streams(&mut a, &mut b, place, state).map(|equal| Both { equal, verified: a.verified() && b.verified() })
     } else {
-        held(&mut a, &mut b, place, state)
+        both((&mut a, key(&left)), (&mut b, key(&right)), place, state)
     };
     match compared {
-        Ok(equal) => Ok(Ok(Expanded { equal, verified: a.verified() && b.verified() })),
+        Ok(both) => Ok(Ok(both)),
         Err(Failed::Compare(error)) => Err(error),
         Err(Failed::Expand(why)) => Ok(Err(a.broken.or(b.broken).unwrap_or(why))),
         Err(Failed::Read(error)) => match a.broken.or(b.broken) {
@@ -103,25 +127,38 @@ enum Failed {
 }
 
 /// Compares what both expand to, in memory or in files.
-fn held(left: &mut Decoder<'_>, right: &mut Decoder<'_>, place: &str, state: &mut State<'_>) -> Result<bool, Failed> {
+fn both(
+    (left, left_key): (&mut Decoder<'_>, Option<Key>),
+    (right, right_key): (&mut Decoder<'_>, Option<Key>),
+    place: &str,
+    state: &mut State<'_>,
+) -> Result<Both, Failed> {
     let is_stored = left.is_stored() && right.is_stored();
-    let a = Held::read(left, state).map_err(Failed::Read)?.map_err(Failed::Expand)?;
-    let b = match Held::read(right, state) {
+    let a = once(left, left_key, state).map_err(Failed::Read)?.map_err(Failed::Expand)?;
+    let b = match once(right, right_key, state) {
         Ok(Ok(b)) => b,
         failed => {
             a.give_back(state);
             return Err(failed.map_or_else(Failed::Read, |b| Failed::Expand(b.err().unwrap_or_default())));
         }
     };
+    let verified = a.is_verified() && b.is_verified();
     let compared = sources((&a, &b), is_stored, place, state);
     a.give_back(state);
     b.give_back(state);
-    compared
+    Ok(Both { equal: compared?, verified })
+}
+
+fn once(decoder: &mut Decoder<'_>, key: Option<Key>, state: &mut State<'_>) -> io::Result<Result<Held, String>> {
+    Held::once(key, state, |state| {
+        let held = Held::read(&mut *decoder, state)?;
+        Ok(held.map(|held| held.with_verified(decoder.verified())))
+    })
 }
 
 fn sources((a, b): (&Held, &Held), is_stored: bool, place: &str, state: &mut State<'_>) -> Result<bool, Failed> {
     let (a, b) = (a.source().map_err(Failed::Read)?, b.source().map_err(Failed::Read)?);
-    let first = bytes::first_difference(a.reader(a.whole()), b.reader(b.whole())).map_err(Failed::Read)?;
+    let first = bytes::first_between((&a, a.whole()), (&b, b.whole())).map_err(Failed::Read)?;
     if first.is_some() {
         if !is_stored {
             // Other bytes are compressed to other bytes.

@@ -197,7 +197,7 @@ impl Groups {
         report(FindingKind::ZipCompression, Some(Group::Compression), self.compression, "compression detail", more);
         report(FindingKind::ZipStructure, Some(Group::Form), self.form, Group::Form.noun(), entries);
         if self.structure.count > 0 {
-            let first = bytes::first_difference(left.reader(left.whole()), right.reader(right.whole()))?;
+            let first = bytes::first_between((left, left.whole()), (right, right.whole()))?;
             let first = first.map(|first| format!("; the archives first differ at {first:#x}"));
             let what = "structural part";
             report(FindingKind::ZipStructure, None, self.structure, what, first.as_deref().unwrap_or_default());

@@ -9,7 +9,7 @@ use super::super::format::Format;
 use super::super::normal::Form;
 use super::super::roles::Role;
 use super::super::source::Source;
-use super::contents::{Decoder, Part};
+use super::contents::{self, Part};
 use super::entry::{self, Item, Value};
 use super::layout::{Entry, Layout};
 use super::signed::Signed;
@@ -41,7 +41,7 @@ pub(in crate::compare) fn write(
         let is_expanded = central.common.method == 0 || !form.has(Format::Zip, Group::Compression);
         let is_list = is_expanded && !form.has(Format::Zip, Group::Record) && record::is_record(&entry.key.0);
         let verified = (is_list && record::write(&entry.key.0, (source, layout), form, state)?)
-            || contents((source, entry, &central), signed.role(&entry.key.0), form, state)?;
+            || data((source, entry, &central), signed.role(&entry.key.0), form, state)?;
         let methods_may_differ = !form.has(Format::Zip, Group::Compression);
         let view = entry::view(source, entry, &central, verified, methods_may_differ)?;
         for (group, fields) in [
@@ -63,19 +63,15 @@ pub(in crate::compare) fn write(
 }
 
 /// Writes an entry's data; whether it was expanded, and has the size and the checksum that its header gives.
-fn contents(
-    (source, entry, central): Part<'_>,
-    role: Option<Role>,
-    form: &mut Form<'_>,
-    state: &mut State<'_>,
-) -> io::Result<bool> {
-    if (central.common.method == 0 || !form.has(Format::Zip, Group::Compression))
-        && let Ok(mut decoder) = Decoder::new((source, entry, central), "one", state.bounds)
-        && form.expanded(&mut decoder, role, state)?.is_some()
+fn data(part: Part<'_>, role: Option<Role>, form: &mut Form<'_>, state: &mut State<'_>) -> io::Result<bool> {
+    if (part.2.common.method == 0 || !form.has(Format::Zip, Group::Compression))
+        && let Ok(held) = contents::held(part, state)?
     {
-        return Ok(decoder.verified());
+        let verified = held.is_verified();
+        form.expanded(held, role, state)?;
+        return Ok(verified);
     }
-    form.bytes(source, entry.data)?;
+    form.bytes(part.0, part.1.data)?;
     Ok(false)
 }
 

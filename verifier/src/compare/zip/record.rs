@@ -13,7 +13,7 @@ use super::super::files::State;
 use super::super::normal::Form;
 use super::super::source::Source;
 use super::super::text;
-use super::contents::Decoder;
+use super::contents::{self, Decoder};
 use super::layout::{Entry, Layout};
 
 /// The longest list that is looked at, in bytes.
@@ -178,6 +178,10 @@ impl<'a> Side<'a> {
             return Ok(false);
         };
         (*room, state.expanded) = (left, expanded);
+        if let Some(kept) = contents::kept(&(self.source, entry, &central), state) {
+            to.write_all(&kept.bytes)?;
+            return Ok(true);
+        }
         loop {
             // What can't be expanded was compared as bytes.
             match decoder.read(&mut self.buffer) {
