@@ -179,6 +179,8 @@ impl From<JobError> for CommandError {
             }
             JobError::Confidential(error) => hardware::from_confidential(error),
             JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch => from_error(BAD_USAGE, &error),
+            JobError::NoSuchOutput { .. } => from_error(BAD_USAGE, &error)
+                .next("name the file as the build does, or have `outputs.paths` in its reprove.toml name it"),
             JobError::ArtifactInSource(_) => {
                 from_error(BAD_USAGE, &error).next("keep what was published outside of the project's directory")
             }

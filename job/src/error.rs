@@ -82,6 +82,14 @@ pub enum JobError {
     /// What was published is a part of what it is to be built from.
     #[error("the published file is in the source itself, as {0}: a build would only have to copy it")]
     ArtifactInSource(String),
+    /// The recipe makes nothing that is called as what was published.
+    #[error("the recipe's outputs are {outputs}: none is called {name}")]
+    NoSuchOutput {
+        /// What the file is called.
+        name: String,
+        /// What the outputs are called.
+        outputs: String,
+    },
     /// A part of the program itself failed.
     #[error("a part of the program failed: {0}")]
     Internal(String),

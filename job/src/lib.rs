@@ -145,6 +145,11 @@ pub async fn rebuild_file(
     artifact: (InputName, File),
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
+    let paths = &recipe.outputs.paths;
+    if !paths.is_empty() && recipe.outputs.directory.is_none() && !paths.iter().any(|path| path == artifact.0.as_str())
+    {
+        return Err(JobError::NoSuchOutput { name: artifact.0.to_string(), outputs: paths.join(", ") });
+    }
     let (mut lock, root) = context.lock_directory(recipe, directory).await?;
     let (store, (name, mut file)) = (context.store.clone(), artifact);
     let trees: Vec<DigestSet> = (lock.inputs.iter())

@@ -99,3 +99,23 @@ fn what_a_build_would_only_copy_is_refused() {
     assert!(ran.stderr.contains("in the source itself, as kept"), "{}", ran.stderr);
     assert!(!bench.path("work/demo.proof.json").exists());
 }
+
+#[test]
+fn what_can_be_no_output_is_refused_before_anything_is_built() {
+    let bench = Bench::new();
+    published(&bench, "2022");
+    let project = project(&bench, &["touch demo-1.tar"]);
+    let recipe = project.join("reprove.toml");
+    fs::copy(bench.path("work/demo-1.tar"), bench.path("work/other.tar")).unwrap();
+    let refused = |file: &str, recipe: &Path, text: &str| {
+        let ran =
+            bench.run(["rebuild", file, "--recipe", recipe.to_str().unwrap(), "-o", "other.proof.json"]).with_code(2);
+        assert!(ran.stderr.contains(text) && ran.stderr.contains("next: "), "{}", ran.stderr);
+    };
+    refused("other.tar", &project, "none is called other.tar");
+    // The recipe's own name does as well.
+    refused("other.tar", &recipe, "none is called other.tar");
+    refused("missing.tar", &project, "missing.tar");
+    refused(".", &project, "not a regular file");
+    assert!(!bench.path("work/other.proof.json").exists());
+}

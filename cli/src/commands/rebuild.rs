@@ -57,8 +57,12 @@ pub(crate) struct VerdictArguments {
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     match &arguments.recipe {
         Some(directory) => {
-            let directory = absolute(directory)?;
-            file(app, &directory, arguments).await
+            let given = absolute(directory)?;
+            // The recipe itself may be named as well.
+            let folder =
+                given.parent().filter(|_| given.file_name() == Some("reprove.toml".as_ref()) && given.is_file());
+            let folder = folder.unwrap_or(&given).to_owned();
+            file(app, &folder, arguments).await
         }
         None => package(app, arguments).await,
     }
@@ -81,8 +85,9 @@ async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
 
 /// A file, and the project in `directory` that it is built from.
 async fn file(app: &App, directory: &Path, arguments: Arguments) -> Result<u8, CommandError> {
-    let path = absolute(Path::new(&arguments.artifact))?;
-    let file = open::regular("published file", &path, Links::Followed)?;
+    let next = "name the file that was published, and with --recipe the directory of the project that it is built from";
+    let path = absolute(Path::new(&arguments.artifact)).map_err(|e| e.next(next))?;
+    let file = open::regular("published file", &path, Links::Followed).map_err(|e| e.next(next))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name: InputName = name.parse().map_err(|e: InvalidInputName| CommandError::bad_usage(e.to_string()))?;
     let recipe = read_recipe(&directory.join("reprove.toml"))?;
