@@ -389,7 +389,7 @@ fn members(
         return Ok(());
     }
     state.depth += 1;
-    let role = |(source, archive): Side<'_>, member| Role::of_member(archive, source, member).map_err(read);
+    let mut role = |side, member| Role::of_member(side, member, state).map_err(read);
     state.roles = [role(left, a)?, role(right, b)?];
     let compared = files::compare(&sources.0, &sources.1, &place, state);
     state.depth -= 1;
