@@ -156,6 +156,7 @@ impl Archive {
     /// All that a member's head and tail say.
     pub(super) fn fields(&self, source: &Source<'_>, member: &Member) -> io::Result<Vec<Field>> {
         let (head, tail) = (source.read(member.head)?, source.read(member.tail)?);
+        let is_portable = cpio::is_portable(&head);
         let mut fields = match self.format {
             Format::Ar => ar::fields(&head, member),
             Format::Cpio => cpio::fields(&head, member),
@@ -178,7 +179,7 @@ impl Archive {
             _ => tar::fields(&head, member),
         };
         let zeros = tail.iter().all(|byte| *byte == 0);
-        fields.push(if self.is_padding(member.data.len, &tail) {
+        fields.push(if self.is_padding(member.data.len, &tail, is_portable) {
             Field::text(Group::Structure, "padding", "up to where the next member begins")
         } else if zeros {
             Field::text(Group::Structure, "padding", format!("{} zeros", tail.len()))
@@ -189,10 +190,11 @@ impl Archive {
     }
 
     /// Whether this is what stands behind data of this length, which follows from that.
-    fn is_padding(&self, len: u64, tail: &[u8]) -> bool {
+    fn is_padding(&self, len: u64, tail: &[u8], is_portable: bool) -> bool {
         let (unit, with) = match self.format {
             Format::Tar => (tar::BLOCK, 0),
             Format::Ar => (2, b'\n'),
+            Format::Cpio if is_portable => (1, 0),
             Format::Cpio => (4, 0),
             _ => return false,
         };
@@ -387,7 +389,7 @@ fn members(
         return Ok(());
     }
     state.depth += 1;
-    let role = |(source, archive): Side<'_>, member| Role::of_member(archive, source, member).map_err(read);
+    let mut role = |side, member| Role::of_member(side, member, state).map_err(read);
     state.roles = [role(left, a)?, role(right, b)?];
     let compared = files::compare(&sources.0, &sources.1, &place, state);
     state.depth -= 1;

@@ -162,6 +162,11 @@ pub(super) fn read(source: &Source<'_>, bounds: &Bounds) -> io::Result<Result<Ar
     Ok(Ok(Archive { format: Format::Cpio, members, rest }))
 }
 
+/// Whether a member's header is of the portable kind, in which nothing is padded.
+pub(super) fn is_portable(head: &[u8]) -> bool {
+    Form::of(head).is_some_and(|form| form.align == PORTABLE.align)
+}
+
 /// All that a member's header says.
 pub(super) fn fields(head: &[u8], member: &Member) -> Vec<Field> {
     let Some(form) = Form::of(head) else { return vec![Field::bytes(Group::Structure, "header", head)] };

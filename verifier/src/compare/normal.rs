@@ -217,7 +217,7 @@ impl Form<'_> {
             match archive.data_fields(source, member)? {
                 Some(fields) => self.fields(archive.format, &fields)?,
                 None if member.data_is.is_file() => {
-                    state.roles = [Role::of_member(archive, source, member)?, None];
+                    state.roles = [Role::of_member((source, archive), member, state)?, None];
                     self.inner(&source.part(member.data), state)?;
                 }
                 None if matches!(member.data_is, Data::Zlib) => {

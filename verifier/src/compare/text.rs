@@ -46,12 +46,14 @@ pub(super) fn diff(left: &str, right: &str) -> Details {
 
 /// Whether the two have the same lines, each as often, in another order.
 pub(super) fn is_reordered(left: &str, right: &str) -> bool {
+    // With what stands before LF, be it CR: `str::lines` would drop that.
+    let lines = |text| str::split_terminator(text, '\n');
     let sorted = |text| {
-        let mut lines: Vec<&str> = str::lines(text).collect();
+        let mut lines: Vec<&str> = lines(text).collect();
         lines.sort_unstable();
         lines
     };
-    left.len().abs_diff(right.len()) <= 1 && sorted(left) == sorted(right) && !left.lines().eq(right.lines())
+    left.len().abs_diff(right.len()) <= 1 && sorted(left) == sorted(right) && !lines(left).eq(lines(right))
 }
 
 /// Lines, from the numbers given on (counted from 0), that stand in each other's place.
@@ -111,6 +113,8 @@ mod tests {
         assert!(is_reordered("a\nB\nc\n", "B\na\nc"));
         assert!(!is_reordered("a\nB\n", "a\nB"));
         assert!(!is_reordered("a\na\nb\n", "b\nb\na\n"));
+        assert!(is_reordered("a\r\nb\n", "b\na\r\n") && !is_reordered("a\r\nb\n", "b\r\na\n"));
+        assert!(!is_reordered("a\r\nb\n", "b\na\n"));
     }
 
     #[test]

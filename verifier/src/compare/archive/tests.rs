@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! tar, ar and cpio archives, and what compresses them, as tools write them and as nobody should.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use flate2::GzBuilder;
@@ -112,6 +113,19 @@ pub(in crate::compare) fn cpio_of(files: &[File<'_>]) -> Vec<u8> {
         bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
     bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+/// A cpio archive of the portable kind.
+fn portable_of(files: &[File<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let trailer = File { name: "TRAILER!!!", data: b"", mode: 0, time: 0, user: 0 };
+    for File { name, data, mode, time, user } in files.iter().chain([&trailer]) {
+        let (name_size, size) = (name.len() + 1, data.len());
+        write!(bytes, "070707{0:06o}{0:06o}{mode:06o}{user:06o}{0:06o}{1:06o}{0:06o}{time:011o}", 0, 1).unwrap();
+        write!(bytes, "{name_size:06o}{size:011o}{name}\0").unwrap();
+        bytes.extend_from_slice(data);
+    }
     bytes
 }
 
@@ -441,6 +455,13 @@ fn padding_that_follows_from_a_length_is_no_difference_of_its_own() {
             let data = vec![b'a'; len];
             assert_eq!(needs(&of(archive, &data, 0), &of(archive, &data, 9)), Some(names()));
         }
+    }
+    // The portable kind has none.
+    let lens: BTreeSet<_> = (0..10).map(|level| gzip(&[b'a'; 29], 0, level).len() % 4).collect();
+    assert!(lens.len() > 1, "{lens:?}");
+    for level in 0..9 {
+        let found = needs(&of(portable_of, &[b'a'; 29], level), &of(portable_of, &[b'a'; 29], 9));
+        assert!(found.is_some_and(|names| names.iter().all(|name| name == "gzip-compression")), "{level}");
     }
     let tar = tar_of(&[FILE]);
     let mut padded = tar.clone();

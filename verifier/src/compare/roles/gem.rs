@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::super::archive::{Archive, Member};
 use super::super::field::Group;
+use super::super::files::State;
 use super::super::format::Format;
 use super::super::source::{Source, Span};
 use super::{Pieces, Role, Text, dates, lines};
@@ -22,8 +23,13 @@ const MAX_LINES: usize = 100_000;
 /// The digests of a gem's members in hexadecimal, by the name of the function and that of the member.
 pub(in crate::compare) type Digests = BTreeMap<(&'static str, &'static [u8]), String>;
 
-/// What this member of a tar archive is for, where that is a gem.
-pub(super) fn role(archive: &Archive, source: &Source<'_>, member: &Member) -> io::Result<Option<Role>> {
+/// What this member of a tar archive is for, where that is a gem. What digests are made of is charged as if it was expanded;
+/// where there is not so much left, the list of them is compared as any other text.
+pub(super) fn role(
+    (source, archive): (&Source<'_>, &Archive),
+    member: &Member,
+    state: &mut State<'_>,
+) -> io::Result<Option<Role>> {
     if ![SPECIFICATION, CHECKSUMS].contains(&&*member.key.0) {
         return Ok(None);
     }
@@ -35,12 +41,21 @@ pub(super) fn role(archive: &Archive, source: &Source<'_>, member: &Member) -> i
     if member.key.0 == SPECIFICATION {
         return Ok(Some(Role::GemSpecification));
     }
+    if of(CHECKSUMS).is_none() {
+        return Ok(None);
+    }
+    let expanded = state.expanded.saturating_add(specification.data.len).saturating_add(files.data.len);
+    if expanded > state.bounds.expansion {
+        state.is_exhausted = true;
+        return Ok(None);
+    }
+    state.expanded = expanded;
     let mut digests = Digests::new();
     for (name, member) in [(SPECIFICATION, specification), (FILES, files)] {
         let [short, long] = hashed(source, member.data)?;
         digests.extend([(("SHA256", name), short), (("SHA512", name), long)]);
     }
-    Ok(of(CHECKSUMS).is_some().then(|| Role::GemChecksums(digests.into())))
+    Ok(Some(Role::GemChecksums(digests.into())))
 }
 
 fn hashed(source: &Source<'_>, span: Span) -> io::Result<[String; 2]> {
@@ -61,7 +76,7 @@ fn hashed(source: &Source<'_>, span: Span) -> io::Result<[String; 2]> {
 
 /// The digests that are right, and all around them.
 pub(super) fn checksums(bytes: &[u8], digests: &Digests) -> Option<Text> {
-    let mut pieces = Pieces::of(bytes);
+    let mut pieces = Pieces::of_lines(bytes)?;
     let mut function: &[u8] = b"";
     for (start, line) in lines(bytes) {
         let Some(entry) = line.strip_prefix(b"  ") else {
@@ -103,7 +118,7 @@ pub(super) fn specification(bytes: &[u8]) -> Option<Text> {
         .filter_map(|(group, label, found)| found.map(|(start, value)| (start, value.len(), group, label)))
         .collect();
     found.sort_unstable();
-    let mut pieces = Pieces::of(bytes);
+    let mut pieces = Pieces::of_lines(bytes)?;
     found.into_iter().for_each(|(start, len, group, label)| pieces.field(group, label, start, len));
     pieces.text(Format::Gem)
 }
@@ -112,7 +127,8 @@ pub(super) fn specification(bytes: &[u8]) -> Option<Text> {
 mod tests {
     use sha2::{Digest as _, Sha256, Sha512};
 
-    use super::super::super::archive::tests::{FILE, File, gzip, tar_of};
+    use super::super::super::Bounds;
+    use super::super::super::archive::tests::{FILE, File, find_within, gzip, tar_of};
     use super::super::tests::{compared, different, equal};
 
     const SPECIFICATION: &str = "--- !ruby/object:Gem::Specification\nname: p\nversion: !ruby/object:Gem::Version\n  \
@@ -165,6 +181,16 @@ mod tests {
         ] {
             assert_eq!(with(from, to), different(), "{from} {to}");
         }
+        // Where a line ends at CR alone for some readers.
+        let with_cr = |day: &str, end: &str| {
+            gem(&SPECIFICATION.replace("2023", day).replace("name: p\n", &format!("name: p{end}")), b"files", |list| {
+                list
+            })
+        };
+        for (end, is_equal) in [("\r\n", true), ("\r", false), ("\rx: 1\n", false)] {
+            let found = of(&with_cr("2023", end), &with_cr("2024", end));
+            assert_eq!(found == different(), !is_equal, "{end:?}");
+        }
         // In what is no gem, and under another name.
         let member = |name: &str, day: &str| {
             let data = gzip(SPECIFICATION.replace("2023", day).as_bytes(), 0, 6);
@@ -177,6 +203,46 @@ mod tests {
             tar_of(&[File { name: "metadata.gz", data: &data, ..FILE }])
         };
         assert_eq!(of(&alone("2023"), &alone("2024")), different());
+    }
+
+    #[test]
+    fn members_are_read_for_their_digests_to_a_bound() {
+        let inner = |time| tar_of(&[File { time, ..FILE }]);
+        let packed = gzip(SPECIFICATION.as_bytes(), 0, 6).len() + gzip(&inner(1), 0, 6).len();
+        let list = checksums(&[("metadata.gz", b""), ("data.tar.gz", b"")]).len();
+        // Both sides: each member that differs is expanded; and beside that, those of which there are digests are read.
+        let all = 2 * (packed + inner(1).len() + list) as u64;
+        let needs = |left: &[u8], right: &[u8], expansion| {
+            find_within(left, right, &Bounds { expansion, ..Bounds::default() }).1
+        };
+        let gem_of = |time| gem(SPECIFICATION, &inner(time), |list| list);
+        assert_eq!(gzip(&inner(1), 0, 6).len(), gzip(&inner(2), 0, 6).len());
+        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let found = names(&["gzip-compression", "tar-times", "gem-checksums"]);
+        let of = |expansion| needs(&gem_of(1), &gem_of(2), expansion);
+        assert_eq!((of(all), of(all - 1)), (found, None));
+        // What has no list of digests, or two, is not read for any.
+        let without = |time| {
+            let (data, specification) = (gzip(&inner(time), 0, 6), gzip(SPECIFICATION.as_bytes(), 0, 6));
+            let members = [("metadata.gz", &specification), ("data.tar.gz", &data)];
+            tar_of(&members.map(|(name, data)| File { name, data, ..FILE }))
+        };
+        let of = |expansion| needs(&without(1), &without(2), expansion);
+        let all = 2 * inner(1).len() as u64;
+        assert_eq!((of(all), of(all - 1)), (names(&["gzip-compression", "tar-times"]), None));
+        let twice = |day: &str| {
+            let list = gzip(format!("x: {day}\n").as_bytes(), 0, 6);
+            let list = File { name: "checksums.yaml.gz", data: &list, ..FILE };
+            let files = gzip(&inner(1), 0, 6);
+            let [specification, files] = ["metadata.gz", "data.tar.gz"].map(|name| File { name, data: &files, ..FILE });
+            tar_of(&[specification, files, list.clone(), list])
+        };
+        let expands = |expansion| {
+            let found = find_within(&twice("1"), &twice("2"), &Bounds { expansion, ..Bounds::default() }).0;
+            found.iter().all(|finding| !finding.summary.contains("expands to more"))
+        };
+        // Each of both lists on each side, and nothing else.
+        assert!(expands(4 * 5) && !expands(4 * 5 - 1));
     }
 
     #[test]

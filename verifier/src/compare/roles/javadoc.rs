@@ -19,17 +19,25 @@ const FORMS: [(&[u8], &[u8]); 4] = [
     (b"<meta name=\"dc.created\" content=\"", b"\"/>"),
 ];
 
-/// The dates, and all around them.
+/// What a page begins with, and what ends its head or may have another text in it. In small letters.
+const BEGINNINGS: [&[u8]; 2] = [b"<!doctype", b"<html"];
+const ENDS: [&[u8]; 3] = [b"</head", b"<body", b"<script"];
+
+/// The dates behind what says that it is such a page, and all around them.
 pub(super) fn read(bytes: &[u8]) -> Option<Text> {
-    let start = bytes.get(..MAX_START).unwrap_or(bytes);
-    if !start.windows(START.len()).any(|window| window == START) {
+    let begins = |with: &&[u8]| bytes.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    if !BEGINNINGS.iter().any(begins) {
         return None;
     }
-    let mut pieces = Pieces::of(bytes);
-    for (start, line) in lines(bytes).take(MAX_LINES) {
-        if line.eq_ignore_ascii_case(b"</head>") {
-            break;
-        }
+    let ends = |line: &[u8]| {
+        let is_at =
+            |at: &[u8]| ENDS.iter().any(|end| at.get(..end.len()).is_some_and(|at| at.eq_ignore_ascii_case(end)));
+        line.iter().enumerate().any(|(at, byte)| *byte == b'<' && line.get(at..).is_some_and(is_at))
+    };
+    let head = || lines(bytes).take(MAX_LINES).take_while(|(_, line)| !ends(line));
+    let (marked, _) = head().find(|(start, line)| start + START.len() <= MAX_START && line.starts_with(START))?;
+    let mut pieces = Pieces::of_lines(bytes)?;
+    for (start, line) in head().skip_while(|(start, _)| *start < marked) {
         if let Some((at, len)) = comment(line) {
             pieces.field(Group::Times, "generated on", start + at, len);
         }

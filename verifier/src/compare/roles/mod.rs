@@ -58,10 +58,14 @@ impl Role {
     }
 
     /// By the name of a member, and the archive that it is in.
-    pub(super) fn of_member(archive: &Archive, source: &Source<'_>, member: &Member) -> io::Result<Option<Self>> {
+    pub(super) fn of_member(
+        (source, archive): (&Source<'_>, &Archive),
+        member: &Member,
+        state: &mut State<'_>,
+    ) -> io::Result<Option<Self>> {
         Ok(match archive.format {
             Format::Tar if cargo::is_note(&member.key.0) => Some(Self::CrateRevision),
-            Format::Tar => gem::role(archive, source, member)?.or_else(|| Self::of_name(&member.key.0)),
+            Format::Tar => gem::role((source, archive), member, state)?.or_else(|| Self::of_name(&member.key.0)),
             Format::Cpio | Format::Ar => Self::of_name(&member.key.0),
             _ => None,
         })
@@ -134,6 +138,13 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
+    /// Of a text that is read in lines; `None`: a CR stands alone, which ends a line for some readers.
+    fn of_lines(text: &'a [u8]) -> Option<Self> {
+        let is_alone = |at: usize| text.get(at.saturating_add(1)) != Some(&b'\n');
+        let mut returns = text.iter().enumerate().filter(|(_, byte)| **byte == b'\r');
+        (!returns.any(|(at, _)| is_alone(at))).then(|| Self::of(text))
+    }
+
     fn of(text: &'a [u8]) -> Self {
         Self { text, at: 0, fields: Vec::new(), named: 0 }
     }
@@ -156,7 +167,8 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The lines of a text, each with where it begins and without what ends it: LF, or CR and LF.
+/// The lines of a text, each with where it begins and without what ends it: LF, or CR and LF. A CR alone ends none:
+/// [`Pieces::of_lines`] asks.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     text.split_inclusive(|byte| *byte == b'\n').map(move |line| {

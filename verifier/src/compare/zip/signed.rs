@@ -2,6 +2,8 @@
 //! The signatures of a JAR ("JAR File Specification", "Signed JAR File"): which digests in the manifest are those of the
 //! entries, and which files of signatures say nothing but what follows from the manifest.
 
+mod block;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -54,7 +56,7 @@ impl Signed {
                 let block = [stem(name).unwrap_or_default(), ending].concat();
                 if let Some(entry) = side.entry(&block)
                     && is_plain(archive, entry)?
-                    && side.list(&block, state)?.is_some_and(|block| is_signed_data(&block))
+                    && side.list(&block, state)?.is_some_and(|block| block::is_signed_data(&block))
                 {
                     entries.extend([name.clone(), block]);
                 }
@@ -149,14 +151,17 @@ fn follows(file: &[u8], manifest: &Manifest<'_>, bytes: &[u8]) -> bool {
             hash.is(value)
         })
     };
-    let mut is_of_manifest = false;
+    let (mut is_of_manifest, mut made_by) = (false, 0);
     let follows = first.attributes.iter().enumerate().all(|(at, attribute)| {
         let (name, value) = (attribute.name, attribute.value.as_slice());
         let whole = is_digest(name, "-manifest", bytes, value);
         is_of_manifest |= whole;
         match name {
             "Signature-Version" => at == 0 && value == b"1.0",
-            "Created-By" => value.len() <= manifest::MAX_VALUE,
+            "Created-By" => {
+                made_by += 1;
+                made_by == 1 && value.len() <= manifest::MAX_VALUE
+            }
             _ => whole || is_digest(name, "-manifest-main-attributes", main.bytes, value),
         }
     });
@@ -166,21 +171,6 @@ fn follows(file: &[u8], manifest: &Manifest<'_>, bytes: &[u8]) -> bool {
             let Some(of) = section.name().and_then(|name| by_name.get(name).copied().flatten()) else { return false };
             section.attributes.iter().skip(1).all(|each| is_digest(each.name, "", of.bytes, &each.value))
         })
-}
-
-/// Whether all of these bytes are one "signed data" (RFC 5652, section 5) as DER has it.
-fn is_signed_data(bytes: &[u8]) -> bool {
-    const KIND: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
-    let [0x30, first, rest @ ..] = bytes else { return false };
-    let (len, inside) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        0x81..=0x84 => {
-            let Some((len, inside)) = rest.split_at_checked(usize::from(first & 0xf)) else { return false };
-            (len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), inside)
-        }
-        _ => return false,
-    };
-    inside.len() == len && inside.starts_with(KIND)
 }
 
 /// One of the functions that digests are made with today. Older ones are not: what was signed with them stays.

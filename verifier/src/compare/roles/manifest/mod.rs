@@ -175,7 +175,7 @@ fn group(name: &str, value: &[u8]) -> Group {
 }
 
 /// Whether a value is some time, however it is written: digits, and words no longer than the name of a day or of a month.
-fn is_time(value: &[u8]) -> bool {
+pub(super) fn is_time(value: &[u8]) -> bool {
     const LONGEST: usize = 9;
     const MOST: usize = 64;
     let is_of_one = |byte: &u8| byte.is_ascii_alphanumeric() || b" :.,+-/_()'".contains(byte);

@@ -79,6 +79,8 @@ impl<'a> Manifest<'a> {
         }
         manifest.end(section, bytes.get(start..)?);
         let named = manifest.sections.iter().skip(1).all(|section| section.name().is_some());
+        // A second name in a section would read as two sections.
+        let named = named && manifest.sections.iter().all(|section| section.names() <= 1);
         (named && !manifest.sections.is_empty()).then_some(manifest)
     }
 
@@ -88,9 +90,14 @@ impl<'a> Manifest<'a> {
 }
 
 impl Section<'_> {
+    /// How many attributes call it something.
+    fn names(&self) -> usize {
+        self.attributes.iter().filter(|attribute| attribute.is_name()).count()
+    }
+
     /// The name of the entry that it is about, which comes first.
     pub(in crate::compare) fn name(&self) -> Option<&str> {
-        let first = self.attributes.first().filter(|first| first.name.eq_ignore_ascii_case("name"))?;
+        let first = self.attributes.first().filter(|first| first.is_name())?;
         str::from_utf8(&first.value).ok()
     }
 }
@@ -102,6 +109,10 @@ impl<'a> Attribute<'a> {
         let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let value = line.get(colon + 1..)?.strip_prefix(b" ")?;
         is_name.then(|| Self { name, value: value.to_vec(), lines: vec![line.len()] })
+    }
+
+    fn is_name(&self) -> bool {
+        self.name.eq_ignore_ascii_case("name")
     }
 
     /// Whether its lines are broken where each has `width` bytes.

@@ -77,6 +77,18 @@ fn order_is_left_out_where_it_decides_nothing() {
         let moved = of_twice("1", "2").replace("X: 1\r\n", "").replacen("A: ", "X: 1\r\nA: ", 1);
         assert_eq!(of(&of_twice("1", "2"), &moved), different());
     }
+    // A second name makes no second section.
+    let two = lines(&["Manifest-Version: 1.0", "", "Name: p/", "Sealed: true", "", "Name: p/", "Foo: 1", ""]);
+    for name in ["Name", "name"] {
+        let one = two.replacen("\r\n\r\nName: p/\r\nFoo", &format!("\r\n{name}: p/\r\nFoo"), 1);
+        assert_ne!(one, two);
+        assert_eq!(of(&two, &one), different(), "{name}");
+        assert_eq!(of(&two.replacen("1.0", "1.0\r\nBuilt-By: me", 1), &one), different(), "{name}");
+        assert!(super::read(one.as_bytes(), &super::Digests::new()).is_none());
+        let of_main = |count| format!("Manifest-Version: 1.0\r\n{}\r\n", format!("{name}: p/\r\n").repeat(count));
+        let is_read = |count| super::read(of_main(count).as_bytes(), &super::Digests::new()).is_some();
+        assert!(is_read(1) && !is_read(2));
+    }
     let other = lines(&["Manifest-Version: 1.0", "A: 1", "", "Name: a", "C: 3", "B: 2", "", "Name: b", "D: 4", ""]);
     assert_eq!(of(&base, &other), different());
 }
@@ -88,9 +100,13 @@ fn the_order_of_clauses_is_left_out_of_lists_that_are_of_no_order() {
     let both = |a: &str, b: &str| of(&exports(a), &exports(b));
     assert_eq!(both("a;version=\"1,2\",b", "b,a;version=\"1,2\""), equal(&["jar-values"]));
     assert_eq!(both("a;version=1;x=2,b", "a;x=2;version=1,b"), equal(&["jar-values"]));
-    for (a, b) in
-        [("a,b", "a,c"), ("a,b", "b,a,a"), ("a;version=1,a;version=2", "a;version=2,a;version=1"), ("a,b", "b, a")]
-    {
+    for (a, b) in [
+        ("a,b", "a,c"),
+        ("a,b", "b,a,a"),
+        ("a;version=1,a;version=2", "a;version=2,a;version=1"),
+        ("a,b", "b, a"),
+        ("a,b;x=1, b;x=2", "a, b;x=2,b;x=1"),
+    ] {
         assert_eq!(both(a, b), different(), "{a} {b}");
     }
     let capabilities = |value: &str| header("Provide-Capability", value);

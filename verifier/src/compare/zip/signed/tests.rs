@@ -2,6 +2,7 @@
 //! Signed JARs as `jarsigner` makes them: what is left out, and what only looks like a signature.
 
 use std::io::{Cursor, Write as _};
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,12 +13,11 @@ use zip::write::SimpleFileOptions;
 use super::super::super::archive::tests::{FILE, File, cpio_of, find_within};
 use super::super::super::roles::tests::{compared, different, equal, zip_of};
 use super::super::super::{Bounds, Level};
-use super::is_signed_data;
+use super::block::tests::block;
 
+/// The block of a signature, whose bytes nobody looks at.
+static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| block(b"s"));
 const MAIN: &str = "Manifest-Version: 1.0\r\n\r\n";
-/// One "signed data" that has nothing in it.
-const BLOCK: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0\x00";
-
 fn digest(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(Sha256::digest(bytes))
 }
@@ -44,7 +44,7 @@ fn with(entries: &[(&str, &[u8])], manifest: &str, file: &str, block: (&str, &[u
 
 fn signed(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let (manifest, file) = signature(entries);
-    with(entries, &manifest, &file, ("META-INF/K.RSA", BLOCK))
+    with(entries, &manifest, &file, ("META-INF/K.RSA", &BLOCK[..]))
 }
 
 fn plain(entries: &[(&str, &[u8])]) -> Vec<u8> {
@@ -65,7 +65,11 @@ fn a_signature_on_one_side_alone_is_named_and_listed() {
     let listed: Vec<_> = findings.iter().map(|finding| (finding.place.as_str(), finding.kind)).collect();
     let files = ["a!META-INF/K.RSA", "a!META-INF/K.SF"].map(|place| (place, FindingKind::OnlyRight));
     assert_eq!(listed, [files[0], files[1], ("a!META-INF/MANIFEST.MF", FindingKind::Content)]);
-    assert!(findings[0].summary.starts_with("a signature of 15 bytes"), "{}", findings[0].summary);
+    assert!(
+        findings[0].summary.starts_with(&format!("a signature of {} bytes", BLOCK.len())),
+        "{}",
+        findings[0].summary
+    );
     // What is not of the signature stays, and is needed besides.
     assert_eq!(of(&left, &signed(&[ENTRIES[0], ("b.class", b"cccc")])), different());
     assert_eq!(of(&left, &signed(&ENTRIES[..1])), different());
@@ -80,12 +84,12 @@ fn a_signature_on_one_side_alone_is_named_and_listed() {
 fn another_signature_of_the_same_is_left_out() {
     let (manifest, file) = signature(&ENTRIES);
     let base = signed(&ENTRIES);
-    let other_block = [&BLOCK[..1], b"\x0e", &BLOCK[2..14], b"\x01x"].concat();
+    let other_block = block(b"another");
     for (file, block) in [
         (file.clone(), ("META-INF/K.RSA", &*other_block)),
-        (file.replace("17\r\n", "21\r\n"), ("META-INF/K.RSA", BLOCK)),
-        (file.clone(), ("META-INF/K.EC", BLOCK)),
-        (file.clone(), ("META-INF/K.DSA", BLOCK)),
+        (file.replace("17\r\n", "21\r\n"), ("META-INF/K.RSA", &BLOCK[..])),
+        (file.clone(), ("META-INF/K.EC", &BLOCK[..])),
+        (file.clone(), ("META-INF/K.DSA", &BLOCK[..])),
     ] {
         assert_eq!(of(&base, &with(&ENTRIES, &manifest, &file, block)), equal(&["jar-signatures"]));
     }
@@ -93,7 +97,7 @@ fn another_signature_of_the_same_is_left_out() {
     let sum = BASE64_STANDARD.encode(Sha384::digest(ENTRIES[0].1));
     let long = format!("{MAIN}Name: a.class\r\nSHA-384-Digest: {sum}\r\n\r\n");
     let file = format!("Signature-Version: 1.0\r\nSHA-256-Digest-Manifest: {}\r\n\r\n", digest(long.as_bytes()));
-    let other = with(&ENTRIES, &long, &file, ("META-INF/K.RSA", BLOCK));
+    let other = with(&ENTRIES, &long, &file, ("META-INF/K.RSA", &BLOCK[..]));
     // Its line is longer than Java would write it.
     assert_eq!(of(&base, &other), equal(&["jar-form", "jar-signatures"]));
 }
@@ -102,7 +106,8 @@ fn another_signature_of_the_same_is_left_out() {
 fn what_is_wrong_in_a_signature_stays() {
     let (manifest, file) = signature(&ENTRIES);
     let left = plain(&ENTRIES);
-    let block = ("META-INF/K.RSA", BLOCK);
+    let block = ("META-INF/K.RSA", &BLOCK[..]);
+    let made_by = |len| format!("Created-By: {}\r\n", "y".repeat(len));
     let wrong = |from: &str| from.replacen(&digest(b"aaaa"), &digest(b"other"), 1);
     let file_of = |manifest: &str| {
         format!("Signature-Version: 1.0\r\nSHA-256-Digest-Manifest: {}\r\n\r\n", digest(manifest.as_bytes()))
@@ -118,6 +123,8 @@ fn what_is_wrong_in_a_signature_stays() {
         file.replace("Attributes: ", "Attributes: x"),
         file.replacen("\r\n\r\nName: a", "\r\nX-More: 1\r\n\r\nName: a", 1),
         file.replacen("a.class", "c.class", 1),
+        file.replacen("Created-By: 17\r\n", "Created-By: 17\r\nCreated-By: 17\r\n", 1),
+        file.replacen("Created-By: 17\r\n", &made_by(1025), 1),
         file.replacen("Name: a.class\r\n", "Name: a.class\r\nMore: 1\r\n", 1),
         file.replace("Version: 1.0", "Version: 2.0"),
         file.replace("SHA-256-Digest-Manifest: ", "SHA1-Digest-Manifest: "),
@@ -126,13 +133,18 @@ fn what_is_wrong_in_a_signature_stays() {
     ] {
         assert_eq!(of(&left, &with(&ENTRIES, &manifest, &file, block)), different(), "{file}");
     }
-    let longer = [BLOCK, b"x"].concat();
+    let whole = file.replacen("Created-By: 17\r\n", &made_by(1024), 1);
+    assert_eq!(of(&left, &with(&ENTRIES, &manifest, &whole, block)), equal(&["jar-signatures"]));
+    let longer = [&BLOCK[..], &b"x"[..]].concat();
+    // What has the kind and the length, and anything in it.
+    let empty = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0\x00";
     for block in [
         ("META-INF/K.RSA", &longer[..]),
+        ("META-INF/K.RSA", empty),
         ("META-INF/K.RSA", b"x"),
-        ("META-INF/L.RSA", BLOCK),
-        ("META-INF/K.PGP", BLOCK),
-        ("x/META-INF/K.RSA", BLOCK),
+        ("META-INF/L.RSA", &BLOCK[..]),
+        ("META-INF/K.PGP", &BLOCK[..]),
+        ("x/META-INF/K.RSA", &BLOCK[..]),
     ] {
         assert_eq!(of(&left, &with(&ENTRIES, &manifest, &file, block)), different(), "{block:?}");
     }
@@ -153,27 +165,8 @@ fn what_stands_beside_a_signature_in_its_headers_stays() {
     }
     let commented: zip::write::FullFileOptions<'_, '_> = options.into_full_options().with_file_comment("more");
     writer.start_file("META-INF/K.RSA", commented).unwrap();
-    writer.write_all(BLOCK).unwrap();
+    writer.write_all(&BLOCK[..]).unwrap();
     assert_eq!(of(&plain(&ENTRIES), &writer.finish().unwrap().into_inner()), different());
-}
-
-#[test]
-fn signed_data_is_all_of_a_block() {
-    assert!(is_signed_data(BLOCK));
-    let long = |len: &[u8], more: usize| [b"\x30", len, &BLOCK[2..], &vec![0; more]].concat();
-    assert!(is_signed_data(&long(b"\x82\x01\x00", 256 - 13)) && is_signed_data(&long(b"\x81\xff", 255 - 13)));
-    for no in [
-        long(b"\x82\x01\x00", 255 - 13),
-        long(b"\x82\x01\x00", 257 - 13),
-        long(b"\x80", 0),
-        long(b"\x85\0\0\0\0\x0d", 0),
-        b"\x30".to_vec(),
-        b"\x30\x84\0".to_vec(),
-        [b"\x31", &BLOCK[1..]].concat(),
-        [&BLOCK[..12], b"\x01\xa0\0"].concat(),
-    ] {
-        assert!(!is_signed_data(&no), "{no:?}");
-    }
 }
 
 #[test]
@@ -192,7 +185,7 @@ fn signatures_are_read_to_a_bound() {
     let many = |count: usize| {
         let (manifest, file) = signature(&ENTRIES);
         let names: Vec<_> = (0..count).flat_map(|n| ["SF", "RSA"].map(|end| format!("META-INF/K{n}.{end}"))).collect();
-        let data = |name: &str| if name.ends_with("SF") { file.as_bytes() } else { BLOCK };
+        let data = |name: &str| if name.ends_with("SF") { file.as_bytes() } else { &BLOCK[..] };
         let mut entries: Vec<_> = names.iter().map(|name| (name.as_str(), data(name))).collect();
         entries.push(("META-INF/MANIFEST.MF", manifest.as_bytes()));
         zip_of(&[&entries[..], &ENTRIES].concat())
