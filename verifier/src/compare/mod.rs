@@ -264,6 +264,8 @@ struct Bounds {
     directory: u64,
     members: usize,
     windows: usize,
+    aligning: u64,
+    values: u64,
 }
 
 impl Default for Bounds {
@@ -280,6 +282,8 @@ impl Default for Bounds {
             directory: MAX_DIRECTORY,
             members: MAX_MEMBERS,
             windows: code::MAX_WINDOWS,
+            aligning: text::MAX_ALIGNING,
+            values: values::MAX_BYTES,
         }
     }
 }
