@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `compare` as others see it: what it answers on pairs with one known cause each, and what it writes for other programs and
 //! for people.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test's way to fail"
+)]
 
 use std::ffi::OsStr;
 use std::fs;

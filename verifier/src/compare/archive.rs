@@ -61,6 +61,8 @@ pub(super) enum Data {
     Code(Rc<[Symbol]>),
     /// A file that is compressed as zlib does (RFC 1950), and does not say so by itself.
     Zlib,
+    /// The same, where the compressed bytes are signed or encrypted: how they came about is never left out.
+    SignedZlib,
     /// Code that is run, whose instructions can be told.
     Instructions(Code),
 }
@@ -69,6 +71,10 @@ impl Data {
     /// Whether it is compared as a file of its own. All the rest is fields or bytes, whatever it begins with.
     pub(super) fn is_file(&self) -> bool {
         matches!(self, Self::File | Self::Special(_))
+    }
+
+    fn is_zlib(&self) -> bool {
+        matches!(self, Self::Zlib | Self::SignedZlib)
     }
 
     /// What the member is beside a file.
@@ -207,7 +213,9 @@ impl Archive {
             return Ok(None);
         }
         Ok(match &member.data_is {
-            Data::File | Data::Special(_) | Data::Code(_) | Data::Instructions(_) | Data::Zlib => None,
+            Data::File | Data::Special(_) | Data::Code(_) | Data::Instructions(_) | Data::Zlib | Data::SignedZlib => {
+                None
+            }
             Data::Field(group) => Some(vec![Field::bytes(*group, "", source.read(member.data)?)]),
             Data::Seconds => {
                 let data = source.read(member.data)?;
@@ -372,7 +380,10 @@ fn members(
     if state.passes_over(&place) {
         return Ok(());
     }
-    if let (Data::Zlib, Data::Zlib) = (&a.data_is, &b.data_is) {
+    if a.data_is.is_zlib() && b.data_is.is_zlib() {
+        if matches!(a.data_is, Data::SignedZlib) || matches!(b.data_is, Data::SignedZlib) {
+            state.needs(None);
+        }
         state.depth += 1;
         let compared = files::compare_as(Format::Zlib, (&sources.0, &sources.1), &place, state);
         state.depth -= 1;

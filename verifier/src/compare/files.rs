@@ -48,6 +48,10 @@ pub(super) struct State<'a> {
     pub(super) windows: usize,
     /// What was expanded so far, and may be again.
     pub(super) kept: Rc<Kept>,
+    /// What aligning lines may still take.
+    pub(super) aligning: u64,
+    /// How many bytes of values may still be looked at.
+    pub(super) values: u64,
     /// What all differences so far can be taken out with; `None`: there is one that can't be taken out.
     pub(super) normalizers: Option<BTreeSet<Normalizer>>,
 }
@@ -68,6 +72,8 @@ impl<'a> State<'a> {
             roles: Roles::default(),
             windows: 0,
             kept: Rc::default(),
+            aligning: bounds.aligning,
+            values: bounds.values,
             normalizers: Some(BTreeSet::new()),
         }
     }
@@ -317,7 +323,7 @@ fn leftover(left: &Source<'_>, right: &Source<'_>, place: &str, state: &mut Stat
 
 /// Adds the lines that differ, and the values: those in `beside`, of which it says the kind, or those that are told here.
 fn texts((left, right): (&str, &str), beside: Option<(&'static str, Details)>, place: &str, state: &mut State<'_>) {
-    let details = text::diff(left, right);
+    let (details, is_aligned) = text::diff(left, right, &mut state.aligning);
     if details.count > 0 {
         state.needs(None);
         let lines = count(details.count, "line");
@@ -326,7 +332,18 @@ fn texts((left, right): (&str, &str), beside: Option<(&'static str, Details)>, p
         if text::is_reordered(left, right) {
             summary.push_str("; they are the same lines in another order");
         }
-        let values = beside.or_else(|| values::diff(left, right, place));
+        if !is_aligned {
+            summary.push_str("; those of one number are compared, since too many differ to be aligned");
+        }
+        let told = match beside {
+            Some((kind, values)) => Some((kind, Some(values))),
+            None => values::diff_within(left, right, place, &mut state.values),
+        };
+        if let Some((kind, None)) = told {
+            let bound = state.bounds.values;
+            summary.push_str(&format!("; values are not told apart as {kind}: of all texts together, more than {bound} bytes would be looked at"));
+        }
+        let values = told.and_then(|(kind, values)| Some((kind, values?)));
         if let Some((kind, _)) = values.as_ref().filter(|(_, values)| values.count == 0) {
             summary.push_str(&format!("; as {kind}, no value differs"));
         }

@@ -268,6 +268,8 @@ struct Bounds {
     directory: u64,
     members: usize,
     windows: usize,
+    aligning: u64,
+    values: u64,
 }
 
 impl Default for Bounds {
@@ -284,6 +286,8 @@ impl Default for Bounds {
             directory: MAX_DIRECTORY,
             members: MAX_MEMBERS,
             windows: code::MAX_WINDOWS,
+            aligning: text::MAX_ALIGNING,
+            values: values::MAX_BYTES,
         }
     }
 }

@@ -148,6 +148,22 @@ fn values_come_beside_the_lines() {
 }
 
 #[test]
+fn texts_past_what_all_share_say_so() {
+    let of = |aligning, values| {
+        let bounds = Bounds { aligning, values, ..Bounds::default() };
+        let findings = find_within(&[("a.json", text("[1]"))], &[("a.json", text("[2]"))], &bounds);
+        findings.into_iter().map(|finding| finding.summary).collect::<Vec<_>>()
+    };
+    let lines = "1 line differs; both have 3 bytes";
+    let values = "as JSON, 1 value differs";
+    assert_eq!(of(1, 8), [lines, values]);
+    let by_number = format!("{lines}; those of one number are compared, since too many differ to be aligned");
+    assert_eq!(of(0, 8), [&by_number, values]);
+    let alone = "; values are not told apart as JSON: of all texts together, more than 7 bytes would be looked at";
+    assert_eq!(of(1, 7), [[lines, alone].concat()]);
+}
+
+#[test]
 fn findings_past_the_bound_are_counted() {
     let names: Vec<String> = (0..30).map(|n| format!("f{n:02}")).collect();
     let side = |content: &str| -> Vec<(&str, Entry)> { names.iter().map(|n| (n.as_str(), text(content))).collect() };

@@ -10,13 +10,18 @@ use super::preview;
 /// takes time with the square of their number at worst.
 const MAX_ALIGNED: usize = 10_000;
 
+/// The most that all texts of one comparison may take to be aligned: of each, its lines from the first to the last that
+/// differs, times those that do.
+pub(super) const MAX_ALIGNING: u64 = 2_000_000_000;
+
 /// The text that `bytes` are: valid UTF-8 without a NUL.
 pub(super) fn as_text(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 
-/// Every line that differs. Empty if and only if the texts are equal.
-pub(super) fn diff(left: &str, right: &str) -> Details {
+/// Every line that differs, none if and only if the texts are equal; and whether lines were aligned. `aligning`: what is left
+/// of [`MAX_ALIGNING`].
+pub(super) fn diff(left: &str, right: &str, aligning: &mut u64) -> (Details, bool) {
     let left: Vec<&str> = left.split_inclusive('\n').collect();
     let right: Vec<&str> = right.split_inclusive('\n').collect();
     let before = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
@@ -26,10 +31,15 @@ pub(super) fn diff(left: &str, right: &str) -> Details {
     let right = right.get(..right.len() - after).unwrap_or_default();
 
     let mut details = Details::default();
-    if left.len() + right.len() <= MAX_ALIGNED {
+    let len = left.len() + right.len();
+    // What one text takes is known once it is aligned.
+    let is_aligned = len <= MAX_ALIGNED && *aligning > 0;
+    if is_aligned {
+        let mut differing = 1;
         for op in similar::capture_diff_slices(Algorithm::Myers, left, right) {
             if !matches!(op, DiffOp::Equal { .. }) {
                 let (old, new) = (op.old_range(), op.new_range());
+                differing += old.len() + new.len();
                 let lines = (left.get(old.clone()), right.get(new.clone()));
                 replaced(
                     (lines.0.unwrap_or_default(), before + old.start),
@@ -38,10 +48,11 @@ pub(super) fn diff(left: &str, right: &str) -> Details {
                 );
             }
         }
+        *aligning = aligning.saturating_sub((len * differing) as u64);
     } else {
         replaced((left, before), (right, before), &mut details);
     }
-    details
+    (details, is_aligned)
 }
 
 /// Whether the two have the same lines, each as often, in another order.
@@ -81,7 +92,12 @@ mod tests {
     use super::*;
 
     fn shown(left: &str, right: &str) -> Vec<[String; 3]> {
-        diff(left, right).kept.into_iter().map(|detail| [detail.at, detail.left, detail.right]).collect()
+        diff(left, right, &mut MAX_ALIGNING.clone())
+            .0
+            .kept
+            .into_iter()
+            .map(|detail| [detail.at, detail.left, detail.right])
+            .collect()
     }
 
     #[test]
@@ -104,8 +120,23 @@ mod tests {
     #[test]
     fn too_many_lines_are_not_aligned() {
         let lines = |from: usize, to| (from..to).map(|n| format!("{n}\n")).collect::<String>();
-        assert_eq!(diff(&lines(0, 5000), &lines(1, 5001)).count, 2);
-        assert_eq!(diff(&lines(0, 5001), &lines(1, 5002)).count, 5001);
+        let of = |to: usize, left: &mut u64| {
+            let (details, is_aligned) = diff(&lines(0, to), &lines(1, to + 1), left);
+            (details.count, is_aligned)
+        };
+        assert_eq!(of(5000, &mut MAX_ALIGNING.clone()), (2, true));
+        assert_eq!(of(5001, &mut MAX_ALIGNING.clone()), (5001, false));
+    }
+
+    #[test]
+    fn all_texts_share_what_aligning_may_take() {
+        let mut left = 61;
+        let mut of = || {
+            let (details, is_aligned) = diff("a\nb\nc\nd\ne\n", "b\nc\nd\ne\nf\n", &mut left);
+            (details.count, is_aligned)
+        };
+        // Ten lines, of which two differ: 30 each time.
+        assert_eq!([of(), of(), of(), of()], [(2, true), (2, true), (2, true), (5, false)]);
     }
 
     #[test]
@@ -128,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn equal_if_and_only_if_nothing_is_found(left in "[ab\\n]{0,12}", right in "[ab\\n]{0,12}") {
-            prop_assert_eq!(left == right, diff(&left, &right).count == 0);
+            prop_assert_eq!(left == right, diff(&left, &right, &mut MAX_ALIGNING.clone()).0.count == 0);
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bytes to instructions as text: x86 as the GNU assembler writes it, AArch64 as its maker does.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use iced_x86::{Decoder, DecoderOptions, Formatter as _, GasFormatter, OpKind};
@@ -43,6 +44,8 @@ impl Instruction {
 /// Where a window is.
 pub(super) struct Place<'a> {
     pub(super) code: &'a Code,
+    /// Which of the functions of one name each is: see [`super::regions::occurrences`].
+    pub(super) occurrences: &'a BTreeMap<u64, u32>,
     pub(super) region: Region,
     pub(super) section: &'a str,
 }
@@ -56,21 +59,29 @@ impl Place<'_> {
     /// An offset in the section as people read it: in which function, and the address.
     pub(super) fn at(&self, offset: u64) -> String {
         let (name, by) = match &self.region.name {
-            Some(name) => (preview::name(name), offset.saturating_sub(self.region.start)),
+            Some(name) => (self.named(name, self.region.start), offset.saturating_sub(self.region.start)),
             None => (self.section.to_owned(), offset),
         };
         format!("{name}+{by:#x} ({:#x})", self.address(offset))
     }
 
-    /// What an instruction leads to; and whether that is outside of the function.
-    fn target(&self, address: u64) -> (String, bool) {
+    /// The name of the function that begins at `start`; of two with one name, the second is `name#2`.
+    fn named(&self, name: &[u8], start: u64) -> String {
+        archive::name(&(name.to_vec(), self.occurrences.get(&start).copied().unwrap_or_default()))
+    }
+
+    /// What an instruction leads to, in two parts, of which the second tells it from what is only called so; and whether that
+    /// is outside of the function.
+    fn target(&self, address: u64) -> (String, String, bool) {
         let offset = address.wrapping_sub(self.code.address);
         let is_outside = !(self.region.start..self.region.end).contains(&offset);
         let named = archive::symbol_at(&self.code.symbols, offset).map(|symbol| {
-            let (name, by) = (preview::name(&symbol.name), offset - symbol.start);
-            if by == 0 { name } else { format!("{name}+{by:#x}") }
+            let (name, by) = (self.named(&symbol.name, symbol.start), offset - symbol.start);
+            let which = format!("\0{}+{by}", self.occurrences.get(&symbol.start).copied().unwrap_or_default());
+            (if by == 0 { name } else { format!("{name}+{by:#x}") }, which)
         });
-        (named.unwrap_or_else(|| format!("{address:#x}")), is_outside)
+        let (name, which) = named.unwrap_or_else(|| (format!("{address:#x}"), String::new()));
+        (name, which, is_outside)
     }
 }
 
@@ -142,10 +153,10 @@ fn x86(bits: u32, place: &Place<'_>, mut start: u64, bytes: &[u8], most: usize) 
         if found.is_invalid() {
             text.push_str(BAD);
         } else if matches!(found.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64) {
-            let (target, is_outside) = place.target(found.near_branch_target());
+            let (target, which, is_outside) = place.target(found.near_branch_target());
             formatter.format_mnemonic(&found, &mut text);
             text = format!("{text} {target}");
-            leads = is_outside.then(|| text.clone());
+            leads = is_outside.then(|| format!("{text}{which}"));
         } else {
             formatter.format(&found, &mut text);
             if found.is_ip_rel_memory_operand() {
@@ -174,9 +185,9 @@ fn arm64(place: &Place<'_>, start: u64, bytes: &[u8], most: usize) -> Vec<Instru
         if let (Some(by), Some(before)) = (by, text.rfind('$').and_then(|at| text.get(..at))) {
             let from = place.address(start);
             let from = if found.opcode == Opcode::ADRP { from & !0xfff } else { from };
-            let (target, is_outside) = place.target(from.wrapping_add_signed(by));
+            let (target, which, is_outside) = place.target(from.wrapping_add_signed(by));
             text = format!("{before}{target}");
-            leads = (is_outside || found.opcode == Opcode::ADRP).then(|| text.clone());
+            leads = (is_outside || found.opcode == Opcode::ADRP).then(|| format!("{text}{which}"));
         }
         Instruction { start, bytes, text, leads }
     };

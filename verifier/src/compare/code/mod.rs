@@ -135,9 +135,10 @@ impl Found {
     fn sections(&mut self, one: Side<'_>, other: Side<'_>, section: &str) -> std::io::Result<()> {
         let (pairs, alone) = regions::pairs((one.1, one.0.len()), (other.1, other.0.len()));
         self.alone = alone;
+        let [firsts, others] = [one, other].map(|(source, code)| regions::occurrences(code, source.len()));
         for (a, b) in pairs {
-            let place = |code, region| Place { code, region, section };
-            self.walk((one.0, &place(one.1, a)), (other.0, &place(other.1, b)))?;
+            let place = |code, occurrences, region| Place { code, occurrences, region, section };
+            self.walk((one.0, &place(one.1, &firsts, a)), (other.0, &place(other.1, &others, b)))?;
         }
         Ok(())
     }

@@ -39,6 +39,12 @@ pub(super) fn pairs(one: (&Code, u64), other: (&Code, u64)) -> (Vec<(Region, Reg
     (pairs, alone)
 }
 
+/// Which of the functions of one name each is, by where it begins; but for the first of each.
+pub(super) fn occurrences(code: &Code, len: u64) -> BTreeMap<u64, u32> {
+    let all = regions((code, len)).into_iter().filter(|((key, _), region)| region.name.is_some() && key.1 > 0);
+    all.map(|((key, _), region)| (region.start, key.1)).collect()
+}
+
 /// All parts; each by the name of the function that it is, or that it comes after.
 fn regions((code, len): (&Code, u64)) -> Vec<((Key, bool), Region)> {
     let (mut all, mut keys) = (Vec::new(), Keys::default());

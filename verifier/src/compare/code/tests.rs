@@ -131,6 +131,25 @@ fn functions_are_found_wherever_they_stand() {
     assert_eq!(shown, [[".text+0x0 (0x1000)", "xor %eax,%eax", "xor %ebx,%ebx"]]);
 }
 
+#[test]
+fn functions_of_one_name_are_told_apart() {
+    // `call` of the first or the second `helper`, which stand behind it.
+    let of = |by: u8| [&[0xe8, by, 0, 0, 0, 0xc3][..], b"\x31\xc0\xc3\x31\xdb\xc3"].concat();
+    let symbols = [(0, 6, "main"), (6, 3, "helper"), (9, 3, "helper")];
+    let (summary, shown) = found(Machine::X86_64, (&of(1), &symbols), (&of(4), &symbols));
+    assert_eq!(summary, "as x86-64 instructions, 1 differs");
+    assert_eq!(shown, [["main+0x0 (0x1000)", "call helper", "call helper#2"]]);
+    // The second from another place is the same, but not what has such a name of its own.
+    let far = [b"\xe8\x05\0\0\0\xc3", &b"\x31\xc0\xc3\x90\x31\xdb\xc3"[..]].concat();
+    let (second, own) = ((10, 3, "helper"), (10, 3, "helper#2"));
+    let to = |symbol| found(Machine::X86_64, (&of(4), &symbols), (&far, &[symbols[0], symbols[1], symbol]));
+    let (summary, _) = to(second);
+    assert!(summary.ends_with("1 other leads to the same from another place"), "{summary}");
+    let (summary, shown) = to(own);
+    assert!(summary.starts_with("as x86-64 instructions, 1 differs"), "{summary}");
+    assert_eq!(shown[0][1..].iter().map(|text| text.split(' ').nth(1)).collect::<Vec<_>>(), [Some("helper#2"); 2]);
+}
+
 /// Instructions of 5 bytes, each with its number.
 fn numbered(numbers: std::ops::Range<u32>) -> Vec<u8> {
     numbers.flat_map(|number| [&[0xb8][..], &number.to_le_bytes()].concat()).collect()

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! erofs ("EROFS - Enhanced Read-Only File System", docs.kernel.org). Files that are compressed in it are not expanded.
 
-use std::cell::Cell;
 use std::io::{self, Read};
 
 use super::super::Bounds;
 use super::super::field::{Field, Group};
 use super::super::source::{Source, Span};
-use super::volume::{Attribute, Each, Fault, Kind, Node, Volume, number, offset, part, read, spend, time, wrong};
+use super::volume::{
+    Attribute, Budget, Each, Fault, Kind, List, Node, Volume, number, offset, part, read, spend, time, wrong,
+};
 
 const MAGIC: u64 = 0xe0f5_e1e2;
 const SUPERBLOCK: u64 = 1024;
@@ -37,7 +38,7 @@ struct Erofs<'a> {
     /// When the file system was made: of each node that has no time.
     made: (i64, u32),
     /// How many bytes of directories and attributes may still be read.
-    budget: Cell<u64>,
+    budget: Budget,
 }
 
 /// How the bytes of a node are kept.
@@ -91,7 +92,7 @@ pub(super) fn open<'a>(source: &'a Source<'a>, bounds: &Bounds) -> Result<Box<dy
         fields.push(Field::text(Group::Structure, label, of(at, len)?.to_string()));
     }
     let (root, nodes, shared) = (of(14, 2)?, of(40, 4)? * block, of(44, 4)? * block);
-    Ok(Box::new(Erofs { source, fields, block, root, nodes, shared, made, budget: Cell::new(bounds.entry) }))
+    Ok(Box::new(Erofs { source, fields, block, root, nodes, shared, made, budget: Budget::of(bounds) }))
 }
 
 impl Erofs<'_> {
@@ -127,20 +128,20 @@ impl Erofs<'_> {
         spend(&self.budget, record.end - start)?;
         let area = read(self.source, start, record.end - start)?;
         let count = offset(number(&area, 4, 1)?);
-        let mut all = Vec::new();
+        let mut all = List::new(&self.budget);
         for index in 0..count {
             let at = self.shared.saturating_add(number(&area, 12 + index * 4, 4)? * 4);
             let head = read(self.source, at, 4)?;
             let len = 4 + number(&head, 0, 1)? + number(&head, 2, 2)?;
-            all.push(attribute(&read(self.source, at, len)?)?.0);
+            all.push(attribute(&read(self.source, at, len)?)?.0)?;
         }
         let mut rest = area.get(12 + count * 4..).unwrap_or_default();
         while number(rest, 0, 4).is_ok_and(|first| first != 0) {
             let (found, len) = attribute(rest)?;
-            all.push(found);
+            all.push(found)?;
             rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
-        Ok(all)
+        Ok(all.into_all())
     }
 
     fn bytes_of(&self, record: Record) -> Result<Content<'_>, Fault> {

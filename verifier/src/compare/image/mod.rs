@@ -11,6 +11,7 @@ mod volume;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::rc::Rc;
 
 use reprove_model::{Detail, FindingKind};
 
@@ -31,7 +32,7 @@ const MAX_RUNS: usize = 4;
 pub(super) struct Image<'a> {
     format: Format,
     volume: Box<dyn Volume + 'a>,
-    nodes: BTreeMap<Vec<u8>, Node>,
+    nodes: BTreeMap<Vec<u8>, Rc<Node>>,
 }
 
 /// What an image says that it is whose first block is left to others.
@@ -198,7 +199,7 @@ fn contents(
     state: &mut State<'_>,
 ) -> Result<(), CompareError> {
     // One file of several names is looked at under the first of them.
-    if a.first == b.first && a.first.as_deref().is_some_and(|first| first != path) {
+    if a.first() == b.first() && a.first().is_some_and(|first| first != path) {
         return Ok(());
     }
     if !looking.take(a.size.max(b.size), state) {

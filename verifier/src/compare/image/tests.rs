@@ -92,9 +92,9 @@ fn every_node_is_read_as_it_is() {
         let far = format!("{:0300}", 7).into_bytes();
         assert_eq!(node("etc/deep/small").attributes, [(b"user.far".to_vec(), far)], "{name}");
         let (motd, same) = (node("etc/motd"), node("etc/same"));
-        assert_eq!(motd.first.as_deref(), Some(b"etc/motd".as_slice()), "{name}");
-        assert_eq!(same.first, motd.first, "{name}");
-        assert!(node("etc/large").first.is_none() && motd.is_like(same), "{name}");
+        assert_eq!(motd.first(), Some(b"etc/motd".as_slice()), "{name}");
+        assert_eq!(same.first(), motd.first(), "{name}");
+        assert!(node("etc/large").first().is_none() && motd.is_like(same), "{name}");
         for (path, expected) in [("etc/motd", &b"hello\n"[..]), ("etc/deep/small", b"small\n"), ("etc/large", &large)] {
             let mut read = Vec::new();
             match image.volume.content(node(path).id) {
@@ -264,6 +264,37 @@ fn blocks_that_files_share_count_each_time_they_are_expanded() {
     assert!(looking.take(6, &mut state));
     state.expanded = 8192;
     assert!(!looking.take(6, &mut state));
+}
+
+#[test]
+fn a_block_is_expanded_as_far_as_its_file_needs() {
+    let name = "plain.squashfs";
+    let at = mode_of_large(name) - 2;
+    let packed = {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        io::Write::write_all(&mut encoder, &[b'a'; 8192]).unwrap();
+        encoder.finish().unwrap()
+    };
+    // The size of the file, whether its first block is compressed, what comes of it, and what was read in vain.
+    let cases = [
+        (8192_u32, true, Ok(8192), 0),
+        (8191, true, Err("a block expands to more than it may"), 0),
+        (8192, false, Ok(8192), 0),
+        (8191, false, Err("a block of a file has another length"), 1),
+    ];
+    for (size, is_packed, expected, in_vain) in cases {
+        let mut bytes = with(name, at + 24, &size.to_le_bytes());
+        if is_packed {
+            bytes[0x60..0x60 + packed.len()].copy_from_slice(&packed);
+            bytes[at + 56..at + 60].copy_from_slice(&u32::try_from(packed.len()).unwrap().to_le_bytes());
+        }
+        let source = Source::Memory(&bytes);
+        let image = read(Format::Squashfs, &source, &Bounds::default()).unwrap().unwrap();
+        let mut content = image.volume.content(image.nodes[b"etc/large".as_slice()].id).unwrap();
+        let copied = io::copy(&mut content, &mut io::sink()).map_err(|error| error.to_string());
+        assert_eq!((copied.as_ref().map(|len| *len).map_err(String::as_str)), expected);
+        assert_eq!(image.volume.expanded(), in_vain, "{size}");
+    }
 }
 
 #[test]

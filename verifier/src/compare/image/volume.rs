@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is in a file system, whichever it is: its nodes by their paths, and each file's bytes.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -61,10 +61,23 @@ pub(super) fn part(bytes: &[u8], at: usize, len: usize) -> Result<&[u8], Fault> 
     end.and_then(|end| bytes.get(at..end)).map_or_else(|| wrong("a record is cut"), Ok)
 }
 
+/// How many bytes of nodes, directories, attributes and targets may be read.
+pub(super) struct Budget {
+    left: Cell<u64>,
+    /// How much of them one list of attributes may be.
+    list: u64,
+}
+
+impl Budget {
+    pub(super) fn of(bounds: &Bounds) -> Self {
+        Self { left: Cell::new(bounds.entry), list: bounds.directory }
+    }
+}
+
 /// Takes what is read from what may be read: many nodes may point to the same bytes.
-pub(super) fn spend(budget: &Cell<u64>, len: u64) -> Result<(), Fault> {
-    let left = budget.get().checked_sub(len);
-    budget.set(left.map_or_else(|| wrong("its directories and attributes are too large"), Ok)?);
+pub(super) fn spend(budget: &Budget, len: u64) -> Result<(), Fault> {
+    let left = budget.left.get().checked_sub(len);
+    budget.left.set(left.map_or_else(|| wrong("its directories and attributes are too large"), Ok)?);
     Ok(())
 }
 
@@ -116,6 +129,41 @@ impl Kind {
 /// An extended attribute: its name and its value.
 pub(super) type Attribute = (Vec<u8>, Vec<u8>);
 
+/// How many bytes an attribute takes beside its name and its value.
+const ATTRIBUTE: u64 = 96;
+
+fn weight((name, value): &Attribute) -> u64 {
+    ATTRIBUTE + (name.len() + value.len()) as u64
+}
+
+/// The attributes of one node, as they are read.
+pub(super) struct List<'a> {
+    budget: &'a Budget,
+    room: u64,
+    all: Vec<Attribute>,
+}
+
+impl<'a> List<'a> {
+    pub(super) fn new(budget: &'a Budget) -> Self {
+        Self { budget, room: budget.list, all: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, attribute: Attribute) -> Result<(), Fault> {
+        let weight = weight(&attribute);
+        spend(self.budget, weight)?;
+        let Some(room) = self.room.checked_sub(weight) else {
+            return wrong(format!("attributes of one node have more than {} bytes", self.budget.list));
+        };
+        self.room = room;
+        self.all.push(attribute);
+        Ok(())
+    }
+
+    pub(super) fn into_all(self) -> Vec<Attribute> {
+        self.all
+    }
+}
+
 /// Is called with the name and the number of what is in a directory.
 pub(super) type Each<'a> = dyn FnMut(&[u8], u64) -> Result<(), Fault> + 'a;
 
@@ -147,7 +195,7 @@ pub(super) struct Node {
     pub(super) flags: u64,
     pub(super) generation: u64,
     /// Where it has several names: the first of them.
-    pub(super) first: Option<Rc<[u8]>>,
+    first: OnceCell<Rc<[u8]>>,
 }
 
 impl Node {
@@ -167,8 +215,13 @@ impl Node {
             attributes: Vec::new(),
             flags: 0,
             generation: 0,
-            first: None,
+            first: OnceCell::new(),
         })
+    }
+
+    /// Where it has several names: the first of them.
+    pub(super) fn first(&self) -> Option<&[u8]> {
+        self.first.get().map(|first| &**first)
     }
 
     /// Whether all but the number by which its file system knows it is the same, and the size of what is no file.
@@ -200,10 +253,10 @@ impl Node {
         if self.kind == Kind::Symbolic {
             fields.push(Field::bytes(Group::Links, "leads to", self.target.as_slice()));
         }
-        if let Some(first) = &self.first {
-            fields.push(match **first == *path {
+        if let Some(first) = self.first() {
+            fields.push(match first == path {
                 true => Field::text(Group::Links, "same file as", "none before it"),
-                false => Field::bytes(Group::Links, "same file as", &**first),
+                false => Field::bytes(Group::Links, "same file as", first),
             });
         }
         fields.push(Field::text(Group::Structure, "flags", format!("{:#x}", self.flags)));
@@ -249,15 +302,17 @@ pub(super) trait Volume {
 
 /// All nodes of a file system by their paths; the root's is empty.
 ///
-/// Names, targets of links and attributes together have room for `bounds.directory` bytes.
-pub(super) fn walk(volume: &dyn Volume, bounds: &Bounds) -> Result<BTreeMap<Vec<u8>, Node>, Fault> {
-    let root = volume.node(volume.root())?;
+/// Names, targets of links and attributes together have room for `bounds.directory` bytes. A node is read and held once,
+/// however many names it has, but counts with each of them: it is compared under each.
+pub(super) fn walk(volume: &dyn Volume, bounds: &Bounds) -> Result<BTreeMap<Vec<u8>, Rc<Node>>, Fault> {
+    let root = Rc::new(volume.node(volume.root())?);
     if root.kind != Kind::Directory {
         return wrong("its root is no directory");
     }
     let mut room = bounds.directory;
     let mut seen = BTreeSet::new();
     let mut waiting = vec![(Vec::new(), root.id)];
+    let mut known = BTreeMap::from([(root.id, root.clone())]);
     let mut nodes = BTreeMap::from([(Vec::new(), root)]);
     while let Some((folder, id)) = waiting.pop() {
         if !seen.insert(id) {
@@ -271,11 +326,15 @@ pub(super) fn walk(volume: &dyn Volume, bounds: &Bounds) -> Result<BTreeMap<Vec<
                 return wrong(format!("it has more than {} nodes", bounds.members));
             }
             let path = if folder.is_empty() { name.to_vec() } else { [&folder, name].join(&b'/') };
-            let node = volume.node(id)?;
-            let attributes: usize = node.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+            let node = match known.get(&id) {
+                Some(node) => node.clone(),
+                None => Rc::new(volume.node(id)?),
+            };
+            known.insert(id, node.clone());
+            let attributes: u64 = node.attributes.iter().map(weight).sum();
             // Of a directory, the path is kept a second time until it is looked into.
-            let takes = 2 * path.len() + node.target.len() + attributes;
-            room = match room.checked_sub(takes as u64) {
+            let takes = (2 * path.len() + node.target.len()) as u64 + attributes;
+            room = match room.checked_sub(takes) {
                 Some(room) => room,
                 None => return wrong(format!("its names and attributes have more than {} bytes", bounds.directory)),
             };
@@ -288,19 +347,86 @@ pub(super) fn walk(volume: &dyn Volume, bounds: &Bounds) -> Result<BTreeMap<Vec<
             }
         })?;
     }
-    name_links(&mut nodes);
+    name_links(&nodes);
     Ok(nodes)
 }
 
 /// Notes which names are one file.
-fn name_links(nodes: &mut BTreeMap<Vec<u8>, Node>) {
+fn name_links(nodes: &BTreeMap<Vec<u8>, Rc<Node>>) {
     let mut names: BTreeMap<u64, u64> = BTreeMap::new();
     for node in nodes.values().filter(|node| node.kind != Kind::Directory) {
         *names.entry(node.id).or_default() += 1;
     }
     names.retain(|_, names| *names > 1);
-    let mut firsts: BTreeMap<u64, Rc<[u8]>> = BTreeMap::new();
-    for (path, node) in nodes.iter_mut().filter(|(_, node)| names.contains_key(&node.id)) {
-        node.first = Some(firsts.entry(node.id).or_insert_with(|| path.as_slice().into()).clone());
+    for (path, node) in nodes.iter().filter(|(_, node)| names.contains_key(&node.id)) {
+        node.first.get_or_init(|| path.as_slice().into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One directory, in which one file has many names.
+    struct Names {
+        count: usize,
+        attributes: usize,
+        read: Cell<usize>,
+    }
+
+    impl Volume for Names {
+        fn fields(&self) -> &[Field] {
+            &[]
+        }
+
+        fn root(&self) -> u64 {
+            0
+        }
+
+        fn node(&self, id: u64) -> Result<Node, Fault> {
+            self.read.set(self.read.get() + 1);
+            if id == 0 {
+                return Node::new(id, 0o040_755);
+            }
+            Ok(Node { attributes: vec![Attribute::default(); self.attributes], ..Node::new(id, 0o100_644)? })
+        }
+
+        fn list(&self, _: u64, each: &mut Each<'_>) -> Result<(), Fault> {
+            (0..self.count).try_for_each(|n| each(format!("{n:04}").as_bytes(), 1))
+        }
+
+        fn content(&self, _: u64) -> Result<Box<dyn Read + '_>, Fault> {
+            Ok(Box::new(io::empty()))
+        }
+    }
+
+    #[test]
+    fn a_node_of_many_names_is_read_once_and_counts_with_each() {
+        let names = |count, attributes| Names { count, attributes, read: Cell::new(0) };
+        let bounds = Bounds { directory: 1000 * (8 + 3 * 96), ..Bounds::default() };
+        let volume = names(1000, 3);
+        let nodes = walk(&volume, &bounds).unwrap();
+        assert_eq!((nodes.len(), volume.read.get()), (1001, 2));
+        let [one, last] = ["0000", "0999"].map(|name| nodes[name.as_bytes()].clone());
+        assert!(Rc::ptr_eq(&one, &last) && last.first() == Some(b"0000"));
+        for past in [names(1001, 3), names(1000, 4)] {
+            assert!(matches!(walk(&past, &bounds), Err(Fault::Wrong(why)) if why.contains("names and attributes")));
+        }
+    }
+
+    #[test]
+    fn empty_attributes_are_kept_to_a_bound() {
+        let push = |bounds: &Bounds, count: usize| {
+            let budget = Budget::of(bounds);
+            let mut list = List::new(&budget);
+            let pushed = (0..count).try_for_each(|_| list.push(Attribute::default()));
+            pushed.map(|()| list.into_all().len()).map_err(|fault| io::Error::from(fault).to_string())
+        };
+        let of_one = Bounds { directory: 960, ..Bounds::default() };
+        assert_eq!(push(&of_one, 10), Ok(10));
+        assert_eq!(push(&of_one, 11).unwrap_err(), "attributes of one node have more than 960 bytes");
+        let of_all = Bounds { entry: 960, ..Bounds::default() };
+        assert_eq!(push(&of_all, 10), Ok(10));
+        assert_eq!(push(&of_all, 11).unwrap_err(), "its directories and attributes are too large");
     }
 }

@@ -3,13 +3,14 @@
 //! where objects are; the times of the document and the names that it goes by, where they are written as such.
 
 mod apart;
+mod free;
 mod scan;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use self::apart::Apart;
-use self::scan::{Entry, Scan, has_name};
+use self::scan::{Entry, Scan, decoded};
 use super::Bounds;
 use super::archive::{Archive, Data, Keys, Member};
 use super::field::Group;
@@ -146,9 +147,15 @@ fn table(scan: &mut Scan<'_>, most: usize) -> Option<Vec<Entry>> {
 
 /// The value of this name; `None` where it is not there, or twice.
 fn entry<'a>(scan: &Scan<'a>, entries: &[Entry], name: &[u8]) -> Option<&'a [u8]> {
-    let mut all = entries.iter().filter(|entry| scan.part(entry.name) == name);
+    let mut all = entries_of(scan, entries, name);
     let first = all.next().filter(|_| all.next().is_none())?;
     Some(scan.part(first.value))
+}
+
+/// All entries of this name, however that is written.
+fn entries_of<'a>(scan: &Scan<'a>, entries: &'a [Entry], name: &'a [u8]) -> impl Iterator<Item = &'a Entry> {
+    let scan = Scan { bytes: scan.bytes, at: 0 };
+    entries.iter().filter(move |entry| *decoded(scan.part(entry.name)) == *name)
 }
 
 impl Scan<'_> {
@@ -165,7 +172,7 @@ struct Maker<'a> {
     keys: Keys,
     room: Room,
     max: usize,
-    /// What the file says is about the document.
+    /// What the file says is about the document, and nothing else.
     about: BTreeSet<(u64, u64)>,
     /// Whether times and names of the document say nothing about other bytes: nothing is encrypted with them, or signed.
     is_free: bool,
@@ -179,8 +186,11 @@ impl<'a> Maker<'a> {
             let value = entry(&scan, &piece.entries, b"/Info")?;
             Scan { bytes: value, at: 0 }.named(b"R")
         });
-        let about = about.collect();
-        let is_free = !has_name(bytes, &[b"Encrypt", b"ByteRange"]);
+        let mut known = BTreeMap::new();
+        about.for_each(|object| *known.entry(object).or_default() += 1);
+        let inner = free::inner(&scan, pieces);
+        let is_free = free::is_free(bytes, inner.as_deref());
+        let about = free::alone(known, bytes, &inner.unwrap_or_default());
         let (members, keys, room) = Default::default();
         Self { scan, members, keys, room, max: bounds.members, about, is_free }
     }
@@ -225,7 +235,12 @@ impl<'a> Maker<'a> {
             self.row(&mut rows, "what is before the stream", stream.0 - at)?;
             self.table(&name, stream.0, &mut rows)?;
             let ending = if entry(&self.scan, &piece.entries, b"/Subtype") == Some(b"/XML") { ".xml" } else { "" };
-            let data_is = if self.is_zlib(piece, stream) { Data::Zlib } else { Data::File };
+            // What is signed is the compressed bytes.
+            let data_is = match is_zlib(&self.scan, piece, stream) {
+                true if self.is_free => Data::Zlib,
+                true => Data::SignedZlib,
+                false => Data::File,
+            };
             self.part(&format!("{name} stream{ending}"), stream, data_is)?;
             at = stream.1;
         }
@@ -244,24 +259,12 @@ impl<'a> Maker<'a> {
             _ => &[],
         };
         let find = |known: &Apart| {
-            let mut all = piece.entries.iter().enumerate().filter(|(_, each)| self.scan.part(each.name) == known.name);
+            let is_known = |(_, each): &(usize, &Entry)| *decoded(self.scan.part(each.name)) == *known.name;
+            let mut all = piece.entries.iter().enumerate().filter(is_known);
             let (at, first) = all.next().filter(|_| all.next().is_none())?;
             (known.is)(self.scan.part(first.value)).then_some((at, known.group))
         };
         names.iter().filter_map(find).collect()
-    }
-
-    /// Whether the bytes of a stream are compressed in the one way that is known here.
-    fn is_zlib(&self, piece: &Piece, stream: (usize, usize)) -> bool {
-        let filter: Vec<u8> = match entry(&self.scan, &piece.entries, b"/Filter") {
-            Some(filter) => {
-                filter.iter().copied().filter(|byte| !matches!(byte, b'[' | b']' | b' ' | b'\n' | b'\r')).collect()
-            }
-            None => return false,
-        };
-        let is_header =
-            |first: u8, second: u8| first & 0x0f == 8 && (u16::from(first) << 8 | u16::from(second)) % 31 == 0;
-        filter == b"/FlateDecode" && matches!(self.scan.part(stream), [first, second, ..] if is_header(*first, *second))
     }
 
     fn row(&mut self, rows: &mut Vec<(String, usize)>, label: &str, len: usize) -> Result<(), String> {
@@ -289,10 +292,26 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// Whether a piece says what the file is made of: a trailer, or the object that stands for one.
+/// Whether the bytes of a stream are compressed in the one way that is known here.
+fn is_zlib(scan: &Scan<'_>, piece: &Piece, stream: (usize, usize)) -> bool {
+    let filter: Vec<u8> = match entry(scan, &piece.entries, b"/Filter") {
+        Some(filter) => {
+            filter.iter().copied().filter(|byte| !matches!(byte, b'[' | b']' | b' ' | b'\n' | b'\r')).collect()
+        }
+        None => return false,
+    };
+    let is_header = |first: u8, second: u8| first & 0x0f == 8 && (u16::from(first) << 8 | u16::from(second)) % 31 == 0;
+    filter == b"/FlateDecode" && matches!(scan.part(stream), [first, second, ..] if is_header(*first, *second))
+}
+
+/// Whether a piece says what the file is made of: a trailer, or the stream that stands for one and for the table.
 fn is_trailer(scan: &Scan<'_>, piece: &Piece) -> bool {
+    let has = |name: &[u8]| entry(scan, &piece.entries, name);
     piece.kind == Kind::Trailer
-        || matches!(piece.kind, Kind::Object(..)) && entry(scan, &piece.entries, b"/Type") == Some(b"/XRef")
+        || piece.stream.is_some()
+            && has(b"/Type").is_some_and(|value| *decoded(value) == *b"/XRef")
+            && has(b"/W").is_some()
+            && has(b"/Size").is_some()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How a PDF file is written (ISO 32000-2, 7.2 to 7.5): where each object, dictionary entry and stream begins and ends.
 
+use std::borrow::Cow;
+
 use super::super::number;
 
 /// How deep lists and dictionaries are inside each other.
@@ -74,6 +76,15 @@ impl<'a> Scan<'a> {
         let number = number::decimal(digits)?;
         self.at += len;
         Some(number)
+    }
+
+    /// The number that comes next, however many zeros it begins with; all of its digits are read.
+    pub(super) fn digits(&mut self) -> Option<u64> {
+        let len = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = self.rest().get(..len).unwrap_or_default();
+        let zeros = digits.iter().take_while(|byte| **byte == b'0').count().min(len.saturating_sub(1));
+        self.at += len;
+        digits.get(zeros..).and_then(number::decimal)
     }
 
     /// Two numbers and a word, which name an object or refer to one. Nothing is read where there is something else.
@@ -204,23 +215,32 @@ const END: &[u8] = b"endstream";
 /// What may stand before it, and is none of the stream.
 const ENDINGS: [&[u8]; 3] = [b"\r\n", b"\n", b"\r"];
 
+/// A name without the ways to write its characters by their numbers.
+pub(super) fn decoded(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.contains(&b'#') {
+        return name.into();
+    }
+    let (mut rest, mut plain) = (name, Vec::new());
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'#').and_then(|digits| number::digits(digits, 16));
+        let byte = digits.and_then(|value| u8::try_from(value).ok());
+        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
+        plain.push(byte.unwrap_or(*first));
+    }
+    plain.into()
+}
+
 /// Whether one of these names is anywhere in the file, however it is written, and be it by chance.
 pub(super) fn has_name(bytes: &[u8], names: &[&[u8]]) -> bool {
     /// Longer than any of them, with each byte as three.
     const MOST: usize = 64;
     bytes.split(|byte| *byte == b'/').skip(1).any(|rest| {
         let is_near = |first: &u8| *first == b'#' || names.iter().any(|name| name.first() == Some(first));
-        let mut rest = rest.get(..MOST).unwrap_or(rest);
+        let rest = rest.get(..MOST).unwrap_or(rest);
         if !rest.first().is_some_and(is_near) {
             return false;
         }
-        let mut name = Vec::new();
-        while let Some((first, after)) = rest.split_first().filter(|(first, _)| is_regular(**first)) {
-            let digits = after.get(..2).filter(|_| *first == b'#').and_then(|digits| number::digits(digits, 16));
-            let byte = digits.and_then(|value| u8::try_from(value).ok());
-            rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
-            name.push(byte.unwrap_or(*first));
-        }
-        names.contains(&name.as_slice())
+        let len = rest.iter().take_while(|byte| is_regular(**byte)).count();
+        names.contains(&&*decoded(rest.get(..len).unwrap_or_default()))
     })
 }

@@ -148,8 +148,80 @@ fn what_is_signed_or_encrypted_is_never_left_out() {
         assert_eq!(needs(of, Of { date: LATER, ..of }), None, "{about}{trailer}");
         assert_eq!(needs(of, Of { id: OTHER, ..of }), None, "{about}{trailer}");
     }
+    // What is signed is the compressed bytes.
+    let one = zlib(b"hello\n", 6);
+    let deflated = [one.clone(), [&[0x78, 0xda], &one[2..]].concat()];
+    let of = |at: usize, about| Of { stream: &deflated[at], filter: "/Filter/FlateDecode", about, ..OF };
+    assert_eq!(needs(of(0, ""), of(1, "")), named(&["zlib-compression"]));
+    let signed = "/ByteRange [0 1 2 3]";
+    assert_eq!(needs(of(0, signed), of(1, signed)), None);
+    let (told, _) = find(&pdf(of(0, signed)), &pdf(of(1, signed)));
+    assert_eq!((told[0].0.as_str(), told[0].1), ("a!object 3 0 stream", FindingKind::Compression));
     let of = Of { about: "/ByteRanges 1", trailer: "/Encrypted 1", ..OF };
     assert_eq!(needs(of, Of { date: LATER, ..of }), named(&["pdf-times"]));
+}
+
+#[test]
+fn objects_in_streams_are_looked_into_for_signatures() {
+    let needs =
+        |stream: &[u8], filter: &str| needs(Of { stream, filter, ..OF }, Of { stream, filter, date: LATER, ..OF });
+    let (free, signed) = (b"9 0 <</A (x) >>".as_slice(), b"9 0 <</ByteRange [0 1 2 3] >>".as_slice());
+    for kind in ["/Type/ObjStm /First 4", "/First 4", "/#54ype /Obj#53tm", "/Type /X /Type /ObjStm"] {
+        let flate = format!("{kind} /Filter/FlateDecode");
+        assert_eq!(needs(free, kind), named(&["pdf-times"]), "{kind}");
+        assert_eq!(needs(&zlib(free, 6), &flate), named(&["pdf-times"]), "{kind}");
+        assert_eq!(needs(signed, kind), None, "{kind}");
+        assert_eq!(needs(&zlib(signed, 6), &flate), None, "{kind}");
+        // What can't be expanded here may be anything.
+        assert_eq!(needs(&zlib(free, 6), &format!("{flate} /DecodeParms <<>>")), None, "{kind}");
+        assert_eq!(needs(&zlib(free, 6)[..9], &flate), None, "{kind}");
+        assert_eq!(needs(free, &format!("{kind} /Filter /LZWDecode")), None, "{kind}");
+    }
+    // To a bound that follows from the size of the file.
+    let zeros = |len: usize| zlib(&vec![b' '; len], 9);
+    assert_eq!(needs(&zeros(64 << 10), "/First 4 /Filter/FlateDecode"), named(&["pdf-times"]));
+    assert_eq!(needs(&zeros(128 << 10), "/First 4 /Filter/FlateDecode"), None);
+    assert_eq!(needs(&zlib(signed, 6), "/Filter/FlateDecode"), named(&["pdf-times"]));
+}
+
+#[test]
+fn what_something_else_leads_to_is_not_about_the_document() {
+    for (trailer, about, expected) in [
+        ("/AcroForm 3 0 R", "", named(&["pdf-times"])),
+        ("/AcroForm 4 0 R", "", None),
+        ("/AcroForm 04 %\n 00 R", "", None),
+        ("/A[4 4 0 R]", "", None),
+        ("", "/Parent 4 0 R", None),
+        ("/A 4 1 R /B 14 0 R", "", named(&["pdf-times"])),
+        // Not for long.
+        (&"4 % ".repeat(30), "", named(&["pdf-times"])),
+        (&"4%".repeat(300), "", None),
+    ] {
+        let trailer = if trailer.contains("4%") || trailer.contains("4 % ") {
+            format!("%{trailer}\n")
+        } else {
+            trailer.to_owned()
+        };
+        let of = Of { trailer: &trailer, about, ..OF };
+        assert_eq!(needs(of, Of { date: LATER, ..of }), expected, "{trailer}{about}");
+    }
+    let inside = Of { stream: b"9 0 <</A 4 0 R>>", filter: "/First 4", ..OF };
+    assert_eq!(needs(inside, Of { date: LATER, ..inside }), None);
+    // However a name is written.
+    let twice = format!("/#43reationDate {DATE}");
+    assert_eq!(needs(Of { about: &twice, ..OF }, Of { about: &twice, date: LATER, ..OF }), None);
+}
+
+#[test]
+fn a_table_is_a_stream_that_has_what_tables_have() {
+    let of = |filter: &str, id: &str| pdf(Of { filter: &format!("{filter} /ID {id}"), ..OF });
+    let needs = |filter: &str| find(&of(filter, ID), &of(filter, OTHER)).1;
+    assert_eq!(needs("/Type /XRef /W [1 2 1] /Size 5"), named(&["pdf-identity"]));
+    for no in ["/Type /XRef /W [1 2 1]", "/Type /XRef /Size 5", "/Type /X /W [1 2 1] /Size 5"] {
+        assert_eq!(needs(no), None, "{no}");
+    }
+    let of = |id| pdf(Of { about: &format!("/Type /XRef /W [1 2 1] /Size 5 /ID {id}"), ..OF });
+    assert_eq!(find(&of(ID), &of(OTHER)).1, None);
 }
 
 #[test]
@@ -239,7 +311,7 @@ fn documents_that_go_on_are_told_apart() {
     // A table that is a stream, and an object that is a number.
     let of = |id: &str, number: u8| {
         format!(
-            "%PDF-1.5\n7 0 obj {number} endobj 8 0 obj endobj 9 0 obj <</Type/XRef/ID {id}>>stream\nxendstream endobj startxref 9 %%EOF"
+            "%PDF-1.5\n7 0 obj {number} endobj 8 0 obj endobj 9 0 obj <</Type/XRef/W[1 2 1]/Size 9/ID {id}>>stream\nxendstream endobj startxref 9 %%EOF"
         )
     };
     let (told, what) = find(of(ID, 1).as_bytes(), of(OTHER, 1).as_bytes());

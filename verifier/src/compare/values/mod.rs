@@ -19,32 +19,25 @@ const MAX_CHILDREN: usize = 100_000;
 /// The most values that are listed; all are counted.
 const MAX_LISTED: u64 = 100;
 
-/// The values that differ between two texts, and what kind of text both are. `None`: both are of no such kind.
-pub(super) fn diff(left: &str, right: &str, place: &str) -> Option<(&'static str, Details)> {
-    let mut found = Found(Details::default());
-    if let (Some(left), Some(right)) = (json::Value::of(left), json::Value::of(right)) {
-        found.values(&left, &right, &Path::Whole, 0);
-        return Some(("JSON", found.0));
-    }
-    if let (Some(left), Some(right)) = (xml::Value::of(left, place), xml::Value::of(right, place)) {
-        found.values(&left, &right, &Path::Whole, 0);
-        return Some(("XML, without space between elements", found.0));
-    }
-    // Other text may be TOML or YAML by chance.
-    let is_toml = |place: &str| place.ends_with(".toml") || place.ends_with(".lock");
-    let read = |text| toml::from_str(text).ok().filter(|_| is_toml(place)).map(toml::Value::Table);
-    if let (Some(left), Some(right)) = (read(left), read(right)) {
-        found.values(&&left, &&right, &Path::Whole, 0);
-        return Some(("TOML", found.0));
-    }
-    let is_yaml = |place: &str| place.ends_with(".yaml") || place.ends_with(".yml");
-    let read = |text| if is_yaml(place) { yaml::Tree::of(text) } else { None };
-    if let (Some(left), Some(right)) = (read(left), read(right)) {
-        let is_list = left.is_list() || right.is_list();
-        found.values(&left.value(is_list), &right.value(is_list), &Path::Whole, 0);
-        return Some(("YAML", found.0));
-    }
-    None
+/// The most bytes of values that are looked at in one comparison: of each that differs, as often as one that it is in does.
+pub(super) const MAX_BYTES: u64 = 1 << 30;
+
+/// The values that differ between two texts, and what kind of text both are. `None`: both are of no such kind; the inner one:
+/// more than what is `left` of [`MAX_BYTES`] would have to be looked at.
+pub(super) fn diff_within(
+    left: &str,
+    right: &str,
+    place: &str,
+    bytes: &mut u64,
+) -> Option<(&'static str, Option<Details>)> {
+    let mut found = Found { details: Details::default(), left: Some(*bytes) };
+    let kind = found.texts(left, right, place)?;
+    *bytes = found.left.unwrap_or_default();
+    Some((kind, found.left.map(|_| found.details)))
+}
+
+fn read_toml(text: &str) -> Option<toml::Value> {
+    toml::from_str(text).ok().map(toml::Value::Table)
 }
 
 /// The value in a text that is JSON at the end of these names, as it is written there; `None`: there is none, or one of the
@@ -127,12 +120,53 @@ fn keyed<V>(values: &[(String, V)]) -> impl Iterator<Item = ((&str, u32), &V)> {
     })
 }
 
-struct Found(Details);
+struct Found {
+    details: Details,
+    /// How many bytes may still be looked at; `None`: there were more.
+    left: Option<u64>,
+}
 
 impl Found {
+    /// Looks at two texts; what kind of text both are.
+    fn texts(&mut self, left: &str, right: &str, place: &str) -> Option<&'static str> {
+        if let (Some(left), Some(right)) = (json::Value::of(left), json::Value::of(right)) {
+            self.values(&left, &right, &Path::Whole, 0);
+            return Some("JSON");
+        }
+        if let (Some(left), Some(right)) = (xml::Value::of(left, place), xml::Value::of(right, place)) {
+            self.values(&left, &right, &Path::Whole, 0);
+            return Some("XML, without space between elements");
+        }
+        // Other text may be TOML or YAML by chance.
+        let is_toml = |place: &str| place.ends_with(".toml") || place.ends_with(".lock");
+        let read = |text| if is_toml(place) { read_toml(text) } else { None };
+        if let (Some(left), Some(right)) = (read(left), read(right)) {
+            self.values(&&left, &&right, &Path::Whole, 0);
+            return Some("TOML");
+        }
+        let is_yaml = |place: &str| place.ends_with(".yaml") || place.ends_with(".yml");
+        let read = |text| if is_yaml(place) { yaml::Tree::of(text) } else { None };
+        if let (Some(left), Some(right)) = (read(left), read(right)) {
+            let is_list = left.is_list() || right.is_list();
+            self.values(&left.value(is_list), &right.value(is_list), &Path::Whole, 0);
+            return Some("YAML");
+        }
+        None
+    }
+
+    /// Takes what is looked at from what may be.
+    fn take(&mut self, len: usize) -> bool {
+        self.left = self.left.and_then(|left| left.checked_sub(len as u64));
+        self.left.is_some()
+    }
+
     fn values<V: Value>(&mut self, left: &V, right: &V, path: &Path<'_>, depth: usize) {
+        if self.left.is_none() {
+            return;
+        }
         let (a, b) = (left.written(), right.written());
-        if a == b {
+        // What is equal has been looked at with what it is in.
+        if a == b || !self.take(a.len() + b.len()) {
             return;
         }
         let children = if depth < MAX_DEPTH { (left.children(), right.children()) } else { (None, None) };
@@ -181,8 +215,8 @@ impl Found {
     }
 
     fn add(&mut self, path: &Path<'_>, left: Option<&str>, right: Option<&str>) {
-        if self.0.count >= MAX_LISTED {
-            self.0.count += 1;
+        if self.details.count >= MAX_LISTED {
+            self.details.count += 1;
             return;
         }
         let line = |side: Option<&str>| side.map_or_else(String::new, |text| format!("{text}\n"));
@@ -191,8 +225,15 @@ impl Found {
         let mut at = String::new();
         path.write(&mut at);
         let at = if at.is_empty() { "the whole".to_owned() } else { preview::name(at.as_bytes()) };
-        self.0.push(at, shown(left, a), shown(right, b));
+        self.details.push(at, shown(left, a), shown(right, b));
     }
+}
+
+/// Within the bound of a whole comparison.
+#[cfg(test)]
+fn diff(left: &str, right: &str, place: &str) -> Option<(&'static str, Details)> {
+    let (kind, details) = diff_within(left, right, place, &mut MAX_BYTES.clone())?;
+    Some((kind, details.unwrap()))
 }
 
 #[cfg(test)]
@@ -263,6 +304,28 @@ mod tests {
             let (_, details) = diff(&list(len, 1), &list(len, 2), "a").unwrap();
             assert_eq!((details.kept.len(), details.count), (listed, len as u64));
         }
+    }
+
+    #[test]
+    fn all_texts_share_the_bytes_that_are_looked_at() {
+        for (left, right, place, takes) in [
+            ("[[1]]", "[[2]]", "a", 10 + 6 + 2),
+            ("<a><b>1</b></a>", "<a><b>2</b></a>", "a.xml", 30 + 30 + 16 + 2),
+            ("a = [1]", "a = [2]", "a.toml", 22 + 6 + 2),
+            ("- [1]", "- [2]", "a.yaml", 10 + 6 + 2),
+        ] {
+            let within = |mut bytes: u64| {
+                let (_, details) = diff_within(left, right, place, &mut bytes).unwrap();
+                (details.map(|details| details.count), bytes)
+            };
+            assert_eq!(
+                (within(takes + 1), within(takes), within(takes - 1)),
+                ((Some(1), 1), (Some(1), 0), (None, 0)),
+                "{place}"
+            );
+        }
+        // What is no such text takes nothing.
+        assert!(diff_within("a", "b", "a", &mut 0).is_none());
     }
 
     #[test]

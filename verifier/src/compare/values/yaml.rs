@@ -212,14 +212,31 @@ impl Maker<'_> {
     fn scalar(&mut self, value: &str, style: ScalarStyle, written: &str) {
         let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
         if !is_block && !written.contains(['\n', '\r']) {
-            return self.text.push_str(written);
+            return match style {
+                ScalarStyle::Plain => self.bare(written),
+                _ => self.text.push_str(written),
+            };
         }
         match style {
             ScalarStyle::DoubleQuoted => self.text.push_str(&format!("{value:?}")),
             ScalarStyle::SingleQuoted => self.text.push_str(&format!("'{}'", value.replace('\'', "''"))),
-            ScalarStyle::Literal => self.text.push_str(&format!("| {value}")),
-            ScalarStyle::Folded => self.text.push_str(&format!("> {value}")),
-            _ => self.text.push_str(value),
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                self.text.push_str(if style == ScalarStyle::Literal { "| " } else { "> " });
+                self.bare(value);
+            }
+            _ => self.bare(value),
+        }
+    }
+
+    /// What has no quotes around it: what could stand between values has a backslash before it, and so has a backslash.
+    fn bare(&mut self, value: &str) {
+        let mut rest = value.chars().peekable();
+        while let Some(character) = rest.next() {
+            let ends_a_name = character == ':' && rest.peek().is_none_or(|next| *next == ' ');
+            if ends_a_name || matches!(character, '\\' | ',' | '[' | ']' | '{' | '}') {
+                self.text.push('\\');
+            }
+            self.text.push(character);
         }
     }
 }
@@ -280,6 +297,28 @@ mod tests {
         assert_eq!(yaml("- \"a\\\\n\n  b\"", "- \"a\\n b\""), [["/0", "\"a\\\\\\\\n b\"", "\"a\\\\n b\""]]);
         assert_eq!(yaml("- a\n  b", "- a b"), NONE);
         assert_eq!(yaml("{a: 1, a: 2}", "{a: 1, a: 3}"), [["/a", "2", "3"]]);
+    }
+
+    #[test]
+    fn one_value_is_never_taken_for_several() {
+        for (one, several) in [
+            ("- a, b", "- a\n- b"),
+            ("- a, b", "[a, b]"),
+            ("- a, [b]", "- a\n- [b]"),
+            ("- |-\n  a, b", "- |-\n  a\n- b"),
+            ("? |-\n a: | b\n: c", "? |-\n a\n: |-\n b: c"),
+            ("- a\\, b", "- a\\\n- b"),
+            ("- a\\,b", "- 'a\\,b'"),
+            ("- a,\n  b", "- a\n- b"),
+            ("k: a, l", "k: a\nl:"),
+        ] {
+            for (left, right) in [(one, several), (several, one)] {
+                assert!(!yaml(left, right).is_empty(), "{left} and {right}");
+            }
+        }
+        assert_eq!(yaml("- a, b", "- a\n- b"), [["/0", "a\\\\, b", "a"], ["/1", "(none)", "b"]]);
+        assert_eq!(yaml("- http://a:1", "- http://a:2"), [["/0", "http://a:1", "http://a:2"]]);
+        assert_eq!(yaml("- a,\n  b", "- a, b"), NONE);
     }
 
     #[test]

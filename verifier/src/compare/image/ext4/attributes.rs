@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Extended attributes: in a node, and in a block of their own.
 
-use super::super::volume::{Attribute, Fault, number, offset, part, spend, wrong};
+use super::super::volume::{Attribute, Fault, List, number, offset, part, spend, wrong};
 use super::Ext4;
 
 /// What an attribute's name begins with, by its number.
@@ -23,13 +23,10 @@ pub(super) const DATA: &[u8] = b"system.data";
 /// The first bytes of a list of attributes.
 const MAGIC: u64 = 0xea02_0000;
 
-/// Names and values.
-type Attributes = Vec<Attribute>;
-
 impl Ext4<'_> {
     /// All attributes of a node.
-    pub(super) fn attributes(&self, record: &[u8]) -> Result<Attributes, Fault> {
-        let mut all = Vec::new();
+    pub(super) fn attributes(&self, record: &[u8]) -> Result<Vec<Attribute>, Fault> {
+        let mut all = List::new(&self.budget);
         if self.node_len > 128 {
             let start = 128 + offset(number(record, 128, 2)?);
             // Where it fills the node there is no place for any.
@@ -47,13 +44,13 @@ impl Ext4<'_> {
             }
             entries(block.get(32..).unwrap_or_default(), &block, &mut all)?;
         }
-        Ok(all)
+        Ok(all.into_all())
     }
 }
 
 /// The attributes of one list, whose values are counted from the start of `values` on.
-fn entries(mut list: &[u8], values: &[u8], all: &mut Attributes) -> Result<(), Fault> {
-    // Values may lie on each other, and an empty name has 16 bytes: what they take together is bounded by what they are in.
+fn entries(mut list: &[u8], values: &[u8], all: &mut List<'_>) -> Result<(), Fault> {
+    // Values may lie on each other: what they take together is bounded by what they are in.
     let mut room = values.len();
     while number(list, 0, 4).is_ok_and(|first| first != 0) {
         let (name_len, prefix) = (offset(number(list, 0, 1)?), offset(number(list, 1, 1)?));
@@ -66,7 +63,7 @@ fn entries(mut list: &[u8], values: &[u8], all: &mut Attributes) -> Result<(), F
         };
         room = room.checked_sub(len).map_or_else(|| wrong("values of attributes lie on each other"), Ok)?;
         let name = [prefix.as_bytes(), part(list, 16, name_len)?].concat();
-        all.push((name, part(values, at, len)?.to_vec()));
+        all.push((name, part(values, at, len)?.to_vec()))?;
         list = list.get((16 + name_len).next_multiple_of(4)..).unwrap_or_default();
     }
     Ok(())

@@ -6,14 +6,13 @@
 mod attributes;
 mod data;
 
-use std::cell::Cell;
 use std::io::Read;
 
 use self::data::{Content, Map};
 use super::super::Bounds;
 use super::super::field::{Field, Group};
 use super::super::source::Source;
-use super::volume::{Each, Fault, Kind, Node, Time, Volume, number, offset, part, read, spend, wrong};
+use super::volume::{Budget, Each, Fault, Kind, Node, Time, Volume, number, offset, part, read, spend, wrong};
 
 const SUPERBLOCK: u64 = 1024;
 /// The root's node; those before it and some after it are in no directory.
@@ -63,7 +62,7 @@ pub(super) struct Ext4<'a> {
     descriptors: u64,
     features: u64,
     /// How many bytes of directories, attributes and targets may still be read.
-    budget: Cell<u64>,
+    budget: Budget,
 }
 
 /// Reads the superblock.
@@ -94,7 +93,7 @@ pub(super) fn open<'a>(source: &'a Source<'a>, bounds: &Bounds) -> Result<Box<dy
         nodes_per_group: of(40, 4)?.max(1),
         descriptors: (of(20, 4)? + 1) * block,
         features,
-        budget: Cell::new(bounds.entry),
+        budget: Budget::of(bounds),
     }))
 }
 
@@ -147,6 +146,8 @@ impl Ext4<'_> {
         if id == 0 || id > self.nodes {
             return wrong(format!("there is no node {id}"));
         }
+        // Groups may share their nodes, and each may be as long as a block.
+        spend(&self.budget, self.node_len)?;
         let (group, at) = ((id - 1) / self.nodes_per_group, (id - 1) % self.nodes_per_group);
         let descriptor = read(self.source, self.descriptors + group * self.descriptor_len, self.descriptor_len)?;
         let high = if self.descriptor_len >= 64 { number(&descriptor, 40, 4)? } else { 0 };

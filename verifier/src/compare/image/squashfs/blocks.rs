@@ -64,7 +64,8 @@ impl Compression {
 #[derive(Default)]
 pub(super) struct Blocks {
     kept: VecDeque<(u64, Rc<[u8]>)>,
-    /// How many bytes they expanded to, those that are not kept any more among them.
+    /// How many bytes they expanded to, those that are not kept any more among them; and those of other blocks that were
+    /// read in vain.
     pub(super) expanded: u64,
 }
 
@@ -72,13 +73,14 @@ pub(super) struct Blocks {
 const PLAIN: u64 = 1 << 24;
 
 impl Squashfs<'_> {
-    fn expand(&self, start: u64, size: u64) -> Result<Vec<u8>, Fault> {
+    /// A block of `most` bytes at most.
+    fn expand(&self, start: u64, size: u64, most: u64) -> Result<Vec<u8>, Fault> {
         let len = size & (PLAIN - 1);
         if len > self.block {
             return wrong("a block is longer than blocks are");
         }
         let stored = read(self.source, start, len)?;
-        if size & PLAIN != 0 { Ok(stored) } else { self.compression.expand(&stored, offset(self.block)) }
+        if size & PLAIN != 0 { Ok(stored) } else { self.compression.expand(&stored, offset(most)) }
     }
 
     /// The block with the ends of several files.
@@ -93,7 +95,7 @@ impl Squashfs<'_> {
         let mut row = self.row(self.fragments, index, 16)?;
         let (start, size) = (row.number(8)?, row.number(4)?);
         blocks.expanded += self.block;
-        let block: Rc<[u8]> = self.expand(start, size)?.into();
+        let block: Rc<[u8]> = self.expand(start, size, self.block)?.into();
         blocks.kept.truncate(MAX_KEPT - 1);
         blocks.kept.push_front((index, block.clone()));
         Ok(block)
@@ -137,8 +139,11 @@ impl<'a> Content<'a> {
             self.buffer.resize(len, 0);
             return Ok(());
         }
-        self.buffer = self.volume.expand(self.next, size)?;
-        self.next = self.next.saturating_add(size & (PLAIN - 1));
+        let stored = size & (PLAIN - 1);
+        // It is no longer than what it expands to, which the file is charged for; where it is, that is read in vain.
+        self.volume.blocks.borrow_mut().expanded += stored.min(block).saturating_sub(len as u64);
+        self.buffer = self.volume.expand(self.next, size, len as u64)?;
+        self.next = self.next.saturating_add(stored);
         if self.buffer.len() == len { Ok(()) } else { wrong("a block of a file has another length") }
     }
 }

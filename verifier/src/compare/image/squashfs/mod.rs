@@ -4,7 +4,7 @@
 mod blocks;
 mod tables;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::Read;
 
 use self::blocks::{Blocks, Compression, Content};
@@ -12,7 +12,7 @@ use self::tables::{Cursor, Metadata};
 use super::super::Bounds;
 use super::super::field::{Field, Group};
 use super::super::source::Source;
-use super::volume::{Attribute, Each, Fault, Kind, Node, Volume, number, read, spend, wrong};
+use super::volume::{Attribute, Budget, Each, Fault, Kind, List, Node, Volume, number, read, spend, wrong};
 
 pub(in crate::compare) const MAGIC: &[u8] = b"hsqs";
 
@@ -45,7 +45,7 @@ struct Squashfs<'a> {
     metadata: RefCell<Metadata>,
     blocks: RefCell<Blocks>,
     /// How many bytes of directories, attributes and targets may still be read.
-    budget: Cell<u64>,
+    budget: Budget,
 }
 
 /// Reads the superblock.
@@ -82,7 +82,7 @@ pub(super) fn open<'a>(source: &'a Source<'a>, bounds: &Bounds) -> Result<Box<dy
         compression,
         metadata: RefCell::new(metadata),
         blocks: RefCell::new(Blocks::default()),
-        budget: Cell::new(bounds.entry),
+        budget: Budget::of(bounds),
     }))
 }
 
@@ -157,7 +157,7 @@ impl Squashfs<'_> {
         let (list, count) = (row.number(8)?, row.number(4)?);
         let reference = |at: u64| Ok::<_, Fault>(Cursor::new(self, lists.saturating_add(at >> 16), at & 0xffff));
         let mut cursor = reference(list)?;
-        let mut all = Vec::new();
+        let mut all = List::new(&self.budget);
         for _ in 0..count {
             let (kind, name_len) = (cursor.number(2)?, cursor.number(2)?);
             let prefix = match kind & 0xff {
@@ -179,9 +179,9 @@ impl Squashfs<'_> {
                 return wrong(format!("the value of an attribute has more than {MAX_VALUE} bytes"));
             }
             spend(&self.budget, len)?;
-            all.push((name, value.bytes(len)?));
+            all.push((name, value.bytes(len)?))?;
         }
-        Ok(all)
+        Ok(all.into_all())
     }
 }
 
