@@ -10,42 +10,8 @@ import tempfile, zipfile, zlib
 from pathlib import Path
 
 import images, packages
-
-OLD, NEW = 1_700_000_000, 1_732_000_000
-LIBRARY = Path(json.__file__).parent
-SOURCES = {f"json/{path.name}": path.read_bytes() for path in sorted(LIBRARY.glob("*.py"))}
-FIRST = next(iter(SOURCES))
-CHANGED = {**SOURCES, FIRST: SOURCES[FIRST].replace(b"the", b"The", 1)}
-FEWER = dict(list(SOURCES.items())[:-1])
-REVERSED = dict(reversed(SOURCES.items()))
-PAIRS = []
-
-
-def pair(name, file, cause, left, right, level, normalizations=(), kinds=()):
-    PAIRS.append((name, file, left, right,
-                  {"cause": cause, "level": level, "normalizations": list(normalizations), "kinds": sorted(kinds)}))
-
-
-def equal(name, file, cause, left, right, normalizations, kinds):
-    pair(name, file, cause, left, right, "normalized-equal", normalizations, kinds)
-
-
-def different(name, file, cause, left, right, kinds):
-    pair(name, file, cause, left, right, "different", (), kinds)
-
-
-def tar(files, form=tarfile.GNU_FORMAT, time=OLD, user=0, mode=0o644, link="json"):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
-        for number, (name, data) in enumerate(files.items()):
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime, info.uid, info.mode = len(data), time, user, mode
-            info.uname = f"user{user}"
-            archive.addfile(info, io.BytesIO(data))
-        info = tarfile.TarInfo("link")
-        info.type, info.linkname, info.mtime = tarfile.SYMTYPE, link, OLD
-        archive.addfile(info)
-    return out.getvalue()
+from base import CHANGED, FEWER, FIRST, LIBRARY, NEW, OLD, PAIRS, REVERSED, SOURCES, Stream, different, equal, pair, png, tar, wheel
+from texts import behind_headers, gems, jars, named, signed_jars
 
 
 def tars():
@@ -145,27 +111,6 @@ def ars():
     equal("deb-member-times", file, "clock", base, deb(control, tar(SOURCES), NEW), ["ar-times"], ["archive-times"])
     different("deb-size", file, "file system", base, deb(other, tar(SOURCES)), ["content"])
     different("deb-content", file, "content", base, deb(control, tar(CHANGED)), ["content"])
-
-
-def wheel(files, time=(2023, 1, 2, 3, 4, 6), method=zipfile.ZIP_DEFLATED, level=6, mode=0o644, comment=b"", streamed=False):
-    out = Stream() if streamed else io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, data in files.items():
-            info = zipfile.ZipInfo(name, time)
-            info.compress_type, info.external_attr, info.create_system = method, (0o100000 | mode) << 16, 3
-            archive.writestr(info, data, compresslevel=level)
-        archive.comment = comment
-    return out.getvalue()
-
-
-class Stream(io.BytesIO):
-    """Can't be written to but at its end, so that sizes have to follow the data."""
-
-    def seekable(self):
-        return False
-
-    def tell(self):
-        raise io.UnsupportedOperation
 
 
 def wheels():
@@ -303,13 +248,6 @@ def compiled():
         different("pyc-path", "a.pyc", "build path", of(OLD, by_hash), of(OLD, by_hash, "/b/decoder.py"), ["content"])
 
 
-def png(time, text=b"Software\0maker"):
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), chunk(b"tIME", time), chunk(b"tEXt", text), chunk(b"IDAT", zlib.compress(b"\0\0"))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
-
-
 def catalogue(date):
     """A gettext catalogue with its header alone."""
     text = f"POT-Creation-Date: {date}\nContent-Type: text/plain; charset=UTF-8\n".encode()
@@ -332,7 +270,8 @@ def pdf(time, identity="0", text=b"BT (built) Tj ET", header=b"\x78\x9c", about=
     stream = lambda head, data: b"<< %s /Length %d >>\nstream\n%s\nendstream" % (head, len(data), data)
     objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
                b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>",
-               stream(b"/Filter /FlateDecode", header + zlib.compress(text)[2:]), b"<< /CreationDate %s /ModDate %s >>" % (date, date)]
+               stream(b"/Filter /FlateDecode", header + zlib.compress(text)[2:]),
+               b"<< /CreationDate %s /ModDate %s >>" % (date, date)]
     if about:
         objects.append(stream(b"/Type /Metadata /Subtype /XML", f"<?xpacket begin=''?>\n<x>\n<d>{about}</d>\n</x>\n".encode()))
     out, places = b"%PDF-1.4\n", []
@@ -387,131 +326,6 @@ def others():
     different("yaml-value", "data.yaml", "clock", yaml(OLD), yaml(NEW), ["content"])
     different("yaml-order", "data.yaml", "hash seed", yaml(OLD, "a: 1", "b: [2]"), yaml(OLD, "b: [2]", "a: 1"), ["content"])
     different("bytes", "data.bin", "randomness", bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40, ["content"])
-
-
-DAYS = "Tue Nov 14 22:13:20 UTC 2023", "Tue Nov 19 07:06:40 GMT+02:00 2024"
-
-
-def named():
-    """Texts that are told by their names, in what they are in."""
-    note = lambda digit, path="": json.dumps({"git": {"sha1": digit * 40}, "path_in_vcs": path}, indent=2).encode()
-    crate = lambda note: gzip.compress(tar({"json-1/.cargo_vcs_info.json": note, "json-1/Cargo.toml": b"[package]\n"}), mtime=0)
-    equal("crate-commit", "json-1.crate", "revision", crate(note("1")), crate(note("2")), ["gzip-compression", "cargo-vcs"],
-          ["content"])
-    different("crate-path", "json-1.crate", "content", crate(note("1")), crate(note("1", "json")), ["content"])
-    stored = lambda files: wheel(files, method=zipfile.ZIP_STORED)
-    pom = lambda day, version="1": stored({"META-INF/maven/org.json/json/pom.properties":
-                                           f"#Generated by Maven\n#{day}\nversion={version}\n".encode()})
-    equal("properties-date", "json-1.jar", "clock", *map(pom, DAYS), ["properties-times"], ["archive-times"])
-    different("properties-version", "json-1.jar", "content", pom(DAYS[0]), pom(DAYS[0], "2"), ["content"])
-    of_git = lambda time="2023", host="a", commit="1": stored({"git.properties": f"git.build.time={time}\n"
-        f"git.build.host={host}\ngit.commit.id={commit * 40}\ngit.build.version=1\n".encode()})
-    equal("git-properties-commit", "json-1.jar", "revision", of_git(), of_git(commit="2"), ["properties-vcs"], ["content"])
-    equal("git-properties-host", "json-1.jar", "host name", of_git(), of_git("2024", "b"),
-          ["properties-times", "properties-origin"], ["archive-times", "archive-structure"])
-    different("git-properties-line", "json-1.jar", "content", of_git(), of_git("2023\rspring.profiles.active=test"), ["content"])
-    page = lambda day, date, text="text": f"<!DOCTYPE HTML>\n<html lang=\"en\">\n<head>\n<!-- Generated by javadoc (17) on " \
-        f"{day} -->\n<meta name=\"dc.created\" content=\"{date}\">\n</head>\n<body>{text}</body>\n".encode()
-    equal("javadoc-date", "Main.html", "clock", page(DAYS[0], "2023-11-14"), page(DAYS[1], "2024-11-19"),
-          ["javadoc-times"], ["archive-times"])
-    different("javadoc-text", "Main.html", "content", page(DAYS[0], "2023-11-14"), page(DAYS[1], "2024-11-19", "other"),
-              ["content"])
-
-
-def jars():
-    """JARs whose manifests differ, written as Java writes them: lines of 72 bytes at most."""
-    def jar(*attributes, entries=("A", "B"), width=72, end=b"\r\n"):
-        first = [("Manifest-Version", "1.0"), *attributes, ("Bundle-Description", "long " * 40)]
-        out = b""
-        for section in [first, *([("Name", f"{name}.class"), ("Sealed", "true")] for name in entries)]:
-            for key, value in section:
-                line = f"{key}: {value}".encode()
-                out += line[:width] + end
-                out += b"".join(b" " + line[at:at + width - 1] + end for at in range(width, len(line), width - 1))
-            out += end
-        return wheel({"META-INF/MANIFEST.MF": out}, method=zipfile.ZIP_STORED)
-    file, who, one = "json-1.jar", ("Built-By", "me"), ("Export-Package", 'a;version="1,2",b')
-    equal("jar-user", file, "user", jar(who), jar(("Built-By", "you")), ["jar-origin"], ["archive-structure"])
-    equal("jar-time", file, "clock", jar(("Bnd-LastModified", OLD)), jar(("Bnd-LastModified", NEW)), ["jar-times"],
-          ["archive-times"])
-    equal("jar-commit", file, "revision", jar(("Git-SHA", "1" * 40)), jar(("Git-SHA", "2" * 40)), ["jar-vcs"], ["content"])
-    equal("jar-attributes", file, "hash seed", jar(who, one), jar(one, who), ["jar-order"], ["archive-order"])
-    equal("jar-sections", file, "file order", jar(), jar(entries=("B", "A")), ["jar-order"], ["archive-order"])
-    equal("jar-clauses", file, "hash seed", jar(one), jar(("Export-Package", 'b,a;version="1,2"')), ["jar-values"],
-          ["content"])
-    equal("jar-lines", file, "packer", jar(), jar(width=70, end=b"\n"), ["jar-form"], ["archive-structure"])
-    different("jar-version", file, "content", jar(("Bundle-Version", "1")), jar(("Bundle-Version", "2")), ["content"])
-    different("jar-class-path", file, "content", jar(("Class-Path", "a b")), jar(("Class-Path", "b a")), ["content"])
-
-
-def signed_jars():
-    """JARs with signatures as jarsigner lays them out, but for the block, whose signature is none."""
-    digest = lambda data: base64.b64encode(hashlib.sha256(data).digest())
-    main, files = b"Manifest-Version: 1.0\r\n\r\n", {"A.class": b"a", "B.class": b"b"}
-    of = lambda tag, *inside: bytes([tag, sum(map(len, inside))]) + b"".join(inside)
-    kind = lambda last: of(6, bytes.fromhex("2a864886f70d0107"), bytes([last]))
-    function, one = of(0x30, of(6, b"\x60")), of(2, b"\1")
-    signer = of(0x30, one, of(0x30), function, function, of(4, b"signature"))
-    block = of(0x30, kind(2), of(0xa0, of(0x30, one, of(0x31, function), of(0x30, kind(1)), of(0x31, signer))))
-    other = of(0x30, kind(2), b"#!/bin/sh")
-    def jar(files, signed=True, block=block, wrong=b""):
-        sections = [b"Name: %s\r\nSHA-256-Digest: %s\r\n\r\n" % (name.encode(), digest(data + wrong))
-                    for name, data in files.items()]
-        manifest = main + b"".join(sections) * signed
-        listed = b"Signature-Version: 1.0\r\nSHA-256-Digest-Manifest: %s\r\n\r\n" % digest(manifest)
-        listed += b"".join(b"Name: %s\r\nSHA-256-Digest: %s\r\n\r\n" % (name.encode(), digest(section))
-                           for name, section in zip(files, sections))
-        more = {"META-INF/K.SF": listed, "META-INF/K.RSA": block} if signed else {}
-        return wheel({"META-INF/MANIFEST.MF": manifest, **more, **files}, method=zipfile.ZIP_STORED)
-    file = "json-1.jar"
-    equal("jar-signature", file, "signature", jar(files, False), jar(files), ["jar-signatures"], ["only-right", "content"])
-    different("jar-signature-wrong", file, "signature", jar(files, False), jar(files, wrong=b"x"), ["only-right", "content"])
-    different("jar-signature-block", file, "signature", jar(files), jar(files, block=block + b"x"), ["content"])
-    different("jar-signature-other", file, "signature", jar(files), jar(files, block=other), ["content"])
-
-
-def gems():
-    def gem(files=SOURCES, day="2023-11-14", version="3.4.20", name="json", wrong=False, time=OLD):
-        text = f"--- !ruby/object:Gem::Specification\nname: {name}\ndate: {day} 00:00:00.000000000 Z\n" \
-            f"rubygems_version: {version}\n"
-        pack = lambda data: gzip.compress(data, mtime=0)
-        members = {"metadata.gz": pack(text.encode()), "data.tar.gz": pack(tar(files, time=time))}
-        listed = "---\n"
-        for function in ("sha256", "sha512"):
-            digests = [f"  {key}: {hashlib.new(function, data + b'x' * wrong).hexdigest()}\n" for key, data in members.items()]
-            listed += f"{function.upper()}:\n" + "".join(digests)
-        return tar({**members, "checksums.yaml.gz": pack(listed.encode())})
-    base, file = gem(), "json-1.gem"
-    both = lambda name: ["gzip-compression", name, "gem-checksums"]
-    equal("gem-date", file, "clock", base, gem(day="2024-11-19"), both("gem-times"), ["archive-times", "content"])
-    equal("gem-version", file, "packer", base, gem(version="3.6.7"), both("gem-origin"), ["archive-structure", "content"])
-    equal("gem-tar-times", file, "clock", base, gem(time=NEW), both("tar-times"), ["archive-times", "content"])
-    different("gem-name", file, "content", base, gem(name="other"), ["content"])
-    different("gem-checksums", file, "content", base, gem(wrong=True), ["content"])
-    different("gem-content", file, "content", base, gem(CHANGED), ["content"])
-
-
-def uimage(time, image=b"code"):
-    header = lambda sum: struct.pack(">7I4B32s", 0x27051956, sum, time, len(image), 0x8000, 0x8000, zlib.crc32(image), 5, 2, 2,
-                                     1, b"Boot")
-    return header(zlib.crc32(header(0))) + image
-
-
-def behind_headers():
-    """What strip-nondeterminism knows besides: archives behind a header of their own, and images for U-Boot."""
-    later = (2024, 5, 6, 7, 8, 10)
-    for name, file, first, other in (("jmod", "json.jmod", b"JM\1\0", b"JM\2\0"),
-                                     ("pyzip", "json.pyz", b"#!/usr/bin/python3\n", b"#!/usr/bin/python2\n")):
-        equal(f"{name}-times", file, "clock", first + wheel(SOURCES), first + wheel(SOURCES, time=later), ["zip-times"],
-              ["zip-entry-times"])
-        different(f"{name}-header", file, "content", first + wheel(SOURCES), other + wheel(SOURCES), ["zip-structure"])
-    equal("uimage-time", "uImage", "clock", uimage(OLD), uimage(NEW), ["uimage-times"], ["archive-times"])
-    packed = [uimage(OLD, gzip.compress(tar(SOURCES, time=time), mtime=0)) for time in (OLD, NEW)]
-    equal("uimage-inner-times", "uImage", "clock", *packed, ["gzip-compression", "tar-times"], ["archive-times"])
-    different("uimage-image", "uImage", "content", uimage(OLD), uimage(OLD, b"cede"), ["content"])
-    dated = [png(struct.pack(">H5B", 2023, 1, 2, 3, 4, 5), f"date:create\0{year}-01-02T03:04:05+00:00".encode())
-             for year in (2023, 2024)]
-    equal("png-date", "image.png", "clock", *dated, ["png-times"], ["archive-times"])
 
 
 def main(folder, what=None):
