@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use rustix::process::{Pid as ProcessId, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::{Refusal, write_all};
+use super::{Asker, Refusal};
 use crate::sys;
 use crate::sys::seccomp::Notification;
 use crate::trace::arguments::low;
@@ -29,20 +29,21 @@ pub(super) const ANSWERED: &[c_long] = &[
 const MAX_AT_ONCE: usize = 1 << 20;
 
 /// Gives the next entries of a directory, the last of them first.
-pub(super) fn list_backwards(asked: &Notification, pid: Pid) -> Result<i64, Refusal> {
+pub(super) fn list_backwards(asked: &Notification, asker: &Asker<'_>) -> Result<i64, Refusal> {
     let [descriptor, to, length, ..] = asked.arguments;
-    let directory = taken(pid, low(descriptor).cast_signed())?;
+    let directory = taken(asker, low(descriptor).cast_signed())?;
     let length = usize::try_from(low(length)).unwrap_or(usize::MAX).min(MAX_AT_ONCE);
     let mut entries = vec![0; length];
     let listed = sys::list(directory.as_fd(), c_long::from(asked.number), &mut entries).map_err(Refusal::Error)?;
     entries.truncate(listed);
     let turned = backwards(&entries).ok_or(Refusal::Unresolved)?;
-    write_all(pid, &[(to, &turned)])?;
+    asker.write_all(&[(to, &turned)])?;
     i64::try_from(turned.len()).map_err(|_| Refusal::Unresolved)
 }
 
 /// The same open file as a process has.
-fn taken(pid: Pid, descriptor: i32) -> Result<OwnedFd, Refusal> {
+fn taken(asker: &Asker<'_>, descriptor: i32) -> Result<OwnedFd, Refusal> {
+    let pid = asker.pid;
     let is_gone = || if Path::new(&format!("/proc/{pid}")).exists() { Refusal::Unreached } else { Refusal::GoOn };
     let thread = ProcessId::from_raw(pid.as_raw()).ok_or(Refusal::GoOn)?;
     // Linux before 6.9 knows processes alone by such descriptors: their leader, which may have ended before.
@@ -51,6 +52,10 @@ fn taken(pid: Pid, descriptor: i32) -> Result<OwnedFd, Refusal> {
         opened => opened,
     };
     let opened = opened.map_err(|_| is_gone())?;
+    // What is open now is who has asked, and nobody who has that number since.
+    if !asker.waits() {
+        return Err(Refusal::GoOn);
+    }
     pidfd_getfd(&opened, descriptor, PidfdGetfdFlags::empty()).map_err(|error| match error {
         rustix::io::Errno::BADF => Refusal::Error(Errno::EBADF),
         rustix::io::Errno::SRCH => is_gone(),
@@ -140,14 +145,14 @@ mod tests {
         let to = buffer.as_mut_ptr().expose_provenance() as u64;
         let number = i32::try_from(libc::SYS_getdents64).unwrap();
         let asked = Notification { number, arguments: [descriptor, to, 4096, 0, 0, 0], ..Notification::default() };
-        let listed = list_backwards(&asked, nix::unistd::gettid()).unwrap();
+        let listed = list_backwards(&asked, &Asker::this()).unwrap();
         let buffer = std::hint::black_box(buffer);
         let turned = backwards(&buffer[..usize::try_from(listed).unwrap()]).unwrap();
         let names: BTreeSet<char> =
             turned.iter().map(|byte| char::from(*byte)).filter(|c| "abc".contains(*c)).collect();
         assert_eq!(names.len(), 3);
-        assert_eq!(list_backwards(&asked, nix::unistd::gettid()), Ok(0), "it is at its end");
+        assert_eq!(list_backwards(&asked, &Asker::this()), Ok(0), "it is at its end");
         let none = Notification { arguments: [1 << 20, to, 4096, 0, 0, 0], ..asked };
-        assert_eq!(list_backwards(&none, nix::unistd::gettid()), Err(Refusal::Error(Errno::EBADF)));
+        assert_eq!(list_backwards(&none, &Asker::this()), Err(Refusal::Error(Errno::EBADF)));
     }
 }

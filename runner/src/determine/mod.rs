@@ -7,6 +7,7 @@
 //! program asks for the time without a call, by code that the kernel maps into it (vDSO); so that code is replaced, in each
 //! program when it begins, by the calls themselves (`vdso`). What is not reached by that is in `docs/determinism.md`.
 
+mod asker;
 mod clocks;
 mod counts;
 mod entropy;
@@ -21,20 +22,20 @@ use std::io;
 
 use libc::c_long;
 use nix::errno::Errno;
-use nix::unistd::Pid;
 use reprove_model::{Clock, Conditions, Digest, FileOrder, Surroundings};
 use serde::{Deserialize, Serialize};
 
 use crate::filter::program::{Action, Rule};
 use crate::sys::seccomp::Notification;
 use crate::trace::arguments::low;
-use crate::trace::memory::{self, Unread};
+use crate::trace::memory::Unread;
 use crate::trace::paths::Root;
 use clocks::Clocks;
 use entropy::Entropy;
 use times::{FileClock, Times};
 use vdso::Vdso;
 
+pub(crate) use asker::Asker;
 pub(crate) use entropy::device;
 pub(crate) use machine::{RELEASE, VERSION, cpuinfo};
 pub(crate) use moved::Moved;
@@ -208,12 +209,12 @@ impl Answers {
     ///
     /// # Errors
     /// What the system says, but of a process that is gone or can't be reached.
-    pub(crate) fn answer(&mut self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
+    pub(crate) fn answer(&mut self, asked: &Notification, asker: &Asker<'_>, root: &Root) -> io::Result<Answer> {
         if self.backwards && listings::ANSWERED.contains(&c_long::from(asked.number)) {
-            return Ok(listings::list_backwards(asked, pid).into());
+            return Ok(listings::list_backwards(asked, asker).into());
         }
         match &mut self.time {
-            Some(time) => time.answer(asked, pid, root),
+            Some(time) => time.answer(asked, asker, root),
             None => Ok(Answer::GoOn),
         }
     }
@@ -249,22 +250,22 @@ impl Time {
         Ok(Self { clocks, vdso, times, machine })
     }
 
-    fn answer(&mut self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
+    fn answer(&mut self, asked: &Notification, asker: &Asker<'_>, root: &Root) -> io::Result<Answer> {
         let [first, second, third, ..] = asked.arguments;
         let number = c_long::from(asked.number);
         let answer = match number {
-            libc::SYS_clock_gettime => self.clock(pid, first, second),
-            libc::SYS_gettimeofday => self.time_of_day(pid, first, second),
-            libc::SYS_set_tid_address => return Ok(self.begin(pid)),
+            libc::SYS_clock_gettime => self.clock(asker, first, second),
+            libc::SYS_gettimeofday => self.time_of_day(asker, first, second),
+            libc::SYS_set_tid_address => return Ok(self.begin(asker)),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_arch_prctl => return Ok(self.begin(pid)),
+            libc::SYS_arch_prctl => return Ok(self.begin(asker)),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_time => self.seconds(pid, first),
-            libc::SYS_getrandom => self.random(pid, first, second, third),
-            libc::SYS_getcpu | libc::SYS_uname | libc::SYS_sysinfo => self.of_machine(pid, number, first, second),
-            _ => match self.clocks.is_moved().and_then(|moved| waits::shorten(asked, pid, moved)) {
+            libc::SYS_time => self.seconds(asker, first),
+            libc::SYS_getrandom => self.random(asker, first, second, third),
+            libc::SYS_getcpu | libc::SYS_uname | libc::SYS_sysinfo => self.of_machine(asker, number, first, second),
+            _ => match self.clocks.is_moved().and_then(|moved| waits::shorten(asked, asker, moved)) {
                 Some(shortened) => shortened.and(Err(Refusal::GoOn)),
-                None => return self.times.answer(asked, pid, root),
+                None => return self.times.answer(asked, asker, root),
             },
         };
         Ok(answer.into())
@@ -272,55 +273,55 @@ impl Time {
 
     /// A program begins: from here on it asks the kernel for the time, and, in a deterministic build, has the random bytes
     /// that it was given to begin with from the recipe.
-    fn begin(&mut self, pid: Pid) -> Answer {
+    fn begin(&mut self, asker: &Asker<'_>) -> Answer {
         let Self { vdso, machine, .. } = self;
         let random = || {
             let machine = machine.as_mut()?;
             let mut bytes = [0; 16];
             // Without a number inside it is gone.
-            let _ = machine.entropy.fill(pid, &mut bytes);
+            let _ = machine.entropy.fill(asker.pid, &mut bytes);
             Some(bytes)
         };
-        match vdso.replace(pid, random) {
+        match vdso.replace(asker, random) {
             Ok(()) | Err(Unread::Gone) => Answer::GoOn,
             Err(Unread::Closed | Unread::NotThere) => Answer::Unreached,
         }
     }
 
-    fn of_machine(&self, pid: Pid, number: c_long, first: u64, second: u64) -> Result<i64, Refusal> {
+    fn of_machine(&self, asker: &Asker<'_>, number: c_long, first: u64, second: u64) -> Result<i64, Refusal> {
         let Some(Machine { memory_bytes, hostname, .. }) = &self.machine else { return Err(Refusal::GoOn) };
         match number {
-            libc::SYS_getcpu => write_all(pid, &[(first, &[0; 4]), (second, &[0; 4])])?,
-            libc::SYS_uname => write_all(pid, &[(first, &machine::uname(hostname))])?,
-            _ => write_all(pid, &[(first, &machine::sysinfo(*memory_bytes))])?,
+            libc::SYS_getcpu => asker.write_all(&[(first, &[0; 4]), (second, &[0; 4])])?,
+            libc::SYS_uname => asker.write_all(&[(first, &machine::uname(hostname))])?,
+            _ => asker.write_all(&[(first, &machine::sysinfo(*memory_bytes))])?,
         }
         Ok(0)
     }
 
-    fn clock(&mut self, pid: Pid, clock: u64, to: u64) -> Result<i64, Refusal> {
-        let now = self.clocks.say(pid, low(clock))?;
-        write_all(pid, &[(to, &pair(now / 1_000_000_000, now % 1_000_000_000))])?;
+    fn clock(&mut self, asker: &Asker<'_>, clock: u64, to: u64) -> Result<i64, Refusal> {
+        let now = self.clocks.say(asker.pid, low(clock))?;
+        asker.write_all(&[(to, &pair(now / 1_000_000_000, now % 1_000_000_000))])?;
         Ok(0)
     }
 
-    fn time_of_day(&mut self, pid: Pid, to: u64, zone: u64) -> Result<i64, Refusal> {
-        let now = self.clocks.say(pid, 0)?;
+    fn time_of_day(&mut self, asker: &Asker<'_>, to: u64, zone: u64) -> Result<i64, Refusal> {
+        let now = self.clocks.say(asker.pid, 0)?;
         let text = pair(now / 1_000_000_000, now / 1000 % 1_000_000);
         let places = [(to, &text[..]), (zone, &[0; 8])];
-        write_all(pid, &places.into_iter().filter(|(to, _)| *to != 0).collect::<Vec<_>>())?;
+        asker.write_all(&places.into_iter().filter(|(to, _)| *to != 0).collect::<Vec<_>>())?;
         Ok(0)
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn seconds(&mut self, pid: Pid, to: u64) -> Result<i64, Refusal> {
-        let seconds = self.clocks.say(pid, 0)? / 1_000_000_000;
+    fn seconds(&mut self, asker: &Asker<'_>, to: u64) -> Result<i64, Refusal> {
+        let seconds = self.clocks.say(asker.pid, 0)? / 1_000_000_000;
         if to != 0 {
-            write_all(pid, &[(to, &seconds.to_ne_bytes())])?;
+            asker.write_all(&[(to, &seconds.to_ne_bytes())])?;
         }
         i64::try_from(seconds).map_err(|_| Refusal::GoOn)
     }
 
-    fn random(&mut self, pid: Pid, to: u64, length: u64, flags: u64) -> Result<i64, Refusal> {
+    fn random(&mut self, asker: &Asker<'_>, to: u64, length: u64, flags: u64) -> Result<i64, Refusal> {
         let Some(machine) = &mut self.machine else { return Err(Refusal::GoOn) };
         // What the kernel would refuse, it refuses.
         if low(flags) & !7 != 0 || low(flags) & 6 == 6 {
@@ -329,8 +330,8 @@ impl Time {
         // As with the kernel, it may be fewer than are asked for, where that is more than 256.
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(entropy::MAX_AT_ONCE);
         let mut bytes = vec![0; length];
-        machine.entropy.fill(pid, &mut bytes)?;
-        write_all(pid, &[(to, &bytes)])?;
+        machine.entropy.fill(asker.pid, &mut bytes)?;
+        asker.write_all(&[(to, &bytes)])?;
         i64::try_from(length).map_err(|_| Refusal::GoOn)
     }
 }
@@ -356,13 +357,6 @@ impl From<Unread> for Refusal {
             Unread::Closed => Self::Unreached,
         }
     }
-}
-
-fn write_all(pid: Pid, places: &[(u64, &[u8])]) -> Result<(), Refusal> {
-    for (to, bytes) in places.iter().filter(|(_, bytes)| !bytes.is_empty()) {
-        memory::write(pid, *to, bytes)?;
-    }
-    Ok(())
 }
 
 /// Two numbers of 64 bits: `struct timespec`, `struct timeval`.

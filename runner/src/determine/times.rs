@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Pid, Uid, getppid, setfsgid, setfsuid};
 use rustix::fs::{Mode, OFlags};
 
 use super::moved::{MovedClock, now};
-use super::{Answer, Refusal, write_all};
+use super::{Answer, Asker, Refusal};
 use crate::sys::seccomp::Notification;
 use crate::sys::stat::{STAT, STATX, Shape, stat, statx};
 use crate::trace::arguments::low;
@@ -82,9 +82,9 @@ impl Times {
     }
 
     /// Answers a call of `stat`'s kin where a file has times that the build gave it. All else is the kernel's to answer.
-    pub(super) fn answer(&self, asked: &Notification, pid: Pid, root: &Root) -> io::Result<Answer> {
+    pub(super) fn answer(&self, asked: &Notification, asker: &Asker<'_>, root: &Root) -> io::Result<Answer> {
         let Some(look) = Look::of(asked) else { return Ok(Answer::GoOn) };
-        let found = match self.find(&look, pid, root) {
+        let found = match self.find(&look, asker.pid, root) {
             Ok(Some(found)) => found,
             Ok(None) | Err(Refusal::GoOn | Refusal::Error(_)) => return Ok(Answer::GoOn),
             Err(Refusal::Unreached) => return Ok(Answer::Unreached),
@@ -102,7 +102,7 @@ impl Times {
         }
         self.rename_owners(shape, &mut bytes);
         let bytes = bytes.get(..shape.size).unwrap_or_default();
-        Ok(match write_all(pid, &[(look.to, bytes)]) {
+        Ok(match asker.write_all(&[(look.to, bytes)]) {
             Ok(()) => Answer::Value(0),
             Err(Refusal::Error(error)) => Answer::Fails(error as i32),
             Err(Refusal::GoOn) => Answer::GoOn,

@@ -5,15 +5,15 @@
 //! is the same in all processes of one architecture, this one among them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use libc::c_long;
-use nix::unistd::Pid;
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSymbol as _};
 
+use super::asker::{Asker, why};
 use crate::trace::memory::Unread;
 
 /// The replacements, by where they go, from the beginning of the vDSO.
@@ -60,9 +60,9 @@ impl Vdso {
 
     /// Replaces the code in the program that `pid` has begun, and its first random bytes where `random` gives others, unless
     /// that was done before.
-    pub(super) fn replace(&self, pid: Pid, random: impl FnOnce() -> Option<[u8; 16]>) -> Result<(), Unread> {
-        let start = Start::of(&format!("/proc/{pid}/auxv")).map_err(why)?;
-        let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem")).map_err(why)?;
+    pub(super) fn replace(&self, asker: &Asker<'_>, random: impl FnOnce() -> Option<[u8; 16]>) -> Result<(), Unread> {
+        let start = Start::of(&format!("/proc/{}/auxv", asker.pid)).map_err(why)?;
+        let memory = asker.memory()?;
         let Some(base) = start.vdso else { return Ok(()) };
         for (offset, code) in &self.code {
             let mut there = vec![0; code.len()];
@@ -76,13 +76,6 @@ impl Vdso {
             memory.write_all_at(&random, at).map_err(why)?;
         }
         Ok(())
-    }
-}
-
-fn why(error: io::Error) -> Unread {
-    match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ESRCH) => Unread::Gone,
-        _ => Unread::Closed,
     }
 }
 

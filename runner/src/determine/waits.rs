@@ -6,11 +6,10 @@
 //! waits until the same moment, since a time of the machine's stays as it is.
 
 use libc::c_long;
-use nix::unistd::Pid;
 
 use super::moved::MovedClock;
 use super::times::nanoseconds;
-use super::{Refusal, pair};
+use super::{Asker, Refusal, pair};
 use crate::filter::program::{Action, Rule};
 use crate::sys::seccomp::Notification;
 use crate::trace::memory;
@@ -57,13 +56,13 @@ fn place(asked: &Notification) -> Option<u64> {
 
 /// Changes the time that a call waits until to the machine's, where it is one of the moved clock's; none where it is no call
 /// that waits. Clocks that count from a start never say what a moved one does, so that it need not be known which is meant.
-pub(super) fn shorten(asked: &Notification, pid: Pid, clock: MovedClock) -> Option<Result<(), Refusal>> {
+pub(super) fn shorten(asked: &Notification, asker: &Asker<'_>, clock: MovedClock) -> Option<Result<(), Refusal>> {
     let place = place(asked)?;
-    Some(if place == 0 { Ok(()) } else { change(pid, place, clock) })
+    Some(if place == 0 { Ok(()) } else { change(asker, place, clock) })
 }
 
-fn change(pid: Pid, place: u64, clock: MovedClock) -> Result<(), Refusal> {
-    let time: [u8; 16] = match memory::bytes(pid, place) {
+fn change(asker: &Asker<'_>, place: u64, clock: MovedClock) -> Result<(), Refusal> {
+    let time: [u8; 16] = match memory::bytes(asker.pid, place) {
         Ok(time) => time,
         // The kernel says what there is to say.
         Err(memory::Unread::NotThere | memory::Unread::Gone) => return Ok(()),
@@ -78,7 +77,12 @@ fn change(pid: Pid, place: u64, clock: MovedClock) -> Result<(), Refusal> {
     }
     match clock.machines(nanoseconds(seconds, fraction)) {
         // It may be where the program itself can't write.
-        Some(time) => Ok(memory::force(pid, place, &pair(time / 1_000_000_000, time % 1_000_000_000))?),
+        Some(time) => {
+            asker.write_all(&[(place, &pair(time / 1_000_000_000, time % 1_000_000_000))]).map_err(|refusal| {
+                // The kernel would not have written there at all.
+                if matches!(refusal, Refusal::Error(_)) { Refusal::Unreached } else { refusal }
+            })
+        }
         None => Ok(()),
     }
 }
@@ -98,7 +102,7 @@ mod tests {
         let times = timer.as_mut_ptr().expose_provenance() as u64;
         let own = times + 16;
         let arguments = [0, 0, if number == libc::SYS_clock_nanosleep { own } else { times }, own, own, 0];
-        assert_eq!(shorten(&notification(number, arguments), Pid::this(), clock(2)), Some(Ok(())));
+        assert_eq!(shorten(&notification(number, arguments), &Asker::this(), clock(2)), Some(Ok(())));
         let timer = std::hint::black_box(timer);
         assert_eq!(timer[0], [1, 1]);
         timer[1]
@@ -125,9 +129,9 @@ mod tests {
 
     #[test]
     fn no_time_and_no_memory_are_the_kernels_to_answer() {
-        let of = |at| shorten(&notification(libc::SYS_futex, [0, 265, 0, at, 0, 0]), Pid::this(), clock(1));
+        let of = |at| shorten(&notification(libc::SYS_futex, [0, 265, 0, at, 0, 0]), &Asker::this(), clock(1));
         assert_eq!((of(0), of(8)), (Some(Ok(())), Some(Ok(()))));
-        assert_eq!(shorten(&notification(libc::SYS_fstat, [0; 6]), Pid::this(), clock(1)), None);
+        assert_eq!(shorten(&notification(libc::SYS_fstat, [0; 6]), &Asker::this(), clock(1)), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading what a system call's arguments point at, from the memory of whoever makes it, and writing there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt as _;
 
@@ -72,15 +72,6 @@ fn forced(pid: Pid, address: u64, buffer: &mut [u8]) -> Result<(), Unread> {
     }
     let memory = File::open(format!("/proc/{pid}/mem")).map_err(|_| Unread::NotThere)?;
     memory.read_exact_at(buffer, address).map_err(|_| Unread::NotThere)
-}
-
-/// Writes `bytes` to `address`, also where the process itself can't: it gets a copy of its own of what is there.
-pub(crate) fn force(pid: Pid, address: u64, bytes: &[u8]) -> Result<(), Unread> {
-    let memory = OpenOptions::new()
-        .write(true)
-        .open(format!("/proc/{pid}/mem"))
-        .map_err(|error| if error.kind() == std::io::ErrorKind::NotFound { Unread::Gone } else { Unread::Closed })?;
-    memory.write_all_at(bytes, address).map_err(|_| Unread::Closed)
 }
 
 /// Writes `bytes` to `address`, or fails, perhaps after a part of them.

@@ -19,7 +19,7 @@ use super::onward::{Onward, onward};
 use super::paths::{Kind, Root, TooLong, absolute, head_of};
 use super::plan::Plan;
 use super::seen::{Seen, SeenPath};
-use crate::determine::{Answer, Answers};
+use crate::determine::{Answer, Answers, Asker};
 use crate::filter::program::{AUDIT_ARCH, X32};
 use crate::sys::seccomp::{self, Notification, go_on, is_waiting, receive, take_turns};
 
@@ -111,7 +111,10 @@ impl<'a> Watch<'a> {
         let pid = Pid::from_raw(i32::try_from(asked.pid).unwrap_or(0));
         let is_own_table = asked.arch == AUDIT_ARCH && asked.number.cast_unsigned() < X32;
         let answer = match &mut self.answers {
-            Some(answers) if pid != self.first && is_own_table => answers.answer(asked, pid, &self.root)?,
+            Some(answers) if pid != self.first && is_own_table => {
+                let asker = Asker::new(pid, self.listener.as_fd(), asked.id);
+                answers.answer(asked, &asker, &self.root)?
+            }
             Some(_) if !is_own_table => {
                 self.seen.undetermined.insert(Loss::OtherArchitecture);
                 Answer::GoOn
