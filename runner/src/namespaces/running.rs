@@ -15,7 +15,7 @@ use reprove_model::{Enforced, Exit, HeldBy, IsolationLevel};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
@@ -33,6 +33,9 @@ const SET_UP: Duration = Duration::from_secs(300);
 
 /// How long the end of the first process, which is killed, is waited for where the helper does not.
 const LONGEST_END: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// How long the helper may take to say what it saw, once the first process has ended.
+const LONGEST_WORD: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// A helper that runs. Ended, with everything that it started, when the value goes.
 #[derive(Debug)]
@@ -226,6 +229,22 @@ impl Running {
         self.seen.take().and_then(|file| read_seen(file).ok()).unwrap_or_else(Seen::interrupted)
     }
 
+    /// Waits until the helper has said what it saw and ended. One that does not end is ended.
+    fn wait_for_helper(&mut self) {
+        let helper = pidfd_open(rustix::process::Pid::from_child(&self.child), PidfdFlags::empty());
+        let is_over = |helper: &OwnedFd| loop {
+            match poll(&mut [PollFd::new(helper, PollFlags::IN)], Some(&LONGEST_WORD)) {
+                Err(Errno::INTR) => {}
+                Ok(ended) => break ended > 0,
+                Err(_) => break false,
+            }
+        };
+        if !helper.is_ok_and(|helper| is_over(&helper)) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+
     /// Ends everything inside, and returns when it has ended. The first process ends all others inside with it, and the
     /// helper after it.
     pub(super) fn end(&mut self) {
@@ -249,7 +268,7 @@ impl Running {
                 let _ = self.child.kill();
             }
         }
-        let _ = self.child.wait();
+        self.wait_for_helper();
         // Where the helper was ended first, nobody has waited for the first process.
         if let Some(init) = &self.init {
             let _ = poll(&mut [PollFd::new(init, PollFlags::IN)], Some(&LONGEST_END));
