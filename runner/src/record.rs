@@ -171,7 +171,7 @@ impl Runner {
         if !lock.inputs.iter().any(|i| i.role == Role::Source && i.content.digest() == source.digest()) {
             return Err(RunError::Source);
         }
-        if !conditions.are_possible() || (conditions.surroundings.old_processor && self.machine.is_none()) {
+        if !conditions.are_possible() {
             return Err(RunError::Surroundings);
         }
         let commands = lock.recipe.build.commands();
