@@ -95,8 +95,8 @@ pub(super) struct Size {
     pub(super) is_old: bool,
 }
 
-/// What processors can do that are x86-64-v2, and no more.
-const OLD: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16";
+/// What processors can do that are x86-64-v2, and no more; and random numbers, without which a guest waits for them for ever.
+const OLD: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+rdrand";
 
 /// What speaks for a machine.
 pub(super) enum Voice<'a> {
