@@ -3,10 +3,12 @@
 
 mod advice;
 mod asked;
+mod plan;
 mod propose;
 mod search;
 
 pub use advice::{Advice, Setting, advice};
 pub use asked::asked;
+pub use plan::{Depth, ExplainError, MOST_BUILDS, Plan};
 pub use propose::propose;
-pub use search::{Depth, ExplainError, MOST_BUILDS, Plan, explain};
+pub use search::explain;

@@ -9,59 +9,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::canonical;
 use reprove_model::{
     Between, BuildRecord, Cause, Clock, Conditions, DigestSet, Exit, Experiment, Finding, Surroundings, Variation,
     Verdict,
 };
-use thiserror::Error;
 
-use super::propose;
+use super::{Depth, ExplainError, Plan, propose};
 use crate::Differing;
 use crate::compare::MAX_FINDINGS;
-
-/// How far causes are looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Depth {
-    /// What the form of each difference suggests; nothing is built.
-    Fast,
-    /// By experiment, with at most so many builds.
-    #[default]
-    Full,
-}
-
-/// How causes are looked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// How far.
-    pub depth: Depth,
-    /// With how many builds at most.
-    pub most_builds: usize,
-    /// Whether there may be deterministic builds, for what is otherwise each time.
-    pub deterministic: bool,
-    /// Whether these may have another clock where the two rebuilds had not.
-    pub any_clock: bool,
-}
-
-/// The most builds that are made to look for causes.
-pub const MOST_BUILDS: usize = 64;
 
 /// Into how many parts a set is cut at most where each part seems to be needed: that is what chance looks like.
 const MOST_PARTS: usize = 8;
 
 /// How far apart the clocks of deterministic builds are, in seconds: every part of a date and time changes with it.
 const APART: u64 = 400 * 86_400 + 6 * 3_600 + 7 * 60 + 8;
-
-/// Why causes could not be looked for.
-#[derive(Debug, Error)]
-pub enum ExplainError<E> {
-    /// A build could not be run, or its outputs not be compared.
-    #[error(transparent)]
-    Job(E),
-    /// A record has no canonical form.
-    #[error(transparent)]
-    Canonical(#[from] CanonicalError),
-}
 
 /// Looks for what caused the differences between two rebuilds, and adds it to the verdict's findings.
 ///
