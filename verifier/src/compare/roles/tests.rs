@@ -123,23 +123,25 @@ fn the_date_in_a_comment_is_left_out_of_properties() {
     assert_eq!(of(&form.replace("DATE", DATE), &form.replace("DATE", LATER)), times);
 }
 
+/// What a build in Git says of itself.
+fn of_git(time: &str, host: &str, commit: &str, version: &str) -> String {
+    let own = format!("git.build.time={time}\ngit.build.host={host}\ngit.build.version={version}\n");
+    format!("{own}git.commit.id={commit}\ngit.dirty=false\n")
+}
+
 #[test]
 fn when_by_whom_and_of_which_revision_is_left_out_of_properties_of_git() {
-    let text = |time: &str, host: &str, commit: &str, version: &str| {
-        let own = format!("git.build.time={time}\ngit.build.host={host}\ngit.build.version={version}\n");
-        format!("{own}git.commit.id={commit}\ngit.dirty=false\n")
-    };
-    let base = text("2020", "a", COMMIT, "1.0");
+    let base = of_git("2020", "a", COMMIT, "1.0");
     let of = |other: &str| {
         let jar = |text: &str| zip_of(&[("git.properties", text.as_bytes())]);
         compared(&jar(&base), &jar(other), "a.jar")
     };
-    assert_eq!(of(&text("2021", "a", COMMIT, "1.0")), equal(&["properties-times"]));
-    assert_eq!(of(&text("2020", "b", COMMIT, "1.0")), equal(&["properties-origin"]));
-    assert_eq!(of(&text("2020", "a", OTHER, "1.0")), equal(&["properties-vcs"]));
+    assert_eq!(of(&of_git("2021", "a", COMMIT, "1.0")), equal(&["properties-times"]));
+    assert_eq!(of(&of_git("2020", "b", COMMIT, "1.0")), equal(&["properties-origin"]));
+    assert_eq!(of(&of_git("2020", "a", OTHER, "1.0")), equal(&["properties-vcs"]));
     let all = ["properties-times", "properties-origin", "properties-vcs"];
-    assert_eq!(of(&text("2021", "b", OTHER, "1.0")), equal(&all));
-    assert_eq!(of(&text("2020", "a", COMMIT, "1.1")), different());
+    assert_eq!(of(&of_git("2021", "b", OTHER, "1.0")), equal(&all));
+    assert_eq!(of(&of_git("2020", "a", COMMIT, "1.1")), different());
     for no in [
         base.replace("git.dirty=false\n", ""),
         base.replace("git.commit.id=", "git.commit.id.other="),
@@ -149,18 +151,14 @@ fn when_by_whom_and_of_which_revision_is_left_out_of_properties_of_git() {
     ] {
         assert_eq!(of(&no), different(), "{no}");
     }
-    let jar = |name: &str, commit: &str| zip_of(&[(name, text("2020", "a", commit, "1.0").as_bytes())]);
+    let jar = |name: &str, commit: &str| zip_of(&[(name, of_git("2020", "a", commit, "1.0").as_bytes())]);
     let named = |name: &str| compared(&jar(name, COMMIT), &jar(name, OTHER), "a.jar");
     assert_eq!((named("x/git.properties"), named("git2.properties")), (equal(&["properties-vcs"]), different()));
 }
 
 #[test]
 fn what_properties_of_git_say_ends_with_its_line_and_can_be_that() {
-    let text = |time: &str, host: &str, commit: &str, version: &str| {
-        let own = format!("git.build.time={time}\ngit.build.host={host}\ngit.build.version={version}\n");
-        format!("{own}git.commit.id={commit}\ngit.dirty=false\n")
-    };
-    let base = text("2020", "a", COMMIT, "1.0");
+    let base = of_git("2020", "a", COMMIT, "1.0");
     let of = |other: &str| {
         let jar = |text: &str| zip_of(&[("git.properties", text.as_bytes())]);
         compared(&jar(&base), &jar(other), "a.jar")
