@@ -179,12 +179,12 @@ fn what_properties_of_git_say_ends_with_its_line_and_can_be_that() {
     }
     assert_eq!(of(&base.replace("2020", "2024-01-02T10\\:11\\:12+0100")), equal(&["properties-times"]));
     assert_eq!(of(&base.replace("dirty=false", "dirty=true")), equal(&["properties-vcs"]));
-    let crlf = |time| text(time, "a", COMMIT, "1.0").replace('\n', "\r\n");
+    let crlf = |time| of_git(time, "a", COMMIT, "1.0").replace('\n', "\r\n");
     let of_both = |a: &str, b: &str| compared(a.as_bytes(), b.as_bytes(), "git.properties");
     assert_eq!(of_both(&crlf("2020"), &crlf("2021")), equal(&["properties-times"]));
     // On both sides, and as the very last byte.
     for end in ["\rmore=1\n", "\r"] {
-        let with = |time| format!("{}{end}", text(time, "a", COMMIT, "1.0"));
+        let with = |time| format!("{}{end}", of_git(time, "a", COMMIT, "1.0"));
         assert_eq!(of_both(&with("2020"), &with("2021")), different());
     }
     let long = |len: usize| of(&base.replace("host=a", &format!("host={}", "b".repeat(len))));
