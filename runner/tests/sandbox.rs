@@ -286,6 +286,14 @@ async fn the_log_is_cut_at_its_limit_and_the_build_goes_on() {
 }
 
 #[tokio::test]
+async fn the_log_is_written_by_its_name_and_never_read() {
+    let bench = Bench::new();
+    let (outcome, log) = bench.run("echo a > /dev/stdout; echo b > /dev/stderr; ! (exec 3< /dev/stdout)").await;
+    assert_eq!(outcome.exit, Exit::Success, "{log}");
+    assert!(log.starts_with("a\nb\n"), "{log}");
+}
+
+#[tokio::test]
 async fn processors_are_as_many_as_given() {
     let bench = Bench::new();
     let mut request = bench.request("nproc");

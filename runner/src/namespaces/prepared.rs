@@ -12,7 +12,7 @@ use std::thread::{self, ThreadId};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use reprove_model::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};
 
 use super::cgroup::Cgroup;
 use super::ids::OutsideIds;
@@ -46,6 +46,8 @@ impl Prepared {
         let spec = memfd_create("reprove-sandbox", MemfdFlags::CLOEXEC).map_err(|e| io_error(starting)(e.into()))?;
         let theirs_to_read = spec.try_clone().map_err(io_error(starting))?;
         let (output, log) = io::pipe().map_err(io_error("making a pipe"))?;
+        // The build's user may open it by its name, as in `>/dev/stderr`, and write to it; not read what was written.
+        fchmod(&log, Mode::from_raw_mode(0o222)).map_err(|e| io_error("making a pipe")(e.into()))?;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .map_err(|e| io_error("making the control socket")(e.into()))?;
         // Packets keep their bounds whatever type the standard library gives the socket.
