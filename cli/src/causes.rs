@@ -119,7 +119,7 @@ fn no_cause(verdict: &Verdict) -> &'static str {
 pub(crate) fn dated(dated: Option<&Dated>) -> String {
     let Some(Dated { clock, result }) = dated else { return String::new() };
     let result = match result {
-        DatedResult::Failed => "the build fails".to_owned(),
+        DatedResult::Failed(why) => format!("the build fails: {}", plain::line(why)),
         DatedResult::AsPublished => "it comes out as published, bit for bit".to_owned(),
         DatedResult::Different { gone, left } if gone.is_empty() => {
             format!("it differs from what was published in the same places; {left} left")
@@ -136,7 +136,7 @@ pub(crate) fn dated(dated: Option<&Dated>) -> String {
 pub(crate) fn dated_json(dated: Option<&Dated>) -> Value {
     let Some(Dated { clock, result }) = dated else { return Value::Null };
     match result {
-        DatedResult::Failed => json!({ "clock": clock, "failed": true }),
+        DatedResult::Failed(why) => json!({ "clock": clock, "failed": why }),
         DatedResult::AsPublished => json!({ "clock": clock, "asPublished": true }),
         DatedResult::Different { gone, left } => json!({ "clock": clock, "gone": gone, "left": left }),
     }
@@ -147,7 +147,7 @@ pub(crate) fn tried(mends: &[Tried]) -> String {
     let line = |mend: &Tried| {
         let settings: Vec<String> = mend.settings.iter().map(|setting| plain::line(&setting.said())).collect();
         let result = match &mend.result {
-            TriedResult::Failed => "the build fails with it".to_owned(),
+            TriedResult::Failed(why) => format!("the build fails with it: {}", plain::line(why)),
             TriedResult::Built { gone, left: 0 } if !gone.is_empty() => "the rebuilds are the same with it".to_owned(),
             TriedResult::Built { gone, left } if gone.is_empty() => format!("mends nothing; {left} left"),
             TriedResult::Built { gone, left } => {
@@ -179,7 +179,7 @@ pub(crate) fn json(finished: &Finished) -> (Value, Value, Value) {
     let tried = |mend: &Tried| {
         let set: Vec<Value> = mend.settings.iter().map(setting).collect();
         match &mend.result {
-            TriedResult::Failed => json!({ "set": set, "failed": true }),
+            TriedResult::Failed(why) => json!({ "set": set, "failed": why }),
             TriedResult::Built { gone, left } => json!({ "set": set, "gone": gone, "left": left }),
         }
     };

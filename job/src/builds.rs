@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use reprove_images::RootFilesystem;
-use reprove_model::{Conditions, EpochAttempt, EpochOrigin, EpochUsed, Exit, Lock, Variation};
+use reprove_model::{BuildRecord, Conditions, EpochAttempt, EpochOrigin, EpochUsed, Exit, Lock, Variation};
 use reprove_runner::vm::Machine;
 use reprove_runner::{BuildRequest, Built, Runner, SourceFiles};
 use reprove_verifier::artifact;
@@ -112,20 +112,28 @@ impl<'a> Builds<'a> {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.push(built.clone());
         drop(attempts);
-        let record = &built.record;
-        if record.exit == Exit::Success {
+        if built.record.exit == Exit::Success {
             return Ok(built);
         }
-        Err(JobError::Build(Box::new(BuildFailure {
-            again: matches!(label, Label::Second),
-            exit: record.exit,
-            seconds: record.limits.seconds,
-            memory_mib: record.limits.memory_mib,
-            log_cut: record.log.truncated.then_some(record.limits.log_mib),
-            last_lines: last_lines(&built.log).unwrap_or_default(),
-            log: built.log,
-            proof: None,
-        })))
+        Err(JobError::Build(Box::new(BuildFailure::of(built, matches!(label, Label::Second)))))
+    }
+
+    /// One build that no verdict is about, or why it did not end well.
+    pub(crate) async fn well_ended(
+        &self,
+        conditions: &Conditions,
+        epoch: Option<u64>,
+        label: Label<'_>,
+    ) -> Result<Result<BuildRecord, String>, JobError> {
+        match self.run_any(conditions, epoch, label).await {
+            Ok(built) if built.record.exit == Exit::Success => Ok(Ok(built.record)),
+            Ok(built) => {
+                let log = built.log.display().to_string();
+                Ok(Err(format!("{}; its log is {log}", BuildFailure::of(built, false).how())))
+            }
+            Err(JobError::Run(error)) if error.is_of_project() => Ok(Err(error.to_string())),
+            Err(error) => Err(error),
+        }
     }
 
     /// One build, however it ends.
@@ -181,7 +189,7 @@ pub(crate) fn in_seconds(time: Timestamp) -> Timestamp {
 const LAST_LINES: usize = 20;
 const LAST_BYTES: u64 = 64 << 10;
 
-fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn last_lines(log: &Path) -> io::Result<Vec<String>> {
     let mut file = File::open(log)?;
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(LAST_BYTES)))?;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use reprove_model::{Between, BuildRecord, Clock, Conditions, Exit, FindingKind, Variation, Verdict};
+use reprove_model::{Between, BuildRecord, Clock, Conditions, FindingKind, Published, Variation, Verdict};
 use reprove_verifier::compare::{Options, newest_time};
 use reprove_verifier::explain::Depth;
 use reprove_verifier::{against_published, artifact};
@@ -23,8 +23,8 @@ pub struct Dated {
 /// What came of a build at another time of day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatedResult {
-    /// It did not end well.
-    Failed,
+    /// It did not end well, for this reason, or its outputs could not be taken.
+    Failed(String),
     /// It came out as published, bit for bit.
     AsPublished,
     /// It did not.
@@ -57,31 +57,29 @@ pub(crate) async fn at_its_own_time(
     if !is_wanted || lock.recipe.pinned.contains_key(&Variation::Clock) {
         return Ok(None);
     }
-    let store = context.store.clone();
+    let (store, digest) = (context.store.clone(), published.digest.blake3);
     let newest = blocking(move || {
-        let file = store.open_blob(&published.digest.blake3)?;
+        let file = store.open_blob(&digest)?;
         newest_time(&file, Options::of(Between::PublishedAndRebuilt)).map_err(JobError::Unread)
     });
     let now = u64::try_from(in_seconds((context.now)()).as_second()).unwrap_or(0);
     let Some(clock) = newest.await??.filter(|time| *time < now) else { return Ok(None) };
     context.doing("building at the time of day that the published artifact is of");
     let conditions = Conditions { clock: moved(clock), ..first.conditions.clone() };
-    let built = match builds.run_any(&conditions, verdict.source_date_epoch.seconds, Label::Dated).await {
-        Ok(built) => built.record,
-        Err(JobError::Run(error)) if error.is_of_project() => {
-            return Ok(Some(Dated { clock, result: DatedResult::Failed }));
-        }
-        Err(error) => return Err(error),
+    let epoch = verdict.source_date_epoch.seconds;
+    let result = match builds.well_ended(&conditions, epoch, Label::Dated).await? {
+        Ok(built) => compared(builds, verdict, built, published).await?,
+        Err(why) => DatedResult::Failed(why),
     };
-    let result = compared(builds, verdict, built).await?;
     Ok(Some(Dated { clock, result }))
 }
 
-async fn compared(builds: &Builds<'_>, verdict: &Verdict, built: BuildRecord) -> Result<DatedResult, JobError> {
-    let Some(published) = builds.lock.published.clone() else { return Ok(DatedResult::Failed) };
-    if built.exit != Exit::Success || built.outputs.files().next().is_none() {
-        return Ok(DatedResult::Failed);
-    }
+async fn compared(
+    builds: &Builds<'_>,
+    verdict: &Verdict,
+    built: BuildRecord,
+    published: Published,
+) -> Result<DatedResult, JobError> {
     if artifact(&built, &published) == Some(published.digest) {
         return Ok(DatedResult::AsPublished);
     }

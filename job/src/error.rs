@@ -10,13 +10,14 @@ use reprove_images::guest::UsrError;
 use reprove_inputs::{InputsError, WheelError};
 use reprove_model::Exit;
 use reprove_model::canonical::CanonicalError;
-use reprove_runner::{RunError, SourceError};
+use reprove_runner::{Built, RunError, SourceError};
 use reprove_store::StoreError;
 use reprove_verifier::JudgeError;
 use reprove_verifier::compare::CompareError;
 use reprove_verifier::explain::ExplainError;
 use thiserror::Error;
 
+use crate::builds::last_lines;
 use crate::confidential::ConfidentialError;
 
 /// Why a job came to no verdict.
@@ -130,6 +131,28 @@ pub struct BuildFailure {
     pub log: PathBuf,
     /// A proof's bytes that say that it failed; none of a build that is not for a verdict.
     pub proof: Option<Vec<u8>>,
+}
+
+impl BuildFailure {
+    /// Of `built`, which did not end well and is not for a verdict.
+    pub(crate) fn of(built: Built, again: bool) -> Self {
+        let Built { record, log, .. } = built;
+        Self {
+            again,
+            exit: record.exit,
+            seconds: record.limits.seconds,
+            memory_mib: record.limits.memory_mib,
+            log_cut: record.log.truncated.then_some(record.limits.log_mib),
+            last_lines: last_lines(&log).unwrap_or_default(),
+            log,
+            proof: None,
+        }
+    }
+
+    /// How it failed, in words.
+    pub(crate) fn how(&self) -> String {
+        describe(&self.exit, &self.seconds, &self.memory_mib)
+    }
 }
 
 fn which(again: bool) -> &'static str {

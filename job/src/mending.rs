@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use reprove_model::{Between, BuildRecord, Cause, EpochRule, Exit, Finding, Lock, Outcome, Recipe, Verdict};
+use reprove_model::{Between, BuildRecord, Cause, EpochRule, Finding, Lock, Outcome, Recipe, Verdict};
 use reprove_verifier::Differing;
 use reprove_verifier::explain::{Setting, advice};
 
@@ -29,8 +29,8 @@ pub struct Tried {
 /// What came of a changed recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriedResult {
-    /// A build did not end well.
-    Failed,
+    /// A build did not end well, for this reason.
+    Failed(String),
     /// Both builds ended well.
     Built {
         /// Where nothing differs any more between the rebuilds: the places, each once.
@@ -76,7 +76,7 @@ pub(crate) async fn try_mends(
     for setting in settings {
         all.extend(one(builds, vec![setting], &before, records).await?);
     }
-    let built = all.iter().filter(|tried| tried.result != TriedResult::Failed);
+    let built = all.iter().filter(|tried| !matches!(tried.result, TriedResult::Failed(_)));
     let together: Vec<Setting> = built.flat_map(|tried| tried.settings.clone()).collect();
     if together.len() > 1 && !all.iter().any(Tried::is_enough) {
         all.extend(one(builds, together, &before, records).await?);
@@ -103,21 +103,15 @@ async fn one(
     let changed = builds.of(&lock);
     let mut built = Vec::new();
     for record in records {
-        match changed.run_any(&record.conditions, epoch, Label::Mended).await {
-            Ok(ended) => built.push(ended.record),
-            Err(JobError::Run(error)) if error.is_of_project() => {
-                return Ok(Some(Tried { settings, result: TriedResult::Failed }));
-            }
-            Err(error) => return Err(error),
+        match changed.well_ended(&record.conditions, epoch, Label::Mended).await? {
+            Ok(ended) => built.push(ended),
+            Err(why) => return Ok(Some(Tried { settings, result: TriedResult::Failed(why) })),
         }
         if let [first] = built.as_slice() {
             apart(first).await;
         }
     }
     let Ok([first, second]) = <[BuildRecord; 2]>::try_from(built) else { return Ok(None) };
-    if [&first, &second].iter().any(|record| record.exit != Exit::Success) {
-        return Ok(Some(Tried { settings, result: TriedResult::Failed }));
-    }
     let store = builds.context.store.clone();
     let differing = blocking(move || Differing::between(&first, &second, &store)).await??;
     let gone = before.iter().filter(|place| !differing.is_at(place)).cloned().collect();

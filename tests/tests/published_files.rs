@@ -90,6 +90,19 @@ fn what_another_time_does_not_mend_is_said_to_be_left() {
 }
 
 #[test]
+fn a_build_that_fails_at_that_time_says_why_and_where_its_log_is() {
+    let bench = Bench::new();
+    published(&bench, "2022");
+    let project = project(&bench, &["test $(date +%Y) -gt 2022 || exit 9", PACKS_THE_YEAR]);
+    let said = rebuild(&bench, &project, &["--json"]).with_code(1).json();
+    let why = said["dated"]["failed"].as_str().unwrap();
+    let (how, log) = why.split_once("; its log is ").unwrap();
+    assert_eq!(how, "step 1 ended with status 9");
+    assert!(log.contains("-dated-") || log.ends_with("-dated.log"), "{log}");
+    assert!(Path::new(log).is_file(), "{log}");
+}
+
+#[test]
 fn what_a_build_would_only_copy_is_refused() {
     let bench = Bench::new();
     published(&bench, "2022");
