@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use reprove_model::{
-    BuildRecord, Clock, Conditions, DigestSet, Enforced, Engine, Exit, Isolation, Limits, Lock, Loss, Machine,
-    Observed, Published, Recipe, RecipeError, TreePath, Variation, canonical,
+    BuildRecord, Clock, Conditions, DigestSet, Enforced, Engine, Exit, FileSystem, Isolation, Limits, Lock, Loss,
+    Machine, Observed, Published, Recipe, RecipeError, Surroundings, TreePath, Variation, canonical,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -239,10 +239,18 @@ impl Provenance {
         let conditions = &internal_parameters.conditions;
         let has_models = |machine: &Machine| machine.engine != Engine::UserModeLinux;
         let is_possible = match &internal_parameters.machine {
-            Some(machine) => machine.is_possible() && (has_models(machine) || !conditions.surroundings.old_processor),
+            Some(machine) => {
+                let is_its_own = |kernel| machine.kernel.blake3 == kernel;
+                machine.is_possible()
+                    && (has_models(machine) || !conditions.surroundings.old_processor)
+                    && conditions.surroundings.kernel.is_none_or(is_its_own)
+            }
             None => true,
         };
-        let needs_machine = matches!(conditions.clock, Clock::SetTo(_)) || conditions.surroundings.old_processor;
+        let Surroundings { old_processor, kernel, file_system, .. } = &conditions.surroundings;
+        let on_disk = file_system.is_some_and(FileSystem::is_on_disk);
+        let needs_machine =
+            matches!(conditions.clock, Clock::SetTo(_)) || *old_processor || kernel.is_some() || on_disk;
         let fits = has_machine == internal_parameters.isolation.has_machine() && (has_machine || !needs_machine);
         if !fits || !is_possible {
             return Err(ProvenanceFault::Machine);

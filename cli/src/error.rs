@@ -337,6 +337,9 @@ fn sandbox_hints_of(error: &SandboxError, message: CommandError, is_root: bool) 
                 .next(if is_root { allow.to_owned() } else { format!("run it as root, or {allow}") })
                 .next("on Ubuntu 23.10 and newer also: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
         }
+        SandboxError::Setup { doing, .. } if doing == "mounting overlay" => {
+            message.next("--pin file-system='no overlay can be mounted here' leaves that file system out")
+        }
         SandboxError::Setup { doing, errno: 1, .. } if doing == "mounting proc" => message
             .next("a container that masks /proc can't hold a sandbox; run outside of it, or with an unmasked /proc"),
         SandboxError::Setup { doing, errno: 22, .. } if doing == WATCHING => {

@@ -39,7 +39,7 @@ use reprove_model::{
     Variation, Verdict,
 };
 use reprove_runner::vm::{Guest, Machine};
-use reprove_runner::{Sandbox, SourceFiles};
+use reprove_runner::{Sandbox, SourceFiles, other_file_system};
 use reprove_store::Store;
 use reprove_verifier::Wanted;
 use reprove_verifier::explain::Depth;
@@ -205,6 +205,8 @@ impl Context<'_> {
             clock: self.moved_clock(lock).map(|moved| (now, moved)),
             locale: another_locale(root),
             memory_mib: lock.recipe.limits.memory_mib,
+            file_system: if self.guest.is_none() { other_file_system() } else { None },
+            kernel: None,
             processor_models: self.guest.as_ref().is_some_and(Guest::has_models) && self.confidential.is_none(),
         };
         wanted.but_for(&lock.recipe)

@@ -124,7 +124,7 @@ impl Conditions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::User;
+    use crate::{Digest, FileSystem, User};
 
     #[test]
     fn each_variation_changes_its_condition_alone() {
@@ -163,6 +163,9 @@ mod tests {
                 clock_speed: Some(2),
                 old_processor: true,
                 inodes_after: Some(2),
+                file_system: Some(FileSystem::Overlay),
+                kernel: Some(Digest::of(b"kernel")),
+                terminal: true,
             },
         };
         assert_eq!(a.differing(&b), Variation::ALL);

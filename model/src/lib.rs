@@ -37,7 +37,7 @@ pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe
 pub use record::{
     BuildRecord, Enforced, Engine, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, Machine, PeakMemory,
 };
-pub use surroundings::{Surroundings, User};
+pub use surroundings::{FileSystem, Surroundings, User};
 pub use tree::{Listing, Node, Tree, TreeError};
 pub use variation::{NoVariation, Variation};
 pub use verdict::{

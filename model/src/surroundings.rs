@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Variation;
+use crate::{Digest, Variation};
 
 /// What a build sees around it. What is not there is as usual, which each field says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,46 @@ pub struct Surroundings {
     /// that count from a start go as they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_speed: Option<u32>,
+    /// What the build writes to; else a file system in memory (tmpfs).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<FileSystem>,
+    /// The BLAKE3 digest of the kernel that runs the machine; else it is the one that such machines have here, or the host's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Digest>,
+    /// Whether standard output and standard error are a terminal, and standard input as well where it is no pipe; else the
+    /// first two are a pipe.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub terminal: bool,
+}
+
+/// A file system that a build can write to, beside the usual one in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileSystem {
+    /// An overlay over nothing, above the usual one.
+    Overlay,
+    /// Ext4, on a disk of a virtual machine's.
+    Ext4,
+    /// XFS, on a disk of a virtual machine's.
+    Xfs,
+}
+
+impl FileSystem {
+    /// Whether it is on a disk, which only a virtual machine has.
+    #[must_use]
+    pub fn is_on_disk(self) -> bool {
+        self != Self::Overlay
+    }
+
+    /// What the kernel calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay",
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+        }
+    }
 }
 
 /// A user inside, with a group of the same name and number.
@@ -170,7 +210,7 @@ impl Surroundings {
             ("LOGNAME", name.into()),
             ("PATH", self.search_path.clone().unwrap_or_else(|| "/usr/bin:/bin".into())),
             ("SHELL", "/bin/sh".into()),
-            ("TERM", "dumb".into()),
+            ("TERM", if self.terminal { "xterm-256color" } else { "dumb" }.into()),
             ("TMPDIR", self.temporary_directory.clone().unwrap_or_else(|| "/tmp".into())),
             ("TZ", self.time_zone.clone().unwrap_or_else(|| "UTC".into())),
             ("USER", name.into()),
@@ -184,6 +224,9 @@ impl Surroundings {
         add("PERL_PERTURB_KEYS", self.hash_seed.map(|_| "0".to_owned()));
         add("PYTHONHASHSEED", self.hash_seed.map(|seed| seed.to_string()));
         add(Self::EXTRA, self.extra_variable.clone());
+        // What shows long texts page by page would wait for somebody who reads them.
+        add("GIT_PAGER", self.terminal.then(|| "cat".to_owned()));
+        add("PAGER", self.terminal.then(|| "cat".to_owned()));
         variables
     }
 
@@ -209,9 +252,11 @@ impl Surroundings {
             Variation::Domain => taken.domain = other.domain,
             Variation::Entropy => taken.entropy = other.entropy,
             Variation::ExtraVariable => taken.extra_variable = other.extra_variable,
+            Variation::FileSystem => taken.file_system = other.file_system,
             Variation::HashSeed => taken.hash_seed = other.hash_seed,
             Variation::Home => taken.home = other.home,
             Variation::InodeNumbers => taken.inodes_after = other.inodes_after,
+            Variation::Kernel => taken.kernel = other.kernel,
             Variation::KernelRelease => taken.old_release = other.old_release,
             Variation::Load => taken.neighbours = other.neighbours,
             Variation::Locale => taken.locale = other.locale,
@@ -221,6 +266,7 @@ impl Surroundings {
             Variation::SearchPath => taken.search_path = other.search_path,
             Variation::StandardInput => taken.piped_input = other.piped_input,
             Variation::TemporaryDirectory => taken.temporary_directory = other.temporary_directory,
+            Variation::Terminal => taken.terminal = other.terminal,
             Variation::TimeZone => taken.time_zone = other.time_zone,
             Variation::Umask => taken.umask = other.umask,
             Variation::User => taken.user = other.user,
@@ -250,6 +296,9 @@ mod tests {
         assert_eq!(usual.get("HOME").unwrap(), "/b/home");
         assert_eq!(usual.get("USER").unwrap(), "build");
         assert!(!usual.contains_key("PYTHONHASHSEED") && !usual.contains_key("LANGUAGE"));
+        assert!(usual.get("TERM").unwrap() == "dumb" && !usual.contains_key("PAGER"));
+        let terminal = Surroundings { terminal: true, ..Surroundings::default() }.variables("/b");
+        assert!(terminal.get("TERM").unwrap() == "xterm-256color" && terminal.get("GIT_PAGER").unwrap() == "cat");
         let other = Surroundings {
             home: Some("/homes/x".into()),
             hash_seed: Some(7),

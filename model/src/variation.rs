@@ -27,6 +27,8 @@ pub enum Variation {
     ExtraVariable,
     /// Another order in which directories are listed.
     FileOrder,
+    /// Another file system to write to.
+    FileSystem,
     /// Another order of hashed things.
     HashSeed,
     /// Another home directory.
@@ -35,6 +37,8 @@ pub enum Variation {
     Hostname,
     /// Other inode numbers.
     InodeNumbers,
+    /// Another kernel.
+    Kernel,
     /// Another release of the kernel, as it says itself.
     KernelRelease,
     /// Busy processes beside the build.
@@ -55,6 +59,8 @@ pub enum Variation {
     StandardInput,
     /// Another directory for temporary files.
     TemporaryDirectory,
+    /// A terminal for input and output.
+    Terminal,
     /// Another time zone.
     TimeZone,
     /// Another umask.
@@ -65,7 +71,7 @@ pub enum Variation {
 
 impl Variation {
     /// All of them, sorted by name.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Addresses,
         Self::BuildPath,
         Self::Clock,
@@ -74,10 +80,12 @@ impl Variation {
         Self::Entropy,
         Self::ExtraVariable,
         Self::FileOrder,
+        Self::FileSystem,
         Self::HashSeed,
         Self::Home,
         Self::Hostname,
         Self::InodeNumbers,
+        Self::Kernel,
         Self::KernelRelease,
         Self::Load,
         Self::Locale,
@@ -88,6 +96,7 @@ impl Variation {
         Self::SearchPath,
         Self::StandardInput,
         Self::TemporaryDirectory,
+        Self::Terminal,
         Self::TimeZone,
         Self::Umask,
         Self::User,
@@ -105,10 +114,12 @@ impl Variation {
             Self::Entropy => "entropy",
             Self::ExtraVariable => "set of environment variables",
             Self::FileOrder => "file order",
+            Self::FileSystem => "file system",
             Self::HashSeed => "hash seed",
             Self::Home => "home directory",
             Self::Hostname => "host name",
             Self::InodeNumbers => "range of inode numbers",
+            Self::Kernel => "kernel",
             Self::KernelRelease => "kernel release",
             Self::Load => "load",
             Self::Locale => "locale",
@@ -119,6 +130,7 @@ impl Variation {
             Self::SearchPath => "search path",
             Self::StandardInput => "standard input",
             Self::TemporaryDirectory => "directory for temporary files",
+            Self::Terminal => "terminal",
             Self::TimeZone => "time zone",
             Self::Umask => "umask",
             Self::User => "user",
@@ -153,10 +165,12 @@ impl Variation {
             Self::Entropy => "entropy",
             Self::ExtraVariable => "extra-variable",
             Self::FileOrder => "file-order",
+            Self::FileSystem => "file-system",
             Self::HashSeed => "hash-seed",
             Self::Home => "home",
             Self::Hostname => "hostname",
             Self::InodeNumbers => "inode-numbers",
+            Self::Kernel => "kernel",
             Self::KernelRelease => "kernel-release",
             Self::Load => "load",
             Self::Locale => "locale",
@@ -167,6 +181,7 @@ impl Variation {
             Self::SearchPath => "search-path",
             Self::StandardInput => "standard-input",
             Self::TemporaryDirectory => "temporary-directory",
+            Self::Terminal => "terminal",
             Self::TimeZone => "time-zone",
             Self::Umask => "umask",
             Self::User => "user",

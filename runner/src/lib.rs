@@ -23,7 +23,9 @@ mod sys;
 pub mod trace;
 pub mod vm;
 
-pub use namespaces::{Forbidden, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main};
+pub use namespaces::{
+    Forbidden, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main, other_file_system,
+};
 pub use record::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner};
 pub use source::{SourceError, SourceFile, SourceFiles};
 

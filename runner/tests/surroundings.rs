@@ -4,7 +4,7 @@
 
 mod support;
 
-use reprove_model::{Exit, Surroundings, User, Variation};
+use reprove_model::{Exit, FileSystem, Surroundings, User, Variation};
 use support::{AS_ORDINARY_USER, Bench, all_again};
 
 /// Prints one line for each condition, in the order of [`OTHERS`].
@@ -31,6 +31,8 @@ print("process-ids", os.getpid() > 300)
 import stat
 print("standard-input", stat.S_ISFIFO(os.fstat(0).st_mode))
 print("inode-numbers", os.stat(".").st_ino > 3000 and os.stat("/tmp").st_ino > 3000)
+print("file-system", *[line.split()[2] for line in open("/proc/self/mounts") if line.split()[1] == "/tmp"][-1:])
+print("terminal", os.isatty(1), os.environ["TERM"], os.environ.get("PAGER"))
 print("memory", re.search("MemTotal: *([0-9]*)", open("/proc/meminfo").read()).group(1))
 print("load", open("/proc/1/stat").read().split()[19])
 END"#;
@@ -57,6 +59,9 @@ fn other() -> Surroundings {
         clock_speed: None,
         old_processor: false,
         inodes_after: Some(3000),
+        file_system: Some(FileSystem::Overlay),
+        kernel: None,
+        terminal: true,
     }
 }
 
@@ -86,7 +91,7 @@ async fn each_condition_is_seen_and_changes_nothing_else() {
     let (usual, other) = (Surroundings::default(), other());
     let before = probed(usual.clone()).await;
     let all = probed(other.clone()).await;
-    assert_eq!(differing(&before, &all).len(), 17, "{before:#?}{all:#?}");
+    assert_eq!(differing(&before, &all).len(), 19, "{before:#?}{all:#?}");
     for variation in Variation::ALL {
         let changed = usual.with(variation, &other);
         if changed == usual {
@@ -96,6 +101,8 @@ async fn each_condition_is_seen_and_changes_nothing_else() {
         let expected: &[&str] = match variation {
             // Where the user's files are is in the same line of `/etc/passwd` as who the user is.
             Variation::Home => &["home"],
+            // What copies from it is a thread of the first process, as neighbours are.
+            Variation::Terminal => &["terminal", "load"],
             variation => &[variation.word()],
         };
         assert_eq!(differing(&before, &seen), expected, "{seen:#?}");
@@ -120,6 +127,40 @@ async fn neighbours_take_no_process_of_the_builds() {
     request.surroundings.neighbours = Some(4);
     let (outcome, log) = bench.run_request(request).await;
     assert_eq!(outcome.exit, Exit::Success, "{log}");
+}
+
+#[tokio::test]
+async fn a_terminal_gives_what_is_written_as_it_is_and_nobody_types() {
+    let bench = Bench::new();
+    let script = r#"tty; stty size; head -c 3; printf 'a\nb\tc\033[1m'; seq 3000; echo end >&2
+                    stty -a < /dev/stdin > /dev/null; echo opened
+                    sh -c 'while :; do echo left; sleep 0.01; done' & sleep 0.1; kill $!"#;
+    let mut request = bench.request(script);
+    request.surroundings.terminal = true;
+    request.env = request.surroundings.variables(&request.build_path);
+    let (outcome, log) = bench.run_request(request).await;
+    assert_eq!(outcome.exit, Exit::Success, "{log}");
+    let numbers: String = (1..=3000).map(|n| format!("{n}\n")).collect();
+    let all = format!("/dev/pts/0\n24 80\na\nb\tc\u{1b}[1m{numbers}end\nopened\nleft\n");
+    assert!(log.starts_with(&all), "{log}");
+}
+
+#[tokio::test]
+async fn there_is_one_terminal_and_nothing_else_can_be_made_of_it() {
+    let bench = Bench::new();
+    for script in [
+        "python3 -I -c 'import os; os.openpty()'",
+        "exec 3<>/dev/pts/ptmx",
+        "chmod 0666 /dev/pts/0",
+        "touch /dev/pts/x",
+        "cat /dev/tty",
+        "python3 -I -c 'import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b\"x\")'",
+    ] {
+        let mut request = bench.request(script);
+        request.surroundings.terminal = true;
+        let (outcome, log) = bench.run_request(request).await;
+        assert!(matches!(outcome.exit, Exit::Status { .. }), "{script}: {:?}\n{log}", outcome.exit);
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::io;
 use std::path::Path;
 
 use reprove_model::{
-    Between, BuildRecord, Clock, Conditions, FileOrder, Finding, FindingKind, Recipe, Surroundings, User, Variation,
+    Between, BuildRecord, Clock, Conditions, Digest, FileOrder, FileSystem, Finding, FindingKind, Recipe, Surroundings,
+    User, Variation,
 };
 
 use crate::compare::{Blobs, CompareError, Options, Side, compare};
@@ -37,6 +38,10 @@ pub struct Wanted {
     pub memory_mib: u32,
     /// Whether there are machines whose processor can be another.
     pub processor_models: bool,
+    /// What else a build can write to; without that, the file system can't be varied.
+    pub file_system: Option<FileSystem>,
+    /// Another kernel that machines can have; without that, it can't be varied.
+    pub kernel: Option<Digest>,
 }
 
 impl Wanted {
@@ -77,6 +82,8 @@ impl Wanted {
             locale: None,
             memory_mib: 2048,
             processor_models: true,
+            file_system: Some(FileSystem::Overlay),
+            kernel: Some(Digest::of(b"another")),
         }
     }
 }
@@ -141,6 +148,9 @@ fn another(wanted: &Wanted) -> Surroundings {
         clock_speed: None,
         old_processor: wanted.processor_models,
         inodes_after: Some(1000),
+        file_system: wanted.file_system,
+        kernel: wanted.kernel,
+        terminal: true,
     }
 }
 

@@ -4,7 +4,7 @@
 use reprove_attest::{
     Annotations, AuditError, Claim, Envelope, Inconsistency, ProvenanceFault, Shared, Statement, StatementError,
 };
-use reprove_model::{Clock, DigestSet, Exit, Isolation, Loss, Node, RecordMode, canonical};
+use reprove_model::{Clock, Digest, DigestSet, Exit, FileSystem, Isolation, Loss, Node, RecordMode, canonical};
 
 use crate::support::*;
 
@@ -244,6 +244,16 @@ fn a_provenance_does_not_contradict_itself() {
         c.provenance(1).build_definition.internal_parameters.conditions.surroundings.old_processor = true;
     };
     assert!(matches!(fault(old), F::Machine));
+    let on_disk = |c: &mut Case| {
+        let surroundings = &mut c.provenance(1).build_definition.internal_parameters.conditions.surroundings;
+        surroundings.file_system = Some(FileSystem::Xfs);
+    };
+    assert!(matches!(fault(on_disk), F::Machine));
+    let kernel = |c: &mut Case| {
+        let kernel = Some(Digest::of(b"another"));
+        c.provenance(1).build_definition.internal_parameters.conditions.surroundings.kernel = kernel;
+    };
+    assert!(matches!(fault(kernel), F::Machine));
     let machine = |c: &mut Case| c.provenance(1).build_definition.internal_parameters.machine = Some(machine());
     assert!(matches!(fault(machine), F::Machine));
     let none = |c: &mut Case| {

@@ -27,6 +27,7 @@ use super::helper::{Failure, send};
 use super::populate::populate;
 use super::protocol::{End, Report, Spec, WRITING_SOURCE, Walls};
 use super::rootfs::{Sources, enter, home};
+use super::terminal::Terminal;
 use super::{clocks, formats, landlock};
 use crate::determine::{Settings, Told};
 use crate::filter;
@@ -53,7 +54,7 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<()
     tie_to_helper(&mut wait)?;
     drop(wait);
     umask(Mode::from_bits_truncate(0o022));
-    let blobs = enter(spec, sources)?;
+    let (blobs, terminal) = enter(spec, sources)?;
     sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
     if let Some(domain) = &spec.surroundings.domain {
         setdomainname(domain.as_bytes()).map_err(Failure::at("setting the domain"))?;
@@ -82,11 +83,23 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<()
         hear()?;
     }
 
+    let log = File::from(io::stderr().as_fd().try_clone_to_owned().map_err(Failure::at("taking the log"))?);
+    let copying = match &terminal {
+        Some(terminal) => Some(terminal.copy_to(log)?),
+        None => {
+            // Numbers of processes are the same with a terminal and without.
+            use_up_numbers(1)?;
+            None
+        }
+    };
     surround(spec)?;
     let started = Instant::now();
-    let end = run_steps(spec, &source)?;
+    let end = run_steps(spec, &source, terminal.as_ref())?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     end_everything();
+    if let (Some(copying), Some(terminal)) = (copying, terminal) {
+        copying.end(terminal)?;
+    }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::at("reading the resource usage"))?;
     let largest_process_bytes = u64::try_from(usage.max_rss()).unwrap_or(0).saturating_mul(1024);
     send(&Report::Ended { end, duration_ms, largest_process_bytes }, None).map_err(Failure::at("reporting the end"))
@@ -96,11 +109,7 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<()
 /// Threads have numbers as processes do.
 fn surround(spec: &Spec) -> Result<(), Failure> {
     let Surroundings { processes_after, neighbours, .. } = &spec.surroundings;
-    let thread = || std::thread::Builder::new().stack_size(64 << 10);
-    for _ in 0..processes_after.unwrap_or(0) {
-        let used = thread().spawn(|| ()).map_err(Failure::at("using up process ids"))?;
-        used.join().map_err(|_| Failure::at("using up process ids")(io::Error::other("a thread ended badly")))?;
-    }
+    use_up_numbers(processes_after.unwrap_or(0))?;
     for _ in 0..neighbours.unwrap_or(0) {
         let busy = || {
             loop {
@@ -110,6 +119,18 @@ fn surround(spec: &Spec) -> Result<(), Failure> {
         thread().spawn(busy).map(drop).map_err(Failure::at("starting the build's neighbours"))?;
     }
     Ok(())
+}
+
+fn use_up_numbers(count: u32) -> Result<(), Failure> {
+    for _ in 0..count {
+        let used = thread().spawn(|| ()).map_err(Failure::at("using up process ids"))?;
+        used.join().map_err(|_| Failure::at("using up process ids")(io::Error::other("a thread ended badly")))?;
+    }
+    Ok(())
+}
+
+fn thread() -> std::thread::Builder {
+    std::thread::Builder::new().stack_size(64 << 10)
 }
 
 /// Takes on what the build's processes inherit of its surroundings.
@@ -250,17 +271,17 @@ fn give_up_power(spec: &Spec) -> Result<u32, Failure> {
     rustix::thread::set_capabilities(None, sets).map_err(Failure::at(doing))?;
     prctl::set_no_new_privs().map_err(Failure::at("forbidding new privileges"))?;
     prctl::set_dumpable(false).map_err(Failure::at("closing this process to the build"))?;
-    let landlock = landlock::enter(&spec.build_path, home(spec))?;
+    let landlock = landlock::enter(&spec.build_path, home(spec), spec.surroundings.terminal)?;
     filter::enter().map_err(Failure::at("filtering system calls (seccomp)"))?;
     Ok(landlock)
 }
 
-fn run_steps(spec: &Spec, directory: &Path) -> Result<End, Failure> {
+fn run_steps(spec: &Spec, directory: &Path, terminal: Option<&Terminal>) -> Result<End, Failure> {
     for (step, command) in (0..).zip(&spec.commands) {
         if step > 0 {
             send(&Report::Step(step), None).map_err(Failure::at("reporting"))?;
         }
-        let status = match start(command, spec, directory) {
+        let status = match start(command, spec, directory, terminal) {
             Ok(child) => wait_for(child)?,
             Err(failure) if step == 0 => return Err(failure),
             // What the steps before it did decides that: they may have made no such program, or have let nothing start.
@@ -282,20 +303,24 @@ fn run_steps(spec: &Spec, directory: &Path) -> Result<End, Failure> {
 }
 
 /// Starts a step; gives its process id.
-fn start(command: &[String], spec: &Spec, directory: &Path) -> Result<i32, Failure> {
+fn start(command: &[String], spec: &Spec, directory: &Path, terminal: Option<&Terminal>) -> Result<i32, Failure> {
     let doing = || format!("starting {}", command.first().map_or("nothing", String::as_str));
     let (program, arguments) =
         command.split_first().ok_or_else(|| Failure::at(doing())(io::Error::other("the command is empty")))?;
-    let log = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::at(doing()))?;
-    let again = log.try_clone().map_err(Failure::at(doing()))?;
+    let end = || terminal.map(Terminal::end).transpose().map_err(Failure::at(doing()));
+    let log = || -> Result<Stdio, Failure> {
+        let log = || io::stderr().as_fd().try_clone_to_owned().map_err(Failure::at(doing()));
+        end()?.map_or_else(|| log().map(Stdio::from), Ok)
+    };
+    let input = if spec.surroundings.piped_input { Stdio::piped() } else { end()?.unwrap_or_else(Stdio::null) };
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
         .envs(&spec.env)
         .current_dir(directory)
-        .stdin(if spec.surroundings.piped_input { Stdio::piped() } else { Stdio::null() })
-        .stdout(log)
-        .stderr(again)
+        .stdin(input)
+        .stdout(log()?)
+        .stderr(log()?)
         .spawn()
         .map_err(Failure::at(doing()))?;
     // A pipe that nobody writes to any more.

@@ -11,12 +11,13 @@ use landlock::{
 
 use super::helper::Failure;
 use super::rootfs::DEVICES;
+use super::terminal;
 
 /// Puts this process, which has one thread, and all that it starts behind the wall. Paths are those inside.
 ///
 /// Gives the version of the kernel's interface that the wall is built with; 0 where the kernel has none, or has it turned
 /// off, so that there is no wall.
-pub(super) fn enter(build_path: &str, home: Option<&str>) -> Result<u32, Failure> {
+pub(super) fn enter(build_path: &str, home: Option<&str>, has_terminal: bool) -> Result<u32, Failure> {
     let doing = "setting up Landlock";
     let fail = |e: RulesetError| Failure::at(doing)(io::Error::other(e));
     // Every access that the interface knows; on an older kernel those that it knows.
@@ -36,6 +37,9 @@ pub(super) fn enter(build_path: &str, home: Option<&str>) -> Result<u32, Failure
     allow("/", AccessFs::from_read(ABI::V7))?;
     for device in DEVICES {
         allow(&format!("/dev/{device}"), AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev)?;
+    }
+    if has_terminal {
+        allow(terminal::PLACE, AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev)?;
     }
     // A pipe or a socket that lies there is only of use to processes inside; a device is of use to no build.
     let writing = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);

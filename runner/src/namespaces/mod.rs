@@ -16,6 +16,7 @@ mod protocol;
 mod rootfs;
 mod running;
 mod supervise;
+mod terminal;
 mod views;
 mod watchdog;
 
@@ -23,4 +24,5 @@ pub use forbidden::Forbidden;
 pub use helper::helper_main;
 pub(crate) use log::take_name;
 pub(crate) use protocol::{SourceEntry, SourceKind};
+pub use rootfs::other_file_system;
 pub use supervise::{Sandbox, SandboxError, SandboxOutcome, SandboxRequest};

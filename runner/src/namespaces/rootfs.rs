@@ -11,17 +11,27 @@ use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{fchdir, pivot_root};
+use reprove_model::FileSystem;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, symlinkat, unlinkat};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
-    fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use super::helper::Failure;
 use super::protocol::Spec;
+use super::terminal::Terminal;
 use super::views::MASKED;
 use crate::determine::{Fixed, Told, device};
 use crate::sys::{MountAttributes, mount_setattr};
+
+/// What a build in namespaces can write to beside a file system in memory, as far as this machine's kernel says that it has it.
+#[must_use]
+pub fn other_file_system() -> Option<FileSystem> {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let is_known = |kind: FileSystem| known.lines().any(|line| line.split_whitespace().last() == Some(kind.name()));
+    Some(FileSystem::Overlay).filter(|kind| is_known(*kind))
+}
 
 /// Detached copies of everything that comes from outside.
 pub(super) struct Sources {
@@ -63,8 +73,9 @@ impl Sources {
     }
 }
 
-/// Makes the root filesystem, and makes it the only one. Gives the store's blobs, which have no path inside.
-pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
+/// Makes the root filesystem, and makes it the only one. Gives the store's blobs, which have no path inside, and the build's
+/// terminal, where it is to have one.
+pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<(OwnedFd, Option<Terminal>), Failure> {
     let inputs = sources.inputs.iter().map(|(file, _)| file.metadata().map_or(0, |metadata| metadata.len()));
     let owner = spec.surroundings.user_id();
     let root = tmpfs(inputs.fold(16 << 20, u64::saturating_add), "0755", owner)?;
@@ -99,12 +110,13 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<OwnedFd, Failure> {
     devices(root, &sources.devices, spec.told.and_then(Told::fixed))?;
     proc_and_sys(root, spec)?;
     writable(root, spec)?;
+    let terminal = spec.surroundings.terminal.then(|| Terminal::make(root)).transpose()?;
     root_read_only(root)?;
 
     pivot_root(".", ".").map_err(Failure::at("changing the root"))?;
     umount2(".", MntFlags::MNT_DETACH).map_err(Failure::at("letting go of the old root"))?;
     nix::unistd::chdir("/").map_err(Failure::at("entering the new root"))?;
-    Ok(sources.blobs)
+    Ok((sources.blobs, terminal))
 }
 
 /// A copy, not a mount: that would tell where on the machine it comes from.
@@ -202,6 +214,18 @@ fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
     pass_over(&scratch, spec.surroundings.inodes_after.unwrap_or(0))?;
     directories(root, inside)?;
     attach(&scratch, root, relative(inside))?;
+    let scratch = match spec.surroundings.file_system {
+        None => scratch,
+        Some(FileSystem::Overlay) => {
+            let overlay = overlay(root, &scratch)?;
+            attach(&overlay, root, relative(inside))?;
+            overlay
+        }
+        Some(kind) => {
+            let why = format!("a build writes to {} in a virtual machine alone", kind.name());
+            return Err(Failure::at("choosing the file system")(io::Error::other(why)));
+        }
+    };
     let mut places = vec![("build", inside, 0o755), ("shm", "/dev/shm", 0o1777), ("tmp", "/tmp", 0o1777)];
     places.extend(home(spec).map(|home| ("home", home, 0o755)));
     let mut parts = Vec::new();
@@ -221,6 +245,21 @@ fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
         directories(root, path)?;
     }
     if home(spec).is_none() { directories(root, &format!("{inside}/home")) } else { Ok(()) }
+}
+
+/// An overlay over an empty directory, whose files are `scratch`'s.
+fn overlay(root: BorrowedFd<'_>, scratch: &OwnedFd) -> Result<OwnedFd, Failure> {
+    const DIRECTORIES: [(&str, &str); 3] = [("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work")];
+    for (_, name) in DIRECTORIES {
+        mkdirat(scratch, name, Mode::from_raw_mode(0o755)).map_err(Failure::at(format!("making {name}")))?;
+    }
+    // The kernel takes the names as this process would; the build directory's own could have signs with a meaning in it.
+    fchdir(scratch).map_err(Failure::at("entering the overlay's directories"))?;
+    let mut options = DIRECTORIES.to_vec();
+    options.push(("userxattr", ""));
+    let made = mounted("overlay", &options, MountAttrFlags::empty());
+    fchdir(root).map_err(Failure::at("entering the new root"))?;
+    made
 }
 
 /// The home directory, where it is a place of its own.
@@ -243,17 +282,30 @@ fn tmpfs(bytes: u64, mode: &str, owner: u32) -> Result<OwnedFd, Failure> {
 }
 
 fn mounted(kind: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Result<OwnedFd, Failure> {
+    mounted_with_devices(kind, options, attributes | MountAttrFlags::MOUNT_ATTR_NODEV)
+}
+
+/// A new file system of this kind. An option without a value is set.
+pub(super) fn mounted_with_devices(
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Failure> {
     let fail = || Failure::at::<rustix::io::Errno>(format!("mounting {kind}"));
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(fail())?;
     for (key, value) in options {
-        fsconfig_set_string(context.as_fd(), *key, *value).map_err(fail())?;
+        match *value {
+            "" => fsconfig_set_flag(context.as_fd(), *key),
+            value => fsconfig_set_string(context.as_fd(), *key, value),
+        }
+        .map_err(fail())?;
     }
     fsconfig_create(context.as_fd()).map_err(fail())?;
-    let attributes = attributes | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(fail())
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes | MountAttrFlags::MOUNT_ATTR_NOSUID)
+        .map_err(fail())
 }
 
-fn attach(tree: &OwnedFd, directory: BorrowedFd<'_>, path: &str) -> Result<(), Failure> {
+pub(super) fn attach(tree: &OwnedFd, directory: BorrowedFd<'_>, path: &str) -> Result<(), Failure> {
     move_mount(tree.as_fd(), "", directory, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(Failure::at(format!("mounting at {path}")))
 }
@@ -266,7 +318,7 @@ fn root_read_only(root: BorrowedFd<'_>) -> Result<(), Failure> {
 }
 
 /// Makes the directories that lead to `inside`, and it.
-fn directories(root: BorrowedFd<'_>, inside: &str) -> Result<(), Failure> {
+pub(super) fn directories(root: BorrowedFd<'_>, inside: &str) -> Result<(), Failure> {
     let mut made = String::new();
     for name in inside.split('/').filter(|name| !name.is_empty()) {
         made.push_str(name);

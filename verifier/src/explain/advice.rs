@@ -176,13 +176,25 @@ fn of(variation: Variation, finding: &Finding, epoch: u64) -> Vec<Advice> {
             vec![setting("have one search path", Setting::Variable("PATH", "/usr/bin:/bin".into()), PRACTICES)]
         }
         Variation::ExtraVariable => vec![only("don't write the whole environment down", PRACTICES)],
-        Variation::User | Variation::Hostname | Variation::Domain | Variation::KernelRelease | Variation::Memory => {
+        Variation::User
+        | Variation::Hostname
+        | Variation::Domain
+        | Variation::Kernel
+        | Variation::KernelRelease
+        | Variation::Memory => {
             vec![only(&format!("don't write the {} down", variation.name()), SYSTEM)]
         }
         Variation::ClockSpeed => {
             vec![only("don't write down how long things took, and stop for no clock", VALUES)]
         }
         Variation::StandardInput => vec![only("don't look at standard input", PRACTICES)],
+        Variation::Terminal => vec![only(
+            "write no colours, and nothing fitted to a width, into what is kept; most programs have an option like `--color=never`",
+            PRACTICES,
+        )],
+        Variation::FileSystem => {
+            vec![only("sort what directories list, and write down no sizes of blocks and no inode numbers", ORDER)]
+        }
     }
 }
 

@@ -48,10 +48,13 @@ fn sources(variation: Variation, conditions: &Conditions) -> (&'static [&'static
         Variation::Clock | Variation::ClockSpeed => (&["clock_gettime"], below(&[])),
         Variation::Hostname => (&["uname"], below(&["/proc/sys/kernel/hostname"])),
         Variation::Domain => (&["uname"], below(&["/etc/hosts", "/proc/sys/kernel/domainname"])),
-        Variation::KernelRelease => (&["uname"], below(&["/proc/version", "/proc/sys/kernel/osrelease"])),
+        Variation::Kernel | Variation::KernelRelease => {
+            (&["uname"], below(&["/proc/version", "/proc/sys/kernel/osrelease"]))
+        }
         Variation::User => (&[], below(&["/etc/passwd", "/etc/group"])),
         Variation::TimeZone => (&[], below(&["/usr/share/zoneinfo", "/etc/localtime"])),
         Variation::Locale => (&[], below(&["/usr/lib/locale"])),
+        Variation::Terminal => (&[], below(&["/dev/pts"])),
         Variation::Home => (&[], variable("HOME")),
         Variation::TemporaryDirectory => (&[], variable("TMPDIR")),
         Variation::Memory => (&["sysinfo"], below(&["/proc/meminfo"])),
@@ -64,6 +67,7 @@ fn sources(variation: Variation, conditions: &Conditions) -> (&'static [&'static
         Variation::Addresses
         | Variation::BuildPath
         | Variation::ExtraVariable
+        | Variation::FileSystem
         | Variation::HashSeed
         | Variation::InodeNumbers
         | Variation::Load

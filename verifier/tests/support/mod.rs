@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use reprove_model::{
-    BuildRecord, Clock, Conditions, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit, Isolation, Limits,
-    LockedEnvironment, LogRecord, Node, Observed, PeakMemory, Published, Tree, TreePath, Verdict,
+    BuildRecord, Clock, Conditions, Digest, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit, FileSystem,
+    Isolation, Limits, LockedEnvironment, LogRecord, Node, Observed, PeakMemory, Published, Tree, TreePath, Verdict,
 };
 use reprove_store::Store;
 use reprove_verifier::{JudgeError, Wanted, conditions, judge};
@@ -21,6 +21,8 @@ pub(crate) fn wanted() -> Wanted {
         locale: None,
         memory_mib: 2048,
         processor_models: true,
+        file_system: Some(FileSystem::Overlay),
+        kernel: Some(Digest::of(b"another")),
     }
 }
 
