@@ -100,6 +100,7 @@ impl Inconsistency {
             Self::Lock => "other-lock",
             Self::NoLock(_) => "no-lock",
             Self::LockContent { .. } => "lock-content",
+            Self::OwnContents => "own-contents",
             Self::Subject => "wrong-subject",
             Self::Tool(_) => "unknown-tool",
             Self::Time { .. } => "compared-too-early",

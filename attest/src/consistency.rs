@@ -108,6 +108,9 @@ pub enum Inconsistency {
         /// Of what is stated.
         made: Sha256,
     },
+    /// What was published is built from itself, and that is not said.
+    #[error("what was published is among the inputs, and it is not said that its own contents were the source")]
+    OwnContents,
     /// The comparison's subjects.
     #[error("the comparison's subject is neither the published artifact nor, without one, rebuild 1's output files")]
     Subject,
@@ -309,6 +312,9 @@ fn check_lock(first: &Provenance, comparison: &Comparison) -> Result<(), Inconsi
     }
     let fault = |fault| Inconsistency::Provenance { rebuild: 1, fault };
     let lock = first.lock(comparison.published.clone()).map_err(fault)?;
+    if lock.hides_its_source() {
+        return Err(Inconsistency::OwnContents);
+    }
     let made = DigestSet::of(&canonical::to_vec(&lock)?);
     if made != comparison.lock {
         return Err(Inconsistency::LockContent { stated: comparison.lock.sha256, made: made.sha256 });

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use reprove_attest::{Trust, VerifiedFailure, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
-    Between, BuildRecord, Clock, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit, Finding,
-    FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Recipe, TreePath, Variation, Verdict,
+    Between, BuildRecord, Clock, Derived, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit,
+    Finding, FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Recipe, TreePath, Variation, Verdict,
 };
 use reprove_verifier::compare::{Comparison, Level};
 
@@ -87,11 +87,14 @@ pub(crate) fn facts(finished: &Finished) -> String {
     let mut lines = Vec::new();
     if let Some(published) = &finished.lock.published {
         let says = match verdict.matches_published {
+            Some(true) if published.derived.contains(&Derived::Contents) => "comes out of its own contents bit for bit",
             Some(true) => "comes out of its source bit for bit",
             _ => "is not what came out of its source",
         };
         lines.push(("published", format!("{} {says}", plain::line(published.name.as_str()))));
         lines.push(("", format!("sha256 {}", published.digest.sha256)));
+        let derived: Vec<&str> = published.derived.iter().map(|derived| derived.said()).collect();
+        lines.extend((!derived.is_empty()).then(|| ("taken from it", derived.join("; "))));
     }
     lines.push(("built twice", built_twice(verdict, SHOWN_KEPT)));
     lines.extend(pinned(&finished.lock.recipe).map(|line| ("pinned", line)));

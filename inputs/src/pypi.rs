@@ -19,7 +19,7 @@ use std::path::Path;
 
 pub use backend::BackendError;
 pub use pip::Pip;
-use reprove_model::{Content, Input, Lock, LockedEnvironment, PackageUrl, Published, Role};
+use reprove_model::{Content, Derived, Input, Lock, LockedEnvironment, PackageUrl, Published, Role};
 use reprove_store::{Store, UnpackLimits};
 
 use self::backend::{Backend, MAX_PYPROJECT};
@@ -101,7 +101,8 @@ fn assemble(
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
     let Fetched { name: file_name, digest, size, .. } = release.wheel;
     let purl = Some(PackageUrl::pypi(name, version, Some(file_name.as_str()))?);
-    let published = Some(Published { purl, name: file_name, digest, size });
+    // Its tools are those that its own WHEEL file names, or that its form shows.
+    let published = Some(Published { purl, name: file_name, digest, size, derived: [Derived::Tools].into() });
     Ok(Lock { recipe, inputs, environment, published })
 }
 

@@ -164,7 +164,7 @@ pub async fn rebuild_file(
                     return Err(JobError::ArtifactInSource(path.to_string()));
                 }
             }
-            Ok(Published { purl: None, name, digest, size })
+            Ok(Published { purl: None, name, digest, size, derived: BTreeSet::new() })
         })
         .await??,
     );

@@ -27,7 +27,7 @@ mod verdict;
 
 pub use conditions::{Clock, Conditions, FileOrder};
 pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
-pub use lock::{Content, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
+pub use lock::{Content, Derived, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
 pub use observed::{
     Asker, ListingFormat, Loss, Observed, ObservedListing, ObservedPath, Origin, RecordMode, UnknownRecordMode, Use,
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Locks: every input of a build, by digest.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -109,6 +110,45 @@ pub struct Published {
     pub digest: DigestSet,
     /// Bytes.
     pub size: u64,
+    /// What of the recipe and of the inputs was taken from it: the more, the less a rebuild shows.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub derived: BTreeSet<Derived>,
+}
+
+/// What can be taken from what was published, to rebuild it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Derived {
+    /// Some bytes of it are written into the result as they are: nothing else says what they were.
+    Bytes,
+    /// The source is its own contents: a rebuild shows how they were packed, and nothing of where they come from.
+    Contents,
+    /// Which tools build it, by what it says of them or by its form.
+    Tools,
+}
+
+impl Derived {
+    /// What was taken, for a person.
+    #[must_use]
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::Bytes => "some bytes, as they are",
+            Self::Contents => "its contents, packed again: where they come from was not looked at",
+            Self::Tools => "which tools made it",
+        }
+    }
+}
+
+impl Lock {
+    /// Whether an input is what was published, though that does not say so.
+    #[must_use]
+    pub fn hides_its_source(&self) -> bool {
+        let is_hidden = |published: &Published| {
+            let is_itself = |input: &Input| *input.content.digest() == published.digest;
+            self.inputs.iter().any(is_itself) && !published.derived.contains(&Derived::Contents)
+        };
+        self.published.as_ref().is_some_and(is_hidden)
+    }
 }
 
 /// A file name: 1 to 255 characters of ASCII letters, digits and `._+-!~`, not starting with `.` or `-`.

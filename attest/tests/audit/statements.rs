@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Lies that the holder of the right key could sign, and that other statements of the same proof give away.
 
+use std::collections::BTreeSet;
+
 use reprove_attest::{
     Annotations, AuditError, Claim, Envelope, Inconsistency, ProvenanceFault, Shared, Statement, StatementError,
 };
-use reprove_model::{Clock, Digest, DigestSet, Exit, FileSystem, Isolation, Loss, Node, RecordMode, canonical};
+use reprove_model::{
+    Clock, Derived, Digest, DigestSet, Exit, FileSystem, Isolation, Loss, Node, RecordMode, canonical,
+};
 
 use crate::support::*;
 
@@ -157,6 +161,17 @@ fn the_stated_lock_is_made_of_what_is_stated() {
         };
         *size += 1;
     });
+    // What was published is its own source.
+    let itself = |derived: BTreeSet<Derived>| {
+        refused(Case::published(), move |case| {
+            let digest = case.comparison().published.as_ref().unwrap().digest;
+            (0..2).for_each(|n| case.provenance(n).build_definition.resolved_dependencies[0].digest = digest);
+            case.comparison().published.as_mut().unwrap().derived = derived;
+        })
+    };
+    let (why, said) = (itself(BTreeSet::new()), itself([Derived::Contents].into()));
+    assert!(matches!(why, Inconsistency::OwnContents), "{why}");
+    assert!(matches!(said, Inconsistency::LockContent { .. }), "{said}");
     // Leaving out what was published would turn "different from what was published" into "reproducible".
     let why = refused(Case::different(), |case| {
         case.comparison.subject = case.provenances[0].subject.clone();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Samples in code: a lock, its rebuilds' records, a verdict, and a proof that can be tampered with and signed again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use reprove_attest::{
@@ -69,6 +70,7 @@ pub(crate) fn lock_of(recipe: Recipe, published: bool) -> Lock {
             name: WHEEL_NAME.parse().unwrap(),
             digest: DigestSet::of(WHEEL),
             size: WHEEL.len() as u64,
+            derived: BTreeSet::new(),
         }),
     }
 }

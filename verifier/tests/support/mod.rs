@@ -2,7 +2,7 @@
 //! Records of builds that were never run.
 #![allow(dead_code, reason = "each file of tests uses a part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_model::{
     BuildRecord, Clock, Conditions, Digest, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit, FileSystem,
@@ -82,7 +82,7 @@ impl Bench {
     ) -> Result<Verdict, JudgeError> {
         let published = published.map(|text| {
             let (digest, size) = self.store.add_bytes(text.as_bytes()).unwrap();
-            Published { purl: None, name: "a.whl".parse().unwrap(), digest, size }
+            Published { purl: None, name: "a.whl".parse().unwrap(), digest, size, derived: BTreeSet::new() }
         });
         let epoch = EpochUsed { seconds: None, origin: EpochOrigin::Recipe, tried: vec![] };
         judge(&pair.0, &pair.1, published.as_ref(), epoch, &self.store)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Locks, build records, verdicts and trees in canonical JSON, and JSON that is nearly so.
 
+use std::collections::BTreeSet;
+
 use reprove_model::{
     Between, BuildRecord, Cause, Clock, Conditions, Content, Detail, DigestSet, Enforced, Environment, EpochAttempt,
     EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, Input, Isolation, Limits, LinkTarget, Lock,
@@ -51,6 +53,7 @@ pub(super) fn lock(published: bool) -> Lock {
             name: WHEEL_NAME.parse().unwrap(),
             digest: DigestSet::of(WHEEL),
             size: WHEEL.len() as u64,
+            derived: BTreeSet::new(),
         }),
     }
 }
