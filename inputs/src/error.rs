@@ -223,6 +223,27 @@ impl InputsError {
     }
 }
 
+/// How many names are shown of a list.
+const SHOWN: usize = 5;
+
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    match names.len() {
+        0 => "none".into(),
+        all if all > SHOWN => format!("{}, and {} more", shown.join(", "), all - SHOWN),
+        _ => shown.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_list_the_first_are_shown_and_the_others_counted() {
+        let names: Vec<String> = (0..=SHOWN).map(|n| format!("n{n}")).collect();
+        assert_eq!(list(&names[..SHOWN]), "n0, n1, n2, n3, n4");
+        assert_eq!(list(&names), "n0, n1, n2, n3, n4, and 1 more");
+        assert_eq!(list(&[]), "none");
+    }
 }
