@@ -142,6 +142,8 @@ impl App {
             store,
             sandbox,
             guest,
+            other: None,
+            formatter: None,
             confidential,
             processors,
             record,

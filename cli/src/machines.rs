@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use reprove_images::guest::{InitrdError, Kernel, UsrError, initrd, kept_kernel, user_mode_kernel};
+use reprove_images::guest::{InitrdError, Kernel, UsrError, Which, initrd, kept_kernel, user_mode_kernel};
 use reprove_model::Engine;
 use reprove_runner::vm::{Fault, Guest, JobError as ImageError, MachineError, Tried, remembered, try_out};
 use reprove_store::Store;
@@ -57,6 +57,30 @@ pub(crate) async fn choose(
         }
     }
     Err(told.into_iter().fold(error, CommandError::next))
+}
+
+/// `usual` with the other kernel that is kept, where one is; it has to work as well, or it is not taken, and that is said.
+pub(crate) async fn other(app: &App, store: &Store, usual: &Guest) -> Result<Option<Guest>, CommandError> {
+    if usual.engine == Engine::UserModeLinux {
+        return Ok(None);
+    }
+    let (on, engine, runs) = (store.clone(), usual.engine, usual.program.clone());
+    let made = blocking(move || -> Result<Option<Guest>, CommandError> {
+        let kernel = kept_kernel(&on, Which::Other).map_err(|e| from_error(CANNOT, &e))?;
+        let Some(kernel) = kernel else { return Ok(None) };
+        let made = program().and_then(|program| guest_of(engine, runs, kernel, &program));
+        made.map(Some).map_err(|(found, mend)| {
+            if mend.is_empty() { CommandError::cannot(found) } else { CommandError::cannot(found).next(mend) }
+        })
+    })
+    .await??;
+    let Some(guest) = made.filter(|guest| guest.kernel_digest != usual.kernel_digest) else { return Ok(None) };
+    let Tried { works, said, .. } = tried(app, &guest, store).await?;
+    if !works {
+        app.progress
+            .note(&format!("the other kernel is not taken, since no machine starts with it: {}", shortly(&said)));
+    }
+    Ok(Some(guest).filter(|_| works))
 }
 
 /// What is remembered of a guest, or what comes of starting it.
@@ -128,19 +152,26 @@ fn candidate(
             let named = |folder: PathBuf| folder.join("qemu-system-x86_64");
             let qemu = env_vars::program_folders().into_iter().map(named).find(|path| path.is_file());
             let qemu = qemu.ok_or_else(|| none("there is no qemu-system-x86_64", "apt install qemu-system-x86"))?;
-            let kernel = kept_kernel(store).map_err(|e| fail(&e))?;
+            let kernel = kept_kernel(store, Which::Usual).map_err(|e| fail(&e))?;
             let lacks = "there is no kernel for its guests";
             let mend =
                 "apt-get download linux-image-cloud-amd64's package, and: reprove image build guest --kernel FILE.deb";
             (kernel.ok_or_else(|| none(lacks, mend))?, qemu)
         }
     };
-    let program = program.as_ref().map_err(Clone::clone)?;
+    guest_of(engine, runs, kernel, program.as_ref().map_err(Clone::clone)?)
+}
+
+/// A guest of this kernel, with the guest's program.
+fn guest_of(engine: Engine, runs: PathBuf, kernel: Kernel, program: &[u8]) -> Result<Guest, (String, String)> {
+    let fail = |error: &dyn std::error::Error| (error.to_string(), String::new());
     let initrd = initrd(program, &kernel.modules).map_err(|e| match e {
         InitrdError::NotStatic => (e.to_string(), format!("scripts/guest, and set {} to it", env_vars::GUEST)),
         e => fail(&e),
     })?;
-    Guest::new(engine, runs, kernel.path, &initrd).map_err(|e| fail(&e))
+    let guest = Guest::new(engine, runs, kernel.path, &initrd).map_err(|e| fail(&e))?;
+    let for_disks = kernel.modules.for_disks.into_iter().map(|(kind, _)| kind).collect();
+    Ok(Guest { for_disks, ..guest })
 }
 
 /// The first line of what came of it, and the last, which is where the console ended.
@@ -167,6 +198,8 @@ pub(crate) fn from_image(error: &UsrError) -> CommandError {
 pub(crate) fn from_machine(error: &MachineError) -> CommandError {
     match error {
         MachineError::Inside { fault: Fault::Project, .. } => from_error(BUILD_FAILED, error),
+        MachineError::NoKernel(_) => from_error(CANNOT, error)
+            .next("reprove image build guest --other-kernel FILE.deb, with that kernel's package"),
         MachineError::Job(ImageError::TooLarge) => from_error(BAD_USAGE, error),
         MachineError::NoHello { .. } => {
             from_error(CANNOT, error).next("`reprove doctor` tries again, and says which engines work here")

@@ -12,6 +12,7 @@ mod emulated;
 mod env_vars;
 mod error;
 mod failure;
+mod file_systems;
 mod gathering;
 mod hardware;
 mod keys;

@@ -7,7 +7,7 @@ use clap::Args;
 use reprove_attest::evidence::snp::{DirectBoot, Firmware, Launch, LaunchError};
 use reprove_attest::evidence::tdx::{Edk2, TdxFirmware, rtmr1};
 use reprove_attest::evidence::{ReferenceDomain, Sha384};
-use reprove_images::guest::{initrd, kept_kernel};
+use reprove_images::guest::{Which, initrd, kept_kernel};
 use reprove_model::{Isolation, Sha256};
 use reprove_runner::vm::firmware as emulated_firmware;
 use serde_json::json;
@@ -128,7 +128,7 @@ fn edk2(name: &str) -> Result<Edk2, String> {
 
 /// The guest's own kernel and first file system.
 fn own(store: &reprove_store::Store) -> Result<(Vec<u8>, Vec<u8>), CommandError> {
-    let kernel = kept_kernel(store).map_err(|e| from_error(CANNOT, &e))?;
+    let kernel = kept_kernel(store, Which::Usual).map_err(|e| from_error(CANNOT, &e))?;
     let kernel = kernel.ok_or_else(|| {
         CommandError::cannot("there is no kernel for guests")
             .next("reprove image build guest --kernel FILE.deb, with Debian's package of a kernel")

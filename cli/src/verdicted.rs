@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use reprove_attest::{Audited, Proof, PublicKey, Rebuilder, Signer, audit};
 use reprove_job::{Context, Event, Finished, JobError};
-use reprove_model::{BuildRecord, Outcome, Recipe};
+use reprove_model::{BuildRecord, Outcome, Recipe, Variation};
 use reprove_store::Store;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::artifacts::Artifacts;
 use crate::commands::{BuildOptions, SearchOptions, VerdictArguments};
 use crate::error::{CommandError, NO, YES};
 use crate::output::Target;
-use crate::{causes, env_vars, keys, output, render};
+use crate::{causes, env_vars, file_systems, keys, machines, output, render};
 
 /// A job that is ready to start.
 pub(crate) struct Verdicted {
@@ -70,8 +70,14 @@ impl Verdicted {
         (options, search): (&BuildOptions, &SearchOptions),
         events: &'a (dyn Fn(Event) + Sync),
     ) -> Result<Context<'a>, CommandError> {
+        let file_system = search.file_system();
         let search = search.search()?;
-        let context = app.context(self.store.clone(), options, events).await?;
+        let mut context = app.context(self.store.clone(), options, events).await?;
+        let is_varied = search.variations.as_ref().is_none_or(|named| named.contains(&Variation::Kernel));
+        if let Some(guest) = context.guest.as_ref().filter(|_| is_varied && !options.has_evidence()) {
+            context.other = machines::other(app, &self.store, guest).await?;
+        }
+        context.formatter = file_systems::formatter(&context, file_system)?;
         Ok(Context { rebuilder: self.rebuilder.clone(), search, ..context })
     }
 

@@ -35,10 +35,10 @@ use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
 use reprove_inputs::{Note, Pip};
 use reprove_model::{
-    BuildRecord, Clock, Content, DigestSet, EpochRule, InputName, Lock, PackageUrl, Published, Recipe, RecordMode,
-    Variation, Verdict,
+    BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, InputName, Lock, PackageUrl, Published, Recipe,
+    RecordMode, Variation, Verdict,
 };
-use reprove_runner::vm::{Guest, Machine};
+use reprove_runner::vm::{Formatter, Guest, Machine};
 use reprove_runner::{Sandbox, SourceFiles, other_file_system};
 use reprove_store::Store;
 use reprove_verifier::Wanted;
@@ -52,6 +52,10 @@ pub struct Context<'a> {
     pub sandbox: Sandbox,
     /// What virtual machines around that are made of, where there are to be any. It gives no more than so many processors.
     pub guest: Option<Guest>,
+    /// The same with another kernel, where there is one.
+    pub other: Option<Guest>,
+    /// What makes the file system of a disk of theirs to build on, where something does.
+    pub formatter: Option<Formatter>,
     /// The secure processor that speaks for these machines, where one does.
     pub confidential: Option<ConfidentialMachines>,
     /// The processors that a build may use.
@@ -205,11 +209,19 @@ impl Context<'_> {
             clock: self.moved_clock(lock).map(|moved| (now, moved)),
             locale: another_locale(root),
             memory_mib: lock.recipe.limits.memory_mib,
-            file_system: if self.guest.is_none() { other_file_system() } else { None },
-            kernel: None,
+            file_system: self.other_file_system(),
+            kernel: self.other.as_ref().filter(|_| self.confidential.is_none()).map(|other| other.kernel_digest.blake3),
             processor_models: self.guest.as_ref().is_some_and(Guest::has_models) && self.confidential.is_none(),
         };
         wanted.but_for(&lock.recipe)
+    }
+
+    /// What else a build can write to.
+    fn other_file_system(&self) -> Option<FileSystem> {
+        match &self.guest {
+            Some(_) => self.formatter.as_ref().filter(|_| self.confidential.is_none()).map(|formatter| formatter.kind),
+            None => other_file_system(),
+        }
     }
 
     /// How clocks are moved in a build where they can be: a machine has its own, and in namespaces the runner answers.
@@ -236,7 +248,8 @@ impl Context<'_> {
         };
         let (image, ()) = tokio::join!(image, told);
         let confidential = self.confidential.as_ref().map(ConfidentialMachines::confidential);
-        Ok(Some(Machine { guest, usr: image??, confidential }))
+        let (other, formatter) = (self.other.clone(), self.formatter.clone());
+        Ok(Some(Machine { guest, other, formatter, usr: image??, confidential }))
     }
 
     /// The lock of a project directory, and the root filesystem that it is built in.

@@ -99,6 +99,9 @@ pub enum FileSystem {
 }
 
 impl FileSystem {
+    /// Those that are on a disk, the one to be preferred first.
+    pub const ON_DISK: [Self; 2] = [Self::Ext4, Self::Xfs];
+
     /// Whether it is on a disk, which only a virtual machine has.
     #[must_use]
     pub fn is_on_disk(self) -> bool {

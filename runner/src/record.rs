@@ -194,6 +194,7 @@ impl Runner {
             limits: lock.recipe.limits,
             env: env.clone(),
             surroundings: conditions.surroundings.clone(),
+            disk: self.sandbox.disk(),
             record: watched,
             told: Told::of(conditions, Digest::of(&canonical::to_vec(&lock.recipe)?)),
             followed,

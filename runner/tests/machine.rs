@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use reprove_images::RootFilesystem;
-use reprove_images::guest::{MODULES, UsrImage, append_tree, initrd, modules, usr_image};
+use reprove_images::guest::{MODULES, Modules, UsrImage, append_tree, initrd, modules, usr_image};
 use reprove_model::{
     Clock, Conditions, Content, Engine, Exit, FileOrder, Input, Isolation, Lock, Recipe, RecordMode, Role,
 };
@@ -53,7 +53,8 @@ fn new_guest() -> Guest {
     let kernel = PathBuf::from("/usr/bin/linux.uml");
     #[expect(clippy::disallowed_methods, reason = "there is one")]
     let folder = fs::read_dir("/usr/lib/uml/modules").unwrap().next().unwrap().unwrap().path();
-    let initrd = initrd(&program(), &modules(&folder, &MODULES).unwrap()).unwrap();
+    let initrd =
+        initrd(&program(), &Modules { always: modules(&folder, &MODULES).unwrap(), ..Modules::default() }).unwrap();
     Guest::new(Engine::UserModeLinux, kernel.clone(), kernel, &initrd).unwrap()
 }
 
@@ -97,7 +98,7 @@ impl Project {
         let input = Input { name: "p".parse().unwrap(), role: Role::Source, purl: None, content };
         let recipe = Recipe::from_toml(&recipe).unwrap();
         let lock = Lock { recipe, inputs: vec![input], environment: root.locked.clone(), published: None };
-        let machine = Some(Machine { guest: guest(), usr, confidential: None });
+        let machine = Some(Machine { guest: guest(), other: None, formatter: None, usr, confidential: None });
         Self { _dir: dir, store, lock, root, machine, clock: Clock::Host }
     }
 

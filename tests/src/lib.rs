@@ -17,6 +17,6 @@ pub use authority::Authority;
 pub use bench::{Bench, sorted_names};
 pub use clients::python_client;
 pub use leftovers::{Leftovers, control_groups, is_root, processes};
-pub use machines::{Descendants, engine, guest_program, kernel_package, shared_store};
+pub use machines::{Descendants, engine, guest_program, kernel_package, other_kernel_package, shared_store};
 pub use program::{once, program, workspace};
 pub use running::{Ran, Running, wait_until};

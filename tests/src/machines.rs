@@ -49,7 +49,9 @@ impl Bench {
             if engine() == "qemu-tcg" {
                 let package = kernel_package();
                 let make = ["image", "build", "guest", "--kernel", package.to_str().unwrap(), "--store", store];
-                let _ = bench.run(make).with_code(0);
+                let other = other_kernel_package();
+                let other = other.iter().flat_map(|package| ["--other-kernel", package.to_str().unwrap()]);
+                let _ = bench.run(make.into_iter().chain(other)).with_code(0);
             }
             let by = ["--isolation", "vm", "--engine", engine(), "--out", "warm-out"];
             let _ = bench.run(["build", project, "--store", store].into_iter().chain(by)).with_code(0);
@@ -62,10 +64,19 @@ impl Bench {
 /// Debian's package of a kernel for QEMU's guests, which `scripts/setup` downloads.
 #[must_use]
 pub fn kernel_package() -> PathBuf {
-    let folder = workspace().join("target/kernel");
-    let names = sorted_names(&folder);
-    let name = names.iter().find(|name| name.ends_with(".deb"));
-    folder.join(name.expect("scripts/setup has downloaded a package"))
+    package_in("target/kernel").expect("scripts/setup has downloaded a package")
+}
+
+/// Debian's package of another kernel, where there was one to download.
+#[must_use]
+pub fn other_kernel_package() -> Option<PathBuf> {
+    package_in("target/kernel-other")
+}
+
+fn package_in(folder: &str) -> Option<PathBuf> {
+    let folder = workspace().join(folder);
+    let names = if folder.is_dir() { sorted_names(&folder) } else { Vec::new() };
+    names.iter().find(|name| name.ends_with(".deb")).map(|name| folder.join(name))
 }
 
 /// What has been started by a process, and by what that has started, and so on.

@@ -145,7 +145,12 @@ async fn machines(app: &App) -> Result<Vec<Finding>, CommandError> {
             Err((found, mend)) => (false, found, Some(mend).filter(|mend| !mend.is_empty())),
             Ok(guest) => {
                 let Tried { works, said, .. } = machines::tried_again(app, &guest, &store).await?;
-                let found = if works { "a guest was started".into() } else { machines::shortly(&said) };
+                let is_another = works && machines::other(app, &store, &guest).await?.is_some();
+                let found = match works {
+                    true if is_another => "a guest was started, and one with the other kernel".into(),
+                    true => "a guest was started".into(),
+                    false => machines::shortly(&said),
+                };
                 (works, found, None)
             }
         };

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove image`: what virtual machines are started from.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use reprove_images::guest::{Kernel, initrd, keep_kernel, kept_kernel, user_mode_kernel};
+use reprove_images::guest::{Kernel, Module, Which, initrd, keep_kernel, kept_kernel, user_mode_kernel};
 use reprove_model::{Digest, DigestSet};
 use serde::Serialize;
 use serde_json::json;
@@ -45,28 +46,38 @@ enum What {
         /// The BLAKE3 digest that this package must have
         #[arg(long, value_name = "HEX", requires = "kernel")]
         kernel_digest: Option<Digest>,
+        /// Take another kernel of QEMU's out of this package, and keep it beside the first: `check` and `rebuild` vary it
+        #[arg(long, value_name = "FILE.deb")]
+        other_kernel: Option<PathBuf>,
+        /// The BLAKE3 digest that this package must have
+        #[arg(long, value_name = "HEX", requires = "other_kernel")]
+        other_kernel_digest: Option<Digest>,
     },
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
-    let (out, kernel, kernel_digest) = match arguments.command {
+    let (out, packages) = match arguments.command {
         Command::Measure(arguments) => return measuring::run(app, arguments).await,
-        Command::Build { what: What::Guest { out, kernel, kernel_digest } } => (out, kernel, kernel_digest),
+        Command::Build { what: What::Guest { out, kernel, kernel_digest, other_kernel, other_kernel_digest } } => {
+            (out, [(Which::Usual, kernel, kernel_digest), (Which::Other, other_kernel, other_kernel_digest)])
+        }
     };
     let out = match &out {
         Some(shown) => Some((Artifacts::prepare(&absolute(shown)?, "guest images")?, shown.clone())),
         None => None,
     };
-    let package = kernel.map(|path| absolute(&path)).transpose()?;
+    let packages = packages.into_iter().filter_map(|(which, path, digest)| Some((which, absolute(&path?), digest)));
+    let packages: Vec<_> = packages.collect();
     let store = app.store()?;
     app.progress.doing("making the guest's images twice");
     let made = blocking(move || {
-        if let Some(package) = package {
-            keep_kernel(&store, &package, kernel_digest).map_err(|e| from_error(CANNOT, &e))?;
+        for (which, package, digest) in packages {
+            keep_kernel(&store, which, &package?, digest).map_err(|e| from_error(CANNOT, &e))?;
         }
         let kernels = [
             ("user-mode-linux", user_mode_kernel().map_err(|e| from_error(CANNOT, &e))?),
-            ("qemu", kept_kernel(&store).map_err(|e| from_error(CANNOT, &e))?),
+            ("qemu", kept_kernel(&store, Which::Usual).map_err(|e| from_error(CANNOT, &e))?),
+            ("qemu-other", kept_kernel(&store, Which::Other).map_err(|e| from_error(CANNOT, &e))?),
         ];
         let kernels = kernels.into_iter().filter_map(|(name, kernel)| Some((name, kernel?)));
         kernels.map(|(name, kernel)| Made::twice(name, &kernel)).collect::<Result<Vec<_>, _>>()
@@ -113,6 +124,8 @@ struct Said {
     program: DigestSet,
     /// The modules in it, in the order in which they are loaded.
     modules: Vec<String>,
+    /// The same for each file system that the kernel can have on a disk, beside them.
+    disks: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Made {
@@ -127,12 +140,15 @@ impl Made {
             let program = fs::read(&path).map_err(fail(&path))?;
             let bytes = fs::read(&kernel.path).map_err(fail(&kernel.path))?;
             let initrd = initrd(&program, &kernel.modules).map_err(|e| from_error(CANNOT, &e))?;
+            let names = |modules: &[Module]| modules.iter().map(|module| module.name.clone()).collect::<Vec<_>>();
+            let disks = kernel.modules.for_disks.iter();
             let said = Said {
                 name,
                 kernel: DigestSet::of(&bytes),
                 initrd: DigestSet::of(&initrd),
                 program: DigestSet::of(&program),
-                modules: kernel.modules.iter().map(|module| module.name.clone()).collect(),
+                modules: names(&kernel.modules.always),
+                disks: disks.map(|(kind, modules)| (kind.name(), names(modules))).collect(),
             };
             Ok(Self { said, kernel: bytes, initrd })
         };
@@ -153,6 +169,10 @@ impl Said {
             text.push_str(&format!("  {what:<8} sha256 {}\n           blake3 {}\n", digest.sha256, digest.blake3));
         }
         text.push_str(&format!("  modules  {}\n", self.modules.join(" ")));
+        for (kind, modules) in &self.disks {
+            let modules = if modules.is_empty() { "as it is".to_owned() } else { modules.join(" ") };
+            text.push_str(&format!("  {kind:<8} {modules}\n"));
+        }
         text
     }
 }

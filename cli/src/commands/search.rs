@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use reprove_job::Search;
-use reprove_model::Variation;
+use reprove_model::{FileSystem, Variation};
 use reprove_verifier::Wanted;
 use reprove_verifier::explain::Depth;
 
@@ -21,6 +21,10 @@ pub(crate) struct SearchOptions {
     /// Leave one the same, and say in the proof why, as a recipe does below [pinned]; may be given several times
     #[arg(long, value_name = "NAME=WHY", value_parser = pinned)]
     pin: Vec<(Variation, String)>,
+    /// What the second build writes to where the file system is varied: overlay, or ext4 or xfs on a disk of a virtual
+    /// machine's [default: the first of them that can be had there]
+    #[arg(long, value_name = "KIND", value_parser = file_system)]
+    file_system: Option<FileSystem>,
     /// How far to look for what caused a difference: full builds again, fast only says what its form suggests
     #[arg(long, value_name = "HOW", value_parser = depth, default_value = "full")]
     explain: Depth,
@@ -30,6 +34,11 @@ pub(crate) struct SearchOptions {
 }
 
 impl SearchOptions {
+    /// What the second build writes to, where somebody says so.
+    pub(crate) fn file_system(&self) -> Option<FileSystem> {
+        self.file_system
+    }
+
     /// For a job.
     pub(crate) fn search(&self) -> Result<Search, CommandError> {
         if self.try_mends && self.explain == Depth::Fast {
@@ -62,6 +71,11 @@ fn pinned(text: &str) -> Result<(Variation, String), String> {
         return Err("say why after the `=`, in one line of at most 200 bytes".into());
     }
     Ok((variation, why.to_owned()))
+}
+
+fn file_system(text: &str) -> Result<FileSystem, String> {
+    let found = [FileSystem::Overlay].into_iter().chain(FileSystem::ON_DISK).find(|kind| kind.name() == text);
+    found.ok_or_else(|| "there are overlay, ext4 and xfs".to_owned())
 }
 
 fn depth(text: &str) -> Result<Depth, String> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use reprove_model::FileSystem;
 use thiserror::Error;
 
 use super::cpio::{Archive, CpioError};
@@ -75,6 +76,41 @@ pub struct Module {
     pub bytes: Vec<u8>,
 }
 
+/// The modules of a kernel that guests have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Modules {
+    /// What each loads at its start, each after those that it needs.
+    pub always: Vec<Module>,
+    /// Which file systems the kernel can have on a disk, and what is loaded for each of them beside that.
+    pub for_disks: Vec<(FileSystem, Vec<Module>)>,
+}
+
+/// What file systems take their sums with; none says itself that it needs it.
+const SUMS: &str = "crc32c_generic";
+
+/// The file systems of [`FileSystem::ON_DISK`] that the kernel of `folder` can have, and the modules for each where `always`
+/// are loaded.
+///
+/// # Errors
+/// See [`InitrdError`].
+pub fn modules_for_disks(folder: &Path, always: &[Module]) -> Result<Vec<(FileSystem, Vec<Module>)>, InitrdError> {
+    let mut disks = Vec::new();
+    for kind in FileSystem::ON_DISK {
+        let mut all = Available { ordered: always.to_vec(), ..Available::below(folder)? };
+        if all.is_there(kind.name()) {
+            for name in [SUMS, kind.name()] {
+                if all.is_there(name) {
+                    all.add(name, 0)?;
+                }
+            }
+        } else if !all.is_built_in(kind.name()) {
+            continue;
+        }
+        disks.push((kind, all.ordered.split_off(always.len())));
+    }
+    Ok(disks)
+}
+
 /// The modules `wanted` and all that they need, from below `folder` (a `/lib/modules/RELEASE`), each after those that it
 /// needs. What the kernel has built in, by its list `modules.builtin` in there, is no module.
 ///
@@ -96,31 +132,42 @@ pub fn modules_with_asking(folder: &Path, wanted: &[&str]) -> Result<Vec<Module>
     let mut all = Available { ordered: modules(folder, wanted)?, ..Available::below(folder)? };
     let (names, interface) = ASKING;
     for name in names {
-        let is_there = all.files.iter().any(|(there, _)| there == name);
-        if is_there && all.read(name)?.1.iter().any(|needed| needed.starts_with(interface)) {
+        if all.is_there(name) && all.read(name)?.1.iter().any(|needed| needed.starts_with(interface)) {
             all.add(name, 0)?;
         }
     }
     Ok(all.ordered)
 }
 
-/// The first file system: `program` as `/init`, and the modules below `/modules`.
+/// The first file system: `program` as `/init`, the modules below `/modules`, and those for a disk's file system below
+/// `/disks`, in a folder with the name of that.
 ///
 /// # Errors
 /// [`InitrdError::Archive`], [`InitrdError::NotStatic`].
-pub fn initrd(program: &[u8], modules: &[Module]) -> Result<Vec<u8>, InitrdError> {
+pub fn initrd(program: &[u8], modules: &Modules) -> Result<Vec<u8>, InitrdError> {
     if !is_static(program) {
         return Err(InitrdError::NotStatic);
     }
     let mut archive = Archive::default();
-    for folder in ["dev", "modules", "new", "proc"] {
+    for folder in ["dev", "disks", "modules", "new", "proc"] {
         archive.directory(folder, 0o755)?;
     }
     archive.file("init", 0o755, program)?;
-    for (number, module) in modules.iter().enumerate() {
-        archive.file(&format!("modules/{number:02}-{}.ko", module.name), 0o644, &module.bytes)?;
+    add(&mut archive, "modules", &modules.always)?;
+    for (kind, modules) in &modules.for_disks {
+        let folder = format!("disks/{}", kind.name());
+        archive.directory(&folder, 0o755)?;
+        add(&mut archive, &folder, modules)?;
     }
     Ok(archive.finish())
+}
+
+/// Adds modules below `folder`, with names in their order.
+fn add(archive: &mut Archive, folder: &str, modules: &[Module]) -> Result<(), CpioError> {
+    for (number, module) in modules.iter().enumerate() {
+        archive.file(&format!("{folder}/{number:02}-{}.ko", module.name), 0o644, &module.bytes)?;
+    }
+    Ok(())
 }
 
 /// Whether `program` is an executable of 64 bits that names no other program to load it (ELF, `PT_INTERP`).
@@ -179,6 +226,10 @@ impl<'a> Available<'a> {
             }
         }
         Ok(())
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        self.files.iter().any(|(there, _)| there == name)
     }
 
     fn is_built_in(&self, name: &str) -> bool {
@@ -329,14 +380,35 @@ mod tests {
         assert!(matches!(modules_with_asking(broken.path(), &["erofs"]), Err(InitrdError::NoModule { .. })));
     }
 
+    /// As Debian has them: Linux 6.1 has ext4 built in, and so the sums, and XFS as a module.
+    #[test]
+    fn a_kernel_has_the_disks_file_systems_that_it_has_built_in_or_as_modules() {
+        use FileSystem::{Ext4, Xfs};
+        let dir = folder(&[("erofs", "libcrc32c"), ("libcrc32c", ""), ("xfs", "libcrc32c,exportfs"), ("exportfs", "")]);
+        let always = modules(dir.path(), &["erofs"]).unwrap();
+        let found = |kinds: &[(FileSystem, &[&str])]| {
+            let disks = modules_for_disks(dir.path(), &always).unwrap().into_iter();
+            let disks: Vec<_> = disks.map(|(kind, modules)| (kind, names(Ok(modules)))).collect();
+            let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+            assert_eq!(disks, kinds.iter().map(|(kind, names)| (*kind, named(names))).collect::<Vec<_>>());
+        };
+        found(&[(Xfs, &["exportfs", "xfs"])]);
+        fs::write(dir.path().join(BUILT_IN), "kernel/fs/ext4/ext4.ko\n").unwrap();
+        found(&[(Ext4, &[]), (Xfs, &["exportfs", "xfs"])]);
+        fs::write(dir.path().join("kernel/crc32c_generic.ko"), "ELF\0depends=\0").unwrap();
+        found(&[(Ext4, &[]), (Xfs, &["crc32c_generic", "exportfs", "xfs"])]);
+    }
+
     #[test]
     fn the_same_parts_make_the_same_bytes() {
-        let modules = [Module { name: "a".into(), bytes: vec![1; 100] }];
+        let always = vec![Module { name: "a".into(), bytes: vec![1; 100] }];
+        let modules = Modules { always, for_disks: vec![(FileSystem::Ext4, Vec::new())] };
         let program = elf(1);
         let made = initrd(&program, &modules).unwrap();
         assert_eq!(made, initrd(&program, &modules).unwrap());
         assert_ne!(made, initrd(&[&program[..], b"!"].concat(), &modules).unwrap());
-        assert_ne!(made, initrd(&program, &[]).unwrap());
+        assert_ne!(made, initrd(&program, &Modules::default()).unwrap());
+        assert_ne!(made, initrd(&program, &Modules { for_disks: Vec::new(), ..modules }).unwrap());
     }
 
     /// The head of a program with one header of this kind.

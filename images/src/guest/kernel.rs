@@ -6,12 +6,14 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use reprove_model::Digest;
+use reprove_model::{Digest, FileSystem};
 use reprove_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::initrd::{InitrdError, MODULES, Module, is_of_modules, modules, modules_with_asking};
+use super::initrd::{
+    InitrdError, MODULES, Module, Modules, is_of_modules, modules, modules_for_disks, modules_with_asking,
+};
 
 /// Why there is no kernel.
 #[derive(Debug, Error)]
@@ -32,6 +34,9 @@ pub enum KernelError {
         /// Why.
         why: String,
     },
+    /// The other kernel is the one that guests have anyway.
+    #[error("the package's kernel is the one that guests have anyway; the other one has to be of another package")]
+    NotAnother,
     /// A module is missing.
     #[error(transparent)]
     Modules(#[from] InitrdError),
@@ -48,13 +53,13 @@ pub enum KernelError {
     },
 }
 
-/// A kernel, and the modules that a guest needs with it, each after those that it needs.
+/// A kernel, and the modules that a guest needs with it.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// Its file.
     pub path: PathBuf,
     /// What is put into the first file system.
-    pub modules: Vec<Module>,
+    pub modules: Modules,
 }
 
 /// Where Debian's package `user-mode-linux` puts the kernel, and its modules.
@@ -70,15 +75,34 @@ pub fn user_mode_kernel() -> Result<Option<Kernel>, KernelError> {
         return Ok(None);
     }
     let Some(folder) = last_in(folder)? else { return Ok(None) };
-    Ok(Some(Kernel { path: path.to_owned(), modules: modules(&folder, &MODULES)? }))
+    let always = modules(&folder, &MODULES)?;
+    let for_disks = modules_for_disks(&folder, &always)?;
+    Ok(Some(Kernel { path: path.to_owned(), modules: Modules { always, for_disks } }))
 }
 
 /// The modules that a guest needs beyond [`MODULES`] where its devices are virtio's. PCI is what QEMU's machine has. Behind
 /// them come those that ask a processor of hardware, where the kernel has such.
 const VIRTIO: [&str; 2] = ["virtio_pci", "virtio_blk"];
 
-/// The name of the folder in the store's folder `guest` that a kernel is kept in.
-const KEPT: &str = "kernel";
+/// Which of the kernels that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one that guests have.
+    Usual,
+    /// The one that they have where it is to be another.
+    Other,
+}
+
+impl Which {
+    /// The name of the folder in the store's folder `guest` that it is kept in.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Usual => "kernel",
+            Self::Other => "other-kernel",
+        }
+    }
+}
+
 /// The most that a package may unpack to, in bytes.
 const MOST_UNPACKED: u64 = 2 << 30;
 
@@ -89,27 +113,36 @@ struct Kept {
     package: Digest,
     kernel: Digest,
     modules: Vec<(String, Digest)>,
+    /// What was kept before there were such has none.
+    #[serde(default)]
+    for_disks: Vec<(FileSystem, Vec<(String, Digest)>)>,
 }
 
 /// Takes the kernel and the modules out of the Debian package at `package`, and keeps them for [`kept_kernel`] in place of
-/// what was kept before. `wanted` is the package's digest, where somebody knows it.
+/// what was kept before as this one. `wanted` is the package's digest, where somebody knows it.
 ///
 /// # Errors
 /// See [`KernelError`].
-pub fn keep_kernel(store: &Store, package: &Path, wanted: Option<Digest>) -> Result<Kernel, KernelError> {
+pub fn keep_kernel(store: &Store, which: Which, package: &Path, wanted: Option<Digest>) -> Result<Kernel, KernelError> {
     let found = reprove_store::digest_file(package).map_err(at(package))?;
     if let Some(wanted) = wanted.filter(|&wanted| wanted != found) {
         return Err(KernelError::OtherPackage { wanted, found });
     }
     let dir = store.temp_dir()?;
     let kernel = unpack(package, dir.path())?;
-    let modules = modules_with_asking(dir.path(), &[&MODULES[..], &VIRTIO[..]].concat())?;
+    let always = modules_with_asking(dir.path(), &[&MODULES[..], &VIRTIO[..]].concat())?;
+    let modules = Modules { for_disks: modules_for_disks(dir.path(), &always)?, always };
     let (digest, _) = store.add_file(&kernel)?;
-    let mut kept = Kept { package: found, kernel: digest.blake3, modules: Vec::new() };
-    for module in &modules {
-        kept.modules.push((module.name.clone(), store.add_bytes(&module.bytes)?.0.blake3));
+    if which == Which::Other && read_list(store, Which::Usual)?.is_some_and(|(_, kept)| kept.kernel == digest.blake3) {
+        return Err(KernelError::NotAnother);
     }
-    let folder = store.root().join(super::usr::FOLDER).join(KEPT);
+    let added = |modules: &[Module]| -> Result<Vec<(String, Digest)>, KernelError> {
+        modules.iter().map(|module| Ok((module.name.clone(), store.add_bytes(&module.bytes)?.0.blake3))).collect()
+    };
+    let for_disks = modules.for_disks.iter().map(|(kind, modules)| Ok((*kind, added(modules)?)));
+    let for_disks = for_disks.collect::<Result<_, KernelError>>()?;
+    let kept = Kept { package: found, kernel: digest.blake3, modules: added(&modules.always)?, for_disks };
+    let folder = folder(store, which);
     fs::create_dir_all(&folder).map_err(at(&folder))?;
     let put = |name: &str, digest: &Digest| -> Result<(), KernelError> {
         let path = folder.join(name);
@@ -119,10 +152,10 @@ pub fn keep_kernel(store: &Store, package: &Path, wanted: Option<Digest>) -> Res
         temporary.persist(&path).map(drop).map_err(|e| at(&path)(e.error))
     };
     put("vmlinuz", &kept.kernel)?;
-    for (name, digest) in &kept.modules {
+    for (name, digest) in kept.modules.iter().chain(kept.for_disks.iter().flat_map(|(_, modules)| modules)) {
         put(&format!("{name}.ko"), digest)?;
     }
-    let list = folder.join("kernel.json");
+    let list = folder.join(LIST);
     let json = serde_json::to_vec(&kept).map_err(|e| at(&list)(e.into()))?;
     let temporary = store.temp_file()?;
     fs::write(temporary.path(), json).map_err(at(&list))?;
@@ -134,15 +167,8 @@ pub fn keep_kernel(store: &Store, package: &Path, wanted: Option<Digest>) -> Res
 ///
 /// # Errors
 /// [`KernelError::NotAKernel`] where one has another, [`KernelError::Io`].
-pub fn kept_kernel(store: &Store) -> Result<Option<Kernel>, KernelError> {
-    let folder = store.root().join(super::usr::FOLDER).join(KEPT);
-    let list = folder.join("kernel.json");
-    let bytes = match fs::read(&list) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(at(&list)(error)),
-    };
-    let kept: Kept = serde_json::from_slice(&bytes).map_err(|e| at(&list)(e.into()))?;
+pub fn kept_kernel(store: &Store, which: Which) -> Result<Option<Kernel>, KernelError> {
+    let Some((folder, kept)) = read_list(store, which)? else { return Ok(None) };
     let read = |name: &str, digest: &Digest| {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(at(&path))?;
@@ -152,8 +178,30 @@ pub fn kept_kernel(store: &Store) -> Result<Option<Kernel>, KernelError> {
     let module = |(name, digest): &(String, Digest)| {
         Ok(Module { name: name.clone(), bytes: read(&format!("{name}.ko"), digest)? })
     };
-    let modules = kept.modules.iter().map(module).collect::<Result<_, KernelError>>()?;
-    Ok(Some(Kernel { path: folder.join("vmlinuz"), modules }))
+    let all = |modules: &[(String, Digest)]| modules.iter().map(module).collect::<Result<Vec<_>, KernelError>>();
+    let for_disks = kept.for_disks.iter().map(|(kind, modules)| Ok((*kind, all(modules)?)));
+    let for_disks = for_disks.collect::<Result<_, KernelError>>()?;
+    Ok(Some(Kernel { path: folder.join("vmlinuz"), modules: Modules { always: all(&kept.modules)?, for_disks } }))
+}
+
+fn folder(store: &Store, which: Which) -> PathBuf {
+    store.root().join(super::usr::FOLDER).join(which.folder())
+}
+
+/// The name of what says what was kept.
+const LIST: &str = "kernel.json";
+
+/// Where one was kept, and what of it.
+fn read_list(store: &Store, which: Which) -> Result<Option<(PathBuf, Kept)>, KernelError> {
+    let folder = folder(store, which);
+    let list = folder.join(LIST);
+    let bytes = match fs::read(&list) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(&list)(error)),
+    };
+    let kept = serde_json::from_slice(&bytes).map_err(|e| at(&list)(e.into()))?;
+    Ok(Some((folder, kept)))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> KernelError {
@@ -240,9 +288,10 @@ mod tests {
         deb
     }
 
-    const FILES: [(&str, &str); 5] = [
+    const FILES: [(&str, &str); 6] = [
         ("boot/vmlinuz-6.1.0", "kernel"),
         ("lib/modules/6.1.0/kernel/fs/erofs.ko", "\0depends=\0"),
+        ("lib/modules/6.1.0/kernel/fs/xfs.ko", "\0depends=erofs\0"),
         ("lib/modules/6.1.0/kernel/md/dm-verity.ko", "\0depends=\0"),
         ("lib/modules/6.1.0/kernel/virtio/virtio_pci.ko", "\0depends=\0"),
         ("lib/modules/6.1.0/kernel/block/virtio_blk.ko", "\0depends=\0"),
@@ -252,18 +301,35 @@ mod tests {
     fn a_kernel_is_taken_out_of_its_package_by_digest() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
-        assert!(kept_kernel(&store).unwrap().is_none());
+        assert!(kept_kernel(&store, Which::Usual).unwrap().is_none());
         let deb = package(dir.path(), &FILES);
         let digest = reprove_store::digest_file(&deb).unwrap();
-        let other = keep_kernel(&store, &deb, Some(Digest::of(b"other"))).unwrap_err();
+        let other = keep_kernel(&store, Which::Usual, &deb, Some(Digest::of(b"other"))).unwrap_err();
         assert!(matches!(other, KernelError::OtherPackage { found, .. } if found == digest));
-        let kernel = keep_kernel(&store, &deb, Some(digest)).unwrap();
-        let names: Vec<&str> = kernel.modules.iter().map(|module| module.name.as_str()).collect();
+        let kernel = keep_kernel(&store, Which::Usual, &deb, Some(digest)).unwrap();
+        let names: Vec<&str> = kernel.modules.always.iter().map(|module| module.name.as_str()).collect();
         assert_eq!(names, ["erofs", "dm_verity", "virtio_pci", "virtio_blk"]);
-        let again = kept_kernel(&store).unwrap().unwrap();
+        let again = kept_kernel(&store, Which::Usual).unwrap().unwrap();
         assert_eq!((fs::read(&again.path).unwrap(), &again.modules), (b"kernel".to_vec(), &kernel.modules));
+        let disks: Vec<(FileSystem, usize)> =
+            again.modules.for_disks.iter().map(|(kind, modules)| (*kind, modules.len())).collect();
+        assert_eq!(disks, [(FileSystem::Xfs, 1)]);
         fs::write(again.path, "kernes").unwrap();
-        assert!(matches!(kept_kernel(&store), Err(KernelError::NotAKernel { .. })));
+        assert!(matches!(kept_kernel(&store, Which::Usual), Err(KernelError::NotAKernel { .. })));
+    }
+
+    #[test]
+    fn another_kernel_is_kept_beside_it_and_has_to_be_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let deb = package(dir.path(), &FILES);
+        keep_kernel(&store, Which::Usual, &deb, None).unwrap();
+        assert!(matches!(keep_kernel(&store, Which::Other, &deb, None), Err(KernelError::NotAnother)));
+        assert!(kept_kernel(&store, Which::Other).unwrap().is_none());
+        let other = package(dir.path(), &[&[("boot/vmlinuz-6.1.0", "another")], &FILES[1..]].concat());
+        keep_kernel(&store, Which::Other, &other, None).unwrap();
+        let read = |which| fs::read(kept_kernel(&store, which).unwrap().unwrap().path).unwrap();
+        assert_eq!((read(Which::Usual), read(Which::Other)), (b"kernel".to_vec(), b"another".to_vec()));
     }
 
     #[test]
@@ -271,8 +337,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         let deb = package(dir.path(), &FILES[1..]);
-        assert!(matches!(keep_kernel(&store, &deb, None), Err(KernelError::NotAKernel { .. })));
+        assert!(matches!(keep_kernel(&store, Which::Usual, &deb, None), Err(KernelError::NotAKernel { .. })));
         fs::write(&deb, "no package").unwrap();
-        assert!(matches!(keep_kernel(&store, &deb, None), Err(KernelError::NotAKernel { .. })));
+        assert!(matches!(keep_kernel(&store, Which::Usual, &deb, None), Err(KernelError::NotAKernel { .. })));
     }
 }

@@ -9,7 +9,9 @@ mod usr;
 mod verity;
 
 pub use cpio::{Archive, CpioError, MAX_FILE, MAX_NAME};
-pub use initrd::{ASKING, InitrdError, MODULES, Module, initrd, modules, modules_with_asking};
-pub use kernel::{Kernel, KernelError, keep_kernel, kept_kernel, user_mode_kernel};
+pub use initrd::{
+    ASKING, InitrdError, MODULES, Module, Modules, initrd, modules, modules_for_disks, modules_with_asking,
+};
+pub use kernel::{Kernel, KernelError, Which, keep_kernel, kept_kernel, user_mode_kernel};
 pub use usr::{UsrError, UsrImage, usr_image};
 pub use verity::{BLOCK, InvalidVerity, Verity, append_tree};

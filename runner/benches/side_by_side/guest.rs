@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use reprove_images::guest::{Kernel, UsrImage, initrd, keep_kernel, kept_kernel, user_mode_kernel, usr_image};
+use reprove_images::guest::{
+    Kernel, Modules, UsrImage, Which, initrd, keep_kernel, kept_kernel, user_mode_kernel, usr_image,
+};
 use reprove_model::Engine;
 use reprove_runner::vm::{Guest, Machine, hello};
 use reprove_store::Store;
@@ -62,7 +64,10 @@ pub(crate) async fn measure(options: &Options, directory: &Path) -> io::Result<V
             crate::note(&format!("guest: {} does not run here, left out: {error}", engine.name()));
             continue;
         }
-        let machine = |usr: &UsrImage| Some(Machine { guest: guest.clone(), usr: usr.clone(), confidential: None });
+        let machine = |usr: &UsrImage| {
+            let (guest, usr) = (guest.clone(), usr.clone());
+            Some(Machine { guest, other: None, formatter: None, usr, confidential: None })
+        };
         let contestants = vec![
             Contestant::program("its own boot, with an empty init", own_boot(engine, &runs, &kernel.path, &empty)),
             Contestant::build(
@@ -94,8 +99,8 @@ fn kernel_of(engine: Engine, options: &Options, kept: &Store) -> io::Result<Opti
         return Ok(None);
     }
     let kernel = match &options.kernel {
-        Some(package) => Some(keep_kernel(kept, package, None).map_err(io::Error::other)?),
-        None => kept_kernel(kept).map_err(io::Error::other)?,
+        Some(package) => Some(keep_kernel(kept, Which::Usual, package, None).map_err(io::Error::other)?),
+        None => kept_kernel(kept, Which::Usual).map_err(io::Error::other)?,
     };
     Ok(kernel.map(|kernel| (kernel, qemu)))
 }
@@ -110,7 +115,7 @@ fn empty_initrd(directory: &Path) -> io::Result<PathBuf> {
         return Err(io::Error::other("the empty init could not be compiled"));
     }
     let made = directory.join("empty.cpio");
-    fs::write(&made, initrd(&fs::read(&program)?, &[]).map_err(io::Error::other)?)?;
+    fs::write(&made, initrd(&fs::read(&program)?, &Modules::default()).map_err(io::Error::other)?)?;
     Ok(made)
 }
 

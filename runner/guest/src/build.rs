@@ -9,13 +9,13 @@ use std::thread::available_parallelism;
 use reprove_attest::evidence::{Dispatch, report_data};
 use reprove_attest::provenance;
 use reprove_model::canonical::{self, CanonicalError};
-use reprove_model::{BuildRecord, DigestSet, Exit, Isolation, Machine};
+use reprove_model::{BuildRecord, DigestSet, Exit, FileSystem, Isolation, Machine};
 use reprove_runner::vm::{Blob, GuestEvidence, JobBuild, JobEvidence, JobRoot, ReportedEnd};
 use reprove_runner::{BuildRequest, RunError, Runner, Sandbox, SourceFiles};
 use reprove_store::{SetId, Store, Use};
 
 use crate::command_line::CommandLine;
-use crate::mounts::{PARTS, USR, set_clock};
+use crate::mounts::{PARTS, SCRATCH, USR, set_clock};
 use crate::processor::Evidence;
 use crate::{Done, Failure};
 
@@ -32,7 +32,10 @@ pub(crate) fn build(wanted: &JobBuild, clock: u64, told: &CommandLine, store: &S
     lay_out(root, store)?;
     let root = root.filesystem(lock, USR.into(), Path::new(PARTS));
     let source = SourceFiles::of(lock, store).map_err(Failure::of_project("reading the source"))?;
-    let runner = Runner { store: store.clone(), sandbox: Sandbox::default().demanding(*demanded), machine: None };
+    let sandbox = Sandbox::default().demanding(*demanded);
+    let is_on_disk = conditions.surroundings.file_system.is_some_and(FileSystem::is_on_disk);
+    let sandbox = if is_on_disk { sandbox.on_disk(SCRATCH.into()) } else { sandbox };
+    let runner = Runner { store: store.clone(), sandbox, machine: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::at("starting the runtime"))?;
     let request = BuildRequest {

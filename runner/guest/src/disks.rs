@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The machine's three disks: the job, `/usr`, and the one for the report.
+//! The machine's three disks: the job, `/usr`, and the one for the report; and a fourth, where a build is to write to one.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -24,6 +24,8 @@ pub(crate) struct Disks {
     job: PathBuf,
     usr: PathBuf,
     report: PathBuf,
+    /// Only some machines have it.
+    scratch: PathBuf,
 }
 
 impl Disks {
@@ -33,7 +35,7 @@ impl Disks {
         loop {
             for kind in KINDS {
                 let path = |letter| Path::new("/dev").join(format!("{kind}{letter}"));
-                let disks = Self { job: path('a'), usr: path('b'), report: path('c') };
+                let disks = Self { job: path('a'), usr: path('b'), report: path('c'), scratch: path('d') };
                 if [&disks.job, &disks.usr, &disks.report].into_iter().all(|path| path.exists()) {
                     return Ok(disks);
                 }
@@ -67,6 +69,18 @@ impl Disks {
         let doing = "checking the disk with /usr";
         let verity = told.usr.ok_or_else(|| Failure::at(doing)("the command line does not name it"))?;
         device::verity("usr", &self.usr, verity).map_err(Failure::at(doing))
+    }
+
+    /// The disk to build on, when it is there.
+    pub(crate) fn scratch(&self) -> Result<&Path, Failure> {
+        let until = Instant::now() + LONGEST;
+        while !self.scratch.exists() {
+            if Instant::now() > until {
+                return Err(Failure::at("looking for the disk to build on")("it is not there"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(&self.scratch)
     }
 
     /// The disk for the report.

@@ -107,7 +107,13 @@ fn job(told: &CommandLine, disks: &Disks, store: &mut Option<Store>) -> Result<D
     mounts::set_clock(job.clock)?;
     let Some(wanted) = &job.build else { return Ok((ReportedEnd::Hello, None, Vec::new())) };
     let usr = disks.usr(told)?;
+    let on_disk = wanted.conditions.surroundings.file_system.filter(|kind| kind.is_on_disk());
+    // The root that they are in is left next.
+    on_disk.map_or(Ok(()), mounts::load_modules_for)?;
     mounts::root(&usr)?;
+    if let Some(kind) = on_disk {
+        mounts::disk(disks.scratch()?, kind, u64::from(wanted.lock.recipe.limits.disk_mib) << 20)?;
+    }
     let store = store.insert(mounts::store()?);
     for bytes in blobs {
         store.add_bytes(bytes).map_err(Failure::at("putting the job's files into the store"))?;

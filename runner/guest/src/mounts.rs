@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a guest mounts, the modules that it loads, and its clock.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 use nix::unistd::{chdir, chroot};
+use reprove_model::FileSystem;
 use reprove_store::Store;
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
 use crate::Failure;
@@ -26,10 +29,18 @@ pub(crate) fn first() -> Result<(), Failure> {
 
 /// The modules of the first file system, in the order of their names. A kernel may have them built in; those for a processor
 /// that closes machines say in any other that there is no such device.
-#[expect(clippy::disallowed_methods, reason = "they are sorted")]
 pub(crate) fn load_modules() -> Result<(), Failure> {
-    let doing = "loading the kernel's modules";
-    let folder = fs::read_dir("/modules").map_err(Failure::at(doing))?;
+    load("/modules", "loading the kernel's modules")
+}
+
+/// The same for a disk with this file system.
+pub(crate) fn load_modules_for(kind: FileSystem) -> Result<(), Failure> {
+    load(&format!("/disks/{}", kind.name()), &format!("loading the modules for {}", kind.name()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "they are sorted")]
+fn load(folder: &str, doing: &str) -> Result<(), Failure> {
+    let folder = fs::read_dir(folder).map_err(Failure::at(doing))?;
     let mut paths = folder.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>();
     if let Ok(paths) = &mut paths {
         paths.sort();
@@ -70,6 +81,31 @@ pub(crate) fn root(usr: &Path) -> Result<(), Failure> {
     chdir("/").map_err(Failure::at("entering the root"))?;
     // Limits of memory and processes; a kernel without has them held as on any machine without.
     let _ = mounted("cgroup2", "cgroup2", "/sys/fs/cgroup", "");
+    Ok(())
+}
+
+/// Where the disk to build on is.
+const DISK: &str = "/disk";
+/// What of it a build has.
+pub(crate) const SCRATCH: &str = "/disk/scratch";
+
+/// Mounts the disk to build on, and leaves `bytes` of it.
+pub(crate) fn disk(device: &Path, kind: FileSystem, bytes: u64) -> Result<(), Failure> {
+    let doing = "mounting the disk to build on";
+    make(DISK)?;
+    let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+    // What it has not written yet of its tables it would write beside the build.
+    let options = (kind == FileSystem::Ext4).then_some("noinit_itable");
+    mount(Some(device), DISK, Some(kind.name()), flags, options).map_err(Failure::at(doing))?;
+    make(SCRATCH)?;
+    fs::set_permissions(SCRATCH, Permissions::from_mode(0o777)).map_err(Failure::at(doing))?;
+    let there = statvfs(DISK).map_err(Failure::at(doing))?;
+    let there = there.f_bavail.saturating_mul(there.f_frsize);
+    let more = there.checked_sub(bytes).ok_or_else(|| Failure::at(doing)("it is too small"))?;
+    if more > 0 {
+        let rest = File::create_new(format!("{DISK}/rest")).map_err(Failure::at(doing))?;
+        fallocate(&rest, FallocateFlags::empty(), 0, more).map_err(Failure::at(doing))?;
+    }
     Ok(())
 }
 

@@ -131,6 +131,7 @@ fn write_spec(
         inputs: request.inputs.clone(),
         build_path: request.build_path.clone(),
         disk_bytes: u64::from(request.limits.disk_mib) << 20,
+        disk: request.disk.clone(),
         blob_root: request.blob_root.clone(),
         source: std::mem::take(&mut request.source),
         processors,

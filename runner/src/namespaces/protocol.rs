@@ -40,6 +40,8 @@ pub(super) struct Spec {
     pub build_path: String,
     /// What the build directory, `/tmp` and `/dev/shm` may hold together, in bytes.
     pub disk_bytes: u64,
+    /// The directory outside that they are parts of, where what they are in is on a disk.
+    pub disk: Option<PathBuf>,
     /// The directory that [`SourceKind::File`]'s names are below.
     pub blob_root: PathBuf,
     /// In the order in which they are made.

@@ -12,7 +12,7 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{fchdir, pivot_root};
 use reprove_model::FileSystem;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, symlinkat, unlinkat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
@@ -39,6 +39,8 @@ pub(super) struct Sources {
     inputs: Vec<(File, String)>,
     devices: Vec<(OwnedFd, &'static str)>,
     blobs: OwnedFd,
+    /// What the build writes to, where that is on a disk.
+    disk: Option<OwnedFd>,
 }
 
 /// The device nodes that a build sees.
@@ -69,6 +71,7 @@ impl Sources {
             inputs: inputs.collect::<Result<_, _>>()?,
             devices: DEVICES.iter().map(device).collect::<Result<_, _>>()?,
             blobs: clone(&spec.blob_root, read_only)?,
+            disk: spec.disk.as_ref().map(|path| clone(path, MountAttributes::NO_SUID_NO_DEV)).transpose()?,
         })
     }
 }
@@ -109,7 +112,7 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<(OwnedFd, Option<Te
     }
     devices(root, &sources.devices, spec.told.and_then(Told::fixed))?;
     proc_and_sys(root, spec)?;
-    writable(root, spec)?;
+    writable(root, spec, sources.disk)?;
     let terminal = spec.surroundings.terminal.then(|| Terminal::make(root)).transpose()?;
     root_read_only(root)?;
 
@@ -206,9 +209,23 @@ fn pass_over(scratch: &OwnedFd, numbers: u32) -> Result<(), Failure> {
     Ok(())
 }
 
+/// On a disk a number is given again when its file is gone, and is near that of the directory where the file was made: each
+/// file is made where the source will be, and stays where no build sees it.
+fn pass_over_on_disk(scratch: &OwnedFd, numbers: u32) -> Result<(), Failure> {
+    let doing = "passing over inode numbers";
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    mkdirat(scratch, "passed", Mode::from_raw_mode(0o700)).map_err(Failure::at(doing))?;
+    for number in 0..numbers {
+        openat(scratch, "build/source/number", flags, Mode::from_raw_mode(0o600)).map_err(Failure::at(doing))?;
+        let to = format!("passed/{number}");
+        renameat(scratch, "build/source/number", scratch, to).map_err(Failure::at(doing))?;
+    }
+    Ok(())
+}
+
 /// The only places where a build can write. They are parts of one file system in memory, so that the limit of disk holds
 /// for all of them together; its own root, where all of them can be seen, lies below the build directory.
-fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
+fn writable(root: BorrowedFd<'_>, spec: &Spec, disk: Option<OwnedFd>) -> Result<(), Failure> {
     let inside = spec.build_path.as_str();
     let scratch = tmpfs(spec.disk_bytes, "0755", spec.surroundings.user_id())?;
     pass_over(&scratch, spec.surroundings.inodes_after.unwrap_or(0))?;
@@ -222,8 +239,10 @@ fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
             overlay
         }
         Some(kind) => {
-            let why = format!("a build writes to {} in a virtual machine alone", kind.name());
-            return Err(Failure::at("choosing the file system")(io::Error::other(why)));
+            let why = || io::Error::other(format!("a build writes to {} in a virtual machine alone", kind.name()));
+            let disk = disk.ok_or_else(why).map_err(Failure::at("choosing the file system"))?;
+            attach(&disk, root, relative(inside))?;
+            disk
         }
     };
     let mut places = vec![("build", inside, 0o755), ("shm", "/dev/shm", 0o1777), ("tmp", "/tmp", 0o1777)];
@@ -240,7 +259,11 @@ fn writable(root: BorrowedFd<'_>, spec: &Spec) -> Result<(), Failure> {
         directories(root, at)?;
         attach(&made, root, relative(at))?;
     }
-    directories(root, &format!("{inside}/source"))?;
+    let source = format!("{inside}/source");
+    directories(root, &source)?;
+    if spec.surroundings.file_system.is_some_and(FileSystem::is_on_disk) {
+        pass_over_on_disk(&scratch, spec.surroundings.inodes_after.unwrap_or(0))?;
+    }
     if let Some(path) = &spec.surroundings.temporary_directory {
         directories(root, path)?;
     }

@@ -25,6 +25,7 @@ use crate::trace::Seen;
 pub struct Sandbox {
     program: PathBuf,
     demanded: IsolationLevel,
+    disk: Option<PathBuf>,
     /// One that waits for the next request; clones share it.
     next: Arc<Mutex<Option<Prepared>>>,
 }
@@ -54,6 +55,9 @@ pub struct SandboxRequest<'a> {
     pub env: BTreeMap<String, String>,
     /// What the run sees of its user, its session and its machine, beside what is in `env`.
     pub surroundings: Surroundings,
+    /// An empty directory outside, which all may write to, on a file system of a disk that is the run's alone: what the run
+    /// writes is in there where its surroundings have such a file system. The limit of disk is what that has left.
+    pub disk: Option<PathBuf>,
     /// Where the log is written, in place of what is there.
     pub log: PathBuf,
     /// How closely the run is watched.
@@ -80,6 +84,7 @@ impl<'a> SandboxRequest<'a> {
             commands,
             env: BTreeMap::new(),
             surroundings: Surroundings::default(),
+            disk: None,
             log,
             record: RecordMode::Declared,
             told: None,
@@ -172,13 +177,24 @@ impl Sandbox {
     /// [`crate::HELPER_ARGUMENT`].
     #[must_use]
     pub fn with_helper(program: PathBuf) -> Self {
-        Self { program, demanded: IsolationLevel::Basic, next: Arc::default() }
+        Self { program, demanded: IsolationLevel::Basic, disk: None, next: Arc::default() }
     }
 
     /// The same, where nothing is run behind weaker walls than these.
     #[must_use]
     pub fn demanding(self, level: IsolationLevel) -> Self {
         Self { demanded: level, ..self }
+    }
+
+    /// The same, where a build can write to a disk: see [`SandboxRequest::disk`].
+    #[must_use]
+    pub fn on_disk(self, directory: PathBuf) -> Self {
+        Self { disk: Some(directory), ..self }
+    }
+
+    /// The directory on a disk.
+    pub(crate) fn disk(&self) -> Option<PathBuf> {
+        self.disk.clone()
     }
 
     /// The weakest walls that something is run behind.

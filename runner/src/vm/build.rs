@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use reprove_images::guest::{BLOCK, UsrImage};
 use reprove_images::{RootFilesystem, is_host_root};
-use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role};
+use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role, Surroundings};
 use reprove_store::Store;
 
 use super::engine::{Guest, Parts, Size, Voice, launch};
@@ -20,6 +20,7 @@ use super::job::{Job, JobBuild, JobEvidence, JobRoot};
 use super::processor::{Confidential, Port, SecureProcessor, Speaker, Started, bytes_of_file, firmware};
 use super::report::{GuestEvidence, Report, ReportedEnd};
 use super::running::{Running, Times};
+use super::scratch::Formatter;
 use super::{MachineError, io_error};
 use crate::source::SourceFiles;
 use crate::{BuildRequest, Sandbox};
@@ -29,10 +30,42 @@ use crate::{BuildRequest, Sandbox};
 pub struct Machine {
     /// What is started, and by what.
     pub guest: Guest,
+    /// The same with another kernel, where there is one.
+    pub other: Option<Guest>,
+    /// What makes the file system of a disk to build on, where something does.
+    pub formatter: Option<Formatter>,
     /// The lock's `/usr`.
     pub usr: UsrImage,
     /// What its guest has to have evidence of itself from, where it has to.
     pub confidential: Option<Confidential>,
+}
+
+impl Machine {
+    /// What is started for a build in these surroundings, and what makes the disk that it writes to, where that is one.
+    fn chosen(&self, surroundings: &Surroundings) -> Result<(&Guest, Option<&Formatter>), MachineError> {
+        let Self { guest, other, formatter, confidential, .. } = self;
+        let guest = match surroundings.kernel {
+            None => guest,
+            Some(_) if confidential.is_some() => return Err(MachineError::WithEvidence("other kernel")),
+            Some(kernel) => {
+                let is_it = |guest: &&Guest| guest.kernel_digest.blake3 == kernel;
+                other.as_ref().filter(is_it).ok_or(MachineError::NoKernel(kernel))?
+            }
+        };
+        let formatter = match surroundings.file_system {
+            None => None,
+            Some(_) if confidential.is_some() => return Err(MachineError::WithEvidence("other file system")),
+            Some(kind) => {
+                let is_it = |formatter: &&Formatter| formatter.kind == kind && guest.for_disks.contains(&kind);
+                let formatter = formatter.as_ref().filter(is_it);
+                Some(formatter.ok_or(MachineError::NoFileSystem(kind.name()))?)
+            }
+        };
+        if surroundings.old_processor && (!guest.has_models() || confidential.is_some()) {
+            return Err(MachineError::Model);
+        }
+        Ok((guest, formatter))
+    }
 }
 
 /// What the guest of one build had its processor say, and how it was started.
@@ -50,6 +83,8 @@ struct JobFiles {
     job: File,
     digest: Digest,
     report: File,
+    /// What the build writes to, where that is a disk.
+    scratch: Option<File>,
 }
 
 /// How long a machine may take for everything but its start and the build's own time: to check its disks, to keep and
@@ -60,17 +95,24 @@ const BESIDE_THE_BUILD: Duration = Duration::from_secs(900);
 const BESIDE_MIB: u64 = 256;
 
 impl JobFiles {
-    /// Writes the job's disk, and makes one for a report of at most `report_bytes`, in the store's temporary folder.
+    /// Writes the job's disk, and makes one for a report of at most `report_bytes`, in the store's temporary folder; and one
+    /// to build on, of so many MiB, where something makes its file system.
     ///
     /// # Errors
     /// See [`MachineError`].
-    fn new(job: &Job, store: &Store, report_bytes: u64) -> Result<(Self, u64), MachineError> {
+    fn new(
+        job: &Job,
+        store: &Store,
+        report_bytes: u64,
+        scratch: Option<(Formatter, u32)>,
+    ) -> Result<(Self, u64), MachineError> {
         let folder = store.root().join("tmp");
         let disk = || tempfile::tempfile_in(&folder).map_err(io_error("making the machine's disks"));
         let (mut file, report) = (disk()?, disk()?);
         let (digest, size) = job.write(store, &mut file)?;
         report.set_len(report_bytes.next_multiple_of(BLOCK as u64)).map_err(io_error("making the machine's disks"))?;
-        Ok((Self { job: file, digest, report }, size))
+        let scratch = scratch.map(|(formatter, disk_mib)| formatter.disk(&folder, disk_mib)).transpose()?;
+        Ok((Self { job: file, digest, report, scratch }, size))
     }
 }
 
@@ -79,7 +121,7 @@ impl JobFiles {
 /// # Errors
 /// See [`MachineError`].
 pub async fn hello(program: &Path, guest: &Guest, clock: u64, store: &Store) -> Result<(), MachineError> {
-    let (mut files, _) = JobFiles::new(&Job::hello(clock), store, 1 << 20)?;
+    let (mut files, _) = JobFiles::new(&Job::hello(clock), store, 1 << 20, None)?;
     let times = Times { start: guest.start_within(false), run: Duration::from_secs(60) };
     let size = Size { memory_mib: BESIDE_MIB, processors: 1, is_old: false };
     let report = run(program, guest, None, &mut files, size, times, None).await?.0;
@@ -98,7 +140,7 @@ pub(crate) async fn build(
     request: &BuildRequest<'_>,
     env: &BTreeMap<String, String>,
 ) -> Result<(BuildRecord, Option<MachineEvidence>), MachineError> {
-    let Machine { guest, usr, confidential } = machine;
+    let Machine { usr, confidential, .. } = machine;
     let demanded = sandbox.demanded();
     let BuildRequest { lock, conditions, .. } = *request;
     let clock = match conditions.clock {
@@ -106,9 +148,7 @@ pub(crate) async fn build(
         Clock::Host | Clock::Fixed(_) => u64::try_from(request.started.as_second()).unwrap_or(0),
         Clock::MovedTo(_) => return Err(MachineError::MovedClock),
     };
-    if conditions.surroundings.old_processor && (!guest.has_models() || confidential.is_some()) {
-        return Err(MachineError::Model);
-    }
+    let (guest, formatter) = machine.chosen(&conditions.surroundings)?;
     let most = guest.most_processors();
     if conditions.processors > most {
         return Err(MachineError::Processors { wanted: conditions.processors, most });
@@ -133,7 +173,8 @@ pub(crate) async fn build(
     let limits = lock.recipe.limits;
     let (on, report_bytes) = (store.clone(), report_bytes(&limits));
     // On threads of their own, so that this future can be dropped at any time.
-    let prepare = move || JobFiles::new(&Job::build(clock, job, &on)?, &on, report_bytes);
+    let scratch = formatter.cloned().map(|formatter| (formatter, limits.disk_mib));
+    let prepare = move || JobFiles::new(&Job::build(clock, job, &on)?, &on, report_bytes, scratch);
     let prepared = tokio::task::spawn_blocking(prepare).await;
     let (mut files, job_bytes) = prepared.map_err(|e| io_error("writing the job's disk")(e.into()))??;
     let is_closed = confidential.as_ref().is_some_and(Confidential::is_closed);
@@ -225,6 +266,7 @@ async fn run(
         job: (&files.job, files.digest),
         usr: usr.map(|usr| (&*usr.file, usr.verity)),
         report: &files.report,
+        scratch: files.scratch.as_ref(),
         size,
         voice: speaking.as_ref().map(|(speaking, _)| speaking.voice()),
     };
@@ -351,4 +393,57 @@ impl JobRoot {
 pub(crate) fn write_log(record: &BuildRecord, store: &Store, to: &Path) -> io::Result<()> {
     let mut log = store.open_blob(&record.log.digest.blake3).map_err(io::Error::other)?;
     io::copy(&mut log, &mut File::create(to)?).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use reprove_model::{DigestSet, Engine, FileSystem, Sha256};
+
+    use super::super::Protection;
+    use super::*;
+
+    fn guest(kernel: &[u8]) -> Guest {
+        let (program, path, initrd) = ("/qemu".into(), "/kernel".into(), Arc::new(tempfile::tempfile().unwrap()));
+        let (kernel_digest, initrd_digest) = (DigestSet::of(kernel), DigestSet::of(b"initrd"));
+        let for_disks = vec![FileSystem::Ext4];
+        Guest { engine: Engine::QemuTcg, program, kernel: path, kernel_digest, initrd, initrd_digest, for_disks }
+    }
+
+    #[test]
+    fn a_kernel_or_a_file_system_that_no_machine_has_is_refused() {
+        let usr = UsrImage {
+            file: Arc::new(tempfile::tempfile().unwrap()),
+            verity: format!("7:{}", "0a".repeat(32)).parse().unwrap(),
+        };
+        let formatter = Some(Formatter { kind: FileSystem::Ext4, program: "/mkfs".into() });
+        let machine =
+            Machine { guest: guest(b"usual"), other: Some(guest(b"other")), formatter, usr, confidential: None };
+        let usual = Surroundings::default();
+        let of = |kernel: &[u8]| Surroundings { kernel: Some(Digest::of(kernel)), ..Surroundings::default() };
+        let on = |kind| Surroundings { file_system: Some(kind), ..Surroundings::default() };
+        let kernel = |machine: &Machine, surroundings: &Surroundings| {
+            machine.chosen(surroundings).map(|(guest, formatter)| (guest.kernel_digest.blake3, formatter.is_some()))
+        };
+        assert_eq!(kernel(&machine, &usual).unwrap(), (Digest::of(b"usual"), false));
+        assert_eq!(kernel(&machine, &of(b"other")).unwrap(), (Digest::of(b"other"), false));
+        assert_eq!(kernel(&machine, &on(FileSystem::Ext4)).unwrap(), (Digest::of(b"usual"), true));
+        assert!(matches!(kernel(&machine, &of(b"third")), Err(MachineError::NoKernel(d)) if d == Digest::of(b"third")));
+        for kind in [FileSystem::Xfs, FileSystem::Overlay] {
+            let error = kernel(&machine, &on(kind));
+            assert!(matches!(error, Err(MachineError::NoFileSystem(name)) if name == kind.name()));
+        }
+        let (without, mut no_kind) = (Machine { other: None, formatter: None, ..machine.clone() }, machine.clone());
+        assert!(matches!(kernel(&without, &of(b"other")), Err(MachineError::NoKernel(_))));
+        assert!(matches!(kernel(&without, &on(FileSystem::Ext4)), Err(MachineError::NoFileSystem(_))));
+        no_kind.guest.for_disks.clear();
+        assert!(matches!(kernel(&no_kind, &on(FileSystem::Ext4)), Err(MachineError::NoFileSystem(_))));
+        let closed = Closed { protection: Protection::Tdx, firmware: "/firmware".into() };
+        let speaker = Speaker::Hardware(closed);
+        let confidential = Some(Confidential { isolation: Isolation::Tdx, nonce: Sha256::of(b""), speaker });
+        let confidential = Machine { confidential, ..machine };
+        assert!(kernel(&confidential, &usual).is_ok());
+        for other in [of(b"other"), on(FileSystem::Ext4)] {
+            assert!(matches!(kernel(&confidential, &other), Err(MachineError::WithEvidence(_))));
+        }
+    }
 }

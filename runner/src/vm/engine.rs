@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reprove_images::guest::Verity;
-use reprove_model::{Digest, DigestSet, Engine, HashBoth, Machine};
+use reprove_model::{Digest, DigestSet, Engine, FileSystem, HashBoth, Machine};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::MachineError;
@@ -32,10 +32,12 @@ pub struct Guest {
     pub initrd: Arc<File>,
     /// Of its bytes.
     pub initrd_digest: DigestSet,
+    /// Which file systems the kernel can have on a disk.
+    pub for_disks: Vec<FileSystem>,
 }
 
 impl Guest {
-    /// A guest of this kernel and first file system; the kernel is read once.
+    /// A guest of this kernel and first file system, without file systems for disks; the kernel is read once.
     ///
     /// # Errors
     /// What the system says.
@@ -46,7 +48,8 @@ impl Guest {
         let mut file = File::from(memfd_create("reprove-initrd", MemfdFlags::CLOEXEC)?);
         file.write_all(initrd)?;
         let initrd_digest = DigestSet::of(initrd);
-        Ok(Self { engine, program, kernel, kernel_digest, initrd: Arc::new(file), initrd_digest })
+        let (initrd, for_disks) = (Arc::new(file), Vec::new());
+        Ok(Self { engine, program, kernel, kernel_digest, initrd, initrd_digest, for_disks })
     }
 
     /// Whether its processor can be one of another model.
@@ -81,6 +84,8 @@ pub(super) struct Parts<'a> {
     pub(super) job: (&'a File, Digest),
     pub(super) usr: Option<(&'a File, Verity)>,
     pub(super) report: &'a File,
+    /// What the build writes to, where that is a disk.
+    pub(super) scratch: Option<&'a File>,
     pub(super) size: Size,
     /// What speaks for it, where something does.
     pub(super) voice: Option<Voice<'a>>,
@@ -120,7 +125,9 @@ pub(super) fn launch(guest: &Guest, parts: &Parts<'_>) -> Result<Launch, Machine
     if guest.engine != Engine::UserModeLinux {
         files.push(Opened { path: guest.kernel.clone(), writable: false });
     }
+    let scratch = parts.scratch.map(|file| (files.len(), files.push(opened(file, true))).0);
     match &parts.voice {
+        _ if scratch.is_some() && parts.voice.is_some() => return Err(MachineError::WithEvidence("disk to build on")),
         Some(Voice::Line(port, firmware)) => {
             files.extend(port.opened());
             files.push(Opened { path: firmware.clone(), writable: false });
@@ -132,8 +139,8 @@ pub(super) fn launch(guest: &Guest, parts: &Parts<'_>) -> Result<Launch, Machine
         (Engine::UserModeLinux, Some(Voice::Line(..))) => return Err(MachineError::NoProcessor(guest.engine.name())),
         (Engine::QemuKvm, Some(Voice::Closed(closed))) => closed_machine(closed, parts).arguments(),
         (engine, Some(Voice::Closed(_))) => return Err(MachineError::NotClosed(engine.name())),
-        (Engine::UserModeLinux, None) => user_mode(parts),
-        (engine @ (Engine::QemuKvm | Engine::QemuTcg), _) => qemu(engine, parts),
+        (Engine::UserModeLinux, None) => user_mode(parts, scratch),
+        (engine @ (Engine::QemuKvm | Engine::QemuTcg), _) => qemu(engine, parts, scratch),
     };
     // What the guest asks comes out of the engine, and what it is answered goes in.
     let names = [(format!("{PROCESSOR}.out"), 5), (format!("{PROCESSOR}.in"), 6)];
@@ -164,7 +171,7 @@ impl Parts<'_> {
     }
 }
 
-fn user_mode(parts: &Parts<'_>) -> Vec<String> {
+fn user_mode(parts: &Parts<'_>, scratch: Option<usize>) -> Vec<String> {
     let mut arguments = vec![
         format!("mem={}M", parts.size.memory_mib),
         format!("uml_dir={SCRATCH}/"),
@@ -176,6 +183,7 @@ fn user_mode(parts: &Parts<'_>) -> Vec<String> {
         format!("ubd1r={}", file(2)),
         format!("ubd2={}", file(3)),
     ];
+    arguments.extend(scratch.map(|number| format!("ubd3={}", file(number))));
     // It has a console of its own.
     let told = parts.command_line();
     arguments.extend(told.split(' ').filter(|word| !word.starts_with("console=")).map(str::to_owned));
@@ -183,7 +191,7 @@ fn user_mode(parts: &Parts<'_>) -> Vec<String> {
 }
 
 /// No device but what is named; a console that can only be written to.
-fn qemu(engine: Engine, parts: &Parts<'_>) -> Vec<String> {
+fn qemu(engine: Engine, parts: &Parts<'_>, scratch: Option<usize>) -> Vec<String> {
     let accelerator = if engine == Engine::QemuKvm { ("kvm", "host,arch-capabilities=off") } else { ("tcg", "max") };
     let mut arguments: Vec<String> = [
         "-nodefaults",
@@ -210,11 +218,12 @@ fn qemu(engine: Engine, parts: &Parts<'_>) -> Vec<String> {
     add("-m", format!("{}M", parts.size.memory_mib));
     add("-kernel", file(4));
     add("-initrd", file(0));
-    for (number, read_only) in [(1, "on"), (2, "on"), (3, "off")] {
-        add(
-            "-drive",
-            format!("file={},format=raw,if=none,id=d{number},read-only={read_only},file.locking=off", file(number)),
-        );
+    // Nothing that is on the disk to build on has to last.
+    let kept = "read-only=off,file.locking=off";
+    let disks = [(1, "read-only=on,file.locking=off"), (2, "read-only=on,file.locking=off"), (3, kept)];
+    let scratch = scratch.map(|number| (number, "read-only=off,file.locking=off,cache.no-flush=on"));
+    for (number, how) in disks.into_iter().chain(scratch) {
+        add("-drive", format!("file={},format=raw,if=none,id=d{number},{how}", file(number)));
         add("-device", format!("virtio-blk-pci,drive=d{number}"));
     }
     if parts.voice.is_some() {
@@ -237,7 +246,8 @@ mod tests {
         let (job, usr, report, initrd) = (disk(), disk(), disk(), disk());
         let (kernel_digest, initrd_digest) = (DigestSet::of(b"kernel"), DigestSet::of(b"initrd"));
         let (program, kernel) = ("/qemu".into(), "/a,kernel".into());
-        let guest = Guest { engine, program, kernel, kernel_digest, initrd: Arc::new(initrd), initrd_digest };
+        let (initrd, for_disks) = (Arc::new(initrd), Vec::new());
+        let guest = Guest { engine, program, kernel, kernel_digest, initrd, initrd_digest, for_disks };
         let verity = format!("7:{}", "0a".repeat(32)).parse().unwrap();
         let closed = Closed { protection, firmware: "/a,firmware".into() };
         let digest = Digest::of(b"job");
@@ -245,6 +255,7 @@ mod tests {
             job: (&job, digest),
             usr: Some((&usr, verity)),
             report: &report,
+            scratch: None,
             size: Size { memory_mib: 2048, processors: 2, is_old: false },
             voice: Some(Voice::Closed(&closed)),
         };

@@ -3,7 +3,7 @@
 //!
 //! A machine has a kernel, a first file system with our one program in it (`runner/guest/`), and three disks: the job and
 //! `/usr`, which it can only read and whose digests are on the kernel's command line; and one that it leaves its report on.
-//! It has no network device. Inside, the same runner builds in the same namespaces. `docs/vm.md` says what each part is.
+//! A fourth is there where the build is to write to one. It has no network device. Inside, the same runner builds in the same namespaces. `docs/vm.md` says what each part is.
 //!
 //! ```text
 //! reprove ──starts──▶ holder ──clone──▶ first process ──▶ engine ═ guest: runner ──▶ helper ──▶ steps
@@ -19,6 +19,7 @@ mod job;
 mod processor;
 mod report;
 mod running;
+mod scratch;
 mod tried;
 
 pub use build::{Machine, MachineEvidence, hello};
@@ -31,10 +32,13 @@ pub use processor::{Confidential, SecureProcessor, Speaker, Started, bytes_of, f
 pub use report::{Fault, GuestEvidence, MAX_BLOBS, MAX_EVIDENCE, MAX_TEXT, Report, ReportError, ReportedEnd};
 pub use reprove_images::guest::{InvalidVerity, Verity};
 pub use running::HELLO;
+pub use scratch::Formatter;
 pub use tried::{Tried, remembered, try_out};
 
 use std::io;
+use std::path::PathBuf;
 
+use reprove_model::Digest;
 use thiserror::Error;
 
 /// Why a machine did not build.
@@ -98,6 +102,23 @@ pub enum MachineError {
     /// A processor of another model, where there is none.
     #[error("only machines of QEMU's, without evidence, have a processor of another model")]
     Model,
+    /// Another kernel than those that there are.
+    #[error("no machine here has the kernel with the BLAKE3 digest {0}, which the build is to run on")]
+    NoKernel(Digest),
+    /// A file system that nothing makes here, or that the kernel does not have.
+    #[error("no machine here has a disk with {0}, which the build is to write to")]
+    NoFileSystem(&'static str),
+    /// Something that a machine with evidence can't have.
+    #[error("a machine with evidence has no {0}: who judges it expects the one that each has")]
+    WithEvidence(&'static str),
+    /// A file system could not be made.
+    #[error("{}: it could not make the file system of the disk to build on: {said}", program.display())]
+    Format {
+        /// What was to make it.
+        program: PathBuf,
+        /// What it said.
+        said: String,
+    },
     /// More processors than the engine can give.
     #[error("the build is to have {wanted} processors, and this machine can have {most}")]
     Processors {
