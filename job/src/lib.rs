@@ -79,6 +79,8 @@ pub struct Context<'a> {
 pub struct Search {
     /// What is varied; none: what is usual.
     pub variations: Option<BTreeSet<Variation>>,
+    /// What is varied beside that.
+    pub also: BTreeSet<Variation>,
     /// What is not, and why, as if the recipe said so.
     pub pinned: BTreeMap<Variation, String>,
     /// How far causes are looked for.
@@ -203,8 +205,9 @@ impl Context<'_> {
     /// What is varied: what is asked for, or else `usual`, but for what the recipe has settled.
     fn wanted(&self, lock: &Lock, root: &RootFilesystem, usual: BTreeSet<Variation>) -> Wanted {
         let now = u64::try_from((self.now)().as_second()).unwrap_or(0);
+        let variations = self.search.variations.clone().unwrap_or(usual);
         let wanted = Wanted {
-            variations: self.search.variations.clone().unwrap_or(usual),
+            variations: variations.union(&self.search.also).copied().collect(),
             processors: self.processors,
             clock: self.moved_clock(lock).map(|moved| (now, moved)),
             locale: another_locale(root),

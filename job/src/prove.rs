@@ -63,6 +63,16 @@ async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Ve
     if first_conditions == second_conditions && !lock.recipe.build.deterministic {
         return Err(JobError::NothingVaried);
     }
+    // What the recipe has settled is not wanted any more.
+    let varied = first_conditions.differing(&second_conditions);
+    let not_here: Vec<&str> = (wanted.variations.iter())
+        .filter(|wanted| context.search.variations.is_some() && !varied.contains(wanted))
+        .map(|wanted| wanted.word())
+        .collect();
+    if !not_here.is_empty() {
+        let text = format!("can't be varied here: {}; docs/explaining.md says where they can", not_here.join(", "));
+        (context.events)(Event::Noticed(text));
+    }
 
     let (first, epoch) = builds.first(&first_conditions, candidates(lock, &context.store).await?).await?;
     apart(&first.record).await;

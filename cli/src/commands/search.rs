@@ -21,8 +21,8 @@ pub(crate) struct SearchOptions {
     /// Leave one the same, and say in the proof why, as a recipe does below [pinned]; may be given several times
     #[arg(long, value_name = "NAME=WHY", value_parser = pinned)]
     pin: Vec<(Variation, String)>,
-    /// What the second build writes to where the file system is varied: overlay, or ext4 or xfs on a disk of a virtual
-    /// machine's [default: the first of them that can be had there]
+    /// What the second build writes to, which varies the file system: overlay, or ext4 or xfs on a disk of a virtual
+    /// machine's [default, where that is varied: the first of them that can be had there]
     #[arg(long, value_name = "KIND", value_parser = file_system)]
     file_system: Option<FileSystem>,
     /// How far to look for what caused a difference: full builds again, fast only says what its form suggests
@@ -52,7 +52,8 @@ impl SearchOptions {
             }
         }
         let variations = self.vary.as_ref().map(|sets| sets.iter().flatten().copied().collect());
-        Ok(Search { variations, pinned, depth: self.explain, try_mends: self.try_mends })
+        let also = self.file_system.map(|_| Variation::FileSystem).into_iter().collect();
+        Ok(Search { variations, also, pinned, depth: self.explain, try_mends: self.try_mends })
     }
 }
 
