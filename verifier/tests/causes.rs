@@ -80,7 +80,8 @@ async fn each_condition_is_found_where_its_form_says_nothing() {
     for variation in first.differing(&second) {
         let verdict = causes(|c, _| Some((c.with(variation, &first) == *c).to_string())).await;
         assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![variation]], true));
-        assert!(verdict.experiments.len() <= 13, "{variation}: {}", verdict.experiments.len());
+        // Halving four and twenty takes a step more than halving two and twenty now and then.
+        assert!(verdict.experiments.len() <= 14, "{variation}: {}", verdict.experiments.len());
     }
 }
 
