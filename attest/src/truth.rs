@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use reprove_model::{Between, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, Variation};
+use reprove_model::{Between, Derived, EpochOrigin, EpochRule, EpochUsed, Finding, Outcome, ToolsAttempt, Variation};
 use thiserror::Error;
 
 use crate::blame::{experiments_fit, wrong_blame};
@@ -94,6 +94,12 @@ pub enum UntrueVerdict {
         "its search does not list the SOURCE_DATE_EPOCH that was used, or with another result than the digests say"
     )]
     EpochTried,
+    /// `toolsTried`.
+    #[error(
+        "the tools that it says were tried do not fit: not those of this lock among them, not with the result that the \
+         digests say, or not each once"
+    )]
+    ToolsTried,
 }
 
 fn matches(matches: Option<bool>) -> &'static str {
@@ -135,7 +141,33 @@ pub(crate) fn check_verdict(parts: &[Part<'_>], comparison: &Comparison) -> Resu
     verdict.findings.iter().try_for_each(|finding| check_finding(finding, agree, found))?;
     check_varied(comparison)?;
     check_epoch(parts, comparison)?;
+    check_tools(comparison)?;
     check_words(comparison)
+}
+
+/// The most sets of tools that one search tries, and the longest name of one, in characters.
+const MAX_TOOLS: usize = 32;
+const MAX_TOOLS_NAME: usize = 200;
+
+/// What was tried ends with what came out as published; without that, the lock is one of those that were tried.
+fn check_tools(comparison: &Comparison) -> Result<(), UntrueVerdict> {
+    let tried = &comparison.details.tools_tried;
+    let Some(last) = tried.last() else { return Ok(()) };
+    let artifact = comparison.rebuilds.first().and_then(|rebuild| rebuild.artifact);
+    let derived = comparison.published.as_ref().filter(|published| published.derived.contains(&Derived::Tools));
+    let matched = derived.is_some_and(|published| artifact == Some(published.digest));
+    let is_last = |attempt: &ToolsAttempt| attempt == last;
+    let are_true = tried.iter().all(|attempt| !attempt.matched || is_last(attempt)) && last.matched == matched;
+    let is_there = if matched {
+        last.lock == comparison.lock
+    } else {
+        tried.iter().any(|attempt| attempt.lock == comparison.lock)
+    };
+    let is_name = |name: &str| (1..=MAX_TOOLS_NAME).contains(&name.chars().count()) && !name.contains(char::is_control);
+    let names: BTreeSet<&str> =
+        tried.iter().map(|attempt| attempt.name.as_str()).filter(|name| is_name(name)).collect();
+    let is_list = names.len() == tried.len() && tried.len() <= MAX_TOOLS;
+    if derived.is_some() && are_true && is_there && is_list { Ok(()) } else { Err(UntrueVerdict::ToolsTried) }
 }
 
 /// The word and the digest beside the details, and what was normalized.

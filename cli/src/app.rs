@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
-use reprove_inputs::Pip;
-use reprove_job::{ConfidentialMachines, Context, Event, Processor, Search};
+use reprove_inputs::{Npm, Pip};
+use reprove_job::{Clients, ConfidentialMachines, Context, Event, Processor, Search};
 use reprove_model::Isolation;
 use reprove_runner::vm::Guest;
 use reprove_store::{Store, StoreOptions, Tell};
@@ -101,6 +101,12 @@ impl App {
 
     pub(crate) fn pip(&self) -> Pip {
         Pip::new(env_vars::path(env_vars::PYTHON).unwrap_or_else(|| "python3".into()), INTERPRETER)
+    }
+
+    /// What fetches.
+    pub(crate) fn clients(&self) -> Clients {
+        let npm = Npm::new(env_vars::path(env_vars::NPM).unwrap_or_else(|| "npm".into()));
+        Clients { pip: self.pip(), npm }
     }
 
     /// What a job needs; where that is a virtual machine, finds one that works.

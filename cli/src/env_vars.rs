@@ -26,6 +26,8 @@ pub(crate) const PKCS11_PIN: &str = "REPROVE_PKCS11_PIN";
 pub(crate) const PKCS11_MODULE: &str = "REPROVE_PKCS11_MODULE";
 /// The Python that has the pip to fetch with. Default: `python3`.
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
+/// The npm to fetch with. Default: `npm`.
+pub(crate) const NPM: &str = "REPROVE_NPM";
 /// The guest's program, which virtual machines are started with. Default: `reprove-guest` beside `reprove`.
 pub(crate) const GUEST: &str = "REPROVE_GUEST";
 /// The keys of the EMULATED secure processor of AMD's kind. Default: `reprove/emulated-snp.json` in [`config_home`].

@@ -8,7 +8,8 @@ use reprove_attest::{Trust, VerifiedFailure, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
     Between, BuildRecord, Clock, Derived, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit,
-    Finding, FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Recipe, TreePath, Variation, Verdict,
+    Finding, FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Published, Recipe, ToolsAttempt,
+    TreePath, Variation, Verdict,
 };
 use reprove_verifier::compare::{Comparison, Level};
 
@@ -89,13 +90,14 @@ pub(crate) fn facts(finished: &Finished) -> String {
         let says = match verdict.matches_published {
             Some(true) if published.derived.contains(&Derived::Contents) => "comes out of its own contents bit for bit",
             Some(true) => "comes out of its source bit for bit",
+            _ if published.derived.contains(&Derived::Contents) => "is not what its own contents are packed to",
             _ => "is not what came out of its source",
         };
         lines.push(("published", format!("{} {says}", plain::line(published.name.as_str()))));
         lines.push(("", format!("sha256 {}", published.digest.sha256)));
-        let derived: Vec<&str> = published.derived.iter().map(|derived| derived.said()).collect();
-        lines.extend((!derived.is_empty()).then(|| ("taken from it", derived.join("; "))));
+        lines.extend(taken(published).map(|text| ("taken from it", text)));
     }
+    lines.extend(tools(verdict).map(|text| ("tools", text)));
     lines.push(("built twice", built_twice(verdict, SHOWN_KEPT)));
     lines.extend(pinned(&finished.lock.recipe).map(|line| ("pinned", line)));
     lines.push(("", times(&finished.records)));
@@ -107,6 +109,23 @@ pub(crate) fn facts(finished: &Finished) -> String {
     lines.push(("", enforced(&first.enforced)));
     lines.extend(first.machine.as_ref().map(|machine| ("machine", plain::line(&crate::shown::machine(machine)))));
     lines.into_iter().map(|(label, line)| format!("  {label:<18} {line}\n")).collect()
+}
+
+/// What of the recipe and the inputs was taken from what was published.
+fn taken(published: &Published) -> Option<String> {
+    let derived: Vec<&str> = published.derived.iter().map(|derived| derived.said()).collect();
+    (!derived.is_empty()).then(|| derived.join("; "))
+}
+
+/// Which tools were tried, and which came out as published.
+fn tools(verdict: &Verdict) -> Option<String> {
+    let (last, before) = verdict.tools_tried.split_last()?;
+    let names = |tried: &[ToolsAttempt]| tried.iter().map(|one| plain::line(&one.name)).collect::<Vec<_>>();
+    Some(match before {
+        _ if !last.matched => format!("none of {} gives the same", listed(&names(&verdict.tools_tried))),
+        [] => plain::line(&last.name),
+        before => format!("{}; not {}", plain::line(&last.name), listed(&names(before))),
+    })
 }
 
 /// How many conditions that were not varied are named where not all are.
@@ -340,6 +359,12 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
         let note = if checked { "the file given is this one" } else { "no file was given to compare with it" };
         line("subject", format!("{}: {note}", plain::line(&subject.name)));
         line("", digests(&subject.digest));
+    }
+    if let Some(text) = verified.published().and_then(taken) {
+        line("taken from it", text);
+    }
+    if let Some(text) = tools(verdict) {
+        line("tools", text);
     }
     for signer in verified.signers() {
         line("signed by", signer.to_string());

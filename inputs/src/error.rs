@@ -8,6 +8,7 @@ use reprove_store::{IngestError, StoreError, UnpackError};
 use thiserror::Error;
 
 use crate::WheelError;
+use crate::npm::FormError;
 use crate::pypi::BackendError;
 
 /// What kind of failure it is, for exit codes.
@@ -23,17 +24,22 @@ pub enum Kind {
 #[derive(Debug, Error)]
 pub enum InputsError {
     /// A package URL of a type that is not supported.
-    #[error("{0:?} packages can't be locked yet; pkg:pypi/NAME@VERSION can")]
+    #[error("{0:?} packages can't be locked yet; pkg:pypi/NAME@VERSION and pkg:npm/NAME@VERSION can")]
     PackageType(String),
     /// A package URL that does not say which version.
     #[error("{0} has no version; give one, as in {0}@1.0")]
     NoVersion(String),
     /// A package URL that asks for more than a package and its version.
-    #[error("{0} has qualifiers or a subpath, which are not understood here; give pkg:pypi/NAME@VERSION alone")]
+    #[error("{0} has qualifiers or a subpath, which are not understood here; give pkg:TYPE/NAME@VERSION alone")]
     Qualified(String),
     /// A package name or version that its ecosystem does not allow.
     #[error("{0:?} is not a package name or version that Python packages can have")]
     Name(String),
+    /// A package name or version that npm does not allow, or would not take as such.
+    #[error(
+        "{0:?} is not a name and a whole version that packages of npm can have; one looks like pkg:npm/%40scope/name@1.0.0"
+    )]
+    NpmName(String),
     /// The index has no such package.
     #[error("the package index has no package {0:?}; check the spelling")]
     UnknownPackage(String),
@@ -68,6 +74,20 @@ pub enum InputsError {
         /// Of what came.
         actual: Sha256,
     },
+    /// What came is not what the index said, by a digest that is compared, and not kept.
+    #[error("{0} is not what the registry promised: its SHA-512 is another; nothing was kept")]
+    Integrity(String),
+    /// A tarball that can't be packed again.
+    #[error("{name}: {source}")]
+    Form {
+        /// The tarball.
+        name: String,
+        /// Why.
+        source: FormError,
+    },
+    /// A machine for which registries have no node.
+    #[error("there is no package with node for {0} machines, and it packs tarballs; use an x86_64 or an aarch64 one")]
+    NoNode(&'static str),
     /// What came is not what the index said, as pip found it; it compared other digests than SHA-256, or said it otherwise.
     #[error("a file is not what the index promised; nothing was kept; pip said: {0}")]
     PipMismatch(String),
@@ -210,6 +230,7 @@ impl InputsError {
             | Self::Unreachable(_)
             | Self::FullDisk(_)
             | Self::NoDistribution(_)
+            | Self::NoNode(_)
             | Self::Failed { .. }
             | Self::TimeOut { .. }
             | Self::Answer { .. }

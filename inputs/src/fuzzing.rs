@@ -6,7 +6,7 @@ use std::io::Cursor;
 use reprove_model::{InputName, PackageUrl, Recipe, TreePath};
 
 use crate::pypi::{backend, recipe, release, requirement, tools};
-use crate::{BackendError, InputsError, Pip, WheelError, directory};
+use crate::{BackendError, FormError, InputsError, Pip, WheelError, directory, npm};
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
 ///
@@ -52,6 +52,22 @@ pub fn wheel_pins(bytes: &[u8]) -> Result<(Vec<String>, Option<String>), WheelEr
     let found = crate::wheel::generator(&mut Cursor::new(bytes))?;
     let (pins, note) = tools::pins_of(found.as_ref());
     Ok((pins.lines, note))
+}
+
+/// The recipes for each of the tools that a tarball's form points to.
+///
+/// # Errors
+/// As locking.
+pub fn npm_form(bytes: &[u8]) -> Result<Vec<Recipe>, FormError> {
+    npm::recipes_of(bytes)
+}
+
+/// The SHA-512 that `npm view` gives.
+///
+/// # Errors
+/// As locking.
+pub fn npm_view(bytes: &[u8]) -> Result<Option<[u8; 64]>, InputsError> {
+    npm::sha512_of(bytes)
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

@@ -13,13 +13,24 @@ mod error;
 pub mod fuzzing;
 mod http;
 mod notes;
+pub mod npm;
 mod process;
 pub mod pypi;
 mod wheel;
+mod workplace;
 
 pub use error::{InputsError, Kind};
 pub use notes::Note;
+pub use npm::{FormError, Npm};
 
 pub use http::{Answer, AskError, post};
 pub use pypi::{BackendError, Pip};
 pub use wheel::{WheelError, most_common_timestamp};
+
+/// Looks whether the package that `purl` names could be locked at all; nothing is fetched.
+///
+/// # Errors
+/// As those of its type's module.
+pub fn check(purl: &reprove_model::PackageUrl) -> Result<(), InputsError> {
+    if purl.kind() == "npm" { npm::check(purl) } else { pypi::check(purl) }
+}

@@ -23,9 +23,9 @@ use reprove_model::{Content, Derived, Input, Lock, LockedEnvironment, PackageUrl
 use reprove_store::{Store, UnpackLimits};
 
 use self::backend::{Backend, MAX_PYPROJECT};
-use self::pip::{Fetched, Workplace};
 use self::release::Release;
 use self::tools::Tool;
+use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking};
 
 /// Locks what rebuilds the pure wheel of a release, `pkg:pypi/NAME@VERSION`.
@@ -61,7 +61,7 @@ pub async fn lock(
     let (path, to) = (workplace.path("files"), store.clone());
     blocking::run(&path, move || {
         let _workplace = workplace;
-        files.iter().try_for_each(|file| keep(file, &to))
+        files.iter().try_for_each(|file| file.keep(&to))
     })
     .await?;
     Ok(lock)
@@ -120,16 +120,6 @@ fn package(purl: &PackageUrl) -> Result<(&str, &str), InputsError> {
         return Err(InputsError::Name(purl.to_string()));
     }
     Ok((name, version))
-}
-
-/// Puts a file into the store that was checked before, and sees that it is still the same.
-fn keep(file: &Fetched, store: &Store) -> Result<(), InputsError> {
-    let (digest, _) = store.add_file(&file.path)?;
-    if digest != file.digest {
-        let (expected, actual) = (file.digest.sha256, digest.sha256);
-        return Err(InputsError::Mismatch { name: file.name.to_string(), expected, actual });
-    }
-    Ok(())
 }
 
 /// What an sdist may hold to be looked into.

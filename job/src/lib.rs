@@ -14,6 +14,7 @@ mod epoch;
 mod error;
 mod keep;
 mod mending;
+mod packed;
 mod prove;
 
 pub use build::{BuiltOnce, build};
@@ -33,7 +34,7 @@ use jiff::Timestamp;
 use reprove_attest::{Rebuilder, Signer};
 use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
-use reprove_inputs::{Note, Pip};
+use reprove_inputs::{Note, Npm, Pip};
 use reprove_model::{
     BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, InputName, Lock, PackageUrl, Published, Recipe,
     RecordMode, Variation, Verdict,
@@ -119,6 +120,14 @@ pub struct Finished {
     pub mends: Vec<Tried>,
 }
 
+/// The ecosystems' clients that fetch.
+pub struct Clients {
+    /// For `pkg:pypi`.
+    pub pip: Pip,
+    /// For `pkg:npm`.
+    pub npm: Npm,
+}
+
 /// Rebuilds a published package from its source, and compares the two; `key` signs the proof, also of a failure.
 ///
 /// # Errors
@@ -126,15 +135,18 @@ pub struct Finished {
 pub async fn rebuild(
     context: &Context<'_>,
     purl: &PackageUrl,
-    pip: &Pip,
+    clients: &Clients,
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
-    reprove_inputs::pypi::check(purl)?;
+    reprove_inputs::check(purl)?;
     let root = context.root_filesystem().await?;
     let notes = |note| (context.events)(note_event(note));
-    let mut lock = reprove_inputs::pypi::lock(purl, pip, &context.store, root.locked.clone(), &notes).await?;
-    lock.recipe.build.deterministic = context.deterministic;
-    lock.recipe.pinned.extend(context.search.pinned.clone());
+    if purl.kind() == "npm" {
+        let tarball = reprove_inputs::npm::fetch(purl, &clients.npm, &context.store, &notes).await?;
+        return packed::prove(context, key, &tarball, &clients.npm, root).await;
+    }
+    let lock = reprove_inputs::pypi::lock(purl, &clients.pip, &context.store, root.locked.clone(), &notes).await?;
+    let lock = context.as_asked(lock);
     let wanted = context.wanted(&lock, &root, Wanted::of_published());
     prove::prove(context, key, lock, root, wanted).await
 }
@@ -200,6 +212,13 @@ pub async fn check(
 impl Context<'_> {
     fn doing(&self, what: &str) {
         (self.events)(Event::Doing(what.to_owned()));
+    }
+
+    /// A lock whose recipe says what was asked for besides.
+    fn as_asked(&self, mut lock: Lock) -> Lock {
+        lock.recipe.build.deterministic |= self.deterministic;
+        lock.recipe.pinned.extend(self.search.pinned.clone());
+        lock
     }
 
     /// What is varied: what is asked for, or else `usual`, but for what the recipe has settled.

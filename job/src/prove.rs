@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use reprove_attest::evidence::Evidence;
 use reprove_attest::{AttestError, Proof, Signer};
 use reprove_images::RootFilesystem;
-use reprove_model::{BuildRecord, Clock, Lock, Verdict};
+use reprove_model::{BuildRecord, Clock, EpochUsed, Lock, ToolsAttempt, Verdict};
 use reprove_runner::Built;
 use reprove_verifier::{Wanted, conditions, judge};
 
@@ -33,31 +33,52 @@ pub(crate) async fn prove(
     let machine = context.machine(&root).await?;
     let source = context.source_files(&lock).await?;
     let builds = Builds::new(context, &lock, &root, &source, machine);
-    match verdict(&builds, &wanted).await {
+    prove_begun(&builds, key, &wanted, None).await
+}
+
+/// A first build that was made already, and what else was tried before it.
+pub(crate) struct Begun {
+    pub(crate) first: Built,
+    pub(crate) tried: Vec<ToolsAttempt>,
+}
+
+/// As [`prove`], where the first build may have been made already.
+pub(crate) async fn prove_begun(
+    builds: &Builds<'_>,
+    key: &Arc<dyn Signer>,
+    wanted: &Wanted,
+    begun: Option<Begun>,
+) -> Result<Finished, JobError> {
+    let Builds { context, lock, .. } = *builds;
+    match verdict(builds, wanted, begun).await {
         Ok((built, verdict)) => {
             let finished = finish(context, key, lock.clone(), built, verdict).await?;
             // Nothing of this is in the proof, which is there now, whatever comes of it.
             let [first, second] = &finished.records;
             let asked = asked_for(context, &finished.verdict, first).await.unwrap_or_default();
-            let dated = at_its_own_time(&builds, &finished.verdict, first).await.unwrap_or_else(|error| {
+            let dated = at_its_own_time(builds, &finished.verdict, first).await.unwrap_or_else(|error| {
                 let text = format!("it was not built at the time of what was published: {error}");
                 (context.events)(Event::Noticed(text));
                 None
             });
-            let mends = try_mends(&builds, &finished.verdict, [first, second]).await;
+            let mends = try_mends(builds, &finished.verdict, [first, second]).await;
             let mends = mends.unwrap_or_else(|error| {
                 (context.events)(Event::Noticed(format!("no more mends were tried: {error}")));
                 Vec::new()
             });
             Ok(Finished { asked, dated, mends, ..finished })
         }
-        Err(JobError::Build(failure)) => Err(failed(&builds, key, failure).await?),
+        Err(JobError::Build(failure)) => Err(failed(builds, key, failure).await?),
         Err(error) => Err(error),
     }
 }
 
 /// Builds twice and judges.
-async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Verdict), JobError> {
+async fn verdict(
+    builds: &Builds<'_>,
+    wanted: &Wanted,
+    begun: Option<Begun>,
+) -> Result<([Built; 2], Verdict), JobError> {
     let Builds { context, lock, root, .. } = builds;
     let (first_conditions, second_conditions) = conditions(wanted);
     if first_conditions == second_conditions && !lock.recipe.build.deterministic {
@@ -74,7 +95,14 @@ async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Ve
         (context.events)(Event::Noticed(text));
     }
 
-    let (first, epoch) = builds.first(&first_conditions, candidates(lock, &context.store).await?).await?;
+    let (first, epoch, tools_tried) = match begun {
+        Some(Begun { first, tried }) => (first, EpochUsed::as_said(None), tried),
+        None => {
+            let candidates = candidates(lock, &context.store).await?;
+            let (first, epoch) = builds.first(&first_conditions, candidates).await?;
+            (first, epoch, Vec::new())
+        }
+    };
     apart(&first.record).await;
     context.doing("building again, under other conditions");
     let second = builds.run(&second_conditions, epoch.seconds, Label::Second).await?;
@@ -82,6 +110,7 @@ async fn verdict(builds: &Builds<'_>, wanted: &Wanted) -> Result<([Built; 2], Ve
     let (one, other, published, store) =
         (first.record.clone(), second.record.clone(), lock.published.clone(), context.store.clone());
     let verdict = blocking(move || judge(&one, &other, published.as_ref(), epoch, &store)).await??;
+    let verdict = Verdict { tools_tried, ..verdict };
     let verdict = with_causes(builds, verdict, &first.record, &second.record).await?;
     still_the_same(root).await?;
     Ok(([first, second], verdict))
@@ -100,7 +129,7 @@ pub(crate) async fn apart(record: &BuildRecord) {
 }
 
 /// Signs that the builds failed, keeps what that names by digest, and gives the failure back with its proof.
-async fn failed(
+pub(crate) async fn failed(
     builds: &Builds<'_>,
     key: &Arc<dyn Signer>,
     mut failure: Box<BuildFailure>,

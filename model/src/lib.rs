@@ -42,7 +42,7 @@ pub use tree::{Listing, Node, Tree, TreeError};
 pub use variation::{NoVariation, Variation};
 pub use verdict::{
     Between, Cause, Detail, EpochAttempt, EpochOrigin, EpochUsed, Experiment, Finding, FindingKind, Normalization,
-    Outcome, Proposal, Verdict,
+    Outcome, Proposal, ToolsAttempt, Verdict,
 };
 
 /// The prefix of every type URI that reprove defines. It names formats; nothing is ever fetched from it.

@@ -67,6 +67,21 @@ impl PackageUrl {
         }
         purl.to_string().parse()
     }
+
+    /// An npm package's URL; a scope begins with `@`.
+    ///
+    /// # Errors
+    /// Where the scope, the name or the version can't be part of a package URL.
+    pub fn npm(scope: Option<&str>, name: &str, version: &str) -> Result<Self, InvalidPackageUrl> {
+        let fail =
+            |why: packageurl::Error| InvalidPackageUrl { text: format!("{name}@{version}"), why: why.to_string() };
+        let mut purl = packageurl::PackageUrl::new("npm", name.to_owned()).map_err(fail)?;
+        if let Some(scope) = scope {
+            purl.with_namespace(scope.to_owned()).map_err(fail)?;
+        }
+        purl.with_version(version.to_owned()).map_err(fail)?;
+        purl.to_string().parse()
+    }
 }
 
 impl FromStr for PackageUrl {
@@ -135,6 +150,10 @@ mod tests {
         assert_eq!((purl.kind(), purl.name(), purl.version()), ("pypi", "typing-extensions", Some("4.16.0")));
         assert_eq!(purl.to_string(), "pkg:pypi/typing-extensions@4.16.0");
         assert_eq!(purl.to_string().parse(), Ok(purl));
+        let scoped = PackageUrl::npm(Some("@babel"), "core", "7.23.0").unwrap();
+        assert_eq!(scoped.to_string(), "pkg:npm/%40babel/core@7.23.0");
+        assert_eq!((scoped.namespace(), scoped.name()), (Some("@babel"), "core"));
+        assert_eq!(scoped.to_string().parse(), Ok(scoped));
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct Verdict {
     pub experiments: Vec<Experiment>,
     /// `SOURCE_DATE_EPOCH`: what it was, and where that came from.
     pub source_date_epoch: EpochUsed,
+    /// Every set of tools that was tried, where those that built the published artifact were not known; in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools_tried: Vec<ToolsAttempt>,
     /// What made the published artifact and the rebuilt one equal, applied in this order to both: only where they differ, and
     /// all of it was needed. Empty where nothing known does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,6 +89,26 @@ pub struct EpochAttempt {
     /// Seconds since 1970-01-01T00:00:00Z; `None`: not set.
     pub seconds: Option<u64>,
     /// Whether the first rebuild with it came out as published, bit for bit. A build that failed did not.
+    pub matched: bool,
+}
+
+impl EpochUsed {
+    /// What a recipe says.
+    #[must_use]
+    pub fn as_said(seconds: Option<u64>) -> Self {
+        Self { seconds, origin: EpochOrigin::Recipe, tried: Vec::new() }
+    }
+}
+
+/// One set of tools that may have built what was published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToolsAttempt {
+    /// What they are, for a person.
+    pub name: String,
+    /// Of the canonical JSON of the lock that has them.
+    pub lock: DigestSet,
+    /// Whether the first rebuild with them came out as published, bit for bit. A build that failed did not.
     pub matched: bool,
 }
 

@@ -114,6 +114,10 @@ impl Bench {
         if let (None, Some(file)) = (std::env::var_os("PIP_CONFIG_FILE"), settings.iter().find(|path| path.is_file())) {
             command.env("PIP_CONFIG_FILE", file);
         }
+        // And so does its npm.
+        if std::env::var_os("npm_config_userconfig").is_none() {
+            command.env("npm_config_userconfig", home.join(".npmrc"));
+        }
         command.env("HOME", self.path("home")).env("REPROVE_STORE", self.path("store"));
         command.env("REPROVE_KEY", self.path("key.pem")).current_dir(self.path("work"));
         command

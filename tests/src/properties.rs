@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 50] = [
+pub const ALL: [Property; 52] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
@@ -44,6 +44,8 @@ pub const ALL: [Property; 50] = [
     Property { name: "log_proof", check: attest::log_proof },
     Property { name: "names", check: model::names },
     Property { name: "nitro_document", check: evidence::nitro_document },
+    Property { name: "npm_form", check: inputs::npm_form },
+    Property { name: "npm_view", check: inputs::npm_view },
     Property { name: "path", check: model::path },
     Property { name: "pip_report", check: inputs::pip_report },
     Property { name: "policy", check: attest::policy },

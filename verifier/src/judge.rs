@@ -77,6 +77,7 @@ pub fn judge(
         changed_alone: Vec::new(),
         experiments: Vec::new(),
         source_date_epoch,
+        tools_tried: Vec::new(),
         normalizations,
         findings,
     })

@@ -153,6 +153,7 @@ pub(crate) fn reproducible(published: bool) -> Verdict {
         varied: vec![Variation::BuildPath, Variation::Hostname],
         changed_alone: vec![],
         experiments: vec![],
+        tools_tried: Vec::new(),
         normalizations: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],

@@ -75,11 +75,11 @@ async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
             .next("to rebuild a file, name the project that it is built from with --recipe DIR")
     })?;
     // Before a key is made, or anything else.
-    reprove_inputs::pypi::check(&purl).map_err(JobError::from)?;
+    reprove_inputs::check(&purl).map_err(JobError::from)?;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
     let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
-    let finished = reprove_job::rebuild(&context, &purl, &app.pip(), &prepared.key).await;
+    let finished = reprove_job::rebuild(&context, &purl, &app.clients(), &prepared.key).await;
     prepared.finish(app, &purl.to_string(), finished).await
 }
 

@@ -82,7 +82,7 @@ mod tests {
     use reprove_model::DigestSet;
 
     use super::*;
-    use crate::pypi::pip::Fetched;
+    use crate::workplace::Fetched;
 
     fn tool(name: &str, file_name: &str) -> Tool {
         let file =

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use reprove_model::Sha256;
 use serde::Deserialize;
 
-use super::pip::{Fetched, MAX_FILE, Pip, Workplace, failed};
+use super::pip::Pip;
+use crate::workplace::{Fetched, MAX_FILE, Workplace, failed};
 use crate::{InputsError, Note, blocking};
 
 /// The two files of a release that a rebuild is about.

@@ -10,8 +10,9 @@ use reprove_model::{InputName, Sha256};
 use serde::Deserialize;
 
 use super::backend::Backend;
-use super::pip::{Fetched, Pip, Workplace};
+use super::pip::Pip;
 use super::requirement::{Requirement, is_name, is_version};
+use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking, wheel};
 
 /// One wheel of what the build uses.

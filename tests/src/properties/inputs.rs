@@ -51,6 +51,24 @@ pub(super) fn release(bytes: &[u8]) {
     }
 }
 
+/// Each recipe that a tarball's form gives is a valid one, and what is said of it does nothing to a terminal.
+pub(super) fn npm_form(bytes: &[u8]) {
+    match fuzzing::npm_form(bytes) {
+        Ok(recipes) => {
+            assert!(!recipes.is_empty());
+            recipes.iter().for_each(|recipe| recipe.check().unwrap());
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
+/// What npm says of a version does nothing to a terminal.
+pub(super) fn npm_view(bytes: &[u8]) {
+    if let Err(error) = fuzzing::npm_view(bytes) {
+        assert_plain(&error.to_string());
+    }
+}
+
 /// The constraints that a wheel gives name one version of one distribution each; what is told does nothing to a terminal.
 pub(super) fn wheel_pins(bytes: &[u8]) {
     if let Ok((lines, note)) = fuzzing::wheel_pins(bytes) {

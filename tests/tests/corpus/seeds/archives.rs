@@ -13,7 +13,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use super::{Corpus, File};
 
 pub(crate) fn all() -> Vec<Corpus> {
-    vec![source_archives(), wheel_times(), wheel_pins(), zip_pairs(), text_pairs(), byte_pairs()]
+    vec![source_archives(), tarballs(), wheel_times(), wheel_pins(), zip_pairs(), text_pairs(), byte_pairs()]
 }
 
 pub(super) type Entry<'a> = (&'a str, EntryType, &'a str, &'a [u8]);
@@ -199,6 +199,56 @@ fn damaged_wheels() -> Vec<File> {
         ("refused-empty", Vec::new()),
         ("with-prefix", [b"#!/usr/bin/env python3\n".as_slice(), &good].concat()),
     ]
+}
+
+/// A tarball as npm packs: a long name in an extended header, and these fields in each other header.
+fn tarball(effort: u8, system: u8, fields: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for (name, kind) in [("package/a.js", b'0'), ("PaxHeader/long", b'x'), ("long/name.js", b'0')] {
+        let mut header = [0; 512];
+        let common: [(usize, &[u8]); 6] = [
+            (0, name.as_bytes()),
+            (100, b"000644 \0"),
+            (124, b"0000000004 "),
+            (136, b"3560116604 \0"),
+            (156, &[kind]),
+            (257, b"ustar\x0000"),
+        ];
+        for (at, bytes) in common.into_iter().chain(fields.iter().copied()) {
+            header[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        tar.extend(header);
+        tar.extend(b"text".iter().chain(&[0; 508]));
+    }
+    tar.extend([0; 1024]);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&tar).unwrap();
+    let mut bytes = gzip.finish().unwrap();
+    (bytes[8], bytes[9]) = (effort, system);
+    bytes
+}
+
+fn tarballs() -> Corpus {
+    let owner = (108, b"000765 \x00000024 \0".as_slice());
+    let files = vec![
+        ("npm-11", tarball(2, 255, &[])),
+        ("npm-6", tarball(0, 19, &[])),
+        ("npm-5", tarball(0, 3, &[(136, b"13262536525\0")])),
+        ("npm-4", tarball(0, 3, &[(136, b"13262536525\0"), owner])),
+        ("windows", tarball(0, 10, &[(100, b"000666 \0")])),
+        ("pnpm", tarball(0, 3, &[(136, b"03560116604 ")])),
+        ("yarn", tarball(0, 3, &[(136, b"03316406010 ")])),
+        ("refused-mixed", tarball(2, 255, &[owner])),
+        ("refused-top", tarball(2, 255, &[(0, b"other\0")])),
+        ("refused-directory", tarball(2, 255, &[(156, b"5")])),
+        ("refused-link", tarball(2, 255, &[(156, b"2")])),
+        ("refused-base-256", tarball(2, 255, &[(108, &[0x80, 0, 0, 0, 0, 0, 0, 1])])),
+        ("refused-named", tarball(2, 255, &[(265, b"root")])),
+        ("refused-terminal", tarball(2, 255, &[(0, b"\x1b[2J\x9b/\0")])),
+        ("refused-cut", tarball(2, 255, &[]).into_iter().take(60).collect()),
+        ("refused-no-gzip", b"PK no gzip".to_vec()),
+    ];
+    ("npm_form", files)
 }
 
 fn wheel_times() -> Corpus {

@@ -103,6 +103,7 @@ pub(super) fn reproducible(published: bool) -> Verdict {
         varied: vec![Variation::BuildPath, Variation::Hostname],
         changed_alone: vec![],
         experiments: vec![],
+        tools_tried: Vec::new(),
         normalizations: vec![],
         source_date_epoch: EpochUsed { seconds: Some(315_532_800), origin: EpochOrigin::Recipe, tried: vec![] },
         findings: vec![],

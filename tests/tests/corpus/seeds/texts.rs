@@ -26,6 +26,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         requirements(),
         reports(),
         releases(),
+        npm_views(),
         git_lists(),
         trees(),
     ]
@@ -426,6 +427,24 @@ fn releases() -> Corpus {
         text("refused-empty", ""),
     ];
     ("release", files)
+}
+
+fn npm_views() -> Corpus {
+    let of = |version: &str, integrity: &str| {
+        format!(r#"{{"name":"demo","version":"{version}","dist.integrity":"{integrity}"}}"#)
+    };
+    let sha512 = format!("sha512-{}==", "A".repeat(86));
+    let files = vec![
+        text("there", of("1.0.0", &sha512)),
+        text("several", of("1.0.0", &format!("sha1-AAAA {sha512}"))),
+        text("no-digest", r#"{"name":"demo","version":"1.0.0"}"#),
+        text("no-version", ""),
+        text("refused-other", of("1.0.1", &sha512)),
+        text("refused-digest", of("1.0.0", r"sha512-\u001b[2J")),
+        text("refused-several", format!("[{}]", of("1.0.0", &sha512))),
+        text("refused-shape", r#"{"\u001b[2J":1}"#),
+    ];
+    ("npm_view", files)
 }
 
 fn git_lists() -> Corpus {
