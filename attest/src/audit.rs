@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use reprove_model::{DigestSet, Isolation, IsolationLevel, Published, Recipe, Sha256, Verdict};
+use reprove_model::{Derived, DigestSet, Isolation, IsolationLevel, Outcome, Published, Recipe, Sha256, Verdict};
 use thiserror::Error;
 
 use crate::consistency::{Part, consistent};
@@ -198,6 +198,22 @@ impl VerifiedProof {
         if reached < Some(level) { Err(AuditError::Weak { wanted: level, reached }) } else { Ok(self) }
     }
 
+    /// Whether what was published came out of nothing but itself: that shows how it was packed, and not where its contents
+    /// come from.
+    #[must_use]
+    pub fn is_of_own_contents(&self) -> bool {
+        self.published().is_some_and(|published| published.derived.contains(&Derived::Contents))
+    }
+
+    /// The same proof, unless all that it reproduces is how contents were packed.
+    ///
+    /// # Errors
+    /// [`AuditError::OwnContentsOnly`].
+    pub fn of_another_source(self) -> Result<Self, AuditError> {
+        let shows_packing = self.verdict().outcome == Outcome::Reproducible && self.is_of_own_contents();
+        if shows_packing { Err(AuditError::OwnContentsOnly) } else { Ok(self) }
+    }
+
     /// The rebuilds, in order; at least two.
     #[must_use]
     pub fn rebuilds(&self) -> &[Rebuild] {
@@ -342,6 +358,12 @@ pub enum AuditError {
         /// The weakest that there was; `None`: weaker than every level.
         reached: Option<IsolationLevel>,
     },
+    /// What was published was packed again, and no more.
+    #[error(
+        "every signature is good, but what was published comes out of its own contents alone: that shows how they were \
+         packed, and nothing of where they come from"
+    )]
+    OwnContentsOnly,
     /// A file that is none of the subjects.
     #[error("{name:?} (SHA-256 {sha256}) is not what the proof is about: {}", about(subject))]
     OtherArtifact {

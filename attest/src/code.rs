@@ -21,6 +21,7 @@ impl AuditError {
             Self::ComparisonNotLast(_) => "comparison-not-last",
             Self::Inconsistent(_) => "inconsistent",
             Self::Weak { .. } => "weak-isolation",
+            Self::OwnContentsOnly => "own-contents-only",
             Self::OtherArtifact { .. } => "other-subject",
             Self::HalfArtifact { .. } => "half-subject",
         }

@@ -26,6 +26,9 @@ pub struct Policy {
     pub max_age_days: Option<u32>,
     /// Whether it must have been compared with something that was published.
     pub published: bool,
+    /// Whether what was published may have been packed again from its own contents, which shows how that was done and not
+    /// where they come from.
+    pub own_contents: bool,
     /// Whether a trusted log must have said what it has for each artifact, and all of that must be in the proof.
     pub recorded: bool,
     /// The oldest word of a log on what it has that counts, in days.
@@ -68,6 +71,7 @@ impl Default for Policy {
             minimum_isolation: None,
             max_age_days: None,
             published: false,
+            own_contents: false,
             recorded: false,
             recorded_within_days: None,
             veto: true,
@@ -191,7 +195,7 @@ mod tests {
     fn what_is_not_said_is_the_default() {
         assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
         let text = "rebuilders = 2\ndistinct = [\"operator\", \"platform\"]\nisolations = 2\n\
-                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nrecorded = true\nrecorded-within-days = 7\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n\
+                    minimum-isolation = \"strong\"\nmax-age-days = 30\npublished = true\nown-contents = true\nrecorded = true\nrecorded-within-days = 7\nveto = false\nlogged = true\ntimestamped = true\nwitnesses = 1\n\
                     evidence = true\nvendors = 2\n\
                     nonce = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
                     predicates = [\"https://spdx.dev/Document\"]\n";
@@ -202,6 +206,7 @@ mod tests {
             minimum_isolation: Some(IsolationLevel::Strong),
             max_age_days: Some(30),
             published: true,
+            own_contents: true,
             recorded: true,
             recorded_within_days: Some(7),
             veto: false,

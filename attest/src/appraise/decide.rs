@@ -162,6 +162,9 @@ fn reasons(claim: &RebuilderClaim, policy: &Policy, now: Timestamp) -> Vec<Reaso
     if policy.published && claim.proof.published().is_none() {
         reasons.push(Reason::NotPublished);
     }
+    if !policy.own_contents && claim.proof.is_of_own_contents() {
+        reasons.push(Reason::OwnContentsOnly);
+    }
     if policy.minimum_isolation.is_some() && claim.isolation_level() < policy.minimum_isolation {
         reasons.push(Reason::WeakIsolation(claim.isolation_level()));
     }

@@ -49,6 +49,8 @@ pub enum Reason {
     OtherPlatform(String),
     /// It was not compared with anything that was published.
     NotPublished,
+    /// What was published came out of its own contents alone, and the policy does not take that.
+    OwnContentsOnly,
     /// Its walls were weaker than the policy allows.
     WeakIsolation(Option<IsolationLevel>),
     /// No trusted log has it, as far as the proof shows.
@@ -99,6 +101,7 @@ impl Reason {
             Self::OtherOperator(_) => "other-operator",
             Self::OtherPlatform(_) => "other-platform",
             Self::NotPublished => "not-published",
+            Self::OwnContentsOnly => "own-contents-only",
             Self::WeakIsolation(_) => "weak-isolation",
             Self::NotLogged(_) => "not-logged",
             Self::NotTimestamped(_) => "not-timestamped",
@@ -151,6 +154,10 @@ impl fmt::Display for Reason {
                 write!(f, "it says that its platform is {stated:?}, which is not the trust file's for its key")
             }
             Self::NotPublished => f.write_str("it was not compared with anything that was published"),
+            Self::OwnContentsOnly => f.write_str(
+                "what was published comes out of its own contents alone, which shows nothing of where they come from, and \
+                 the policy does not say own-contents = true",
+            ),
             Self::WeakIsolation(level) => {
                 let level = level.map_or("below basic", IsolationLevel::name);
                 write!(f, "a rebuild ran in a sandbox that was {level}")

@@ -38,6 +38,8 @@ mod keys;
 #[cfg(test)]
 mod others;
 #[cfg(test)]
+mod own_contents;
+#[cfg(test)]
 mod rego;
 #[cfg(test)]
 mod signatures;

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use jiff::Timestamp;
 use reprove_attest::{
     Appraisal, Artifact, AuditError, Audited, Policy, Proof, ProofError, RegoPolicy, TrustRoots, VerifiedFailure,
@@ -54,10 +54,20 @@ pub(crate) struct Arguments {
     /// Refuse a proof with a rebuild in a weaker sandbox: basic, strong or full
     #[arg(long, value_name = "LEVEL", value_parser = isolation_level, conflicts_with_all = ["vsa", "vsa_compatible", "scai"])]
     require_isolation: Option<IsolationLevel>,
+    /// Take a proof that shows less than others for a yes: own-contents, that what was published was packed again from its
+    /// own contents, and nothing of where they come from
+    #[arg(long, value_name = "WHAT", conflicts_with = "trust")]
+    accept: Option<Accepted>,
     #[command(flatten)]
     documents: DocumentArguments,
     #[command(flatten)]
     summary: SummaryArguments,
+}
+
+/// What is no yes unless it is asked for.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepted {
+    OwnContents,
 }
 
 impl Arguments {
@@ -103,7 +113,11 @@ fn refuse(app: &App, proof_name: &str, error: &AuditError) -> Result<u8, Command
         }))?;
     } else {
         let (name, reason) = (plain::line(proof_name), plain::line(&reason));
-        output::text(&format!("does not verify  {name}\n\n  {reason}\n"))?;
+        let next = match error {
+            AuditError::OwnContentsOnly => "  next: if that is enough for you, say --accept own-contents\n",
+            _ => "",
+        };
+        output::text(&format!("does not verify  {name}\n\n  {reason}\n{next}"))?;
     }
     Ok(NO)
 }
@@ -193,13 +207,23 @@ fn audited(arguments: &Arguments) -> Result<Result<Audited, AuditError>, Command
     let trusted = arguments.keys.iter().map(|path| keys::load_public(path)).collect::<Result<Vec<_>, _>>()?;
     let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
     let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
-    let audited = audit(&proof, &artifacts, &trusted);
-    Ok(match (audited, arguments.require_isolation) {
-        (Ok(Audited::Compared(verified)), Some(level)) => {
-            verified.demanding(level).map(|verified| Audited::Compared(Box::new(verified)))
+    Ok(match audit(&proof, &artifacts, &trusted) {
+        Ok(Audited::Compared(verified)) => {
+            demanding(*verified, arguments).map(|verified| Audited::Compared(Box::new(verified)))
         }
-        (audited, _) => audited,
+        audited => audited,
     })
+}
+
+/// The same proof, where it shows what the arguments ask for.
+fn demanding(mut verified: VerifiedProof, arguments: &Arguments) -> Result<VerifiedProof, AuditError> {
+    if let Some(level) = arguments.require_isolation {
+        verified = verified.demanding(level)?;
+    }
+    if arguments.accept != Some(Accepted::OwnContents) {
+        verified = verified.of_another_source()?;
+    }
+    Ok(verified)
 }
 
 /// What a proof of failure proves: nothing of the artifact.
