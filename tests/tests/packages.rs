@@ -98,7 +98,7 @@ fn serving(bench: &Bench, tarball: &[u8]) -> Command {
     command
 }
 
-fn tar() -> Vec<u8> {
+fn published_tar() -> Vec<u8> {
     let mut tar = Vec::new();
     GzDecoder::new(fs::File::open(rebuilt().join(TARBALL)).unwrap()).read_to_end(&mut tar).unwrap();
     tar
@@ -114,7 +114,7 @@ fn compressed(tar: &[u8], level: u32) -> Vec<u8> {
 
 #[test]
 fn what_no_known_tool_packs_is_refused_with_its_form() {
-    let mut tar = tar();
+    let mut tar = published_tar();
     // The time of the first file, and its header's check sum.
     assert_eq!(&tar[136..147], b"3560116604 ");
     tar[145] = b'5';
@@ -127,11 +127,70 @@ fn what_no_known_tool_packs_is_refused_with_its_form() {
     }
 }
 
+/// A tarball of these files, whose headers have this time and these numbers of user and group.
+fn packed(files: &[(&str, &str)], time: &[u8; 12], owner: &[u8; 16]) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for (name, text) in files {
+        let mut header = [0; 512];
+        let size = format!("{:010o} ", text.len());
+        let fields: [(usize, &[u8]); 8] = [
+            (0, name.as_bytes()),
+            (100, b"000644 \0"),
+            (108, owner),
+            (124, size.as_bytes()),
+            (136, time),
+            (148, b"        "),
+            (156, b"0"),
+            (257, b"ustar\x0000"),
+        ];
+        for (at, bytes) in fields {
+            header[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        tar.extend(header);
+        tar.extend(text.as_bytes());
+        tar.resize(tar.len().next_multiple_of(512), 0);
+    }
+    tar.extend([0; 1024]);
+    tar
+}
+
+/// What would run writes `ran.txt`, which would be packed. A tarball that is not packed by any tool is found different.
+#[test]
+fn no_code_of_a_package_runs() {
+    let names = ["prepare", "prepack", "postpack", "prepublish", "prepublishOnly", "install", "pack"];
+    let scripts = names.map(|name| format!("\"{name}\":\"touch ran.txt\"")).join(",");
+    let package = format!("{{\"name\":\"debug\",\"version\":\"4.4.1\",\"scripts\":{{{scripts}}}}}\n");
+    let pnpm = "require('fs').writeFileSync('ran.txt', ''); module.exports = {};\n";
+    let npm = packed(&[("package/package.json", &package)], b"3560116604 \0", &[0; 16]);
+    let mut old = compressed(&npm, 4);
+    old[8] = 0;
+    let files = [("package/.pnpmfile.cjs", pnpm), ("package/package.json", &package)];
+    let mut pnpm = compressed(&packed(&files, b"03560116604 ", b"000000 \x00000000 \0"), 4);
+    pnpm[8] = 0;
+    for (form, tarball) in [("npm 11.6.2", compressed(&npm, 4)), ("npm 6.14.18", old), ("pnpm 9.15.9", pnpm)] {
+        let bench = Bench::new();
+        let mut command = serving(&bench, &tarball);
+        command.args(["--artifacts", "artifacts"]);
+        let ran = wait(command).with_code(1);
+        assert!(ran.stdout.contains(form) && ran.stdout.starts_with("different  "), "{}", ran.stdout);
+        for kind in ["first", "second"] {
+            let file = fs::File::open(bench.path("work/artifacts").join(kind).join(TARBALL)).unwrap();
+            let mut archive = tar::Archive::new(GzDecoder::new(file));
+            let paths = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+            let paths: Vec<String> = paths.collect();
+            assert!(paths.contains(&"package/package.json".into()), "{form}: {paths:?}");
+            assert!(!paths.iter().any(|path| path.ends_with("ran.txt")), "{form}: {paths:?}");
+        }
+    }
+}
+
 /// The same files, compressed by something else that says that it is npm.
 #[test]
 fn another_stream_is_found_and_every_try_is_told() {
     let bench = Bench::new();
-    let ran = wait(serving(&bench, &compressed(&tar(), 4))).with_code(1);
+    let ran = wait(serving(&bench, &compressed(&published_tar(), 4))).with_code(1);
     assert!(ran.stdout.starts_with("different  pkg:npm/debug@4.4.1\n"), "{}", ran.stdout);
     for line in [
         "debug-4.4.1.tgz is not what its own contents are packed to",

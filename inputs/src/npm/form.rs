@@ -83,6 +83,9 @@ pub enum FormError {
     /// Names of users or groups.
     #[error("it names a user or a group, which npm, pnpm and Yarn never do")]
     Named,
+    /// Settings of npm or pnpm.
+    #[error("it has package/.npmrc, which npm and pnpm never pack; it would change how they do")]
+    Settings,
     /// Numbers past what octal digits hold.
     #[error(
         "it has a user or a group whose number is in base 256, as npm before 3 wrote them; no such npm is known here"
@@ -242,6 +245,9 @@ impl<'a> Header<'a> {
         let first = if self.prefix.is_empty() { self.name } else { self.prefix };
         if !is_extended && first != b"package" && !first.starts_with(b"package/") {
             return Err(FormError::Top(self.path().split('/').next().unwrap_or_default().to_owned()));
+        }
+        if !is_extended && self.path() == "package/.npmrc" {
+            return Err(FormError::Settings);
         }
         if self.has_names {
             return Err(FormError::Named);

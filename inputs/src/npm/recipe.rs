@@ -77,6 +77,8 @@ fn variables(packer: Packer) -> BTreeMap<String, String> {
             ("npm_config_update_notifier", "false"),
         ],
         Packer::Pnpm => &[
+            // A `.pnpmfile.cjs` is code of the package.
+            ("npm_config_ignore_pnpmfile", "true"),
             ("npm_config_ignore_scripts", "true"),
             ("npm_config_manage_package_manager_versions", "false"),
             ("npm_config_offline", "true"),
@@ -87,6 +89,8 @@ fn variables(packer: Packer) -> BTreeMap<String, String> {
             ("YARN_ENABLE_SCRIPTS", "0"),
             ("YARN_ENABLE_TELEMETRY", "0"),
             ("YARN_IGNORE_PATH", "1"),
+            // Nor is the package's own `.yarnrc.yml` read, which can name plugins.
+            ("YARN_RC_FILENAME", ".reprove-yarnrc.yml"),
         ],
     };
     variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -94,8 +98,9 @@ fn variables(packer: Packer) -> BTreeMap<String, String> {
 
 fn unpack_step(node: &InputName, packer: &InputName) -> String {
     let tar = "tar --no-same-owner --strip-components=1";
+    // Nothing in the source is to be taken for settings of the tool.
     format!(
-        "mkdir ../node ../packer ../packed\n{tar} -C ../node -xzf /inputs/{node} package/bin/node\n\
+        "test ! -e .npmrc\nmkdir ../node ../packer ../packed\n{tar} -C ../node -xzf /inputs/{node} package/bin/node\n\
          {tar} -C ../packer -xzf /inputs/{packer}"
     )
 }
@@ -178,7 +183,12 @@ mod tests {
         for packer in [Packer::Npm, Packer::OldNpm, Packer::Pnpm] {
             assert_eq!(variables(packer)["npm_config_ignore_scripts"], "true");
         }
-        assert_eq!(variables(Packer::Yarn)["YARN_ENABLE_SCRIPTS"], "0");
+        assert_eq!(variables(Packer::Pnpm)["npm_config_ignore_pnpmfile"], "true");
+        let yarn = variables(Packer::Yarn);
+        assert_eq!(
+            (yarn["YARN_ENABLE_SCRIPTS"].as_str(), yarn["YARN_RC_FILENAME"].as_str()),
+            ("0", ".reprove-yarnrc.yml")
+        );
     }
 
     #[test]

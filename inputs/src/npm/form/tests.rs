@@ -99,6 +99,8 @@ fn what_no_known_tool_makes_is_refused() {
     );
     assert!(matches!(why(Entry { name: "package/lib/", kind: b'5', ..NPM }), E::Directory(_)));
     assert!(matches!(why(Entry { kind: b'2', ..NPM }), E::Kind(_, '2')));
+    assert!(matches!(why(Entry { name: "package/.npmrc", ..NPM }), E::Settings));
+    assert!(read(&[NPM, Entry { name: "package/lib/.npmrc", ..NPM }]).is_ok());
     assert!(matches!(why(Entry { owner: [0x80; 16], ..NPM }), E::Base256));
     let mut named = tar(&[NPM]);
     named[265] = b'r';
