@@ -233,6 +233,13 @@ impl Surroundings {
         variables
     }
 
+    /// How many threads there are beside the build because of them, which take none of its processes: the neighbours, and what
+    /// copies from a terminal.
+    #[must_use]
+    pub fn threads(&self) -> u32 {
+        self.neighbours.unwrap_or(0) + u32::from(self.terminal)
+    }
+
     /// What the user is called.
     #[must_use]
     pub fn user_name(&self) -> &str {

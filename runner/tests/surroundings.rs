@@ -125,6 +125,7 @@ async fn neighbours_take_no_process_of_the_builds() {
     let mut request = bench.request("for n in 1 2 3 4 5 6; do sleep 1 & done; wait");
     request.limits.processes = 8;
     request.surroundings.neighbours = Some(4);
+    request.surroundings.terminal = true;
     let (outcome, log) = bench.run_request(request).await;
     assert_eq!(outcome.exit, Exit::Success, "{log}");
 }
@@ -155,6 +156,7 @@ async fn there_is_one_terminal_and_nothing_else_can_be_made_of_it() {
         "touch /dev/pts/x",
         "cat /dev/tty",
         "python3 -I -c 'import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b\"x\")'",
+        "python3 -I -c 'import fcntl, struct; fcntl.ioctl(0, 0x5423, struct.pack(\"i\", 27))'",
     ] {
         let mut request = bench.request(script);
         request.surroundings.terminal = true;

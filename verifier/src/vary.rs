@@ -47,11 +47,12 @@ pub struct Wanted {
 impl Wanted {
     /// What is varied where nobody says otherwise: all but [`Variation::Entropy`], of which each build has its own anyway,
     /// [`Variation::ClockSpeed`], which makes what has a limit of time miss it, [`Variation::Load`], which takes as much time as
-    /// the build itself, and [`Variation::Umask`], since an output's permission bits are compared, and every linker takes them from there.
+    /// the build itself, [`Variation::Terminal`], on which some programs wait for somebody to type, and [`Variation::Umask`], since
+    /// an output's permission bits are compared, and every linker takes them from there.
     #[must_use]
     pub fn usually() -> BTreeSet<Variation> {
-        use Variation::{ClockSpeed, Entropy, Load, Umask};
-        let is_usual = |variation: &Variation| !matches!(variation, ClockSpeed | Entropy | Load | Umask);
+        use Variation::{ClockSpeed, Entropy, Load, Terminal, Umask};
+        let is_usual = |variation: &Variation| !matches!(variation, ClockSpeed | Entropy | Load | Terminal | Umask);
         Variation::ALL.into_iter().filter(is_usual).collect()
     }
 

@@ -55,8 +55,9 @@ const NEW_NAMESPACES: u32 = 0x7e02_0000;
 /// call that the kernel does not have, and the C library takes `clone`.
 const NEW_TIME: u32 = 0x80;
 
-/// `TIOCSTI`, which types into the terminal, and `TIOCLINUX`, which pastes there.
-const TYPING: &[u32] = &[0x5412, 0x541c];
+/// `TIOCSTI`, which types into the terminal, `TIOCLINUX`, which pastes there, and `TIOCSETD`, which has the kernel load what a
+/// terminal's line is read by, and can have all that is written vanish.
+const TYPING: &[u32] = &[0x5412, 0x541c, 0x5423];
 
 /// Linux and Linux with 32 bits, each also without random addresses; and to ask.
 const PERSONALITIES: &[u32] = &[0, 0x0008, 0x0002_0000, 0x0002_0008, 0x0004_0000, 0x0004_0008, 0xffff_ffff];

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn nothing_is_typed_into_a_terminal_whatever_the_high_bits_are() {
-        for request in [0x5412, 0x541c, 0xffff_ffff_0000_5412, 0x1_0000_541c] {
+        for request in [0x5412, 0x541c, 0x5423, 0xffff_ffff_0000_5412, 0x1_0000_541c, 0x1_0000_5423] {
             assert_eq!(asked(libc::SYS_ioctl, [0, request, 0, 0, 0, 0]), NO | 1, "{request:#x}");
         }
         assert_eq!(asked(libc::SYS_ioctl, [0, 0x5413, 0, 0, 0, 0]), ALLOW, "TIOCGWINSZ");

@@ -230,7 +230,7 @@ fn limit(spec: &Spec) -> Result<(), Failure> {
         given.set(cpu).map_err(Failure::at("choosing processors"))?;
     }
     sched_setaffinity(this, &given).map_err(Failure::at("choosing processors"))?;
-    let beside = 1 + u64::from(spec.surroundings.neighbours.unwrap_or(0));
+    let beside = 1 + u64::from(spec.surroundings.threads());
     let (processes, bytes) = (u64::from(spec.processes) + beside, spec.process_bytes.unwrap_or(u64::MAX));
     for (resource, soft, most) in [
         // Not 0, which does not keep a kernel whose pattern is a pipe from running that program, outside, as root.

@@ -87,7 +87,7 @@ impl Prepared {
     ) -> Result<(Running, PipeReader), SandboxError> {
         let Self { mut running, spec, output, .. } = self;
         let mut limits = request.limits;
-        limits.processes = limits.processes.saturating_add(request.surroundings.neighbours.unwrap_or(0));
+        limits.processes = limits.processes.saturating_add(request.surroundings.threads());
         running.cgroup.limit(&limits);
         write_spec(request, demanded, &running.cgroup, spec)
             .map_err(io_error("writing the sandbox's specification"))?;
