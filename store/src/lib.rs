@@ -29,4 +29,4 @@ pub use hash::{HashTreeError, Skip, digest_file, hash_tree, stat_fingerprint};
 pub use ingest::{IngestError, IngestLimits, Mounts, SetId};
 pub use options::{ByteSize, ParseByteSizeError, ParseVerifyRateError, StoreOptions, Tell, VerifyRate};
 pub use roots::Root;
-pub use unpack::{UnpackError, UnpackLimits, Unpacked, UnpackedEntry};
+pub use unpack::{Layout, UnpackError, UnpackLimits, Unpacked, UnpackedEntry};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Source archives: tar, alone or in gzip or zstd, into the store, without its one top directory.
+//! Archives into the store: tar, alone or in gzip or zstd, with or without its one top directory.
 
 mod stream;
 
@@ -32,10 +32,19 @@ impl Default for UnpackLimits {
     }
 }
 
+/// Where the files of an archive are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// In one directory at its top, which is left out.
+    InOneDirectory,
+    /// At its top, as those of a root filesystem.
+    AtTop,
+}
+
 /// An unpacked archive: what is in it, with the modification times that it gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
-    /// By path below the archive's top directory; every entry's directory is one too.
+    /// By path below the archive's top; every entry's directory is one too.
     pub entries: BTreeMap<TreePath, UnpackedEntry>,
 }
 
@@ -90,12 +99,20 @@ impl Store {
     pub fn unpack(&self, digest: &Digest, limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
         let file = self.open_blob(digest)?;
         let stream = decompress(file).map_err(UnpackError::Archive)?;
+        self.unpack_tar(stream, Layout::InOneDirectory, limits)
+    }
+
+    /// Unpacks the tar archive that `stream` is the bytes of; its files become blobs.
+    ///
+    /// # Errors
+    /// See [`UnpackError`].
+    pub fn unpack_tar(&self, stream: impl Read, layout: Layout, limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
         let headers = Cell::new(None);
         let stream = Bounded { inner: stream, left: limits.bytes, most: limits.bytes };
         let mut archive = tar::Archive::new(Headers { inner: stream, left: &headers });
         let (unpack, stored) = take_in(self, |feed| {
             let mut unpack =
-                Unpack { store: self, feed, entries: BTreeMap::new(), top: None, limits, left: limits.bytes };
+                Unpack { store: self, feed, entries: BTreeMap::new(), layout, top: None, limits, left: limits.bytes };
             unpack.all(&mut archive, &headers)?;
             Ok::<_, UnpackError>(unpack.entries)
         })?;
@@ -126,6 +143,7 @@ struct Unpack<'a> {
     store: &'a Store,
     feed: &'a mut Feed,
     entries: BTreeMap<TreePath, Found>,
+    layout: Layout,
     top: Option<Vec<u8>>,
     limits: UnpackLimits,
     /// How many bytes the files that are still to come may have.
@@ -213,7 +231,7 @@ impl Unpack<'_> {
         }
     }
 
-    /// The path without the archive's one top directory; `None` for that directory itself.
+    /// The path below the archive's top; `None` for the top itself.
     fn below_top(&mut self, path: &[u8], is_dir: bool) -> Result<Option<TreePath>, UnpackError> {
         let shown = || UnpackError::Top(String::from_utf8_lossy(path).into_owned());
         let mut trimmed = path;
@@ -227,6 +245,9 @@ impl Unpack<'_> {
             }
         }
         let path = TreePath::new(trimmed)?;
+        if self.layout == Layout::AtTop {
+            return Ok(Some(path));
+        }
         let bytes = path.as_bytes();
         let slash = bytes.iter().position(|&b| b == b'/');
         let top = slash.map_or(bytes, |at| bytes.get(..at).unwrap_or(bytes));
