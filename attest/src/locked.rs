@@ -19,7 +19,7 @@ pub(crate) fn dependencies(lock: &Lock) -> Vec<ResourceDescriptor> {
     };
     let LockedEnvironment { kind, description, digest } = &lock.environment;
     let environment = ResourceDescriptor {
-        annotations: Some(Annotations::Environment { kind: *kind, description: description.clone() }),
+        annotations: Some(Annotations::Environment { kind: kind.clone(), description: description.clone() }),
         ..ResourceDescriptor::named("environment", *digest)
     };
     lock.inputs.iter().map(input).chain([environment]).collect()
@@ -36,7 +36,7 @@ pub(crate) fn lock(
     let Some(Annotations::Environment { kind, description }) = &environment.annotations else {
         return Err(ProvenanceFault::NoEnvironment);
     };
-    if environment.name != "environment" || environment.uri.is_some() {
+    if environment.name != "environment" || environment.uri.is_some() || *kind != recipe.environment {
         return Err(ProvenanceFault::NoEnvironment);
     }
     let input = |d: &ResourceDescriptor| {
@@ -52,7 +52,11 @@ pub(crate) fn lock(
     Ok(Lock {
         recipe: recipe.clone(),
         inputs: inputs.iter().map(input).collect::<Result<_, _>>()?,
-        environment: LockedEnvironment { kind: *kind, description: description.clone(), digest: environment.digest },
+        environment: LockedEnvironment {
+            kind: kind.clone(),
+            description: description.clone(),
+            digest: environment.digest,
+        },
         published,
     })
 }

@@ -14,6 +14,7 @@ mod text;
 pub mod canonical;
 mod conditions;
 mod digest;
+mod environment;
 mod lock;
 mod observed;
 mod path;
@@ -27,13 +28,14 @@ mod verdict;
 
 pub use conditions::{Clock, Conditions, FileOrder};
 pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
+pub use environment::{Debian, Environment, LockedPackage, PackageLock, PackageLockError};
 pub use lock::{Content, Derived, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
 pub use observed::{
     Asker, ListingFormat, Loss, Observed, ObservedListing, ObservedPath, Origin, RecordMode, UnknownRecordMode, Use,
 };
 pub use path::{InsidePath, InvalidTreePath, LinkTarget, TreePath};
 pub use purl::{InvalidPackageUrl, PackageUrl};
-pub use recipe::{Build, Environment, EpochRule, Limits, Outputs, Package, Recipe, RecipeError, Source};
+pub use recipe::{Build, EpochRule, Limits, Outputs, Package, Recipe, RecipeError, Source};
 pub use record::{
     BuildRecord, Enforced, Engine, Exit, HeldBy, Isolation, IsolationLevel, LogRecord, Machine, PeakMemory,
 };

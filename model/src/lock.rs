@@ -48,6 +48,8 @@ pub enum Role {
     Source,
     /// It is what the build uses: read-only under `/inputs`.
     Tool,
+    /// The environment is made of it: what the build sees of it is in there.
+    Environment,
 }
 
 /// What an input is made of.

@@ -84,6 +84,22 @@ impl PackageUrl {
     }
 }
 
+impl PackageUrl {
+    /// The URL of a binary package of Debian's, for an architecture (the `arch` qualifier of the type's definition).
+    ///
+    /// # Errors
+    /// Where a part can't be one of a package URL.
+    pub fn debian(name: &str, version: &str, architecture: &str) -> Result<Self, InvalidPackageUrl> {
+        let fail =
+            |why: packageurl::Error| InvalidPackageUrl { text: format!("{name}@{version}"), why: why.to_string() };
+        let mut purl = packageurl::PackageUrl::new("deb", name.to_owned()).map_err(fail)?;
+        purl.with_namespace("debian").map_err(fail)?;
+        purl.with_version(version.to_owned()).map_err(fail)?;
+        purl.add_qualifier("arch", architecture.to_owned()).map_err(fail)?;
+        purl.to_string().parse()
+    }
+}
+
 impl FromStr for PackageUrl {
     type Err = InvalidPackageUrl;
 

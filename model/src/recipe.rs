@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::de::DeTable;
 
-use crate::{Node, Tree, TreePath, Variation};
+use crate::{Environment, Node, Tree, TreePath, Variation};
 
 /// What to build. In a file it is TOML; inside statements it is JSON of the same shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,15 +51,6 @@ pub enum Source {
     Directory(String),
     /// A published source archive, by package URL; it is unpacked without its top directory.
     Package(crate::PackageUrl),
-}
-
-/// The root filesystem that the build sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Environment {
-    /// This machine's `/usr`, without `/usr/local`, read-only.
-    #[default]
-    HostUsr,
 }
 
 /// What is run.
@@ -224,6 +215,11 @@ impl Recipe {
             && directory != "."
         {
             inside("source.directory", directory)?;
+        }
+        if let Environment::Debian(debian) = &self.environment
+            && let Some((field, why)) = debian.wrong()
+        {
+            return Err(value(field, &why));
         }
         self.check_build()?;
         for (variation, reason) in &self.pinned {

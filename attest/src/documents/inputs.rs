@@ -165,6 +165,7 @@ impl<'a> Item<'a> {
             part: match input.role {
                 Role::Source => Part::Source,
                 Role::Tool => Part::Tool,
+                Role::Environment => Part::Environment,
             },
         }
     }

@@ -126,6 +126,8 @@ pub fn unused<'a>(lock: &'a Lock, listing: &ObservedListing) -> Vec<&'a InputNam
     let is_unused = |input: &&reprove_model::Input| match input.role {
         Role::Source => !source,
         Role::Tool => !touched(&input.name),
+        // Which files of the environment are whose is not known here.
+        Role::Environment => false,
     };
     lock.inputs.iter().filter(is_unused).map(|input| &input.name).collect()
 }
@@ -182,12 +184,12 @@ impl<'a> Locator<'a> {
         if root.hidden.iter().any(|hidden| below(path, hidden.as_bytes()) == Some(b"")) {
             return Ok((Origin::Environment, Known::Nothing));
         }
+        if let Some((_, text)) = root.files.iter().find(|(inside, _)| inside.as_bytes() == path) {
+            return Ok((Origin::Environment, Known::Digest(Digest::of(text.as_bytes()))));
+        }
         let binds = root.binds.iter().filter_map(|(on_disk, inside)| Some((on_disk, below(path, inside.as_bytes())?)));
         if let Some((on_disk, rest)) = binds.min_by_key(|(_, rest)| rest.len()) {
             return Ok((Origin::Environment, Known::OnDisk(on_disk, rest)));
-        }
-        if let Some((_, text)) = root.files.iter().find(|(inside, _)| inside.as_bytes() == path) {
-            return Ok((Origin::Environment, Known::Digest(Digest::of(text.as_bytes()))));
         }
         // The directories that lead to the parts, and the links beside them.
         let leads = |inside: &str| below(inside.as_bytes(), if path == b"/" { b"" } else { path }).is_some();
