@@ -232,7 +232,8 @@ fn description() -> String {
     name.map_or_else(|| "an unnamed system".into(), |name| name.trim_matches('"').to_owned())
 }
 
-fn fixed_files() -> Vec<(String, String)> {
+/// Small files that are the same in every root filesystem.
+pub(crate) fn fixed_files() -> Vec<(String, String)> {
     let passwd =
         "root:x:0:0:root:/:/bin/sh\nbuild:x:1000:1000:build:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
     let group = "root:x:0:\nbuild:x:1000:\nnogroup:x:65534:\n";

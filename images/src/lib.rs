@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Root filesystems for builds: what they are made of, and the digest that names them. [`guest`]: what virtual machines
-//! are started from.
+//! Root filesystems for builds: what they are made of, and the digest that names them. [`debian`]: those made of Debian's
+//! packages. [`guest`]: what virtual machines are started from.
 
+pub mod debian;
 pub mod guest;
 mod host;
 mod locale;

@@ -15,6 +15,7 @@
 
 mod determine;
 mod filter;
+mod install;
 mod namespaces;
 mod record;
 mod source;
@@ -23,6 +24,7 @@ mod sys;
 pub mod trace;
 pub mod vm;
 
+pub use install::{InstallError, Installation};
 pub use namespaces::{
     Forbidden, Sandbox, SandboxError, SandboxOutcome, SandboxRequest, helper_main, other_file_system,
 };

@@ -116,17 +116,18 @@ impl SourceFiles {
 
     /// They as they are made in a build directory, in this order.
     pub(crate) fn to_make(&self) -> Vec<SourceEntry> {
-        let entry = |file: &SourceFile| SourceEntry {
-            path: file.path.clone(),
-            modified: file.modified,
-            kind: match &file.node {
-                Node::Directory { mode } => SourceKind::Directory { mode: u32::from(*mode) },
-                Node::Symlink { target } => SourceKind::Symlink { target: target.clone() },
-                Node::File { mode, digest, .. } => {
-                    SourceKind::File { mode: u32::from(*mode), blob: Store::blob_name(&digest.blake3) }
-                }
-            },
-        };
-        self.entries.iter().map(entry).collect()
+        self.entries.iter().map(|file| to_make(&file.path, &file.node, file.modified)).collect()
     }
+}
+
+/// One thing as it is made in a build directory.
+pub(crate) fn to_make(path: &TreePath, node: &Node, modified: Duration) -> SourceEntry {
+    let kind = match node {
+        Node::Directory { mode } => SourceKind::Directory { mode: u32::from(*mode) },
+        Node::Symlink { target } => SourceKind::Symlink { target: target.clone() },
+        Node::File { mode, digest, .. } => {
+            SourceKind::File { mode: u32::from(*mode), blob: Store::blob_name(&digest.blake3) }
+        }
+    };
+    SourceEntry { path: path.clone(), kind, modified }
 }

@@ -3,7 +3,8 @@
 //!
 //! Where the clock is moved, the time of day is that of [`MovedClock`], and all others go on. In a deterministic build the time
 //! of day stands still, but for a microsecond each time that a process asks, so that it never asks for the same
-//! twice. Clocks that count from a start have to go on, since programs wait by them, and the kernel does the waiting. But
+//! twice; but where a system is installed it stands still: a program with several threads asks now more and now less often, and
+//! writes down when it did what. Clocks that count from a start have to go on, since programs wait by them, and the kernel does the waiting. But
 //! what a process asks first is often for something like a temporary file's name, which is made of the fraction of a
 //! second; so the first answers have no fraction but the count of how often it asked. By less than a second they are early.
 
@@ -41,14 +42,16 @@ pub(super) struct Clocks {
 /// What the time of day is.
 #[derive(Clone, Copy)]
 enum Day {
-    Fixed(u64),
+    /// This second, and how much later it is each time that a process asks, in nanoseconds.
+    Fixed(u64, u64),
     Moved(MovedClock),
 }
 
 impl Clocks {
-    /// Of a deterministic build.
-    pub(super) fn fixed(second: u64) -> Self {
-        Self { day: Day::Fixed(second), counts: Counts::of_processes(), ahead: None }
+    /// Of a deterministic build; with `still`, the time of day does not go on at all.
+    pub(super) fn fixed(second: u64, still: bool) -> Self {
+        let step = if still { 0 } else { STEP };
+        Self { day: Day::Fixed(second, step), counts: Counts::of_processes(), ahead: None }
     }
 
     /// Of a build whose clock is moved.
@@ -63,17 +66,17 @@ impl Clocks {
 
     /// What `clock` says to `pid`, in nanoseconds.
     pub(super) fn say(&mut self, pid: Pid, clock: u32) -> Result<u64, Refusal> {
-        let second = match self.day {
+        let (second, step) = match self.day {
             Day::Moved(moved) if OF_DAY.contains(&clock) => {
                 return now().map(|now| moved.told(now)).map_err(|_| Refusal::GoOn);
             }
             Day::Moved(_) => return Err(Refusal::GoOn),
-            Day::Fixed(second) => second,
+            Day::Fixed(second, step) => (second, step),
         };
         if OF_DAY.contains(&clock) {
             // Later than any file.
             let before = self.counts.turn(pid)?.before;
-            return Ok(second.saturating_mul(SECOND).saturating_add(LATEST_FILE + 1).saturating_add(before * STEP));
+            return Ok(second.saturating_mul(SECOND).saturating_add(LATEST_FILE + 1).saturating_add(before * step));
         }
         if !FROM_START.contains(&clock) {
             return Err(Refusal::GoOn);

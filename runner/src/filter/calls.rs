@@ -10,9 +10,38 @@ use libc::{c_long, sock_filter};
 use super::program::{self, Action, Rule};
 
 /// The filter as a program. A call of another table than this program's own ends the process.
-pub(super) fn program() -> Vec<sock_filter> {
-    program::program(&rules(), OTHERWISE, Action::Kill)
+pub(super) fn program(installs: bool) -> Vec<sock_filter> {
+    let mut rules = rules();
+    for (number, rule) in &mut rules {
+        if installs && GIVING.contains(&c_long::from(*number)) {
+            *rule = Rule::Always(DONE);
+        }
+    }
+    program::program(&rules, OTHERWISE, Action::Kill)
 }
+
+/// Success, and nothing is done.
+const DONE: Action = Action::Errno(0);
+
+/// Calls that give a file to somebody, or a process to another user.
+const GIVING: &[c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+    libc::SYS_setgroups,
+    libc::SYS_capset,
+];
 
 /// What is done with a call that has no rule: `ENOSYS`.
 const OTHERWISE: Action = Action::Errno(38);

@@ -271,8 +271,14 @@ fn give_up_power(spec: &Spec) -> Result<u32, Failure> {
     rustix::thread::set_capabilities(None, sets).map_err(Failure::at(doing))?;
     prctl::set_no_new_privs().map_err(Failure::at("forbidding new privileges"))?;
     prctl::set_dumpable(false).map_err(Failure::at("closing this process to the build"))?;
-    let landlock = landlock::enter(&spec.build_path, home(spec), spec.surroundings.terminal)?;
-    filter::enter().map_err(Failure::at("filtering system calls (seccomp)"))?;
+    let wall = landlock::Wall {
+        build_path: &spec.build_path,
+        home: home(spec),
+        has_terminal: spec.surroundings.terminal,
+        all: !spec.installed.is_empty(),
+    };
+    let landlock = landlock::enter(wall)?;
+    filter::enter(!spec.installed.is_empty()).map_err(Failure::at("filtering system calls (seccomp)"))?;
     Ok(landlock)
 }
 

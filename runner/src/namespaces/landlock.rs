@@ -13,11 +13,22 @@ use super::helper::Failure;
 use super::rootfs::DEVICES;
 use super::terminal;
 
-/// Puts this process, which has one thread, and all that it starts behind the wall. Paths are those inside.
+/// Where a build may write, by paths inside.
+pub(super) struct Wall<'a> {
+    pub(super) build_path: &'a str,
+    /// Where it is a place of its own.
+    pub(super) home: Option<&'a str>,
+    pub(super) has_terminal: bool,
+    /// Whether it may write everywhere.
+    pub(super) all: bool,
+}
+
+/// Puts this process, which has one thread, and all that it starts behind the wall.
 ///
 /// Gives the version of the kernel's interface that the wall is built with; 0 where the kernel has none, or has it turned
 /// off, so that there is no wall.
-pub(super) fn enter(build_path: &str, home: Option<&str>, has_terminal: bool) -> Result<u32, Failure> {
+pub(super) fn enter(wall: Wall<'_>) -> Result<u32, Failure> {
+    let Wall { build_path, home, has_terminal, all: everywhere } = wall;
     let doing = "setting up Landlock";
     let fail = |e: RulesetError| Failure::at(doing)(io::Error::other(e));
     // Every access that the interface knows; on an older kernel those that it knows.
@@ -43,7 +54,8 @@ pub(super) fn enter(build_path: &str, home: Option<&str>, has_terminal: bool) ->
     }
     // A pipe or a socket that lies there is only of use to processes inside; a device is of use to no build.
     let writing = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
-    for path in [build_path, "/tmp", "/dev/shm"].into_iter().chain(home) {
+    let everywhere = everywhere.then_some("/");
+    for path in [build_path, "/tmp", "/dev/shm"].into_iter().chain(home).chain(everywhere) {
         allow(path, writing)?;
     }
     let status = rules.restrict_self().map_err(fail)?;

@@ -46,6 +46,9 @@ pub(super) struct Spec {
     pub blob_root: PathBuf,
     /// In the order in which they are made.
     pub source: Vec<SourceEntry>,
+    /// Directories of the source that are directories of the root as well. Where there are any, a system is installed: what is
+    /// run may write to all of the root, and is told that it has given files to whomever it wants.
+    pub installed: Vec<String>,
     pub processors: u32,
     /// How many processes there may be, beside the first.
     pub processes: u32,

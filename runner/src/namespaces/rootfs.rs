@@ -102,7 +102,13 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<(OwnedFd, Option<Te
     for (inside, target) in &spec.links {
         symlinkat(target.as_str(), root, relative(inside)).map_err(Failure::at(format!("making the link {inside}")))?;
     }
-    for (inside, text) in &spec.files {
+    for (number, (inside, text)) in spec.files.iter().enumerate() {
+        let is_in =
+            |(_, at): &&(OwnedFd, String)| inside.strip_prefix(at.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        if sources.binds.iter().find(is_in).is_some() {
+            cover(root, inside, text, number)?;
+            continue;
+        }
         directories(root, parent(inside))?;
         fs::write(relative(inside), text).map_err(Failure::at(format!("writing {inside}")))?;
     }
@@ -113,13 +119,30 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<(OwnedFd, Option<Te
     devices(root, &sources.devices, spec.told.and_then(Told::fixed))?;
     proc_and_sys(root, spec)?;
     writable(root, spec, sources.disk)?;
+    for name in &spec.installed {
+        let made = format!("{}/source/{name}", spec.build_path);
+        directories(root, &made)?;
+        directories(root, name)?;
+        attach(&part(root, relative(&made))?, root, name)?;
+    }
     let terminal = spec.surroundings.terminal.then(|| Terminal::make(root)).transpose()?;
-    root_read_only(root)?;
+    if spec.installed.is_empty() {
+        root_read_only(root)?;
+    }
 
     pivot_root(".", ".").map_err(Failure::at("changing the root"))?;
     umount2(".", MntFlags::MNT_DETACH).map_err(Failure::at("letting go of the old root"))?;
     nix::unistd::chdir("/").map_err(Failure::at("entering the new root"))?;
     Ok((sources.blobs, terminal))
+}
+
+/// Puts a file over one of a part, which can't be written to. It is made where `/proc` will be, so that there is no other way
+/// to it.
+fn cover(root: BorrowedFd<'_>, inside: &str, text: &str, number: usize) -> Result<(), Failure> {
+    directories(root, "/proc")?;
+    let made = format!("proc/.file-{number}");
+    fs::write(&made, text).map_err(Failure::at(format!("writing {inside}")))?;
+    attach(&part(root, &made)?, root, relative(inside))
 }
 
 /// A copy, not a mount: that would tell where on the machine it comes from.

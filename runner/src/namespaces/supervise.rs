@@ -41,6 +41,9 @@ pub struct SandboxRequest<'a> {
     pub inputs: Vec<(PathBuf, String)>,
     /// What is in the build directory's `source` folder at the start, in the order in which it is made.
     pub(crate) source: Vec<SourceEntry>,
+    /// Directories of the source that are directories of the root as well, by one name each. Where there are any, all of the
+    /// root can be written to, and owners and identities are given at will, and not changed.
+    pub(crate) installed: Vec<String>,
     /// The build directory, inside. Absolute, and not below `/usr`, `/etc`, `/dev`, `/proc`, `/inputs` or `/tmp`.
     pub build_path: String,
     /// The host name, inside.
@@ -77,6 +80,7 @@ impl<'a> SandboxRequest<'a> {
             blob_root,
             inputs: Vec::new(),
             source: Vec::new(),
+            installed: Vec::new(),
             build_path: "/build".into(),
             hostname: "reprove".into(),
             processors: u32::MAX,
