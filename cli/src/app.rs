@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
-use reprove_inputs::{Npm, Pip};
+use reprove_inputs::{Apt, Npm, Pip};
 use reprove_job::{Clients, ConfidentialMachines, Context, Event, Processor, Search};
 use reprove_model::Isolation;
 use reprove_runner::vm::Guest;
@@ -103,6 +103,11 @@ impl App {
         Pip::new(env_vars::path(env_vars::PYTHON).unwrap_or_else(|| "python3".into()), INTERPRETER)
     }
 
+    /// What fetches Debian's packages.
+    fn apt() -> Apt {
+        Apt::new(env_vars::path(env_vars::APT).unwrap_or_else(|| "apt-get".into()))
+    }
+
     /// What fetches.
     pub(crate) fn clients(&self) -> Clients {
         let npm = Npm::new(env_vars::path(env_vars::NPM).unwrap_or_else(|| "npm".into()));
@@ -151,6 +156,7 @@ impl App {
             other: None,
             formatter: None,
             confidential,
+            apt: Self::apt(),
             processors,
             record,
             deterministic,

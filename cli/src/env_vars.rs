@@ -28,6 +28,8 @@ pub(crate) const PKCS11_MODULE: &str = "REPROVE_PKCS11_MODULE";
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
 /// The npm to fetch with. Default: `npm`.
 pub(crate) const NPM: &str = "REPROVE_NPM";
+/// The apt to fetch Debian's packages with. Default: `apt-get`.
+pub(crate) const APT: &str = "REPROVE_APT";
 /// The guest's program, which virtual machines are started with. Default: `reprove-guest` beside `reprove`.
 pub(crate) const GUEST: &str = "REPROVE_GUEST";
 /// The keys of the EMULATED secure processor of AMD's kind. Default: `reprove/emulated-snp.json` in [`config_home`].

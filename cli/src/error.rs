@@ -18,7 +18,7 @@ use reprove_verifier::compare::CompareError;
 use serde_json::{Map, Value, json};
 
 use crate::failure::from_failure;
-use crate::{env_vars, hardware, machines, output, plain};
+use crate::{env_vars, environments, hardware, machines, output, plain};
 
 /// Yes.
 pub(crate) const YES: u8 = 0;
@@ -186,6 +186,7 @@ impl From<JobError> for CommandError {
             }
             JobError::NothingVaried => from_error(BAD_USAGE, &error)
                 .next("leave out `--vary`, or fewer of the pins; docs/explaining.md says what can be varied"),
+            JobError::Packages(packages) => environments::from_packages(packages),
             JobError::Store(_)
             | JobError::Unread(_)
             | JobError::EnvironmentChanged

@@ -10,6 +10,7 @@ mod commands;
 mod documents;
 mod emulated;
 mod env_vars;
+mod environments;
 mod error;
 mod failure;
 mod file_systems;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use reprove_model::{InvalidInputName, InvalidPackageUrl, RecipeError, Sha256};
+use reprove_model::{InvalidInputName, InvalidPackageUrl, PackageLockError, RecipeError, Sha256};
 use reprove_store::{IngestError, StoreError, UnpackError};
 use thiserror::Error;
 
@@ -140,6 +140,44 @@ pub enum InputsError {
         /// What is wrong with it.
         source: std::io::Error,
     },
+    /// A machine for which it is not known what Debian calls it.
+    #[error("it is not known what Debian calls a machine of the architecture {0}; use an x86_64 or an aarch64 one")]
+    NoArchitecture(&'static str),
+    /// apt is not set up for the release.
+    #[error(
+        "apt is not set up here for Debian's release {asked:?}; it has {}; add a source of that release",
+        list(there)
+    )]
+    NoRelease {
+        /// What is asked for.
+        asked: String,
+        /// What there is.
+        there: Vec<String>,
+    },
+    /// The release has no such package.
+    #[error("Debian's release {release:?} has no package {name:?}; look for it with: apt-cache search {name}")]
+    UnknownDebian {
+        /// The package.
+        name: String,
+        /// The release.
+        release: String,
+    },
+    /// The archive no longer has a package that is locked.
+    #[error(
+        "the archive has no longer what is locked ({0}); take an archive of that day, or remove reprove.lock to have what it has now"
+    )]
+    GoneDebian(String),
+    /// A package whose name no input can have.
+    #[error("the package {0:?} has a name that no input can have")]
+    DebianName(String),
+    /// What stands beside the recipe is no lock.
+    #[error("{}: {source}", path.display())]
+    LockFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PackageLockError,
+    },
     /// The recipe does not build a directory.
     #[error("the recipe's source is a package, not a directory; rebuild it by its package URL")]
     NotADirectory,
@@ -231,6 +269,9 @@ impl InputsError {
             | Self::FullDisk(_)
             | Self::NoDistribution(_)
             | Self::NoNode(_)
+            | Self::NoArchitecture(_)
+            | Self::NoRelease { .. }
+            | Self::GoneDebian(_)
             | Self::Failed { .. }
             | Self::TimeOut { .. }
             | Self::Answer { .. }

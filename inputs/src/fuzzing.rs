@@ -3,10 +3,10 @@
 
 use std::io::Cursor;
 
-use reprove_model::{InputName, PackageUrl, Recipe, TreePath};
+use reprove_model::{InputName, LockedPackage, PackageUrl, Recipe, TreePath};
 
 use crate::pypi::{backend, recipe, release, requirement, tools};
-use crate::{BackendError, FormError, InputsError, Pip, WheelError, directory, npm};
+use crate::{BackendError, FormError, InputsError, Pip, WheelError, debian, directory, npm};
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
 ///
@@ -68,6 +68,14 @@ pub fn npm_form(bytes: &[u8]) -> Result<Vec<Recipe>, FormError> {
 /// As locking.
 pub fn npm_view(bytes: &[u8]) -> Result<Option<[u8; 64]>, InputsError> {
     npm::sha512_of(bytes)
+}
+
+/// What is locked of the packages that apt would fetch, and what is wrong where nothing is.
+///
+/// # Errors
+/// As locking.
+pub fn apt_packages(text: &str) -> Result<Vec<LockedPackage>, String> {
+    debian::offered(text)
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

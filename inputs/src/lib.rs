@@ -7,6 +7,7 @@
 //! kept, so that any mirror serves.
 
 mod blocking;
+pub mod debian;
 pub mod directory;
 mod error;
 #[doc(hidden)]
@@ -19,6 +20,7 @@ pub mod pypi;
 mod wheel;
 mod workplace;
 
+pub use debian::Apt;
 pub use error::{InputsError, Kind};
 pub use notes::Note;
 pub use npm::{FormError, Npm};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use reprove_attest::{AttestError, ProofError};
 use reprove_images::EnvironmentError;
+use reprove_images::debian::KeepError;
 use reprove_images::guest::UsrError;
 use reprove_inputs::{InputsError, WheelError};
 use reprove_model::Exit;
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 use crate::builds::last_lines;
 use crate::confidential::ConfidentialError;
+use crate::environment::PackagesError;
 
 /// Why a job came to no verdict.
 #[derive(Debug, Error)]
@@ -29,6 +31,9 @@ pub enum JobError {
     /// The root filesystem can't be used.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// The packages that it is to be made of don't make one.
+    #[error(transparent)]
+    Packages(#[from] PackagesError),
     /// There is no image of `/usr` for a virtual machine.
     #[error(transparent)]
     Image(#[from] UsrError),
@@ -94,6 +99,12 @@ pub enum JobError {
     /// A part of the program itself failed.
     #[error("a part of the program failed: {0}")]
     Internal(String),
+}
+
+impl From<KeepError> for JobError {
+    fn from(error: KeepError) -> Self {
+        Self::Packages(error.into())
+    }
 }
 
 impl From<CompareError> for JobError {

@@ -10,6 +10,7 @@ mod builds;
 mod causes;
 mod confidential;
 mod dated;
+mod environment;
 mod epoch;
 mod error;
 mod keep;
@@ -22,6 +23,7 @@ pub use confidential::{
     AmdCertificates, ConfidentialError, ConfidentialMachines, EmulatedProcessor, HardwareProcessor, Processor,
 };
 pub use dated::{Dated, DatedResult};
+pub use environment::{PackagesError, Relocked, relock};
 pub use error::{BuildFailure, JobError};
 pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};
 
@@ -34,7 +36,7 @@ use jiff::Timestamp;
 use reprove_attest::{Rebuilder, Signer};
 use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
-use reprove_inputs::{Note, Npm, Pip};
+use reprove_inputs::{Apt, InputsError, Note, Npm, Pip};
 use reprove_model::{
     BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, InputName, Lock, PackageUrl, Published, Recipe,
     RecordMode, Variation, Verdict,
@@ -59,6 +61,8 @@ pub struct Context<'a> {
     pub formatter: Option<Formatter>,
     /// The secure processor that speaks for these machines, where one does.
     pub confidential: Option<ConfidentialMachines>,
+    /// What fetches Debian's packages, for environments that are made of them.
+    pub apt: Apt,
     /// The processors that a build may use.
     pub processors: u32,
     /// How closely builds are watched.
@@ -278,9 +282,12 @@ impl Context<'_> {
     async fn lock_directory(&self, mut recipe: Recipe, directory: &Path) -> Result<(Lock, RootFilesystem), JobError> {
         recipe.build.deterministic |= self.deterministic;
         recipe.pinned.extend(self.search.pinned.clone());
-        let root = self.root_filesystem().await?;
+        recipe.check().map_err(InputsError::from)?;
+        let (root, inputs) = self.environment(&recipe.environment, directory).await?;
         self.doing("reading the source");
-        let lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;
+        let mut lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;
+        lock.inputs.extend(inputs);
+        lock.inputs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((lock, root))
     }
 
@@ -293,26 +300,6 @@ impl Context<'_> {
             }
         });
         Ok(files??)
-    }
-
-    async fn root_filesystem(&self) -> Result<RootFilesystem, JobError> {
-        self.doing("looking at this machine's /usr");
-        let store = self.store.clone();
-        let now = (self.now)().as_second();
-        let (say, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let root = blocking(move || {
-            reprove_images::host_usr(&store, now, &|| {
-                // Nobody listens only where the job was given up.
-                let _ = say.send(());
-            })
-        });
-        let told = async {
-            if heard.recv().await.is_some() {
-                self.doing("taking the digest of this machine's /usr; done the first time, and after a change");
-            }
-        };
-        let (root, ()) = tokio::join!(root, told);
-        Ok(root??)
     }
 }
 

@@ -24,8 +24,9 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 52] = [
+pub const ALL: [Property; 54] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
+    Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
@@ -46,6 +47,7 @@ pub const ALL: [Property; 52] = [
     Property { name: "nitro_document", check: evidence::nitro_document },
     Property { name: "npm_form", check: inputs::npm_form },
     Property { name: "npm_view", check: inputs::npm_view },
+    Property { name: "package_lock", check: model::package_lock },
     Property { name: "path", check: model::path },
     Property { name: "pip_report", check: inputs::pip_report },
     Property { name: "policy", check: attest::policy },

@@ -179,6 +179,19 @@ fn a_build() {
 }
 
 #[test]
+fn a_lock() {
+    let bench = Bench::new();
+    let recipe = "[package]\nname = \"p\"\n[source]\ndirectory = \".\"\n[environment]\ndebian = \"bookworm\"\n\
+                  [build]\nsteps = [\"true\"]\n[outputs]\npaths = [\"out\"]\n";
+    bench.write("p/reprove.toml", recipe);
+    let value = valid(bench.run(["lock", "p", "--json"]), 0, "lock");
+    assert_eq!(value["changes"]["gone"], json!([]));
+    assert_eq!(value["changes"]["new"].as_array().unwrap().len(), value["packages"].as_array().unwrap().len());
+    let text = bench.run(["lock", "p"]).with_code(0).stdout;
+    assert!(text.contains("changed            nothing"), "{text}");
+}
+
+#[test]
 fn a_comparison() {
     let bench = Bench::new();
     for (name, text) in [("a", "one\n"), ("b", "one\n"), ("c", "two\n"), ("d/a", "one\n"), ("e/b", "one\n")] {

@@ -8,6 +8,7 @@ mod compare;
 mod doctor;
 mod image;
 mod key;
+mod lock;
 mod log;
 mod options;
 mod proof;
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Check(check::Arguments),
     /// Build a project once, and record what it read, ran and wrote
     Build(build::Arguments),
+    /// Settle which packages a project's environment is made of, by digest
+    Lock(lock::Arguments),
     /// Explain the differences between two files or directories
     Compare(compare::Arguments),
     /// Verify a proof, offline
@@ -102,6 +105,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Rebuild(arguments) => rebuild::run(app, arguments).await,
         Command::Check(arguments) => check::run(app, arguments).await,
         Command::Build(arguments) => build::run(app, arguments).await,
+        Command::Lock(arguments) => lock::run(app, arguments).await,
         Command::Compare(arguments) => compare::run(app, arguments).await,
         Command::Audit(arguments) => audit::run(app, arguments).await,
         Command::Proof(arguments) => proof::run(app, arguments).await,

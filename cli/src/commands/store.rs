@@ -3,6 +3,7 @@
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use reprove_job::JobError;
 use reprove_store::{ByteSize, Collected, Collection, Examined, Wrong};
 use serde_json::{Value, json};
 
@@ -45,12 +46,18 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             app.progress.doing("looking at what is kept");
             let before = Timestamp::now().as_second() - i64::from(keep_days) * 24 * 60 * 60;
             let what = Collection { before: Some(before), at_most: max_size, dry_run };
-            let collected = blocking(move || store.collect(&what)).await??;
+            let (collected, environments) = blocking(move || {
+                let mut collected = store.collect(&what)?;
+                let (environments, bytes) = reprove_images::debian::collect(&store, dry_run).map_err(JobError::from)?;
+                collected.freed += bytes;
+                Ok::<_, CommandError>((collected, environments))
+            })
+            .await??;
             app.progress.clear();
             if app.global.json {
-                output::json(&collected_json(&collected, dry_run))?;
+                output::json(&collected_json(&collected, environments, dry_run))?;
             } else {
-                output::text(&collected_text(&collected, dry_run))?;
+                output::text(&collected_text(&collected, environments, dry_run))?;
             }
             Ok(YES)
         }
@@ -68,24 +75,26 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     }
 }
 
-fn collected_json(collected: &Collected, dry_run: bool) -> Value {
+fn collected_json(collected: &Collected, environments: u64, dry_run: bool) -> Value {
     let Collected { roots, trees, blobs, logs, freed, roots_left, left } = collected;
     json!({
-        "dryRun": dry_run, "roots": roots, "trees": trees, "blobs": blobs, "logs": logs, "freed": freed,
+        "dryRun": dry_run, "roots": roots, "trees": trees, "blobs": blobs, "logs": logs,
+        "environments": environments, "freed": freed,
         "rootsLeft": roots_left, "left": left,
     })
 }
 
-fn collected_text(collected: &Collected, dry_run: bool) -> String {
+fn collected_text(collected: &Collected, environments: u64, dry_run: bool) -> String {
     let Collected { roots, trees, blobs, logs, freed, roots_left, left } = collected;
     let removed = if dry_run { "would remove" } else { "removed" };
     let (freed, left) = (ByteSize(*freed), ByteSize(*left));
     format!(
-        "{removed} {freed}: {}, {}, {}, {}\nleft: {left}, {}\n",
+        "{removed} {freed}: {}, {}, {}, {}, {}\nleft: {left}, {}\n",
         count(roots.len() as u64, "build record"),
         count(*trees, "tree"),
         count(*blobs, "file"),
         count(*logs, "log"),
+        count(environments, "environment"),
         count(*roots_left, "build record"),
     )
 }

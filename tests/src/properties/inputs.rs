@@ -69,6 +69,15 @@ pub(super) fn npm_view(bytes: &[u8]) {
     }
 }
 
+/// Each package that apt would fetch can be locked, and what is wrong does nothing to a terminal.
+pub(super) fn apt_packages(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match fuzzing::apt_packages(text) {
+        Ok(packages) => assert!(packages.iter().all(|package| package.is_possible() && package.file_name().is_some())),
+        Err(why) => assert_plain(&why),
+    }
+}
+
 /// The constraints that a wheel gives name one version of one distribution each; what is told does nothing to a terminal.
 pub(super) fn wheel_pins(bytes: &[u8]) {
     if let Ok((lines, note)) = fuzzing::wheel_pins(bytes) {

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use reprove_attest::KeyId;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Digest, DigestSet, InputName, InsidePath, LinkTarget, Lock, ObservedListing, PackageUrl, Recipe,
-    RecordMode, Sha256, Tree, TreePath, Verdict,
+    BuildRecord, Digest, DigestSet, InputName, InsidePath, LinkTarget, Lock, ObservedListing, PackageLock, PackageUrl,
+    Recipe, RecordMode, Sha256, Tree, TreePath, Verdict,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,16 @@ pub(super) fn recipe(bytes: &[u8]) {
     let written = toml::to_string(&recipe).unwrap();
     assert_eq!(Recipe::from_toml(&written).unwrap(), recipe);
     document::<Recipe>(&canonical::to_vec(&recipe).unwrap());
+}
+
+/// Every lock of packages that is read is the same when it is written and read again, and each package has a name and a URL.
+pub(super) fn package_lock(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(lock) = PackageLock::from_toml(text) else { return };
+    assert_eq!(PackageLock::from_toml(&lock.to_toml().unwrap()).unwrap(), lock);
+    for package in &lock.packages {
+        assert!(package.file_name().is_some() && package.purl().is_some(), "{package:?}");
+    }
 }
 
 pub(super) fn lock(bytes: &[u8]) {

@@ -8,6 +8,7 @@ mod evidence;
 mod images;
 mod machines;
 mod observed;
+mod packages;
 mod proofs;
 mod texts;
 
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         evidence::all(),
         machines::all(),
         observed::all(),
+        packages::all(),
         proofs::all(),
         archives::all(),
         containers::all(),

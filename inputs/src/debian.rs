@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Packages of Debian's for an environment: which ones they are, exactly, and they themselves.
+//!
+//! The machine's apt says which, by the archive's signed indices, as if nothing were installed; what is installed here plays
+//! no part. `reprove.lock` keeps what it said ([`read_lock`], [`write_lock`]).
+
+mod apt;
+mod lines;
+mod lock_file;
+
+pub use apt::Apt;
+pub use lock_file::{LOCK_FILE, read_lock, write_lock};
+
+use reprove_model::{Content, Debian, Digest, Input, LockedPackage, Role};
+use reprove_store::Store;
+
+use self::apt::Session;
+use self::lines::Offered;
+use crate::workplace::{Fetched, Workplace};
+use crate::{InputsError, Note, blocking};
+
+/// What Debian calls this machine's architecture.
+///
+/// # Errors
+/// [`InputsError::NoArchitecture`] where it is not known.
+pub fn architecture() -> Result<&'static str, InputsError> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => Err(InputsError::NoArchitecture(other)),
+    }
+}
+
+/// The packages of an environment, all in `store` afterwards, sorted by name and architecture. `locked` are those that it has,
+/// where that was settled before: then these come, or none.
+///
+/// # Errors
+/// See [`InputsError`]; [`InputsError::NoRelease`], [`InputsError::UnknownDebian`], [`InputsError::GoneDebian`] above all.
+pub async fn packages(
+    asked: &Debian,
+    locked: Option<Vec<LockedPackage>>,
+    apt: &Apt,
+    store: &Store,
+    notes: &(dyn Fn(Note) + Sync),
+) -> Result<Vec<LockedPackage>, InputsError> {
+    if let Some(locked) = &locked
+        && let missing = missing(locked, store).await?
+        && missing.is_empty()
+    {
+        return Ok(locked.clone());
+    }
+    notes(Note::Doing(format!("asking apt for the packages of {}", asked.debian)));
+    let session = Session::begin(apt, asked, Workplace::new(store)?).await?;
+    match locked {
+        Some(locked) => {
+            let wanted: Vec<Offered> = missing(&locked, store).await?.into_iter().map(Offered::of).collect();
+            let fetched = fetch(&session, &wanted, store, notes).await?;
+            match fetched.iter().find(|package| !locked.contains(package)) {
+                Some(other) => Err(InputsError::GoneDebian(format!("{} {}", other.name, other.version))),
+                None => Ok(locked),
+            }
+        }
+        None => {
+            let wanted = session.resolve().await?;
+            let mut packages = fetch(&session, &wanted, store, notes).await?;
+            packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+            Ok(packages)
+        }
+    }
+}
+
+/// Those whose files are not in the store.
+async fn missing(locked: &[LockedPackage], store: &Store) -> Result<Vec<LockedPackage>, InputsError> {
+    let (packages, from) = (locked.to_vec(), store.clone());
+    blocking::run(store.root(), move || {
+        let is_missing = |package: &LockedPackage| from.verify_blob(&package.blake3).is_err();
+        Ok::<_, InputsError>(packages.into_iter().filter(is_missing).collect())
+    })
+    .await
+}
+
+/// How many packages are fetched by one call.
+const AT_ONCE: usize = 200;
+
+async fn fetch(
+    session: &Session<'_>,
+    wanted: &[Offered],
+    store: &Store,
+    notes: &(dyn Fn(Note) + Sync),
+) -> Result<Vec<LockedPackage>, InputsError> {
+    let bytes: u64 = wanted.iter().map(|offered| offered.size).fold(0, u64::saturating_add);
+    notes(Note::Doing(format!("fetching {} packages of Debian's, {} MiB", wanted.len(), bytes.div_ceil(1 << 20))));
+    let mut packages = Vec::new();
+    for some in wanted.chunks(AT_ONCE) {
+        session.download(some).await?;
+        let files: Vec<_> = some.iter().map(|offered| (offered.clone(), session.file(offered))).collect();
+        let (to, place) = (store.clone(), session.workplace().clone());
+        let kept = blocking::run(store.root(), move || {
+            let _place = place;
+            let one = |(offered, path): (Offered, std::path::PathBuf)| {
+                let name = offered.file_name().ok_or_else(|| InputsError::DebianName(offered.name.clone()))?;
+                let fetched = Fetched::check(name, &path, Some(offered.sha256))?;
+                fetched.keep(&to)?;
+                Ok::<_, InputsError>(offered.locked(fetched.digest.blake3, fetched.size))
+            };
+            files.into_iter().map(one).collect::<Result<Vec<_>, _>>()
+        });
+        packages.extend(kept.await?);
+    }
+    Ok(packages)
+}
+
+/// For fuzzing: what apt prints, as packages that are locked.
+pub(crate) fn offered(text: &str) -> Result<Vec<LockedPackage>, String> {
+    let locked = |offered: Offered| {
+        let size = offered.size;
+        offered.locked(Digest::of(b""), size)
+    };
+    Ok(lines::offered(text)?.into_iter().map(locked).collect())
+}
+
+/// Packages as inputs of a build.
+///
+/// # Errors
+/// [`InputsError::DebianName`] where one has a name that no input can have.
+pub fn inputs(packages: &[LockedPackage]) -> Result<Vec<Input>, InputsError> {
+    let input = |package: &LockedPackage| {
+        let wrong = || InputsError::DebianName(package.name.clone());
+        Ok(Input {
+            name: package.file_name().ok_or_else(wrong)?,
+            role: Role::Environment,
+            purl: Some(package.purl().ok_or_else(wrong)?),
+            content: Content::File { digest: package.digest(), size: package.size },
+        })
+    };
+    packages.iter().map(input).collect()
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Packages of Debian's, as apt prints them and as they are locked.
+
+use super::{Corpus, File};
+
+pub(super) fn all() -> Vec<Corpus> {
+    vec![apt_packages(), package_locks()]
+}
+
+fn text(name: &'static str, text: impl Into<String>) -> File {
+    (name, text.into().into_bytes())
+}
+
+fn apt_packages() -> Corpus {
+    let line = |file: &str| format!("'x://mirror.example/pool/x.deb' {file} 5144 SHA256:{}\n", "a1".repeat(32));
+    let files = vec![
+        text("one", line("ucf_3.0043+nmu1_all.deb")),
+        text("epoch", line("gcc_4%3a12.2.0-3_amd64.deb")),
+        text("several", format!("Reading...\n{}{}", line("a1_1_all.deb"), line("libc6_2.36-9+deb12u14_amd64.deb"))),
+        text("refused-none", "Reading package lists...\n"),
+        text("refused-no-end", line("gcc_12_amd64")),
+        text("refused-two-parts", line("gcc_amd64.deb")),
+        text("refused-four-parts", line("gcc_12_amd64_x.deb")),
+        text("refused-path", line("../gcc_12_amd64.deb")),
+        text("refused-version", line("gcc_v12_amd64.deb")),
+        text("refused-other-digest", line("gcc_12_amd64.deb").replace("SHA256", "MD5Sum")),
+        text("refused-size", line("gcc_12_amd64.deb").replace("5144", "-1")),
+        text("refused-control", line("gcc_12_\u{1b}[2Jamd64.deb")),
+    ];
+    ("apt_packages", files)
+}
+
+fn package_locks() -> Corpus {
+    let (hex, other) = ("ab".repeat(32), "cd".repeat(32));
+    let package = |name: &str, version: &str| {
+        format!(
+            "[[package]]\nname = \"{name}\"\nversion = \"{version}\"\narchitecture = \"amd64\"\nsize = 7\n\
+             blake3 = \"{hex}\"\nsha256 = \"{other}\"\n"
+        )
+    };
+    let lock = |packages: &str| {
+        format!(
+            "version = 1\narchitecture = \"amd64\"\n\n[tree]\nblake3 = \"{hex}\"\nsha256 = \"{other}\"\n\n\
+             [environment]\ndebian = \"bookworm\"\npackages = [\"gcc\"]\n\n{packages}"
+        )
+    };
+    let two = lock(&(package("base-files", "12.4+deb12u1") + &package("gcc", "4:12.2.0-3")));
+    let files = vec![
+        text("two", two.clone()),
+        text("comment", format!("# written by hand\n{two}")),
+        text("nothing-named", two.replace("[\"gcc\"]", "[]")),
+        text("refused-version", two.replace("version = 1\n", "version = 2\n")),
+        text("refused-architecture", two.replacen("\"amd64\"", "\"AMD\"", 1)),
+        text("refused-none", lock("package = []\n")),
+        text("refused-name", two.replace("\"base-files\"", "\"../x\"")),
+        text("refused-order", lock(&(package("gcc", "1") + &package("base-files", "1")))),
+        text("refused-twice", lock(&(package("gcc", "1") + &package("gcc", "2")))),
+        text("refused-release", two.replace("\"bookworm\"", "\"../bookworm\"")),
+        text("refused-size", two.replace("size = 7", "size = -7")),
+        text("refused-digest", two.replace(&hex, "ab")),
+        text("refused-field", two.replace("size = 7", "sizes = 7")),
+    ];
+    ("package_lock", files)
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Environments made of Debian's packages: the same system anywhere, locked by digest, and nothing else in it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use reprove_tests::{Bench, Ran, Running, is_root, once};
+use serde_json::Value;
+
+const LONG: Duration = Duration::from_secs(900);
+
+/// A project that needs `bc`, which is in no base system, and says what it sees of the system that it is built in.
+fn project(bench: &Bench) {
+    let recipe = "[package]\nname = \"sum\"\n[source]\ndirectory = \".\"\n\
+                  [environment]\ndebian = \"bookworm\"\npackages = [\"bc\"]\n\
+                  [build]\nsteps = [\"echo 6*7 | bc > out\", \"cat /etc/debian_version >> out\", \
+                  \"echo / /* >> out\", \
+                  \"! touch /etc/x /var/x; ! test -e /usr/bin/gcc -o -e /var/log/dpkg.log\", \
+                  \"grep ^build /etc/passwd >> out\"]\n\
+                  [outputs]\npaths = [\"out\"]\n\
+                  [pinned]\nuser = \"it is looked at\"\nhome = \"so is this\"\nbuild-path = \"and this\"\n";
+    bench.write("sum/reprove.toml", recipe);
+}
+
+fn wait(command: Command) -> Ran {
+    Running::start(command).wait(LONG)
+}
+
+/// The project as it was built first in this run, with its store: `store`, `sum` with its lock, `out`.
+fn built(bench: &Bench) {
+    let from = once("environment", |folder| {
+        let bench = Bench::new();
+        project(&bench);
+        let ran = wait(bench.command(["build", "sum", "--out", "made"])).with_code(0);
+        assert!(ran.stderr.contains("wrote reprove.lock"), "{}", ran.stderr);
+        for from in ["store", "work/sum", "work/made"] {
+            copy(&bench.path(from), &folder.join(Path::new(from).file_name().unwrap()));
+        }
+    });
+    fs::remove_dir_all(bench.path("store")).unwrap();
+    for (name, to) in [("store", "store"), ("sum", "work/sum"), ("made", "work/made")] {
+        copy(&from.join(name), &bench.path(to));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+}
+
+fn json(bench: &Bench, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(bench.path("work").join(name)).unwrap()).unwrap()
+}
+
+#[test]
+fn a_build_sees_the_packages_and_nothing_else() {
+    let bench = Bench::new();
+    built(&bench);
+    let out = fs::read_to_string(bench.path("work/made/outputs/out")).unwrap();
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((lines[0], &lines[1][..3]), ("42", "12."));
+    assert_eq!(lines[2], "/ /bin /build /dev /etc /lib /lib64 /opt /proc /sbin /sys /tmp /usr /var");
+    assert_eq!(lines.last(), Some(&"build:x:1000:1000:build:/tmp:/bin/sh"));
+    let lock = json(&bench, "made/lock.json");
+    let inputs = lock["inputs"].as_array().unwrap();
+    let bc = inputs.iter().find(|input| input["name"].as_str().unwrap().starts_with("bc_")).unwrap();
+    assert_eq!(bc["role"], "environment");
+    assert!(bc["purl"].as_str().unwrap().starts_with("pkg:deb/debian/bc@"), "{bc}");
+    assert_eq!(lock["environment"]["kind"]["debian"], "bookworm");
+    assert_eq!(json(&bench, "made/record.json")["environment"], lock["environment"]);
+}
+
+/// No apt is asked once all is settled and there; and a proof has every package, by digest.
+#[test]
+fn what_is_locked_is_built_with_again_and_is_in_the_proof() {
+    let bench = Bench::new();
+    built(&bench);
+    let key = bench.public_key();
+    let mut command = bench.command(["check", "sum", "-o", "sum.proof.json", "--json"]);
+    command.env("REPROVE_APT", "/nonexistent/apt-get");
+    let verdict = wait(command).with_code(0).json();
+    assert_eq!(verdict["verdict"]["outcome"], "reproducible");
+    let ran = bench.run(["audit", "sum.proof.json", "--key", key.to_str().unwrap(), "--json"]).with_code(0).json();
+    assert_eq!(ran["verified"], true);
+    let shown = bench.run(["proof", "show", "sum.proof.json", "--json"]).with_code(0).stdout;
+    assert!(shown.contains("pkg:deb/debian/bc@") && shown.contains("pkg:deb/debian/libc6@"));
+}
+
+#[test]
+fn another_system_than_the_locked_one_is_not_built_in() {
+    let bench = Bench::new();
+    built(&bench);
+    let path = bench.path("work/sum/reprove.lock");
+    let text = fs::read_to_string(&path).unwrap();
+    let start = text.find("[tree]\nblake3 = \"").unwrap() + "[tree]\nblake3 = \"".len();
+    let other = text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..];
+    fs::write(&path, other).unwrap();
+    let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(4);
+    assert!(ran.stderr.contains("another system here than `reprove.lock` has"), "{}", ran.stderr);
+    // A package that is not what its digest says.
+    let package = text.find("[[package]]\nname = \"bc\"").unwrap();
+    let start = package + text[package..].find("blake3 = \"").unwrap() + "blake3 = \"".len();
+    fs::write(&path, text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..]).unwrap();
+    let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(4);
+    assert!(ran.stderr.contains("the archive has no longer what is locked (bc "), "{}", ran.stderr);
+    fs::write(&path, text.replace("version = 1\n", "version = 2\n")).unwrap();
+    let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(2);
+    assert!(ran.stderr.contains("reprove.lock: `version` is 2"), "{}", ran.stderr);
+}
+
+/// The digest of the system is locked, so that a build shows that another user's store has made the same.
+#[test]
+fn an_ordinary_user_makes_the_same_system() {
+    let bench = Bench::with_own_program();
+    built(&bench);
+    fs::remove_dir_all(bench.path("store/environments")).unwrap();
+    let mut command = if is_root() {
+        for path in ["", "reprove"] {
+            fs::set_permissions(bench.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let id = 65534;
+        assert!(Command::new("chown").args(["-R", &id.to_string()]).arg(bench.path("")).status().unwrap().success());
+        chown(bench.path(""), Some(id), Some(id)).unwrap();
+        let mut command = bench.program_in_this_place("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--"]);
+        command.arg(bench.path("reprove"));
+        command
+    } else {
+        bench.command([""; 0])
+    };
+    command.args(["build", "sum", "--out", "again"]).env("REPROVE_APT", "/nonexistent/apt-get");
+    let ran = wait(command).with_code(0);
+    assert!(ran.stderr.contains("installing"), "{}", ran.stderr);
+    let outputs = |name: &str| fs::read(bench.path("work").join(name).join("outputs/out")).unwrap();
+    assert_eq!(outputs("again"), outputs("made"));
+}
+
+#[test]
+fn what_there_is_not_is_named() {
+    let bench = Bench::new();
+    project(&bench);
+    let recipe = fs::read_to_string(bench.path("work/sum/reprove.toml")).unwrap();
+    let refused = |from: &str, to: &str, code, said: &str| {
+        bench.write("sum/reprove.toml", recipe.replace(from, to));
+        let ran = wait(bench.command(["build", "sum", "--out", "made"])).with_code(code);
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+        assert!(!bench.path("work/sum/reprove.lock").exists());
+    };
+    refused("\"bc\"", "\"no-such-package\"", 2, "has no package \"no-such-package\"");
+    refused("\"bookworm\"", "\"nosuchrelease\"", 4, "apt is not set up here for Debian's release \"nosuchrelease\"");
+    refused("\"bc\"", "\"bc=1\"", 2, "line 7: `environment.packages` has `bc=1`");
+    let mut command = bench.command(["build", "sum", "--out", "made"]);
+    command.env("REPROVE_APT", "/nonexistent/apt-get");
+    bench.write("sum/reprove.toml", &recipe);
+    let ran = wait(command).with_code(4);
+    assert!(ran.stderr.contains("/nonexistent/apt-get can't be started"), "{}", ran.stderr);
+    bench.write("sum/reprove.toml", recipe.replace("[environment]\ndebian = \"bookworm\"\npackages = [\"bc\"]\n", ""));
+    let ran = wait(bench.command(["lock", "sum"])).with_code(2);
+    assert!(ran.stderr.contains("environment = { debian"), "{}", ran.stderr);
+}
