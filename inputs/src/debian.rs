@@ -7,14 +7,16 @@
 mod apt;
 mod lines;
 mod lock_file;
+mod source;
 
 pub use apt::Apt;
 pub use lock_file::{LOCK_FILE, read_lock, write_lock};
+pub use source::{Rebuildable, check, fetch_published};
 
 use reprove_model::{Content, Debian, Digest, Input, LockedPackage, Role};
 use reprove_store::Store;
 
-use self::apt::Session;
+use self::apt::{Knows, Session};
 use self::lines::Offered;
 use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking};
@@ -50,7 +52,7 @@ pub async fn packages(
         return Ok(locked.clone());
     }
     notes(Note::Doing(format!("asking apt for the packages of {}", asked.debian)));
-    let session = Session::begin(apt, asked, Workplace::new(store)?).await?;
+    let session = Session::begin(apt, Some(&asked.debian), Knows::Packages, Workplace::new(store)?).await?;
     match locked {
         Some(locked) => {
             let wanted: Vec<Offered> = missing(&locked, store).await?.into_iter().map(Offered::of).collect();
@@ -61,7 +63,7 @@ pub async fn packages(
             }
         }
         None => {
-            let wanted = session.resolve().await?;
+            let wanted = session.resolve(&asked.packages).await?;
             let mut packages = fetch(&session, &wanted, store, notes).await?;
             packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
             Ok(packages)

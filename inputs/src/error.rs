@@ -24,7 +24,9 @@ pub enum Kind {
 #[derive(Debug, Error)]
 pub enum InputsError {
     /// A package URL of a type that is not supported.
-    #[error("{0:?} packages can't be locked yet; pkg:pypi/NAME@VERSION and pkg:npm/NAME@VERSION can")]
+    #[error(
+        "{0:?} packages can't be locked yet; pkg:pypi/NAME@VERSION, pkg:npm/NAME@VERSION and pkg:deb/debian/NAME@VERSION can"
+    )]
     PackageType(String),
     /// A package URL that does not say which version.
     #[error("{0} has no version; give one, as in {0}@1.0")]
@@ -162,6 +164,32 @@ pub enum InputsError {
         /// The release.
         release: String,
     },
+    /// A package URL that names no binary package of Debian's.
+    #[error("{0} names no binary package of Debian's; one looks like pkg:deb/debian/hello@2.10-3?arch=amd64")]
+    DebianPurl(String),
+    /// The archive has no such version.
+    #[error("Debian's release {release:?} has no {spec} now; it has version {}", list(versions))]
+    NoDebianVersion {
+        /// What was asked for.
+        spec: String,
+        /// The release.
+        release: String,
+        /// What there is of it.
+        versions: Vec<String>,
+    },
+    /// The archive does not have the source.
+    #[error("the archive does not have the source package {0}, so it can't be rebuilt")]
+    NoDebianSource(String),
+    /// A package that was built again without a change of its source.
+    #[error(
+        "{binary} was built again from the source {source_version} without a change of it (a binNMU): its last entry of the changelog is in no source, so it can't be rebuilt"
+    )]
+    BinNmu {
+        /// The package's version.
+        binary: String,
+        /// The source's.
+        source_version: String,
+    },
     /// The archive no longer has a package that is locked.
     #[error(
         "the archive has no longer what is locked ({0}); take an archive of that day, or remove reprove.lock to have what it has now"
@@ -272,6 +300,7 @@ impl InputsError {
             | Self::NoArchitecture(_)
             | Self::NoRelease { .. }
             | Self::GoneDebian(_)
+            | Self::NoDebianSource(_)
             | Self::Failed { .. }
             | Self::TimeOut { .. }
             | Self::Answer { .. }

@@ -34,5 +34,9 @@ pub use wheel::{WheelError, most_common_timestamp};
 /// # Errors
 /// As those of its type's module.
 pub fn check(purl: &reprove_model::PackageUrl) -> Result<(), InputsError> {
-    if purl.kind() == "npm" { npm::check(purl) } else { pypi::check(purl) }
+    match purl.kind() {
+        "deb" => debian::check(purl),
+        "npm" => npm::check(purl),
+        _ => pypi::check(purl),
+    }
 }

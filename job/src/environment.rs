@@ -136,7 +136,7 @@ impl Context<'_> {
 
     /// The packages, installed; from the store where they were installed before. `twice`: made anew, they are installed a
     /// second time, and have to give the same.
-    async fn installed(
+    pub(crate) async fn installed(
         &self,
         asked: &Debian,
         architecture: &'static str,

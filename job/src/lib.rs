@@ -10,6 +10,7 @@ mod builds;
 mod causes;
 mod confidential;
 mod dated;
+mod debian;
 mod environment;
 mod epoch;
 mod error;
@@ -143,6 +144,9 @@ pub async fn rebuild(
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
     reprove_inputs::check(purl)?;
+    if purl.kind() == "deb" {
+        return debian::rebuild(context, purl, key).await;
+    }
     let root = context.root_filesystem().await?;
     let notes = |note| (context.events)(note_event(note));
     if purl.kind() == "npm" {

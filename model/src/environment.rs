@@ -36,6 +36,12 @@ impl Debian {
     /// The most packages that may be asked for by name.
     pub const MAX_PACKAGES: usize = 1000;
 
+    /// Whether the release and the packages have names that such can have.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        self.wrong().is_none()
+    }
+
     /// What can't be, where something can't: the field's name, and why.
     pub(crate) fn wrong(&self) -> Option<(&'static str, String)> {
         let is_release = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

@@ -53,6 +53,13 @@ impl PackageUrl {
         self.version.as_deref()
     }
 
+    /// The value of a qualifier, where there is one.
+    #[must_use]
+    pub fn qualifier(&self, key: &str) -> Option<String> {
+        let purl = packageurl::PackageUrl::from_str(&self.text).ok()?;
+        purl.qualifiers().get(key).map(|value| value.to_string())
+    }
+
     /// A PyPI package's URL; `file_name` tells its artifacts apart (the `file_name` qualifier of the type's definition).
     ///
     /// # Errors

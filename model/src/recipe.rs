@@ -38,7 +38,7 @@ pub struct Recipe {
 pub struct Package {
     /// A name: letters, digits, `.`, `_`, `+` and `-`.
     pub name: String,
-    /// A version, of the same characters.
+    /// A version, of the same characters and `~`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
@@ -197,19 +197,9 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError::Value`], for the first value that can't be.
     pub fn check(&self) -> Result<(), RecipeError> {
-        let word = |field: &str, text: &str| {
-            let ok = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
-            if text.is_empty() || text.len() > 128 || !text.chars().all(ok) || text.starts_with('.') {
-                return Err(value(
-                    field,
-                    "must be 1 to 128 letters, digits, `.`, `_`, `+` or `-`, and not start with `.`",
-                ));
-            }
-            Ok(())
-        };
-        word("package.name", &self.package.name)?;
+        word("package.name", &self.package.name, "._+-", "`.`, `_`, `+` or `-`")?;
         if let Some(version) = &self.package.version {
-            word("package.version", version)?;
+            word("package.version", version, "._+-~", "`.`, `_`, `+`, `-` or `~`")?;
         }
         if let Source::Directory(directory) = &self.source
             && directory != "."
@@ -279,6 +269,18 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// Whether a text is of letters, digits and these signs.
+fn word(field: &str, text: &str, signs: &str, said: &str) -> Result<(), RecipeError> {
+    let ok = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
+    if text.is_empty() || text.len() > 128 || !text.chars().all(ok) || text.starts_with(['.', '~']) {
+        return Err(value(
+            field,
+            &format!("must be 1 to 128 letters, digits, {said}, and start with none of `.` and `~`"),
+        ));
+    }
+    Ok(())
 }
 
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.

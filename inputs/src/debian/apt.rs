@@ -3,10 +3,9 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reprove_model::Debian;
 use tokio::process::Command;
 
 use super::architecture;
@@ -44,59 +43,106 @@ const FETCHING: &str = "fetching packages with apt-get";
 /// An apt that has read the indices of one release.
 pub(super) struct Session<'a> {
     apt: &'a Apt,
-    asked: &'a Debian,
+    release: String,
     workplace: Workplace,
+    /// The file that has its sources, where those are not the machine's own.
+    sources: Option<PathBuf>,
+}
+
+/// What apt is to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Knows {
+    /// The packages for this machine.
+    Packages,
+    /// Their sources as well, whether the machine's apt is set up for these or not.
+    Sources,
 }
 
 impl<'a> Session<'a> {
-    /// Has it read them.
-    pub(super) async fn begin(apt: &'a Apt, asked: &'a Debian, workplace: Workplace) -> Result<Self, InputsError> {
-        let session = Self { apt, asked, workplace };
+    /// Has it read them: of the release that is asked for, else of the first that the machine's apt is set up for.
+    pub(super) async fn begin(
+        apt: &'a Apt,
+        release: Option<&str>,
+        knows: Knows,
+        workplace: Workplace,
+    ) -> Result<Self, InputsError> {
+        let mut session = Self { apt, release: String::new(), workplace, sources: None };
         for folder in ["tmp/lists/partial", "tmp/cache/archives/partial", "tmp/none"] {
             let path = session.workplace.path(folder);
             fs::create_dir_all(&path).map_err(|source| InputsError::Io { path, source })?;
         }
         session.workplace.write("status", &[])?;
+        session.workplace.write("preferences", &[])?;
+        session.update().await?;
+        let there = session.targets("$(CODENAME)").await?;
+        let first = || there.iter().find(|name| !name.contains('-')).cloned();
+        let Some(release) = release.map(str::to_owned).or_else(first).filter(|release| there.contains(release)) else {
+            return Err(InputsError::NoRelease { asked: release.unwrap_or("any").to_owned(), there });
+        };
         // Nothing comes from another release, also where apt is set up for several.
-        let release = &asked.debian;
         let pin =
-            |which: String, priority: i32| [format!("Package: *\nPin: release {which}\nPin-Priority: {priority}\n")];
+            |which: String, priority: i32| format!("Package: *\nPin: release {which}\nPin-Priority: {priority}\n");
         let own = pin(format!("n=/^{release}(|-security|-updates)$/"), 500);
-        session.workplace.write("preferences", &[own, pin("a=*".into(), -1)].concat())?;
-        let finished = session.run(UPDATING, &["--quiet", "update"]).await?;
-        if !finished.status.success() {
-            return Err(failed(UPDATING, finished));
+        session.workplace.write("preferences", &[own, pin("a=*".into(), -1)])?;
+        session.release = release;
+        if knows == Knows::Sources {
+            let mut lines = session.targets("deb $(SITE) $(RELEASE) $(COMPONENT)").await?;
+            lines.extend(session.targets("deb-src $(SITE) $(RELEASE) $(COMPONENT)").await?);
+            session.sources = Some(session.workplace.write("sources.list", &lines)?);
+            session.update().await?;
         }
-        session.has_release().await?;
         Ok(session)
     }
 
-    async fn has_release(&self) -> Result<(), InputsError> {
-        let finished = self.run(UPDATING, &["indextargets", "--format", "$(IDENTIFIER) $(CODENAME)"]).await?;
-        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
-        let mut there: Vec<String> =
-            text.lines().filter_map(|line| line.strip_prefix("Packages ")).map(clean).collect();
-        if there.contains(&self.asked.debian) {
-            return Ok(());
-        }
-        there.sort();
-        there.dedup();
-        Err(InputsError::NoRelease { asked: self.asked.debian.clone(), there })
+    async fn update(&self) -> Result<(), InputsError> {
+        let finished = self.run(UPDATING, &["--quiet", "update"]).await?;
+        if finished.status.success() { Ok(()) } else { Err(failed(UPDATING, finished)) }
     }
 
-    /// The packages that are asked for, what they depend on, and the essential ones.
-    pub(super) async fn resolve(&self) -> Result<Vec<Offered>, InputsError> {
-        let named = self.asked.packages.iter().map(String::as_str);
-        let arguments: Vec<&str> =
-            ["--quiet=2", "--yes", "--print-uris", "install"].into_iter().chain(BASE).chain(named).collect();
-        let finished = self.run(RESOLVING, &arguments).await?;
+    /// What apt says of each of its indices of packages, sorted, each once.
+    async fn targets(&self, format: &str) -> Result<Vec<String>, InputsError> {
+        let finished = self.run(UPDATING, &["indextargets", "--format", format, "Created-By: Packages"]).await?;
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let mut lines: Vec<String> = text.lines().map(clean).collect();
+        lines.sort();
+        lines.dedup();
+        Ok(lines)
+    }
+
+    /// The release.
+    pub(super) fn release(&self) -> &str {
+        &self.release
+    }
+
+    /// The packages of these names, what they depend on, and the essential ones.
+    pub(super) async fn resolve(&self, packages: &[String]) -> Result<Vec<Offered>, InputsError> {
+        let named = packages.iter().map(String::as_str);
+        self.offers(&["install"].into_iter().chain(BASE).chain(named).collect::<Vec<_>>()).await
+    }
+
+    /// What a command of apt's would fetch.
+    pub(super) async fn offers(&self, command: &[&str]) -> Result<Vec<Offered>, InputsError> {
+        let finished = self.run(RESOLVING, &[&["--quiet=2", "--yes", "--print-uris"], command].concat()).await?;
         if !finished.status.success() {
             return Err(match unknown(&finished.said) {
-                Some(name) => InputsError::UnknownDebian { name, release: self.asked.debian.clone() },
+                Some(name) => InputsError::UnknownDebian { name, release: self.release.clone() },
                 None => failed(RESOLVING, finished),
             });
         }
         offered(&String::from_utf8_lossy(&finished.stdout)).map_err(|why| InputsError::Answer { doing: RESOLVING, why })
+    }
+
+    /// Fetches the files of a source package into a folder of the workplace, whose path it gives.
+    pub(super) async fn source(&self, spec: &str) -> Result<PathBuf, InputsError> {
+        let folder = self.workplace.path("tmp/source");
+        fs::create_dir_all(&folder).map_err(|source| InputsError::Io { path: folder.clone(), source })?;
+        let arguments = ["--quiet=2", "--yes", "--download-only", "source", spec];
+        let finished = self.run_in(FETCHING, &arguments, &folder).await?;
+        if finished.status.success() {
+            return Ok(folder);
+        }
+        let gone = finished.said.contains("404") || finished.said.contains("Unable to find a source package");
+        Err(if gone { InputsError::NoDebianSource(spec.to_owned()) } else { failed(FETCHING, finished) })
     }
 
     /// Fetches packages; each is where [`Session::file`] says afterwards.
@@ -125,6 +171,10 @@ impl<'a> Session<'a> {
     }
 
     async fn run(&self, doing: &'static str, arguments: &[&str]) -> Result<Finished, InputsError> {
+        self.run_in(doing, arguments, &self.workplace.path("files")).await
+    }
+
+    async fn run_in(&self, doing: &'static str, arguments: &[&str], directory: &Path) -> Result<Finished, InputsError> {
         let mut command = Command::new(&self.apt.program);
         if let Some(env) = &self.apt.env {
             command.env_clear().envs(env.iter().map(|(name, value)| (name, value)));
@@ -153,7 +203,11 @@ impl<'a> Session<'a> {
             command.args(["-o", &option]);
         }
         command.env("LC_ALL", "C").env("TMPDIR", self.workplace.path("tmp"));
-        command.current_dir(self.workplace.path("files")).args(arguments);
+        if let Some(sources) = &self.sources {
+            command.arg("-o").arg(format!("Dir::Etc::SourceList={}", sources.display()));
+            command.arg("-o").arg(format!("Dir::Etc::SourceParts={}/", place("tmp/none")));
+        }
+        command.current_dir(directory).args(arguments);
         self.workplace.run(command, doing, self.apt.time_limit, "install apt (a Debian machine has it)").await
     }
 }
