@@ -120,6 +120,17 @@ pub async fn would_take(recipe: &Recipe, recipe_dir: &Path, folder: &Path) -> Re
     }
 }
 
+/// When the last commit of the Git work tree was made that a directory is in, in seconds since 1970; `None` where there is none, or
+/// Git does not say.
+pub async fn last_commit(directory: &Path) -> Option<i64> {
+    if !is_in_work_tree(directory) {
+        return None;
+    }
+    let finished =
+        git(directory, "asking git for the last commit", ["rev-list", "-1", "--timestamp", "HEAD"]).await.ok()?;
+    str::from_utf8(&finished.stdout).ok()?.split(' ').next()?.parse().ok()
+}
+
 /// What Git calls part of a work tree.
 pub(crate) struct GitFiles {
     /// Files, and the roots of other work trees inside.

@@ -93,6 +93,14 @@ pub enum InputsError {
     /// What came is not what the index said, as pip found it; it compared other digests than SHA-256, or said it otherwise.
     #[error("a file is not what the index promised; nothing was kept; pip said: {0}")]
     PipMismatch(String),
+    /// A directory with more in it than is looked at.
+    #[error("{} has more than {most} names in it", path.display())]
+    TooManyFiles {
+        /// Which directory.
+        path: PathBuf,
+        /// The most.
+        most: usize,
+    },
     /// A file that is larger than what is fetched.
     #[error("{name} is larger than {most} bytes, the most that is fetched")]
     TooLarge {

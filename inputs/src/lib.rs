@@ -13,6 +13,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+pub mod init;
 mod notes;
 pub mod npm;
 mod process;

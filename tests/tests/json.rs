@@ -179,6 +179,18 @@ fn a_build() {
 }
 
 #[test]
+fn a_first_recipe() {
+    let bench = Bench::new();
+    bench.write("p/Makefile", "all: hello\n");
+    let printed = valid(bench.run(["init", "p", "--print", "--json"]), 0, "init");
+    assert_eq!((&printed["kind"], &printed["file"]), (&json!("Make"), &Value::Null));
+    let written = valid(bench.run(["init", "p", "--json"]), 0, "init");
+    assert_eq!(fs::read_to_string(bench.path("work/p/reprove.toml")).unwrap(), written["recipe"].as_str().unwrap());
+    let again = valid(bench.run(["init", "p", "--json"]), 2, "error");
+    assert!(again["error"].as_str().unwrap().contains("is there already"), "{again}");
+}
+
+#[test]
 fn a_lock() {
     let bench = Bench::new();
     let recipe = "[package]\nname = \"p\"\n[source]\ndirectory = \".\"\n[environment]\ndebian = \"bookworm\"\n\

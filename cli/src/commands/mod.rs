@@ -7,6 +7,7 @@ mod check;
 mod compare;
 mod doctor;
 mod image;
+mod init;
 mod key;
 mod lock;
 mod log;
@@ -65,6 +66,8 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a first reprove.toml for a project, by what lies in its directory
+    Init(init::Arguments),
     /// Rebuild a published package from its source and compare the two
     Rebuild(rebuild::Arguments),
     /// Build a project twice, under other conditions each time, and compare the two
@@ -102,6 +105,7 @@ pub(crate) fn isolation_level(name: &str) -> Result<IsolationLevel, String> {
 /// Runs a subcommand; gives the exit code.
 pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError> {
     match command {
+        Command::Init(arguments) => init::run(app, arguments).await,
         Command::Rebuild(arguments) => rebuild::run(app, arguments).await,
         Command::Check(arguments) => check::run(app, arguments).await,
         Command::Build(arguments) => build::run(app, arguments).await,

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Languages with a package manager or a compiler of their own.
+
+use serde_json::Value as Json;
+use toml::Table;
+
+use super::Top;
+use super::kinds::{Outputs, Plan, ending};
+
+pub(super) fn rust(top: &Top) -> Plan {
+    let manifest = table(top.text("Cargo.toml"));
+    let package = manifest.get("package").and_then(toml::Value::as_table);
+    let of = |key: &str| package?.get(key)?.as_str().map(str::to_owned);
+    let name = of("name").unwrap_or_default();
+    let bins = manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten();
+    let mut bins: Vec<String> = bins.filter_map(|bin| bin.get("name")?.as_str().map(str::to_owned)).collect();
+    // A package has at least the program that it is called after, but for a library.
+    if bins.is_empty() && !manifest.contains_key("lib") && !name.is_empty() {
+        bins.push(name.clone());
+    }
+    let locked = if top.has("Cargo.lock") { " --locked" } else { "" };
+    let mut plan = Plan {
+        name: of("name"),
+        version: of("version"),
+        packages: vec!["cargo", "rustc"],
+        // The directory that it is built in is no part of what is built.
+        steps: vec![format!("RUSTFLAGS=\"--remap-path-prefix=$PWD=/build\" cargo build --release --offline{locked}")],
+        outputs: Outputs::Paths(bins.iter().map(|bin| format!("target/release/{bin}")).collect()),
+        ..Plan::default()
+    };
+    if bins.is_empty() {
+        plan.steps = vec!["cargo package --offline --no-verify --allow-dirty".into()];
+        plan.outputs = Outputs::Directory("target/package");
+        plan.notes.push("a library is packed, not compiled: name a program in `outputs` where there is one".into());
+    }
+    if top.text("Cargo.lock").contains("\nsource = ") && !top.has("vendor/") {
+        plan.notes.push(
+            "it has dependencies, and a build has no network: cargo vendor, with its lines in .cargo/config.toml"
+                .into(),
+        );
+    }
+    plan
+}
+
+pub(super) fn go(top: &Top) -> Plan {
+    let module = top.text("go.mod").lines().find_map(|line| line.trim().strip_prefix("module "));
+    let name = module.map(|module| module.trim().rsplit('/').next().unwrap_or_default().to_owned());
+    let file = name.clone().filter(|name| is_file(name)).unwrap_or_else(|| "program".into());
+    let mut plan = Plan {
+        name,
+        packages: vec!["golang-go"],
+        // Neither the directory nor what Git says of it is a part of the program.
+        steps: vec![format!("go build -trimpath -buildvcs=false -o out/{file} .")],
+        env: vec![("CGO_ENABLED", "0".into()), ("GOFLAGS", "-mod=readonly".into()), ("GOPROXY", "off".into())],
+        ..Plan::default()
+    };
+    if top.has("vendor/") {
+        plan.env = vec![("CGO_ENABLED", "0".into()), ("GOFLAGS", "-mod=vendor".into())];
+    } else if !top.text("go.sum").trim().is_empty() {
+        plan.notes.push("it has dependencies, and a build has no network: go mod vendor".into());
+    }
+    if ending(top, ".go").is_none() && top.has("cmd/") {
+        plan.steps = vec!["mkdir out && go build -trimpath -buildvcs=false -o out ./cmd/...".into()];
+    }
+    plan
+}
+
+pub(super) fn maven(_top: &Top) -> Plan {
+    Plan {
+        packages: vec!["default-jdk-headless", "maven"],
+        steps: vec![
+            "mvn --batch-mode --offline -Dmaven.repo.local=\"$PWD/m2\" \
+             -Dproject.build.outputTimestamp=\"$SOURCE_DATE_EPOCH\" package"
+                .into(),
+            "mkdir out && cp target/*.jar out".into(),
+        ],
+        notes: vec![
+            "a build has no network: mvn dependency:go-offline -Dmaven.repo.local=\"$PWD/m2\" puts plugins and dependencies into m2".into(),
+        ],
+        ..Plan::default()
+    }
+}
+
+pub(super) fn gradle(_top: &Top) -> Plan {
+    Plan {
+        packages: vec!["default-jdk-headless", "gradle"],
+        steps: vec![
+            "GRADLE_USER_HOME=\"$PWD/.gradle-home\" gradle --offline --no-daemon assemble".into(),
+            "mkdir out && cp build/libs/*.jar out".into(),
+        ],
+        notes: vec![
+            "for archives without times, say in build.gradle: tasks.withType(AbstractArchiveTask).configureEach { preserveFileTimestamps = false; reproducibleFileOrder = true }".into(),
+        ],
+        ..Plan::default()
+    }
+}
+
+pub(super) fn php(top: &Top) -> Plan {
+    let manifest = json(top.text("composer.json"));
+    Plan {
+        name: word(&manifest, "/name"),
+        version: word(&manifest, "/version"),
+        packages: vec!["php-cli", "composer"],
+        steps: vec!["composer archive --no-interaction --no-plugins --format=tar --dir=out --file=archive".into()],
+        env: vec![("COMPOSER_DISABLE_NETWORK", "1".into())],
+        ..Plan::default()
+    }
+}
+
+pub(super) fn python(top: &Top) -> Plan {
+    let manifest = table(top.text("pyproject.toml"));
+    let of = |key: &str| manifest.get("project")?.get(key)?.as_str().map(str::to_owned);
+    let backend =
+        manifest.get("build-system").and_then(|table| table.get("build-backend")?.as_str()).unwrap_or_default();
+    let back_end = match backend.split(['.', ':']).next().unwrap_or_default() {
+        "hatchling" => Some(vec!["python3-hatchling"]),
+        "flit_core" => Some(vec!["flit"]),
+        "poetry" => Some(vec!["python3-poetry-core"]),
+        "pdm" => Some(vec!["python3-pdm-pep517"]),
+        "setuptools" | "" => Some(vec!["python3-setuptools", "python3-wheel"]),
+        _ => None,
+    };
+    let mut plan = Plan {
+        name: of("name"),
+        version: of("version"),
+        packages: [vec!["python3-build"], back_end.clone().unwrap_or_default()].concat(),
+        steps: vec!["python3 -m build --wheel --no-isolation --outdir out".into()],
+        ..Plan::default()
+    };
+    if back_end.is_none() {
+        plan.notes.push(format!(
+            "which package of Debian's has the back end {backend:?} is not known: add it to `environment.packages`"
+        ));
+    }
+    plan
+}
+
+pub(super) fn node(top: &Top) -> Plan {
+    let manifest = json(top.text("package.json"));
+    let mut plan = Plan {
+        name: word(&manifest, "/name"),
+        version: word(&manifest, "/version"),
+        packages: vec!["nodejs", "npm"],
+        env: vec![("npm_config_offline", "true".into()), ("npm_config_update_notifier", "false".into())],
+        ..Plan::default()
+    };
+    if manifest.pointer("/scripts/build").is_some_and(Json::is_string) {
+        plan.steps.push("npm run build".into());
+    }
+    plan.steps.push("mkdir out && npm pack --ignore-scripts --pack-destination out".into());
+    let has = |key: &str| manifest.get(key).and_then(Json::as_object).is_some_and(|names| !names.is_empty());
+    if has("dependencies") || has("devDependencies") {
+        plan.notes.push(
+            "it has dependencies, and a build has no network: npm ci, and keep node_modules out of .gitignore".into(),
+        );
+    }
+    plan
+}
+
+pub(super) fn mono(_top: &Top) -> Plan {
+    Plan {
+        packages: vec!["mono-mcs"],
+        steps: vec!["mkdir out && mcs -out:out/program.exe *.cs".into()],
+        notes: vec![
+            "mcs writes the time and a random number (MVID) into what it makes; examples/csharp says how to mend that"
+                .into(),
+        ],
+        ..Plan::default()
+    }
+}
+
+pub(super) fn kotlin(_top: &Top) -> Plan {
+    Plan {
+        packages: vec!["default-jdk-headless", "kotlin", "zip"],
+        steps: vec!["kotlinc *.kt -d classes".into(), jar("program.jar")],
+        ..Plan::default()
+    }
+}
+
+pub(super) fn java(_top: &Top) -> Plan {
+    Plan {
+        packages: vec!["default-jdk-headless", "zip"],
+        steps: vec!["javac -d classes *.java".into(), jar("program.jar")],
+        ..Plan::default()
+    }
+}
+
+/// Packs `classes`: by name, with the time of `SOURCE_DATE_EPOCH`, and without what else a file system knows of a file. Java 17's
+/// `jar` writes the time of day.
+fn jar(name: &str) -> String {
+    format!(
+        "mkdir out && cd classes && find . -exec touch -d \"@$SOURCE_DATE_EPOCH\" {{}} + && \
+         find . -type f | LC_ALL=C sort | TZ=UTC zip -X -@ ../out/{name}"
+    )
+}
+
+fn is_file(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(['.', '-'])
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
+}
+
+fn table(text: &str) -> Table {
+    text.parse().unwrap_or_default()
+}
+
+/// The text at a place of a document (RFC 6901).
+fn word(document: &Json, place: &str) -> Option<String> {
+    document.pointer(place)?.as_str().map(str::to_owned)
+}
+
+fn json(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_default()
+}

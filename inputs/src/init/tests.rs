@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every kind's recipe is one that is read, and says what its files say.
+
+use std::os::unix::fs::symlink;
+
+use reprove_model::{Debian, Environment};
+
+use super::*;
+
+fn wish() -> Wish {
+    Wish { debian: Some("bookworm".into()), epoch: 1_735_689_600, name: "folder".into() }
+}
+
+/// What lies there, by name and text; a name that ends with a slash is a directory's.
+fn top(files: &[(&str, &str)]) -> Top {
+    let mut top = Top::default();
+    for (name, text) in files {
+        top.names.insert((*name).to_owned());
+        top.texts.insert((*name).to_owned(), (*text).to_owned());
+    }
+    top
+}
+
+fn detected(files: &[(&str, &str)]) -> (Detected, Recipe) {
+    let detected = detect(&top(files), &wish()).unwrap().unwrap();
+    let recipe = Recipe::from_toml(&detected.recipe).unwrap();
+    (detected, recipe)
+}
+
+fn packages(recipe: &Recipe) -> Vec<&str> {
+    let Environment::Debian(Debian { packages, .. }) = &recipe.environment else { panic!("no packages") };
+    packages.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn every_kind_gives_a_recipe_with_little_or_nothing_to_go_by() {
+    for kind in kinds::KINDS {
+        for name in kind.by.split(", ") {
+            let name = name.replace('*', "a");
+            for text in ["", "{}", "\u{0}", "[package]\nname = 7\n", "project(", "\"\\u001b[2J\""] {
+                let (detected, recipe) = detected(&[(name.as_str(), text)]);
+                assert_eq!(detected.kind, kind.name);
+                assert!(!packages(&recipe).is_empty() && !recipe.build.steps.is_empty());
+                let own = Wish { debian: None, ..wish() };
+                let own = detect(&top(&[(name.as_str(), text)]), &own).unwrap().unwrap();
+                assert_eq!(Recipe::from_toml(&own.recipe).unwrap().environment, Environment::HostUsr);
+            }
+        }
+    }
+    assert_eq!(detect(&top(&[("README.md", "")]), &wish()).unwrap(), None);
+    assert!(looked_for().contains("Cargo.toml") && looked_for().contains("*.kt"));
+}
+
+#[test]
+fn the_most_telling_file_counts_and_the_others_are_named() {
+    let (detected, _) = detected(&[("Makefile", "all: x\n"), ("CMakeLists.txt", "project(a C)"), ("Cargo.toml", "")]);
+    assert_eq!((detected.kind, detected.because.as_str()), ("Rust", "Cargo.toml"));
+    assert_eq!(detected.also, ["CMake", "Make"]);
+}
+
+#[test]
+fn what_a_makefile_makes_is_told() {
+    let outputs = |text: &str| detected(&[("Makefile", text)]).1.outputs.paths;
+    assert_eq!(outputs("CC = gcc\nhello: hello.c\n\t$(CC) -o $@ $<\n"), ["hello"]);
+    assert_eq!(outputs(".PHONY: all\nall: hello bye # both\nhello: hello.o\n"), ["hello", "bye"]);
+    let (found, recipe) = detected(&[("Makefile", "all: $(PROGRAMS)\n")]);
+    assert_eq!((recipe.outputs.paths.as_slice(), found.notes.len()), (["out".to_owned()].as_slice(), 1));
+    let (_, recipe) = detected(&[("Makefile", "all: x\ninstall: all\n\tcp x $(DESTDIR)\n")]);
+    assert_eq!(recipe.outputs.directory.as_deref(), Some("out"));
+    assert_eq!(packages(&detected(&[("Makefile", "x: x.cpp\n\t$(CXX) x.cpp\n")]).1), ["g++", "make"]);
+    assert!(outputs("all: /etc/passwd\n") == ["out"] && outputs("all: ../x\n") == ["out"]);
+}
+
+#[test]
+fn names_versions_and_languages_come_from_the_project() {
+    let (_, recipe) = detected(&[("meson.build", "# project('no')\nproject('sums', ['c', 'cpp'],\n version: '1')")]);
+    assert_eq!((recipe.package.name.as_str(), packages(&recipe)[0]), ("sums", "g++"));
+    let (_, recipe) = detected(&[("CMakeLists.txt", "project(sums VERSION 1.2 LANGUAGES C)")]);
+    assert_eq!((recipe.package.version.as_deref(), packages(&recipe)[0]), (Some("1.2"), "gcc"));
+    let (_, recipe) = detected(&[("configure.ac", "AC_INIT([sums], [3])\nLT_INIT\n")]);
+    assert_eq!((recipe.package.name.as_str(), recipe.package.version.as_deref()), ("sums", Some("3")));
+    assert!(packages(&recipe).contains(&"libtool") && recipe.build.steps[0].starts_with("autoreconf"));
+    let (_, recipe) = detected(&[("composer.json", r#"{"name":"vendor/sums"}"#)]);
+    assert_eq!(recipe.package.name, "sums");
+    let (_, recipe) = detected(&[("Makefile", "")]);
+    assert_eq!(recipe.package.name, "folder");
+}
+
+#[test]
+fn what_has_dependencies_is_told_that_there_is_no_network() {
+    let lock = "version = 3\n[[package]]\nname = \"a\"\nsource = \"registry\"\n";
+    let manifest = "[package]\nname = \"sums\"\nversion = \"0.1.0\"\n";
+    let (found, recipe) = detected(&[("Cargo.toml", manifest), ("Cargo.lock", lock)]);
+    assert_eq!(recipe.outputs.paths, ["target/release/sums"]);
+    assert!(found.notes[0].contains("cargo vendor") && recipe.build.steps[0].ends_with("--offline --locked"));
+    assert!(detected(&[("Cargo.toml", manifest), ("Cargo.lock", lock), ("vendor/", "")]).0.notes.is_empty());
+    let (found, _) = detected(&[("package.json", r#"{"name":"@a/b","dependencies":{"c":"1"}}"#)]);
+    assert!(found.notes[0].contains("npm ci"));
+    let (found, recipe) = detected(&[("go.mod", "module example.org/sums\n"), ("go.sum", "x\n")]);
+    assert!(found.notes[0].contains("go mod vendor") && recipe.build.steps[0].contains("-o out/sums"));
+}
+
+#[test]
+fn a_back_end_has_its_package() {
+    let of = |backend: &str| {
+        let text = format!("[build-system]\nrequires = []\nbuild-backend = \"{backend}\"\n");
+        let (found, recipe) = detected(&[("pyproject.toml", &text)]);
+        (packages(&recipe).join(" "), found.notes.len())
+    };
+    assert_eq!(of("hatchling.build"), ("python3-build python3-hatchling".into(), 0));
+    assert_eq!(of("setuptools.build_meta:__legacy__"), ("python3-build python3-setuptools python3-wheel".into(), 0));
+    assert_eq!(of("mesonpy"), ("python3-build".into(), 1));
+}
+
+#[test]
+fn only_files_of_the_project_are_read_and_not_too_much_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: usize| fs::write(dir.path().join(name), "#".repeat(bytes)).unwrap();
+    let most = usize::try_from(MAX_TEXT).unwrap();
+    write("Makefile", most);
+    write("meson.build", most + 1);
+    write("other", 1);
+    fs::create_dir(dir.path().join("vendor")).unwrap();
+    symlink("/etc/passwd", dir.path().join("go.mod")).unwrap();
+    fs::write(dir.path().join("package.json"), [0xff]).unwrap();
+    let top = Top::read(dir.path()).unwrap();
+    assert_eq!(
+        top.names.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["Makefile", "meson.build", "other", "package.json", "vendor/"]
+    );
+    assert_eq!((top.text("Makefile").len(), top.text("meson.build"), top.text("package.json")), (most, "", ""));
+}
+
+#[test]
+fn the_bound_on_names_holds_on_both_sides() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..MAX_NAMES {
+        fs::write(dir.path().join(number.to_string()), "").unwrap();
+    }
+    assert_eq!(Top::read(dir.path()).unwrap().names.len(), MAX_NAMES);
+    fs::write(dir.path().join("more"), "").unwrap();
+    assert!(matches!(Top::read(dir.path()), Err(InputsError::TooManyFiles { .. })));
+}
