@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
-use reprove_inputs::{Apt, Npm, Pip};
+use reprove_inputs::{Apt, Cargo, Npm, Pip};
 use reprove_job::{Clients, ConfidentialMachines, Context, Event, Processor, Search};
 use reprove_model::Isolation;
 use reprove_runner::vm::Guest;
@@ -111,7 +111,8 @@ impl App {
     /// What fetches.
     pub(crate) fn clients(&self) -> Clients {
         let npm = Npm::new(env_vars::path(env_vars::NPM).unwrap_or_else(|| "npm".into()));
-        Clients { pip: self.pip(), npm }
+        let program = env_vars::path(env_vars::CARGO).unwrap_or_else(|| "cargo".into());
+        Clients { pip: self.pip(), npm, cargo: Cargo::new(program, env_vars::cargo_home()) }
     }
 
     /// What a job needs; where that is a virtual machine, finds one that works.

@@ -28,6 +28,10 @@ pub(crate) const PKCS11_MODULE: &str = "REPROVE_PKCS11_MODULE";
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
 /// The npm to fetch with. Default: `npm`.
 pub(crate) const NPM: &str = "REPROVE_NPM";
+/// The cargo to fetch with. Default: `cargo`.
+pub(crate) const CARGO: &str = "REPROVE_CARGO";
+/// The directory that this has (Cargo's own variable). Default: `~/.cargo`.
+const CARGO_HOME: &str = "CARGO_HOME";
 /// The apt to fetch Debian's packages with. Default: `apt-get`.
 pub(crate) const APT: &str = "REPROVE_APT";
 /// The guest's program, which virtual machines are started with. Default: `reprove-guest` beside `reprove`.
@@ -78,6 +82,12 @@ pub(crate) fn data_home() -> Option<PathBuf> {
 /// `XDG_CONFIG_HOME`, or `~/.config`.
 pub(crate) fn config_home() -> Option<PathBuf> {
     path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).or_else(|| Some(home()?.join(".config")))
+}
+
+/// `CARGO_HOME`, or `~/.cargo`.
+pub(crate) fn cargo_home() -> PathBuf {
+    let own = path(CARGO_HOME).filter(|path| path.is_absolute());
+    own.or_else(|| Some(home()?.join(".cargo"))).unwrap_or_else(|| "/nonexistent".into())
 }
 
 /// The folders of `PATH`, in order.

@@ -71,6 +71,25 @@ pub async fn packages(
     }
 }
 
+/// An environment of packages of these names, of the first release that apt is set up for, with the exact packages of now. They are
+/// in `store` afterwards.
+///
+/// # Errors
+/// See [`InputsError`].
+pub(crate) async fn tools(
+    names: &[&str],
+    apt: &Apt,
+    store: &Store,
+    notes: &(dyn Fn(Note) + Sync),
+) -> Result<(Debian, Vec<LockedPackage>), InputsError> {
+    notes(Note::Doing(format!("asking apt for {}", names.join(", "))));
+    let session = Session::begin(apt, None, Knows::Packages, Workplace::new(store)?).await?;
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut packages = fetch(&session, &session.resolve(&names).await?, store, notes).await?;
+    packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+    Ok((Debian { debian: session.release().to_owned(), packages: names }, packages))
+}
+
 /// Those whose files are not in the store.
 async fn missing(locked: &[LockedPackage], store: &Store) -> Result<Vec<LockedPackage>, InputsError> {
     let (packages, from) = (locked.to_vec(), store.clone());

@@ -25,7 +25,7 @@ pub enum Kind {
 pub enum InputsError {
     /// A package URL of a type that is not supported.
     #[error(
-        "{0:?} packages can't be locked yet; pkg:pypi/NAME@VERSION, pkg:npm/NAME@VERSION and pkg:deb/debian/NAME@VERSION can"
+        "{0:?} packages can't be locked yet; pkg:pypi/NAME@VERSION, pkg:npm/NAME@VERSION, pkg:cargo/NAME@VERSION and pkg:deb/debian/NAME@VERSION can"
     )]
     PackageType(String),
     /// A package URL that does not say which version.
@@ -172,6 +172,24 @@ pub enum InputsError {
         /// The release.
         release: String,
     },
+    /// A package URL that names no version of a crate.
+    #[error("{0} names no version of a crate; one looks like pkg:cargo/serde_json@1.0.145")]
+    CargoPurl(String),
+    /// The registry has no such version, or it was taken back.
+    #[error(
+        "the registry has no {name} {version}, or it was taken back (yanked); cargo info {name} says what there is"
+    )]
+    NoCrateVersion {
+        /// The crate.
+        name: String,
+        /// What was asked for.
+        version: String,
+    },
+    /// A crate without the manifest that its author wrote.
+    #[error(
+        "{0} has no Cargo.toml.orig: the cargo that packed it kept no manifest of its author's, so that it can't be packed again"
+    )]
+    NoAuthorsManifest(String),
     /// A package URL that names no binary package of Debian's.
     #[error("{0} names no binary package of Debian's; one looks like pkg:deb/debian/hello@2.10-3?arch=amd64")]
     DebianPurl(String),

@@ -7,6 +7,7 @@
 //! kept, so that any mirror serves.
 
 mod blocking;
+pub mod cargo;
 pub mod debian;
 pub mod directory;
 mod error;
@@ -21,6 +22,7 @@ pub mod pypi;
 mod wheel;
 mod workplace;
 
+pub use cargo::Cargo;
 pub use debian::Apt;
 pub use error::{InputsError, Kind};
 pub use notes::Note;
@@ -36,6 +38,7 @@ pub use wheel::{WheelError, most_common_timestamp};
 /// As those of its type's module.
 pub fn check(purl: &reprove_model::PackageUrl) -> Result<(), InputsError> {
     match purl.kind() {
+        "cargo" => cargo::check(purl),
         "deb" => debian::check(purl),
         "npm" => npm::check(purl),
         _ => pypi::check(purl),

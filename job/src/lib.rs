@@ -10,10 +10,10 @@ mod builds;
 mod causes;
 mod confidential;
 mod dated;
-mod debian;
 mod environment;
 mod epoch;
 mod error;
+mod installed;
 mod keep;
 mod mending;
 mod packed;
@@ -37,7 +37,7 @@ use jiff::Timestamp;
 use reprove_attest::{Rebuilder, Signer};
 use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
-use reprove_inputs::{Apt, InputsError, Note, Npm, Pip};
+use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip};
 use reprove_model::{
     BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, InputName, Lock, PackageUrl, Published, Recipe,
     RecordMode, Variation, Verdict,
@@ -131,6 +131,8 @@ pub struct Clients {
     pub pip: Pip,
     /// For `pkg:npm`.
     pub npm: Npm,
+    /// For `pkg:cargo`.
+    pub cargo: Cargo,
 }
 
 /// Rebuilds a published package from its source, and compares the two; `key` signs the proof, also of a failure.
@@ -144,8 +146,8 @@ pub async fn rebuild(
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
     reprove_inputs::check(purl)?;
-    if purl.kind() == "deb" {
-        return debian::rebuild(context, purl, key).await;
+    if installed::is_for(purl.kind()) {
+        return installed::rebuild(context, purl, clients, key).await;
     }
     let root = context.root_filesystem().await?;
     let notes = |note| (context.events)(note_event(note));

@@ -21,8 +21,8 @@ use crate::{InputsError, Note, blocking};
 pub struct Rebuildable {
     /// How it is built.
     pub recipe: Recipe,
-    /// The source's files, as they are published.
-    pub source: Input,
+    /// What it is built from and with, but for the environment's packages.
+    pub inputs: Vec<Input>,
     /// The exact packages of the environment.
     pub packages: Vec<LockedPackage>,
     /// What is to come out.
@@ -133,7 +133,7 @@ pub async fn fetch_published(
     let environment = Debian { debian: session.release().to_owned(), packages: names };
     let recipe = recipe(&asked, environment, &dsc, is_for_all, &file.name);
     recipe.check()?;
-    Ok(Rebuildable { recipe, source, packages, published })
+    Ok(Rebuildable { recipe, inputs: vec![source], packages, published })
 }
 
 /// What is installed beside what a source asks for: sources may ask for root, which this is for.

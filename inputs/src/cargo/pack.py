@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packs a crate again from its own contents, without a network.
+
+    pack.py
+
+The working directory has what is in the `.crate`, without its top directory; the new one is put there. What cargo had around it when it was packed is made up from what is in it: the manifest as its author
+wrote it is put back, a workspace that this refers to has the values of the manifest that cargo wrote, a directory that it depends
+on has a package of that name and version, the index has the versions of its `Cargo.lock`, and a commit is made where the crate
+names one."""
+
+import json, os, pathlib, shutil, subprocess, sys, tomllib
+
+KINDS = ["dependencies", "dev-dependencies", "build-dependencies"]
+
+
+def tables(manifest):
+    """Every table of dependencies, by kind."""
+    for kind in KINDS:
+        yield kind, manifest.get(kind, {})
+        for target in manifest.get("target", {}).values():
+            yield kind, target.get(kind, {})
+
+
+def quoted(value):
+    """A value as TOML 1.0."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {quoted(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(quoted, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def workspace(orig, written):
+    """What the workspace has that the author's manifest refers to, by the one that cargo wrote."""
+    package, dependencies = {}, {}
+    for key, value in orig["package"].items():
+        if isinstance(value, dict) and value.get("workspace") is True:
+            package[key] = written["package"].get(key, [] if key in ("keywords", "categories", "authors") else "")
+    resolved = {name: value for _, table in tables(written) for name, value in table.items()}
+    for _, table in tables(orig):
+        for name, value in table.items():
+            if isinstance(value, dict) and value.get("workspace") is True:
+                found = resolved.get(name, "*")
+                found = {"version": found} if isinstance(found, str) else dict(found)
+                for key in ("optional", "features"):
+                    found.pop(key, None)
+                dependencies[name] = found
+    lines = ["[workspace]", "[workspace.package]"]
+    lines += [f"{key} = {quoted(value)}" for key, value in package.items()]
+    lines += ["[workspace.dependencies]", *[f"{name} = {quoted(value)}" for name, value in dependencies.items()]]
+    lints = written.get("lints", {}) if orig.get("lints", {}).get("workspace") is True else {}
+    lines += ["[workspace.lints]", *[f"{name} = {quoted(value)}" for name, value in lints.items()]]
+    wanted = package or dependencies or orig["package"].get("workspace") or orig.get("lints", {}).get("workspace")
+    return "\n".join(lines) + "\n", bool(wanted)
+
+
+def stub(place, name, version, features):
+    """A package of that name and version, with nothing in it, where there is none."""
+    if (place / "Cargo.toml").exists():
+        return
+    (place / "src").mkdir(parents=True, exist_ok=True)
+    lines = ["[package]", f'name = "{name}"', f'version = "{version}"', 'edition = "2018"', "[features]"]
+    lines += [f'"{feature}" = []' for feature in sorted({"default", *features})]
+    (place / "Cargo.toml").write_text("\n".join(lines) + "\n")
+    (place / "src/lib.rs").write_text("")
+
+
+def least(requirement):
+    """A version that meets a requirement, as a rule: the one that it names."""
+    version = requirement.split(",")[0].strip().lstrip("=^~<> ").replace("*", "0") or "0"
+    while version.count(".") < 2:
+        version += ".0"
+    return version
+
+
+def beside(crate, orig, written):
+    """Packages in the directories that the author's manifest names: those that it depends on, and members of its workspace."""
+    resolved = {name: value for _, table in tables(written) for name, value in table.items()}
+    features = asked_for(orig)
+    for _, table in tables(orig):
+        for name, value in table.items():
+            if isinstance(value, dict) and "path" in value:
+                found, real = resolved.get(name, {}), value.get("package", name)
+                version = least(found if isinstance(found, str) else found.get("version", value.get("version", "0")))
+                stub(pathlib.Path(os.path.normpath(crate / value["path"])), real, version, features.get(real, ()))
+    for member in orig.get("workspace", {}).get("members", []):
+        if "*" not in member:
+            stub(pathlib.Path(os.path.normpath(crate / member)), "member-" + member.strip("./").replace("/", "-"), "0.0.0", ())
+
+
+def asked_for(manifest):
+    """The features of other packages that the manifest speaks of, by these packages' names."""
+    features, names = {}, {}
+    for _, table in tables(manifest):
+        for name, value in table.items():
+            names[name] = value.get("package", name) if isinstance(value, dict) else name
+            if isinstance(value, dict):
+                features.setdefault(names[name], set()).update(value.get("features", []))
+    for listed in manifest.get("features", {}).values():
+        for feature in (feature for feature in listed if "/" in feature):
+            name, of = feature.replace("?", "").split("/", 1)
+            features.setdefault(names.get(name, name), set()).add(of)
+    return features
+
+
+def index(lock, manifest, registry):
+    """An index that has the packages of the lock and no others (Cargo Book, "Registry Index")."""
+    features, by_name = asked_for(manifest), {}
+    for package in lock.get("package", []):
+        by_name.setdefault(package["name"], []).append(package)
+    # What the lock does not have is not in what cargo writes, but cargo looks for it.
+    for _, table in tables(manifest):
+        for name, value in table.items():
+            real = value.get("package", name) if isinstance(value, dict) else name
+            if real not in by_name:
+                requirement = value if isinstance(value, str) else value.get("version", "0")
+                by_name[real] = [{"name": real, "version": least(requirement), "source": "none"}]
+    for name, packages in by_name.items():
+        low = name.lower()
+        where = {1: f"1/{low}", 2: f"2/{low}", 3: f"3/{low[0]}/{low}"}.get(len(low), f"{low[:2]}/{low[2:4]}/{low}")
+        lines = []
+        for package in packages:
+            if "source" not in package:
+                continue
+            # The first form of the file has all check sums in a table at its end.
+            first = f"checksum {name} {package['version']} ({package['source']})"
+            checksum = package.get("checksum", lock.get("metadata", {}).get(first, "0" * 64))
+            needs = [each.split(" ") for each in package.get("dependencies", [])]
+            of = lambda need: need[1] if len(need) > 1 else by_name[need[0]][0]["version"]
+            deps = [
+                {"name": f"{need[0]}-{number}", "package": need[0], "req": f"={of(need)}", "features": [], "optional": False,
+                 "default_features": False, "target": None, "kind": "normal"}
+                for number, need in enumerate(needs)
+            ]
+            lines.append({"name": name, "vers": package["version"], "deps": deps, "cksum": checksum, "yanked": False,
+                          "features": {feature: [] for feature in sorted(features.get(name, ()))}})
+        if lines:
+            path = registry / "index" / where
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def git(repository, *arguments):
+    command = ["git", "-c", "user.name=reprove", "-c", "user.email=reprove@localhost", *arguments]
+    # The same commit each time.
+    dates = {"GIT_AUTHOR_DATE": "1153704088 +0000", "GIT_COMMITTER_DATE": "1153704088 +0000"}
+    subprocess.run(command, cwd=repository, check=True, stdout=subprocess.DEVNULL, env=os.environ | dates)
+
+
+def cargo(home, *arguments):
+    """Runs cargo outside of the crate: what that has in `.cargo` is not read."""
+    environment = os.environ | {"CARGO_HOME": str(home), "CARGO_NET_OFFLINE": "true"}
+    ended = subprocess.run(["cargo", *arguments], cwd=home, env=environment).returncode
+    if ended != 0:
+        sys.exit(ended)
+
+
+def main():
+    here = pathlib.Path.cwd()
+    top = here.parent / "packing"
+    unpacked = top / "unpacked"
+    unpacked.mkdir(parents=True)
+    for each in list(here.iterdir()):
+        each.rename(unpacked / each.name)
+    noted = unpacked / ".cargo_vcs_info.json"
+    note = json.loads(noted.read_text()) if noted.exists() else None
+    noted.unlink(missing_ok=True)
+    written = tomllib.loads((unpacked / "Cargo.toml").read_text())
+    orig = tomllib.loads((unpacked / "Cargo.toml.orig").read_text())
+    lock = unpacked / "Cargo.lock"
+    registry = top / "registry"
+    (registry / "index").mkdir(parents=True)
+    manifest = {**orig, "features": written.get("features", {})}
+    if any(isinstance(value, dict) and value.get("workspace") for _, table in tables(orig) for value in table.values()):
+        manifest = written
+    index(tomllib.loads(lock.read_text()) if lock.exists() else {}, manifest, registry)
+    (unpacked / "Cargo.toml.orig").replace(unpacked / "Cargo.toml")
+
+    repository = top / "repository"
+    # Where nothing says where it was, it is two directories down, so that there is something above it.
+    inside = note.get("path_in_vcs", "") if note else "some/crate"
+    crate = pathlib.Path(os.path.normpath(repository / inside))
+    crate.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(unpacked, crate)
+    text, is_wanted = workspace(orig, written)
+    if is_wanted and "workspace" not in orig:
+        where = repository if crate != repository else crate
+        named = orig["package"].get("workspace")
+        where = pathlib.Path(os.path.normpath(crate / named)) if named else where
+        if where == crate:
+            sys.exit("the manifest takes values from a workspace, and is itself at the top of its repository")
+        if (crate / "Cargo.lock").exists():
+            (crate / "Cargo.lock").replace(where / "Cargo.lock")
+        (where / "Cargo.toml").write_text(text.replace("[workspace]\n", f'[workspace]\nmembers = ["{os.path.relpath(crate, where)}"]\n', 1))
+    beside(crate, orig, written)
+    home = top / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'[source.crates-io]\nreplace-with = "locked"\n[source.locked]\nlocal-registry = {json.dumps(str(registry))}\n'
+    )
+    # It writes a lock where there is none, or one of another form: that is a part of the commit.
+    cargo(home, "update", "--workspace", "--quiet", "--manifest-path", crate / "Cargo.toml")
+    if note:
+        git(repository, "init", "--quiet", ".")
+        git(repository, "add", "--force", ".")
+        git(repository, "commit", "--quiet", "--message", "made up")
+    arguments = ["--no-verify", "--allow-dirty", "--manifest-path", crate / "Cargo.toml", "--target-dir", top / "target"]
+    cargo(home, "package", *arguments)
+    for made in (top / "target" / "package").glob("*.crate"):
+        shutil.copy(made, here)
+
+
+if __name__ == "__main__":
+    main()
