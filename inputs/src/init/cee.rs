@@ -57,7 +57,10 @@ pub(super) fn autotools(top: &Top) -> Plan {
         }
         steps.push("autoreconf --install".to_owned());
     }
-    steps.extend(["./configure --prefix=/usr", "make", "make install DESTDIR=\"$PWD/out\""].map(str::to_owned));
+    // Autoconf compiles with -g, and debugging information has the directory that it was compiled in.
+    let configure =
+        "flags=\"-g -O2 -ffile-prefix-map=$PWD=.\"; ./configure --prefix=/usr CFLAGS=\"$flags\" CXXFLAGS=\"$flags\"";
+    steps.extend([configure, "make", "make install DESTDIR=\"$PWD/out\""].map(str::to_owned));
     Plan { name: arguments.first().cloned(), version: arguments.get(1).cloned(), packages, steps, ..Plan::default() }
 }
 

@@ -161,10 +161,6 @@ pub(super) fn mono(_top: &Top) -> Plan {
     Plan {
         packages: vec!["mono-mcs"],
         steps: vec!["mkdir out && mcs -out:out/program.exe *.cs".into()],
-        notes: vec![
-            "mcs writes the time and a random number (MVID) into what it makes; examples/csharp says how to mend that"
-                .into(),
-        ],
         ..Plan::default()
     }
 }

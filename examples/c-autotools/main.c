@@ -1,0 +1,8 @@
+#include <stdio.h>
+
+#include "words.h"
+
+int main(void) {
+    puts(ONE " " TWO " " THREE);
+    return 0;
+}

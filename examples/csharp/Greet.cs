@@ -1,0 +1,6 @@
+/// <summary>Greets.</summary>
+static class Greet {
+    static void Main() {
+        System.Console.WriteLine("Hello, world");
+    }
+}

@@ -1,0 +1,8 @@
+<?php
+namespace Greet;
+
+final class Word {
+    public function text(): string {
+        return "Hello";
+    }
+}

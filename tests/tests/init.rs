@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `reprove init` writes recipes that work, for projects that nobody prepared.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::fs;
+
+use reprove_tests::{Bench, workspace};
+
+/// With what this machine has in `/usr`: the recipe is what `init` wrote, and nobody has changed it.
+#[test]
+fn what_init_writes_is_built_as_it_is() {
+    let bench = Bench::new();
+    let project = bench.example("hello-c");
+    fs::remove_file(project.join("reprove.toml")).unwrap();
+    let ran = bench.run(["init", "hello-c", "--environment", "host-usr"]).with_code(0);
+    for line in
+        ["wrote  reprove.toml", "detected           Make, by Makefile", "next               reprove check hello-c"]
+    {
+        assert!(ran.stdout.contains(line), "{line:?} is not in:\n{}", ran.stdout);
+    }
+    let checked = bench.run(["check", "hello-c"]).with_code(0).stdout;
+    assert!(checked.starts_with("reproducible  hello-c\n"), "{checked}");
+    let again = bench.run(["init", "hello-c"]).with_code(2).stderr;
+    assert!(again.contains("is there already") && again.contains("reprove init --print"), "{again}");
+}
+
+/// The examples' recipes ask for what `init` would ask for: of each kind one, and of the twins the same packages.
+#[test]
+fn the_examples_are_of_kinds_that_init_knows() {
+    let bench = Bench::new();
+    for (name, kind) in [
+        ("c-autotools", "Autotools"),
+        ("c-meson", "Meson"),
+        ("csharp", "C#"),
+        ("cxx-cmake", "CMake"),
+        ("go", "Go"),
+        ("java", "Java"),
+        ("javascript", "JavaScript"),
+        ("kotlin", "Kotlin"),
+        ("php", "PHP"),
+        ("python", "Python"),
+        ("rust", "Rust"),
+    ] {
+        let example = workspace().join("examples").join(name);
+        let found = bench.run(["init", example.to_str().unwrap(), "--print", "--json"]).with_code(0).json();
+        assert_eq!(found["kind"], kind, "{name}");
+        let recipe: toml::Table = found["recipe"].as_str().unwrap().parse().unwrap();
+        let own: toml::Table = fs::read_to_string(example.join("reprove.toml")).unwrap().parse().unwrap();
+        // JavaScript is packed by npm, and the example is bundled instead.
+        if kind != "JavaScript" {
+            assert_eq!(recipe["environment"], own["environment"], "{name}");
+        }
+    }
+}
