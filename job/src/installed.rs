@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use reprove_attest::Signer;
+use reprove_images::RootFilesystem;
 use reprove_inputs::cargo;
 use reprove_inputs::debian::{self, Rebuildable};
-use reprove_model::{Environment, Lock, PackageUrl};
+use reprove_model::{Environment, Lock, LockedPackage, PackageUrl, Recipe};
 use reprove_verifier::Wanted;
 
+use crate::packed::prove_any;
 use crate::prove::prove;
 use crate::{Clients, Context, Finished, JobError, PackagesError, note_event};
 
@@ -26,19 +28,45 @@ pub(crate) async fn rebuild(
     if context.guest.is_some() {
         return Err(PackagesError::InMachine.into());
     }
+    if purl.kind() == "cargo" {
+        return rebuild_crate(context, purl, clients, key).await;
+    }
     let notes = |note| (context.events)(note_event(note));
-    let fetched = match purl.kind() {
-        "cargo" => cargo::fetch_published(purl, &clients.cargo, &context.apt, &context.store, &notes).await?,
-        _ => debian::fetch_published(purl, &context.apt, &context.store, &notes).await?,
-    };
-    let Rebuildable { recipe, mut inputs, packages, published } = fetched;
+    let fetched = debian::fetch_published(purl, &context.apt, &context.store, &notes).await?;
+    let root = root(context, &fetched.recipe, &fetched.packages).await?;
+    let lock = context.as_asked(lock(fetched, &root)?);
+    let wanted = context.wanted(&lock, &root, Wanted::of_published());
+    prove(context, key, lock, root, wanted).await
+}
+
+async fn rebuild_crate(
+    context: &Context<'_>,
+    purl: &PackageUrl,
+    clients: &Clients,
+    key: &Arc<dyn Signer>,
+) -> Result<Finished, JobError> {
+    let notes = |note| (context.events)(note_event(note));
+    let fetched = cargo::fetch_published(purl, &clients.cargo, &context.apt, &context.store, &notes).await?;
+    let ways = fetched.ways();
+    let nothing = || JobError::Internal("nothing packs a crate".into());
+    let (_, first) = ways.first().ok_or_else(nothing)?;
+    let root = root(context, &first.recipe, &fetched.packages).await?;
+    let locked = ways.into_iter().map(|(name, way)| Ok((name, lock(way, &root)?)));
+    let mut locked = locked.collect::<Result<Vec<_>, JobError>>()?.into_iter();
+    prove_any(context, key, root, async || Ok(locked.next())).await
+}
+
+/// The system that it is built in.
+async fn root(context: &Context<'_>, recipe: &Recipe, packages: &[LockedPackage]) -> Result<RootFilesystem, JobError> {
     let Environment::Debian(asked) = &recipe.environment else {
         return Err(JobError::Internal("what is built in an environment of packages has none".into()));
     };
-    let root = context.installed(asked, debian::architecture()?, &packages, false).await?;
+    context.installed(asked, debian::architecture()?, packages, false).await
+}
+
+fn lock(fetched: Rebuildable, root: &RootFilesystem) -> Result<Lock, JobError> {
+    let Rebuildable { recipe, mut inputs, packages, published } = fetched;
     inputs.extend(debian::inputs(&packages)?);
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
-    let lock = context.as_asked(Lock { recipe, inputs, environment: root.locked.clone(), published: Some(published) });
-    let wanted = context.wanted(&lock, &root, Wanted::of_published());
-    prove(context, key, lock, root, wanted).await
+    Ok(Lock { recipe, inputs, environment: root.locked.clone(), published: Some(published) })
 }

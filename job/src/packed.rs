@@ -25,8 +25,7 @@ struct Attempt {
     result: Result<Built, Box<BuildFailure>>,
 }
 
-/// Packs a tarball again with each of the tools that may have packed it, until the result is as published. Where none is,
-/// the last that could pack it count. Those are judged, and what came of all is signed.
+/// Packs a tarball again with each of the tools that may have packed it, until the result is as published.
 pub(crate) async fn prove(
     context: &Context<'_>,
     key: &Arc<dyn Signer>,
@@ -34,15 +33,31 @@ pub(crate) async fn prove(
     client: &Npm,
     root: RootFilesystem,
 ) -> Result<Finished, JobError> {
-    let nothing = || JobError::Internal("there was nothing to build".into());
     let notes = |note| (context.events)(note_event(note));
+    let mut tools = tarball.tools().iter();
+    let (store, locked) = (&context.store, root.locked.clone());
+    let next = async || {
+        let Some(&tools) = tools.next() else { return Ok(None) };
+        let lock = npm::lock(tarball, tools, client, store, locked.clone(), &notes).await?;
+        Ok(Some((tools.to_string(), lock)))
+    };
+    prove_any(context, key, root, next).await
+}
+
+/// Packs again in one way after the other, until the result is as published. Where none is, the last that could pack counts.
+/// Those are judged, and what came of all is signed. `next` gives what a way is called, and its lock; the source is that of all.
+pub(crate) async fn prove_any(
+    context: &Context<'_>,
+    key: &Arc<dyn Signer>,
+    root: RootFilesystem,
+    mut next: impl AsyncFnMut() -> Result<Option<(String, Lock)>, JobError>,
+) -> Result<Finished, JobError> {
+    let nothing = || JobError::Internal("there was nothing to build".into());
     let (mut tried, mut last, mut shared) = (Vec::new(), None::<Attempt>, None);
-    for tools in tarball.tools() {
-        let lock = npm::lock(tarball, *tools, client, &context.store, root.locked.clone(), &notes);
-        let lock = context.as_asked(lock.await?);
+    while let Some((tools, lock)) = next().await? {
+        let lock = context.as_asked(lock);
         let (machine, source) = match shared.take() {
             Some(shared) => shared,
-            // The source is the same with all tools.
             None => (context.machine(&root).await?, context.source_files(&lock).await?),
         };
         context.doing(&format!("packing with {tools}"));
@@ -50,11 +65,11 @@ pub(crate) async fn prove(
         shared = Some((machine, source));
         let matched = attempt.is_as_published();
         let digest = DigestSet::of(&canonical::to_vec(&lock)?);
-        tried.push(ToolsAttempt { name: tools.to_string(), lock: digest, matched });
         if let Err(failure) = &attempt.result {
             let text = format!("with {tools}, {failure}; its log is {}", failure.log.display());
             (context.events)(Event::Noticed(text));
         }
+        tried.push(ToolsAttempt { name: tools, lock: digest, matched });
         if attempt.result.is_ok() || last.as_ref().is_none_or(|last| last.result.is_err()) {
             last = Some(attempt);
         }

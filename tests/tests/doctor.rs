@@ -38,6 +38,25 @@ fn an_old_pip_is_told() {
     assert!(finding["mend"].as_str().unwrap().ends_with("/python -m pip install --upgrade pip"), "{finding}");
 }
 
+/// A client that is not there is no hindrance for those that need none.
+#[test]
+fn a_client_that_is_not_there_is_told() {
+    let bench = Bench::new();
+    for (what, name) in [
+        ("fetching packages of npm", "REPROVE_NPM"),
+        ("fetching crates", "REPROVE_CARGO"),
+        ("environments and packages of Debian's", "REPROVE_APT"),
+    ] {
+        let there = finding(bench.command(["doctor", "--json"]), 0, what);
+        assert_eq!((&there["works"], &there["needed"]), (&json!(true), &json!(false)), "{there}");
+        let mut command = bench.command(["doctor", "--json"]);
+        command.env(name, "/nonexistent/client");
+        let finding = finding(command, 0, what);
+        assert_eq!(finding["found"], format!("there is no /nonexistent/client, which {name} names"));
+        assert!(finding["mend"].as_str().unwrap().contains(name), "{finding}");
+    }
+}
+
 #[test]
 fn no_place_for_the_store_and_the_key_is_told() {
     let bench = Bench::new();

@@ -84,7 +84,7 @@ fn what_is_no_package_is_refused() {
     for (purl, words) in [
         ("idna", "is not a package URL"),
         ("pkg:pypi", "is not a package URL"),
-        ("pkg:gem/rake@13.0.0", "pkg:npm/NAME@VERSION can"),
+        ("pkg:gem/rake@13.0.0", "and pkg:deb/debian/NAME@VERSION can"),
         ("pkg:npm/left-pad@latest", "is not a name and a whole version"),
         ("pkg:pypi/idna", "has no version; give one"),
         ("pkg:pypi/--upgrade@1", "not a package name or version"),

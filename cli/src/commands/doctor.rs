@@ -51,6 +51,14 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
     all.push(pip(app).await);
     all.push(program("/usr/bin/python3", "Python packages are built with", "apt install python3"));
     all.push(optional_program("git", "leaving out of a project what Git ignores", "apt install git"));
+    all.push(client(env_vars::NPM, "npm", "fetching packages of npm", "apt install npm"));
+    all.push(client(env_vars::CARGO, "cargo", "fetching crates", "apt install cargo"));
+    all.push(client(
+        env_vars::APT,
+        "apt-get",
+        "environments and packages of Debian's",
+        "use a Debian machine, or a container of one",
+    ));
     all.extend(machines(app).await?);
     all.push(Finding {
         what: "evidence of confidential virtual machines, by hardware",
@@ -307,6 +315,23 @@ fn program(path: &'static str, what: &'static str, mend: &str) -> Finding {
     let works = Path::new(path).exists();
     let found = if works { path.to_owned() } else { format!("there is no {path}") };
     Finding { what, works, needed: true, needed_by: FETCHES, found, mend: (!works).then(|| mend.to_owned()) }
+}
+
+/// A client of an ecosystem's, which a variable may name.
+fn client(variable: &str, name: &'static str, what: &'static str, mend: &str) -> Finding {
+    match env_vars::path(variable) {
+        Some(path) if path.is_absolute() => {
+            let works = path.is_file();
+            let found = if works {
+                path.display().to_string()
+            } else {
+                format!("there is no {}, which {variable} names", path.display())
+            };
+            let mend = (!works).then(|| format!("set {variable} to a program that is there"));
+            Finding { what, works, needed: false, needed_by: NOBODY, found, mend }
+        }
+        _ => optional_program(name, what, mend),
+    }
 }
 
 fn optional_program(name: &'static str, what: &'static str, mend: &str) -> Finding {

@@ -36,7 +36,7 @@ impl Cargo {
 
     /// Fetches a version of a crate, and checks it against the SHA-256 that the registry's index gives.
     pub(super) async fn fetch(&self, name: &str, version: &str, workplace: &Workplace) -> Result<Fetched, InputsError> {
-        let project = workplace.path("tmp/project");
+        let project = workplace.path(&format!("tmp/project-{name}"));
         let write = |file: &str, text: String| {
             let path = project.join(file);
             fs::write(&path, text).map_err(|source| InputsError::Io { path, source })

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packs a crate again from its own contents, without a network.
 
-    pack.py
+    pack.py [zlib|zlib-rs]
 
-The working directory has what is in the `.crate`, without its top directory; the new one is put there. What cargo had around it when it was packed is made up from what is in it: the manifest as its author
+The argument is what compresses: zlib, or zlib-rs, which is compiled from the crates in /inputs. The working directory has what is in the `.crate`, without its top directory; the new one is put there. What cargo had around it when it was packed is made up from what is in it: the manifest as its author
 wrote it is put back, a workspace that this refers to has the values of the manifest that cargo wrote, a directory that it depends
 on has a package of that name and version, the index has the versions of its `Cargo.lock`, and a commit is made where the crate
-names one."""
+names one. What comes out has the id of that commit, and the times that newer cargos write: the id that the crate names is put in
+its place, and the times that older cargos wrote."""
 
-import json, os, pathlib, shutil, subprocess, sys, tomllib
+import gzip, json, os, pathlib, shutil, subprocess, sys, tarfile, tomllib, zlib
 
 KINDS = ["dependencies", "dev-dependencies", "build-dependencies"]
 
@@ -155,13 +156,71 @@ def cargo(home, *arguments):
         sys.exit(ended)
 
 
+# What cargo before 1.93 dates one second after 1970, being generated.
+GENERATED = ["Cargo.toml", "Cargo.lock", ".cargo_vcs_info.json"]
+# The program that compresses as cargo does since 1.89, or so.
+PROGRAM = """use std::io::{Read, Write};
+
+fn main() {
+    let name = std::env::args().nth(1).expect("a name");
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).expect("a tar archive");
+    let out = std::io::stdout();
+    let mut to = flate2::GzBuilder::new().filename(name).write(out, flate2::Compression::best());
+    to.write_all(&bytes).and_then(|()| to.try_finish()).expect("written");
+}
+"""
+
+
+def as_published(tar, commit, noted, are_dated):
+    """The archive with the commit's id that is noted in place of the one that was made, and old times where they are old."""
+    if noted:
+        if tar.count(commit.encode()) != 1:
+            sys.exit("the commit's id is not once in what cargo packed")
+        tar = tar.replace(commit.encode(), noted.encode())
+    tar = bytearray(tar)
+    at = 0
+    while are_dated and at < len(tar) and tar[at]:
+        header = tarfile.TarInfo.frombuf(bytes(tar[at:at + 512]), "utf-8", "strict")
+        if header.name.split("/", 1)[-1] in GENERATED:
+            tar[at + 136:at + 148] = b"%011o\0" % 1
+            tar[at + 148:at + 156] = b" " * 8
+            tar[at + 148:at + 156] = b"%07o\0" % sum(tar[at:at + 512])
+        at += 512 + (header.size + 511) // 512 * 512
+    return bytes(tar)
+
+
+def compressed(tar, name, by, home, top):
+    """As cargo compresses (RFC 1952): its best, with the file's name, and no time."""
+    if by == "zlib":
+        stream = zlib.compressobj(9, zlib.DEFLATED, -15, 8)
+        head = b"\x1f\x8b\x08\x08\0\0\0\0\x02\xff" + name.encode() + b"\0"
+        ends = (zlib.crc32(tar).to_bytes(4, "little"), (len(tar) & 0xffffffff).to_bytes(4, "little"))
+        return head + stream.compress(tar) + stream.flush() + b"".join(ends)
+    tool = top / "tool"
+    (tool / "src").mkdir(parents=True)
+    (tool / "src/main.rs").write_text(PROGRAM)
+    lines = ["[package]", 'name = "tool"', 'version = "0.0.0"', 'edition = "2021"', "[workspace]", "[dependencies]"]
+    lines += ['flate2 = { version = "1", default-features = false, features = ["zlib-rs"] }', "[patch.crates-io]"]
+    for archive in sorted(pathlib.Path("/inputs").glob("*.crate")):
+        with tarfile.open(archive) as crate:
+            crate.extractall(tool / "crates")
+        package, version = archive.stem.split("+", 1)
+        lines.append(f'{package} = {{ path = "crates/{package}-{version}" }}')
+    (tool / "Cargo.toml").write_text("\n".join(lines) + "\n")
+    cargo(home, "build", "--quiet", "--release", "--manifest-path", tool / "Cargo.toml", "--target-dir", top / "compiled")
+    return subprocess.run([top / "compiled/release/tool", name], input=tar, stdout=subprocess.PIPE, check=True).stdout
+
+
 def main():
+    by = sys.argv[1]
     here = pathlib.Path.cwd()
     top = here.parent / "packing"
     unpacked = top / "unpacked"
     unpacked.mkdir(parents=True)
     for each in list(here.iterdir()):
         each.rename(unpacked / each.name)
+    are_dated = (unpacked / "Cargo.toml").stat().st_mtime == 1
     noted = unpacked / ".cargo_vcs_info.json"
     note = json.loads(noted.read_text()) if noted.exists() else None
     noted.unlink(missing_ok=True)
@@ -194,7 +253,7 @@ def main():
         (where / "Cargo.toml").write_text(text.replace("[workspace]\n", f'[workspace]\nmembers = ["{os.path.relpath(crate, where)}"]\n', 1))
     beside(crate, orig, written)
     home = top / "home"
-    home.mkdir()
+    home.mkdir(parents=True)
     (home / "config.toml").write_text(
         f'[source.crates-io]\nreplace-with = "locked"\n[source.locked]\nlocal-registry = {json.dumps(str(registry))}\n'
     )
@@ -204,10 +263,14 @@ def main():
         git(repository, "init", "--quiet", ".")
         git(repository, "add", "--force", ".")
         git(repository, "commit", "--quiet", "--message", "made up")
-    arguments = ["--no-verify", "--allow-dirty", "--manifest-path", crate / "Cargo.toml", "--target-dir", top / "target"]
+    # Older cargos note no commit where changes to it are allowed.
+    arguments = ["--no-verify", *([] if note else ["--allow-dirty"])]
+    arguments += ["--manifest-path", crate / "Cargo.toml", "--target-dir", top / "target"]
     cargo(home, "package", *arguments)
-    for made in (top / "target" / "package").glob("*.crate"):
-        shutil.copy(made, here)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, stdout=subprocess.PIPE, text=True).stdout.strip()
+    [made] = (top / "target" / "package").glob("*.crate")
+    tar = as_published(gzip.decompress(made.read_bytes()), commit, note and note.get("git", {}).get("sha1"), are_dated)
+    (here / made.name).write_bytes(compressed(tar, made.name, by, home, top))
 
 
 if __name__ == "__main__":
