@@ -93,7 +93,7 @@ impl Installation {
             limits: self.limits,
             env: self.env,
             surroundings: Surroundings { user: Some(user), ..Surroundings::default() },
-            told: Some(Told::still(self.time, self.seed)),
+            told: Some(Told::fixed_at(self.time, self.seed)),
             ..SandboxRequest::new(
                 &self.root,
                 store.blob_root(),

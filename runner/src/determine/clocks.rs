@@ -2,9 +2,9 @@
 //! What the clocks say.
 //!
 //! Where the clock is moved, the time of day is that of [`MovedClock`], and all others go on. In a deterministic build the time
-//! of day stands still, but for a microsecond each time that a process asks, so that it never asks for the same
-//! twice; but where a system is installed it stands still: a program with several threads asks now more and now less often, and
-//! writes down when it did what. Clocks that count from a start have to go on, since programs wait by them, and the kernel does the waiting. But
+//! of day stands still: how often a program asks depends on its threads, its locale and much else, and what it writes down must
+//! not. Only to a process that asks very often, which may be waiting for another time, it is a microsecond later each time.
+//! Clocks that count from a start have to go on, since programs wait by them, and the kernel does the waiting. But
 //! what a process asks first is often for something like a temporary file's name, which is made of the fraction of a
 //! second; so the first answers have no fraction but the count of how often it asked. By less than a second they are early.
 
@@ -28,12 +28,17 @@ pub(super) const ANSWERED: &[u32] = &[0, 1, 4, 5, 6, 7, 11];
 
 /// How many answers of a clock that counts from a start have no fraction of their own.
 const WITHOUT_FRACTION: u64 = 64;
+/// How often a process may ask for the time of day before that goes on.
+const STILL: u64 = 1 << 16;
 /// How much later the time is each time that a process asks, in nanoseconds.
 const STEP: u64 = 1000;
 const SECOND: u64 = 1_000_000_000;
 
 pub(super) struct Clocks {
     day: Day,
+    /// How often the time of day was asked for.
+    asked_day: Counts,
+    /// The same of the others.
     counts: Counts,
     /// What the build's time namespace adds to this process's clocks, in seconds.
     ahead: Option<(i64, i64)>,
@@ -42,21 +47,23 @@ pub(super) struct Clocks {
 /// What the time of day is.
 #[derive(Clone, Copy)]
 enum Day {
-    /// This second, and how much later it is each time that a process asks, in nanoseconds.
-    Fixed(u64, u64),
+    Fixed(u64),
     Moved(MovedClock),
 }
 
 impl Clocks {
-    /// Of a deterministic build; with `still`, the time of day does not go on at all.
-    pub(super) fn fixed(second: u64, still: bool) -> Self {
-        let step = if still { 0 } else { STEP };
-        Self { day: Day::Fixed(second, step), counts: Counts::of_processes(), ahead: None }
+    /// Of a deterministic build.
+    pub(super) fn fixed(second: u64) -> Self {
+        Self::of(Day::Fixed(second))
     }
 
     /// Of a build whose clock is moved.
     pub(super) fn moved(clock: MovedClock) -> Self {
-        Self { day: Day::Moved(clock), counts: Counts::of_processes(), ahead: None }
+        Self::of(Day::Moved(clock))
+    }
+
+    fn of(day: Day) -> Self {
+        Self { day, asked_day: Counts::of_processes(), counts: Counts::of_processes(), ahead: None }
     }
 
     /// The moved clock, where it is one.
@@ -66,17 +73,17 @@ impl Clocks {
 
     /// What `clock` says to `pid`, in nanoseconds.
     pub(super) fn say(&mut self, pid: Pid, clock: u32) -> Result<u64, Refusal> {
-        let (second, step) = match self.day {
+        let second = match self.day {
             Day::Moved(moved) if OF_DAY.contains(&clock) => {
                 return now().map(|now| moved.told(now)).map_err(|_| Refusal::GoOn);
             }
             Day::Moved(_) => return Err(Refusal::GoOn),
-            Day::Fixed(second, step) => (second, step),
+            Day::Fixed(second) => second,
         };
         if OF_DAY.contains(&clock) {
             // Later than any file.
-            let before = self.counts.turn(pid)?.before;
-            return Ok(second.saturating_mul(SECOND).saturating_add(LATEST_FILE + 1).saturating_add(before * step));
+            let before = self.asked_day.turn(pid)?.before;
+            return Ok(second.saturating_mul(SECOND).saturating_add(LATEST_FILE + 1).saturating_add(later(before)));
         }
         if !FROM_START.contains(&clock) {
             return Err(Refusal::GoOn);
@@ -95,6 +102,11 @@ impl Clocks {
         let now = clock_gettime(ClockId::from_raw(clock.cast_signed()))?;
         Ok(nanoseconds(now.tv_sec() + ahead, now.tv_nsec()))
     }
+}
+
+/// How much later the time of day is to a process that has asked `before` times before, in nanoseconds.
+fn later(before: u64) -> u64 {
+    before.saturating_sub(STILL) * STEP
 }
 
 /// What is said where it is `now`, and the process has asked `before` times before.
@@ -124,6 +136,12 @@ mod tests {
         }
         assert_eq!(early(8 * SECOND - 1, WITHOUT_FRACTION - 1) % SECOND, 63_000);
         assert_eq!(early(8 * SECOND - 1, WITHOUT_FRACTION), 8 * SECOND - 1);
+    }
+
+    #[test]
+    fn the_time_of_day_stands_still_for_all_but_those_that_wait_for_another() {
+        assert_eq!((later(0), later(1), later(STILL)), (0, 0, 0));
+        assert_eq!((later(STILL + 1), later(STILL + 2)), (STEP, 2 * STEP));
     }
 
     #[test]

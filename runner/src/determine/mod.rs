@@ -71,10 +71,9 @@ impl Told {
         conditions.are_answered().then_some(told)
     }
 
-    /// That it is this second, since 1970, for ever, and what else does not change; all entropy comes from `seed`.
-    pub(crate) fn still(second: u64, seed: Digest) -> Self {
-        let fixed = Fixed { still: true, ..Fixed::of(second, seed, None) };
-        Self { clock: Some(ToldClock::Fixed(fixed)), backwards: false }
+    /// That it is this second, since 1970, and what else does not change; all entropy comes from `seed`.
+    pub(crate) fn fixed_at(second: u64, seed: Digest) -> Self {
+        Self { clock: Some(ToldClock::Fixed(Fixed::of(second, seed, None))), backwards: false }
     }
 
     /// What a deterministic build is told.
@@ -90,8 +89,6 @@ pub(crate) struct Fixed {
     pub(crate) seed: [u8; 32],
     /// The second in which everything happens, since 1970.
     pub(crate) second: u64,
-    /// Whether the time of day is the same however often it is asked for.
-    pub(crate) still: bool,
 }
 
 impl Fixed {
@@ -100,7 +97,7 @@ impl Fixed {
     fn of(second: u64, recipe: Digest, number: Option<u32>) -> Self {
         let mut from = recipe.as_bytes().to_vec();
         from.extend(number.iter().flat_map(|number| number.to_le_bytes()));
-        Self { seed: blake3::derive_key("reprove deterministic build v1", &from), second, still: false }
+        Self { seed: blake3::derive_key("reprove deterministic build v1", &from), second }
     }
 }
 
@@ -244,10 +241,10 @@ impl Time {
     fn new(clock: ToldClock, settings: Settings, outside: (u32, u32)) -> io::Result<Self> {
         let Settings { memory_bytes, hostname, limit_seconds, user, .. } = settings;
         let (clocks, files, machine) = match clock {
-            ToldClock::Fixed(Fixed { seed, second, still }) => {
+            ToldClock::Fixed(Fixed { seed, second }) => {
                 let entropy = Entropy::new(seed);
                 let machine = Machine { memory_bytes, hostname, entropy };
-                (Clocks::fixed(second, still), FileClock::Fixed(second), Some(machine))
+                (Clocks::fixed(second), FileClock::Fixed(second), Some(machine))
             }
             ToldClock::Moved(moved) => {
                 let clock = moved.begins_now()?;

@@ -33,10 +33,8 @@ mod tests {
     use crate::filter::program::{AUDIT_ARCH, X32};
 
     const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
-    const FIXED: Option<Told> = Some(Told {
-        clock: Some(ToldClock::Fixed(Fixed { seed: [0; 32], second: 0, still: false })),
-        backwards: false,
-    });
+    const FIXED: Option<Told> =
+        Some(Told { clock: Some(ToldClock::Fixed(Fixed { seed: [0; 32], second: 0 })), backwards: false });
     const MOVED: Option<Told> =
         Some(Told { clock: Some(ToldClock::Moved(Moved { second: 0, speed: 1 })), backwards: false });
     const BACKWARDS: Option<Told> = Some(Told { clock: None, backwards: true });
