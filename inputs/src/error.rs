@@ -175,10 +175,18 @@ pub enum InputsError {
     /// A package URL that names no version of a crate.
     #[error("{0} names no version of a crate; one looks like pkg:cargo/serde_json@1.0.145")]
     CargoPurl(String),
-    /// The registry has no such version, or it was taken back.
+    /// The registry has a version that was taken back.
     #[error(
-        "the registry has no {name} {version}, or it was taken back (yanked); cargo info {name} says what there is"
+        "{name} {version} was taken back (yanked), and cargo fetches no such version; cargo info {name} says what there is"
     )]
+    Yanked {
+        /// The crate.
+        name: String,
+        /// What was asked for.
+        version: String,
+    },
+    /// The registry has no such version.
+    #[error("the registry has no {name} {version}; cargo info {name} says what there is")]
     NoCrateVersion {
         /// The crate.
         name: String,

@@ -3,10 +3,10 @@
 
 use std::io::Cursor;
 
-use reprove_model::{InputName, LockedPackage, PackageUrl, Recipe, TreePath};
+use reprove_model::{InputName, LockedPackage, PackageUrl, Recipe, Sha256, TreePath};
 
 use crate::pypi::{backend, recipe, release, requirement, tools};
-use crate::{BackendError, FormError, InputsError, Pip, WheelError, debian, directory, npm};
+use crate::{BackendError, FormError, InputsError, Pip, WheelError, cargo, debian, directory, npm};
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
 ///
@@ -76,6 +76,18 @@ pub fn npm_view(bytes: &[u8]) -> Result<Option<[u8; 64]>, InputsError> {
 /// As locking.
 pub fn apt_packages(text: &str) -> Result<Vec<LockedPackage>, String> {
     debian::offered(text)
+}
+
+/// The SHA-256 that a `Cargo.lock` has of a version of a crate.
+#[must_use]
+pub fn cargo_lock(text: &str, name: &str, version: &str) -> Option<Sha256> {
+    cargo::promised(text, name, version)
+}
+
+/// Whether a manifest that cargo wrote says which targets there are.
+#[must_use]
+pub fn cargo_manifest(bytes: &[u8]) -> bool {
+    cargo::names_targets(bytes)
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 54] = [
+pub const ALL: [Property; 56] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
@@ -32,6 +32,8 @@ pub const ALL: [Property; 54] = [
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
     Property { name: "ccf_receipt", check: evidence::ccf_receipt },
+    Property { name: "cargo_lock", check: inputs::cargo_lock },
+    Property { name: "cargo_manifest", check: inputs::cargo_manifest },
     Property { name: "certificate", check: evidence::certificate },
     Property { name: "container_compare", check: compare::containers },
     Property { name: "ear_token", check: evidence::ear_token },

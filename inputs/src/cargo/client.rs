@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,8 +55,7 @@ impl Cargo {
         if !finished.status.success() {
             return Err(refused(name, version, finished));
         }
-        let path = project.join("Cargo.lock");
-        let lock = fs::read_to_string(&path).map_err(|source| InputsError::Io { path, source })?;
+        let lock = read_lock(project.join("Cargo.lock"))?;
         let why =
             || InputsError::Answer { doing: FETCHING, why: format!("its lock has no digest of {name} {version}") };
         let promised = promised(&lock, name, version).ok_or_else(why)?;
@@ -75,24 +75,48 @@ impl Cargo {
 
 fn manifest(name: &str, version: &str) -> String {
     format!(
-        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n\
+        "[package]\nname = \"{PROJECT}\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n\
          [dependencies]\nwanted = {{ package = \"{name}\", version = \"={version}\", default-features = false }}\n"
     )
 }
 
 fn refused(name: &str, version: &str, finished: crate::process::Finished) -> InputsError {
-    let said = &finished.said;
-    if said.contains("no matching package named") {
-        return InputsError::UnknownPackage(name.to_owned());
+    // The same is said of what the crate depends on, and that is another matter.
+    if !finished.said.contains(&format!("required by package `{PROJECT} v")) {
+        return failed(FETCHING, finished);
     }
-    if said.contains("failed to select a version") || said.contains("is yanked") {
-        return InputsError::NoCrateVersion { name: name.to_owned(), version: version.to_owned() };
+    let (name, version) = (name.to_owned(), version.to_owned());
+    if finished.said.contains("no matching package named") {
+        InputsError::UnknownPackage(name)
+    } else if finished.said.contains(&format!("version {version} is yanked")) {
+        InputsError::Yanked { name, version }
+    } else if finished.said.contains("failed to select a version") {
+        InputsError::NoCrateVersion { name, version }
+    } else {
+        failed(FETCHING, finished)
     }
-    failed(FETCHING, finished)
+}
+
+/// The name of the project that depends on what is fetched.
+const PROJECT: &str = "fetch";
+
+/// The largest `Cargo.lock` that is read, in bytes.
+const MAX_LOCK: u64 = 16 << 20;
+
+fn read_lock(path: PathBuf) -> Result<String, InputsError> {
+    let io_error = |source| InputsError::Io { path: path.clone(), source };
+    let mut text = String::new();
+    let read = fs::File::open(&path).and_then(|file| file.take(MAX_LOCK + 1).read_to_string(&mut text));
+    let size = read.map_err(io_error)?;
+    if u64::try_from(size).is_ok_and(|size| size <= MAX_LOCK) {
+        Ok(text)
+    } else {
+        Err(InputsError::TooLarge { name: "Cargo.lock".into(), most: MAX_LOCK })
+    }
 }
 
 /// The SHA-256 that a `Cargo.lock` has of a crate.
-fn promised(lock: &str, name: &str, version: &str) -> Option<Sha256> {
+pub(crate) fn promised(lock: &str, name: &str, version: &str) -> Option<Sha256> {
     let lock: toml::Table = lock.parse().ok()?;
     let is_it = |package: &&toml::Value| {
         let of = |key: &str| package.get(key).and_then(toml::Value::as_str);
@@ -133,6 +157,37 @@ mod tests {
         {
             assert!(!is_version(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_largest_lock_is_read_and_no_larger_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("Cargo.lock");
+        let file = fs::File::create(&path).unwrap();
+        file.set_len(16 << 20).unwrap();
+        assert_eq!(read_lock(path.clone()).unwrap().len(), 16 << 20);
+        file.set_len((16 << 20) + 1).unwrap();
+        assert!(matches!(read_lock(path), Err(InputsError::TooLarge { .. })));
+    }
+
+    /// The texts are those of cargo 1.95.
+    #[test]
+    fn what_is_not_there_is_told_from_what_it_depends_on() {
+        let refused = |said: &str| {
+            let status = std::process::ExitStatus::default();
+            refused("a", "1.0.0", crate::process::Finished { status, stdout: Vec::new(), said: said.into() })
+        };
+        let by = |package: &str, said: &str| format!("error: {said}\nrequired by package `{package} (/x)`");
+        let other = "failed to select a version for the requirement `a = \"=1.0.0\"`\ncandidate versions found";
+        let yanked = "failed to select a version for the requirement `a = \"=1.0.0\"`\n  version 1.0.0 is yanked";
+        let none = "no matching package named `a` found";
+        assert!(matches!(refused(&by("fetch v0.0.0", other)), InputsError::NoCrateVersion { .. }));
+        assert!(matches!(refused(&by("fetch v0.0.0", yanked)), InputsError::Yanked { .. }));
+        assert!(matches!(refused(&by("fetch v0.0.0", none)), InputsError::UnknownPackage(_)));
+        for said in [other, yanked, none] {
+            assert!(matches!(refused(&by("b v1.0.0", said)), InputsError::Failed { .. }), "{said}");
+        }
+        assert!(matches!(refused("error: no network"), InputsError::Failed { .. }));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 
     pack.py [zlib|zlib-rs]
 
-The argument is what compresses: zlib, or zlib-rs, which is compiled from the crates in /inputs. The working directory has what is in the `.crate`, without its top directory; the new one is put there. What cargo had around it when it was packed is made up from what is in it: the manifest as its author
-wrote it is put back, a workspace that this refers to has the values of the manifest that cargo wrote, a directory that it depends
-on has a package of that name and version, the index has the versions of its `Cargo.lock`, and a commit is made where the crate
-names one. What comes out has the id of that commit, and the times that newer cargos write: the id that the crate names is put in
-its place, and the times that older cargos wrote."""
+The argument is what compresses: zlib, or zlib-rs, which is compiled from the crates in /inputs. The working directory has what
+is in the `.crate`, without its top directory; the new one is put there. What cargo had around it when it was packed is made up
+from what is in it: the manifest as its author wrote it is put back, a workspace above it has the values of the manifest that cargo
+wrote, a directory that it depends on has a package of that name and version, the index has the versions of its `Cargo.lock`, and a
+commit is made where the crate names one. What comes out has the id of that commit, and the times that newer cargos write: the id
+that the crate names is put in its place, and the times that older cargos wrote."""
 
-import gzip, json, os, pathlib, shutil, subprocess, sys, tarfile, tomllib, zlib
+import gzip, json, os, pathlib, re, shutil, subprocess, sys, tarfile, tomllib, zlib
 
 KINDS = ["dependencies", "dev-dependencies", "build-dependencies"]
 
@@ -43,26 +44,85 @@ def workspace(orig, written):
             if isinstance(value, dict) and value.get("workspace") is True:
                 found = resolved.get(name, "*")
                 found = {"version": found} if isinstance(found, str) else dict(found)
-                for key in ("optional", "features"):
-                    found.pop(key, None)
+                found.pop("optional", None)
+                # Cargo joins both lists.
+                found["features"] = [each for each in found.get("features", []) if each not in value.get("features", [])]
+                found = {key: value for key, value in found.items() if value != []}
                 dependencies[name] = found
-    lines = ["[workspace]", "[workspace.package]"]
+    lines = ["[workspace]", f"resolver = {quoted(resolver(written))}", "[workspace.package]"]
     lines += [f"{key} = {quoted(value)}" for key, value in package.items()]
     lines += ["[workspace.dependencies]", *[f"{name} = {quoted(value)}" for name, value in dependencies.items()]]
     lints = written.get("lints", {}) if orig.get("lints", {}).get("workspace") is True else {}
     lines += ["[workspace.lints]", *[f"{name} = {quoted(value)}" for name, value in lints.items()]]
-    wanted = package or dependencies or orig["package"].get("workspace") or orig.get("lints", {}).get("workspace")
+    wanted = package or dependencies or orig["package"].get("workspace") or lints
+    wanted = wanted or resolver(orig, written) != resolver(written)
     return "\n".join(lines) + "\n", bool(wanted)
 
 
-def stub(place, name, version, features):
+def resolver(manifest, inherited=None):
+    """The version of the resolver that a manifest asks for (Cargo Book, "Resolver versions")."""
+    package = manifest["package"]
+    edition = package.get("edition", "2015")
+    if isinstance(edition, dict):
+        edition = inherited["package"].get("edition", "2015")
+    return package.get("resolver") or {"2021": "2", "2024": "3"}.get(edition, "1")
+
+
+def oldest(locked, where):
+    """A member of the workspace for which cargo writes a lock of the form that the published one has."""
+    packages = [package for package in locked.get("package", []) if "source" in package]
+    version = locked.get("version", 2 if packages and all("checksum" in package for package in packages) else 1)
+    needed = {1: "1.36", 2: "1.45", 3: "1.60"}.get(version)
+    if not locked or not needed:
+        return []
+    stub(where / "made-up-oldest", "made-up-oldest", "0.0.0", (), [f'rust-version = "{needed}"'])
+    return ["made-up-oldest"]
+
+
+def above(crate, repository, orig, written, locked):
+    """Makes the workspace that a crate is in, if it is not at the top itself, and gives the directory of what is at the top."""
+    if "workspace" in orig:
+        return crate
+    text, is_wanted = workspace(orig, written)
+    named = orig["package"].get("workspace")
+    top = pathlib.Path(os.path.normpath(crate / named)) if named else repository
+    if top == crate:
+        if is_wanted:
+            sys.exit("the manifest takes values from a workspace, and is itself at the top of its repository")
+        return crate
+    if (crate / "Cargo.lock").exists():
+        (crate / "Cargo.lock").replace(top / "Cargo.lock")
+    members = [os.path.relpath(crate, top), *oldest(locked, top)]
+    (top / "Cargo.toml").write_text(text.replace("[workspace]\n", f"[workspace]\nmembers = {quoted(members)}\n", 1))
+    return top
+
+
+def outside(crate, where, repository, orig, written):
+    """Puts files back that the author's manifest names and that are not below it: cargo packs them at the crate's top."""
+    for key in ("readme", "license-file"):
+        named, base = orig["package"].get(key), crate
+        if isinstance(named, dict):
+            named, base = written["package"].get(key), where
+        if not isinstance(named, str):
+            continue
+        place = pathlib.Path(os.path.normpath(base / named))
+        packed = crate / place.name
+        is_outside = crate not in place.parents and repository in place.parents
+        if is_outside and packed.is_file() and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            packed.replace(place)
+
+
+def stub(place, name, version, features, more=()):
     """A package of that name and version, with nothing in it, where there is none."""
-    if (place / "Cargo.toml").exists():
+    manifest = place / "Cargo.toml"
+    there = manifest.read_text() if manifest.exists() else ""
+    if "package" in tomllib.loads(there):
         return
     (place / "src").mkdir(parents=True, exist_ok=True)
-    lines = ["[package]", f'name = "{name}"', f'version = "{version}"', 'edition = "2018"', "[features]"]
-    lines += [f'"{feature}" = []' for feature in sorted({"default", *features})]
-    (place / "Cargo.toml").write_text("\n".join(lines) + "\n")
+    lines = ["[package]", f"name = {quoted(name)}", f"version = {quoted(version)}", 'edition = "2018"', *more, "[features]"]
+    lines += [f"{quoted(feature)} = []" for feature in sorted({"default", *features})]
+    manifest.write_text(there + "\n".join(lines) + "\n")
     (place / "src/lib.rs").write_text("")
 
 
@@ -84,9 +144,11 @@ def beside(crate, orig, written):
                 found, real = resolved.get(name, {}), value.get("package", name)
                 version = least(found if isinstance(found, str) else found.get("version", value.get("version", "0")))
                 stub(pathlib.Path(os.path.normpath(crate / value["path"])), real, version, features.get(real, ()))
-    for member in orig.get("workspace", {}).get("members", []):
-        if "*" not in member:
-            stub(pathlib.Path(os.path.normpath(crate / member)), "member-" + member.strip("./").replace("/", "-"), "0.0.0", ())
+    top = orig.get("workspace", {})
+    for member in [*top.get("members", []), *top.get("default-members", [])]:
+        # A pattern has to match something.
+        member = member.replace("*", "member").replace("?", "m")
+        stub(pathlib.Path(os.path.normpath(crate / member)), "member-" + member.strip("./").replace("/", "-"), "0.0.0", ())
 
 
 def asked_for(manifest):
@@ -148,6 +210,17 @@ def git(repository, *arguments):
     subprocess.run(command, cwd=repository, check=True, stdout=subprocess.DEVNULL, env=os.environ | dates)
 
 
+def commit(repository, crate, is_dirty):
+    """Commits what is there; where it was dirty, another manifest than there is."""
+    manifest = crate / "Cargo.toml"
+    there = manifest.read_bytes()
+    manifest.write_bytes(there + b"\n" if is_dirty else there)
+    git(repository, "init", "--quiet", ".")
+    git(repository, "add", "--force", ".")
+    git(repository, "commit", "--quiet", "--message", "made up")
+    manifest.write_bytes(there)
+
+
 def cargo(home, *arguments):
     """Runs cargo outside of the crate: what that has in `.cargo` is not read."""
     environment = os.environ | {"CARGO_HOME": str(home), "CARGO_NET_OFFLINE": "true"}
@@ -175,6 +248,8 @@ fn main() {
 def as_published(tar, commit, noted, are_dated):
     """The archive with the commit's id that is noted in place of the one that was made, and old times where they are old."""
     if noted:
+        if not re.fullmatch("[0-9a-f]{40}", noted):
+            sys.exit("what the crate names as its commit is no commit's id")
         if tar.count(commit.encode()) != 1:
             sys.exit("the commit's id is not once in what cargo packed")
         tar = tar.replace(commit.encode(), noted.encode())
@@ -223,53 +298,51 @@ def main():
     are_dated = (unpacked / "Cargo.toml").stat().st_mtime == 1
     noted = unpacked / ".cargo_vcs_info.json"
     note = json.loads(noted.read_text()) if noted.exists() else None
+    is_dirty = bool(note and note.get("git", {}).get("dirty"))
     noted.unlink(missing_ok=True)
     written = tomllib.loads((unpacked / "Cargo.toml").read_text())
     orig = tomllib.loads((unpacked / "Cargo.toml.orig").read_text())
     lock = unpacked / "Cargo.lock"
+    locked = tomllib.loads(lock.read_text()) if lock.exists() else {}
     registry = top / "registry"
     (registry / "index").mkdir(parents=True)
     manifest = {**orig, "features": written.get("features", {})}
     if any(isinstance(value, dict) and value.get("workspace") for _, table in tables(orig) for value in table.values()):
         manifest = written
-    index(tomllib.loads(lock.read_text()) if lock.exists() else {}, manifest, registry)
+    index(locked, manifest, registry)
     (unpacked / "Cargo.toml.orig").replace(unpacked / "Cargo.toml")
 
     repository = top / "repository"
     # Where nothing says where it was, it is two directories down, so that there is something above it.
     inside = note.get("path_in_vcs", "") if note else "some/crate"
     crate = pathlib.Path(os.path.normpath(repository / inside))
+    if repository not in (crate, *crate.parents):
+        sys.exit("the crate names a directory that is not in its repository")
     crate.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(unpacked, crate)
-    text, is_wanted = workspace(orig, written)
-    if is_wanted and "workspace" not in orig:
-        where = repository if crate != repository else crate
-        named = orig["package"].get("workspace")
-        where = pathlib.Path(os.path.normpath(crate / named)) if named else where
-        if where == crate:
-            sys.exit("the manifest takes values from a workspace, and is itself at the top of its repository")
-        if (crate / "Cargo.lock").exists():
-            (crate / "Cargo.lock").replace(where / "Cargo.lock")
-        (where / "Cargo.toml").write_text(text.replace("[workspace]\n", f'[workspace]\nmembers = ["{os.path.relpath(crate, where)}"]\n', 1))
+    where = above(crate, repository, orig, written, locked)
     beside(crate, orig, written)
+    outside(crate, where, repository, orig, written)
     home = top / "home"
     home.mkdir(parents=True)
     (home / "config.toml").write_text(
         f'[source.crates-io]\nreplace-with = "locked"\n[source.locked]\nlocal-registry = {json.dumps(str(registry))}\n'
     )
-    # It writes a lock where there is none, or one of another form: that is a part of the commit.
-    cargo(home, "update", "--workspace", "--quiet", "--manifest-path", crate / "Cargo.toml")
+    # It writes a lock where there is none, or one without what is beside: that is a part of the commit.
+    if where == crate:
+        cargo(home, "update", "--workspace", "--quiet", "--manifest-path", crate / "Cargo.toml")
     if note:
-        git(repository, "init", "--quiet", ".")
-        git(repository, "add", "--force", ".")
-        git(repository, "commit", "--quiet", "--message", "made up")
+        commit(repository, crate, is_dirty)
     # Older cargos note no commit where changes to it are allowed.
-    arguments = ["--no-verify", *([] if note else ["--allow-dirty"])]
-    arguments += ["--manifest-path", crate / "Cargo.toml", "--target-dir", top / "target"]
+    arguments = ["--no-verify", *(["--allow-dirty"] if is_dirty or not note else [])]
+    if not locked and "autobins" in written["package"]:
+        # Cargo put a lock into packages with programs alone, until 1.84.
+        arguments.append("--exclude-lockfile")
+    arguments += ["--package", orig["package"]["name"], "--manifest-path", crate / "Cargo.toml", "--target-dir", top / "target"]
     cargo(home, "package", *arguments)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, stdout=subprocess.PIPE, text=True).stdout.strip()
+    made_up = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, stdout=subprocess.PIPE, text=True).stdout.strip()
     [made] = (top / "target" / "package").glob("*.crate")
-    tar = as_published(gzip.decompress(made.read_bytes()), commit, note and note.get("git", {}).get("sha1"), are_dated)
+    tar = as_published(gzip.decompress(made.read_bytes()), made_up, note and note.get("git", {}).get("sha1"), are_dated)
     (here / made.name).write_bytes(compressed(tar, made.name, by, home, top))
 
 

@@ -78,6 +78,24 @@ pub(super) fn apt_packages(bytes: &[u8]) {
     }
 }
 
+/// A promise is of the crate and version that was asked for, and a comment behind it changes none.
+pub(super) fn cargo_lock(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    if let Some(promised) = fuzzing::cargo_lock(text, "demo", "1.0.0") {
+        let more = format!("{text}\n# more\n");
+        assert_eq!(fuzzing::cargo_lock(&more, "demo", "1.0.0"), Some(promised));
+        assert_eq!(fuzzing::cargo_lock(text, "demo", "no-version"), None);
+    }
+}
+
+/// What a manifest says is said with a comment behind it as well, and not where something behind it is no TOML.
+pub(super) fn cargo_manifest(bytes: &[u8]) {
+    if fuzzing::cargo_manifest(bytes) {
+        assert!(fuzzing::cargo_manifest(&[bytes, b"\n# more\n"].concat()));
+        assert!(!fuzzing::cargo_manifest(&[bytes, b"\n]"].concat()));
+    }
+}
+
 /// The constraints that a wheel gives name one version of one distribution each; what is told does nothing to a terminal.
 pub(super) fn wheel_pins(bytes: &[u8]) {
     if let Ok((lines, note)) = fuzzing::wheel_pins(bytes) {

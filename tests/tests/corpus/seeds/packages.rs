@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Packages of Debian's, as apt prints them and as they are locked.
+//! Packages of Debian's, as apt prints them and as they are locked; what cargo writes about crates.
 
 use super::{Corpus, File};
 
 pub(super) fn all() -> Vec<Corpus> {
-    vec![apt_packages(), package_locks()]
+    vec![apt_packages(), cargo_locks(), cargo_manifests(), package_locks()]
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {
@@ -28,6 +28,43 @@ fn apt_packages() -> Corpus {
         text("refused-control", line("gcc_12_\u{1b}[2Jamd64.deb")),
     ];
     ("apt_packages", files)
+}
+
+fn cargo_locks() -> Corpus {
+    let (hex, other) = ("ab".repeat(32), "cd".repeat(32));
+    let package = |version: &str, more: &str| {
+        let source = "registry+https://index.example";
+        format!("\n[[package]]\nname = \"demo\"\nversion = \"{version}\"\nsource = \"{source}\"\n{more}")
+    };
+    let one = package("1.0.0", &format!("checksum = \"{hex}\"\n"));
+    let files = vec![
+        text("one", format!("version = 4\n{one}")),
+        text("two", format!("version = 4\n{}{one}", package("0.9.0", &format!("checksum = \"{other}\"\n")))),
+        text("no-version", one.clone()),
+        text("other-version", package("1.0.1", &format!("checksum = \"{hex}\"\n"))),
+        text("first-form", format!("{}\n[metadata]\n\"checksum demo 1.0.0\" = \"{hex}\"\n", package("1.0.0", ""))),
+        text("no-packages", "version = 4\npackage = 1\n"),
+        text("refused-digest", one.replace(&hex, "ab")),
+        text("refused-twice", format!("{one}checksum = \"{other}\"\n")),
+        text("refused-end", format!("{one}[[package]\n")),
+    ];
+    ("cargo_lock", files)
+}
+
+fn cargo_manifests() -> Corpus {
+    let targets = "autolib = false\nautobins = false\nautoexamples = false\n";
+    let package = |more: &str| format!("[package]\nedition = \"2021\"\nname = \"demo\"\n{more}");
+    let files = vec![
+        text("names-targets", package(targets)),
+        text("names-none", package("description = \"autobins = false\"\n")),
+        text("elsewhere", package(&format!("[package.metadata]\n{targets}"))),
+        text("dotted", "package.name = \"demo\"\npackage.autobins = true\n"),
+        text("no-package", targets),
+        text("not-a-table", "package = 1\n"),
+        text("refused-twice", package(&format!("{targets}autobins = true\n"))),
+        text("refused-end", package(&format!("{targets}["))),
+    ];
+    ("cargo_manifest", files)
 }
 
 fn package_locks() -> Corpus {
