@@ -114,7 +114,10 @@ fn no_code_of_a_crate_runs_and_another_manifest_is_found() {
     let ran = "#!/bin/sh\ntouch \"$(dirname \"$0\")/src/ran.rs\"\nexec \"$@\"\n";
     let config = "[alias]\npackage = \"run\"\n[build]\nrustc-wrapper = \"./ran.sh\"\nrustc = \"./ran.sh\"\n";
     let script = "fn main() { std::fs::write(\"src/ran.rs\", \"\").unwrap(); }\n";
+    // Without a commit, cargo leaves out what begins with a dot.
+    let note = format!("{{\"git\":{{\"sha1\":\"{}\"}},\"path_in_vcs\":\"\"}}", "ab".repeat(20));
     let files = [
+        (".cargo_vcs_info.json", note.as_str(), 0o644),
         (".cargo/config.toml", config, 0o644),
         ("Cargo.toml", &other, 0o644),
         ("Cargo.toml.orig", manifest, 0o644),
