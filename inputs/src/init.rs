@@ -46,7 +46,7 @@ pub struct Wish {
 /// What lies at a project's top, as far as it counts: names, and the texts of a few small files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Top {
-    /// Names of files; those of directories end with a slash.
+    /// Names of files; those of directories end with a slash. What lies in `src` is there too, as `src/NAME`.
     pub names: BTreeSet<String>,
     /// By name.
     pub texts: BTreeMap<String, String>,
@@ -56,35 +56,48 @@ pub struct Top {
 const MAX_NAMES: usize = 10_000;
 /// The most that is read of one file, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
+/// The most files that are read.
+const MAX_TEXTS: usize = 32;
+/// The directory that is looked into as well: what a crate is, is told by the names there.
+const LOOKED_INTO: &str = "src/";
 
 impl Top {
     /// Reads it. No link is followed; a file that is no text, or too long, counts as an empty one.
     ///
     /// # Errors
     /// [`InputsError::Io`], [`InputsError::TooManyFiles`].
-    #[expect(clippy::disallowed_methods, reason = "the names are sorted by the set")]
     pub fn read(directory: &Path) -> Result<Self, InputsError> {
-        let io_error = |source| InputsError::Io { path: directory.to_owned(), source };
         let mut top = Self::default();
+        top.list(directory, "")?;
+        if top.has(LOOKED_INTO) {
+            top.list(&directory.join(LOOKED_INTO), LOOKED_INTO)?;
+        }
+        for name in top.names.iter().filter(|name| kinds::is_read(name)).take(MAX_TEXTS) {
+            let path = directory.join(name);
+            let text = text(&path).map_err(|source| InputsError::Io { path, source })?;
+            top.texts.insert(name.clone(), text);
+        }
+        Ok(top)
+    }
+
+    /// Adds the names of what lies in a directory, with `before` in front.
+    #[expect(clippy::disallowed_methods, reason = "the names are sorted by the set")]
+    fn list(&mut self, directory: &Path, before: &str) -> Result<(), InputsError> {
+        let io_error = |source| InputsError::Io { path: directory.to_owned(), source };
         for entry in fs::read_dir(directory).map_err(io_error)? {
             let entry = entry.map_err(io_error)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if top.names.len() >= MAX_NAMES {
+            if self.names.len() >= MAX_NAMES {
                 return Err(InputsError::TooManyFiles { path: directory.to_owned(), most: MAX_NAMES });
             }
             let kind = entry.file_type().map_err(io_error)?;
-            match kind {
-                kind if kind.is_dir() => top.names.insert(format!("{name}/")),
-                kind if kind.is_file() => {
-                    if kinds::is_read(&name) {
-                        top.texts.insert(name.clone(), text(&entry.path()).map_err(io_error)?);
-                    }
-                    top.names.insert(name)
-                }
-                _ => false,
-            };
+            if kind.is_dir() {
+                self.names.insert(format!("{before}{name}/"));
+            } else if kind.is_file() {
+                self.names.insert(format!("{before}{name}"));
+            }
         }
-        Ok(top)
+        Ok(())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -114,9 +127,13 @@ pub fn detect(top: &Top, wish: &Wish) -> Result<Option<Detected>, InputsError> {
     let mut found = kinds::KINDS.iter().filter_map(|kind| Some((kind, (kind.because)(top)?)));
     let Some((kind, because)) = found.next() else { return Ok(None) };
     let also = found.map(|(kind, _)| kind.name).collect();
-    let plan = (kind.plan)(top);
+    let because = text::plain(&because);
+    let mut plan = (kind.plan)(top);
     let recipe = text::recipe(kind.name, &because, &plan, wish);
     Recipe::from_toml(&recipe)?;
+    if wish.debian.as_deref() == Some("bookworm") {
+        plan.notes.append(&mut plan.of_bookworm);
+    }
     Ok(Some(Detected { kind: kind.name, because, also, notes: plan.notes, recipe }))
 }
 

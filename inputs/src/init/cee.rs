@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! C and C++: Meson, CMake, Autotools and plain make.
 
+use std::collections::BTreeSet;
+
+use reprove_model::TreePath;
+
 use super::Top;
 use super::kinds::{self, Outputs, Plan};
 
@@ -98,9 +102,10 @@ fn made(text: &str) -> Vec<String> {
     let words = if matches!(target, "all" | "default" | "build") { needs } else { target };
     let is_file = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "._+-/".contains(c));
     let words: Vec<&str> = words.split_whitespace().collect();
-    if !words.iter().all(|word| is_file(word) && !word.starts_with(['/', '.'])) {
+    if !words.iter().all(|word| is_file(word) && !word.starts_with('.') && word.parse::<TreePath>().is_ok()) {
         return Vec::new();
     }
+    let words: BTreeSet<&str> = words.into_iter().collect();
     words.into_iter().map(str::to_owned).collect()
 }
 

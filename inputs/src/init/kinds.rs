@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) env: Vec<(&'static str, String)>,
     pub(super) outputs: Outputs,
     pub(super) notes: Vec<String>,
+    /// Notes for those who take bookworm's tools, which are old.
+    pub(super) of_bookworm: Vec<String>,
 }
 
 /// What is kept.
@@ -48,7 +50,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "Rust", by: "Cargo.toml", because: |top| named(top, "Cargo.toml"), plan: scripted::rust },
     Kind { name: "Go", by: "go.mod", because: |top| named(top, "go.mod"), plan: scripted::go },
     Kind { name: "Maven", by: "pom.xml", because: |top| named(top, "pom.xml"), plan: scripted::maven },
-    Kind { name: "Gradle", by: "build.gradle", because: gradle, plan: scripted::gradle },
+    Kind { name: "Gradle", by: "build.gradle, build.gradle.kts", because: gradle, plan: scripted::gradle },
     Kind { name: "PHP", by: "composer.json", because: |top| named(top, "composer.json"), plan: scripted::php },
     Kind { name: "Python", by: "pyproject.toml, setup.py", because: python, plan: scripted::python },
     Kind { name: "JavaScript", by: "package.json", because: |top| named(top, "package.json"), plan: scripted::node },
@@ -56,7 +58,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "CMake", by: "CMakeLists.txt", because: |top| named(top, "CMakeLists.txt"), plan: cee::cmake },
     Kind { name: "Autotools", by: "configure.ac, configure", because: autotools, plan: cee::autotools },
     Kind { name: "Make", by: "Makefile", because: make, plan: cee::make },
-    Kind { name: "C#", by: "*.cs", because: |top| ending(top, ".cs"), plan: scripted::mono },
+    Kind { name: "C#", by: "*.csproj, *.cs", because: csharp, plan: scripted::mono },
     Kind { name: "Kotlin", by: "*.kt", because: |top| ending(top, ".kt"), plan: scripted::kotlin },
     Kind { name: "Java", by: "*.java", because: |top| ending(top, ".java"), plan: scripted::java },
 ];
@@ -79,7 +81,7 @@ pub(super) fn is_read(name: &str) -> bool {
         "pom.xml",
         "pyproject.toml",
     ];
-    READ.contains(&name)
+    READ.contains(&name) || is_csproj(name)
 }
 
 fn named(top: &Top, name: &str) -> Option<String> {
@@ -92,6 +94,15 @@ fn first(top: &Top, names: &[&str]) -> Option<String> {
 
 fn gradle(top: &Top) -> Option<String> {
     first(top, &["build.gradle", "build.gradle.kts"])
+}
+
+/// The project of .NET's, not one of a directory below.
+pub(super) fn is_csproj(name: &str) -> bool {
+    name.ends_with(".csproj") && !name.contains('/')
+}
+
+fn csharp(top: &Top) -> Option<String> {
+    top.names.iter().find(|name| is_csproj(name)).cloned().or_else(|| ending(top, ".cs"))
 }
 
 fn python(top: &Top) -> Option<String> {
@@ -109,5 +120,5 @@ pub(super) fn make(top: &Top) -> Option<String> {
 
 /// The first name that ends so, by its bytes.
 pub(super) fn ending(top: &Top, end: &str) -> Option<String> {
-    top.names.iter().find(|name| name.ends_with(end) && name.len() > end.len()).cloned()
+    top.names.iter().find(|name| name.ends_with(end) && name.len() > end.len() && !name.contains('/')).cloned()
 }

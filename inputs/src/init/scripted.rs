@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use toml::Table;
 
 use super::Top;
-use super::kinds::{Outputs, Plan, ending};
+use super::kinds::{self, Outputs, Plan, ending};
 
 pub(super) fn rust(top: &Top) -> Plan {
     let manifest = table(top.text("Cargo.toml"));
@@ -13,9 +13,11 @@ pub(super) fn rust(top: &Top) -> Plan {
     let of = |key: &str| package?.get(key)?.as_str().map(str::to_owned);
     let name = of("name").unwrap_or_default();
     let bins = manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten();
-    let mut bins: Vec<String> = bins.filter_map(|bin| bin.get("name")?.as_str().map(str::to_owned)).collect();
+    let bins = bins.filter_map(|bin| bin.get("name")?.as_str());
+    let mut bins: Vec<String> = bins.filter(|bin| is_file(bin)).map(str::to_owned).collect();
     // A package has at least the program that it is called after, but for a library.
-    if bins.is_empty() && !manifest.contains_key("lib") && !name.is_empty() {
+    let is_library = manifest.contains_key("lib") || top.has("src/lib.rs");
+    if bins.is_empty() && (top.has("src/main.rs") || !is_library) && is_file(&name) {
         bins.push(name.clone());
     }
     let locked = if top.has("Cargo.lock") { " --locked" } else { "" };
@@ -28,7 +30,13 @@ pub(super) fn rust(top: &Top) -> Plan {
         outputs: Outputs::Paths(bins.iter().map(|bin| format!("target/release/{bin}")).collect()),
         ..Plan::default()
     };
-    if bins.is_empty() {
+    if bins.is_empty() && package.is_none() {
+        plan.outputs = Outputs::Paths(vec!["target/release/program".into()]);
+        plan.notes.push(
+            "what a workspace makes could not be told: name it in `outputs.paths`, in place of `target/release/program`"
+                .into(),
+        );
+    } else if bins.is_empty() {
         plan.steps = vec!["cargo package --offline --no-verify --allow-dirty".into()];
         plan.outputs = Outputs::Directory("target/package");
         plan.notes.push("a library is packed, not compiled: name a program in `outputs` where there is one".into());
@@ -36,6 +44,12 @@ pub(super) fn rust(top: &Top) -> Plan {
     if top.text("Cargo.lock").contains("\nsource = ") && !top.has("vendor/") {
         plan.notes.push(
             "it has dependencies, and a build has no network: cargo vendor, with its lines in .cargo/config.toml"
+                .into(),
+        );
+    }
+    if top.text("Cargo.lock").lines().any(|line| line == "version = 4") || of("edition").as_deref() == Some("2024") {
+        plan.of_bookworm.push(
+            "bookworm's cargo is of Rust 1.63, and reads neither Cargo.lock of version 4 nor edition 2024: --environment trixie"
                 .into(),
         );
     }
@@ -59,6 +73,11 @@ pub(super) fn go(top: &Top) -> Plan {
     } else if !top.text("go.sum").trim().is_empty() {
         plan.notes.push("it has dependencies, and a build has no network: go mod vendor".into());
     }
+    let asked = top.text("go.mod").lines().find_map(|line| line.trim().strip_prefix("go 1."));
+    let asked = asked.and_then(|minor| minor.split('.').next()?.trim().parse::<u32>().ok());
+    if asked.is_some_and(|minor| minor > 19) {
+        plan.of_bookworm.push("go.mod asks for a Go newer than bookworm's, which is 1.19: --environment trixie".into());
+    }
     if ending(top, ".go").is_none() && top.has("cmd/") {
         plan.steps = vec!["mkdir out && go build -trimpath -buildvcs=false -o out ./cmd/...".into()];
     }
@@ -67,15 +86,24 @@ pub(super) fn go(top: &Top) -> Plan {
 
 pub(super) fn maven(_top: &Top) -> Plan {
     Plan {
-        packages: vec!["default-jdk-headless", "maven"],
+        packages: vec![
+            "default-jdk-headless",
+            "libmaven-compiler-plugin-java",
+            "libmaven-jar-plugin-java",
+            "libmaven-resources-plugin-java",
+            "libsurefire-java",
+            "maven",
+        ],
         steps: vec![
+            // Debian's packages of Java put what they have there, as Maven has it in a repository of its own.
+            "test -d m2 || cp -rL /usr/share/maven-repo m2".into(),
             "mvn --batch-mode --offline -Dmaven.repo.local=\"$PWD/m2\" \
              -Dproject.build.outputTimestamp=\"$SOURCE_DATE_EPOCH\" package"
                 .into(),
             "mkdir out && cp target/*.jar out".into(),
         ],
         notes: vec![
-            "a build has no network: mvn dependency:go-offline -Dmaven.repo.local=\"$PWD/m2\" puts plugins and dependencies into m2".into(),
+            "a build has no network: plugins and dependencies are Debian's (libNAME-java, libmaven-NAME-plugin-java), in Debian's versions; or those that mvn dependency:go-offline -Dmaven.repo.local=\"$PWD/m2\" puts into m2".into(),
         ],
         ..Plan::default()
     }
@@ -112,12 +140,13 @@ pub(super) fn python(top: &Top) -> Plan {
     let of = |key: &str| manifest.get("project")?.get(key)?.as_str().map(str::to_owned);
     let backend =
         manifest.get("build-system").and_then(|table| table.get("build-backend")?.as_str()).unwrap_or_default();
-    let back_end = match backend.split(['.', ':']).next().unwrap_or_default() {
-        "hatchling" => Some(vec!["python3-hatchling"]),
-        "flit_core" => Some(vec!["flit"]),
-        "poetry" => Some(vec!["python3-poetry-core"]),
-        "pdm" => Some(vec!["python3-pdm-pep517"]),
-        "setuptools" | "" => Some(vec!["python3-setuptools", "python3-wheel"]),
+    let mut parts = backend.split(['.', ':']);
+    let back_end = match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
+        ("hatchling", _) => Some(vec!["python3-hatchling"]),
+        ("flit_core", _) => Some(vec!["flit"]),
+        ("poetry", "core") => Some(vec!["python3-poetry-core"]),
+        ("pdm", "pep517") => Some(vec!["python3-pdm-pep517"]),
+        ("setuptools" | "", _) => Some(vec!["python3-setuptools", "python3-wheel"]),
         _ => None,
     };
     let mut plan = Plan {
@@ -157,12 +186,26 @@ pub(super) fn node(top: &Top) -> Plan {
     plan
 }
 
-pub(super) fn mono(_top: &Top) -> Plan {
-    Plan {
+pub(super) fn mono(top: &Top) -> Plan {
+    let mut plan = Plan {
         packages: vec!["mono-mcs"],
         steps: vec!["mkdir out && mcs -out:out/program.exe *.cs".into()],
         ..Plan::default()
-    }
+    };
+    let Some(project) = top.names.iter().find(|name| kinds::is_csproj(name)) else { return plan };
+    let text = top.text(project);
+    let is_program = ["<OutputType>Exe", "<OutputType>WinExe"].iter().any(|word| text.contains(word));
+    let (target, end) = if is_program { ("exe", "exe") } else { ("library", "dll") };
+    plan.name = project.strip_suffix(".csproj").map(str::to_owned);
+    plan.steps = vec![
+        "find . -name '*.cs' ! -path './obj/*' ! -path './bin/*' | LC_ALL=C sort >sources.rsp".into(),
+        format!("mkdir out && mcs -target:{target} -out:out/program.{end} @sources.rsp"),
+    ];
+    plan.notes.push(
+        "Debian has no SDK of .NET: Mono's compiler takes all *.cs below, and of the project only whether it is a program"
+            .into(),
+    );
+    plan
 }
 
 pub(super) fn kotlin(_top: &Top) -> Plan {
@@ -192,6 +235,7 @@ fn jar(name: &str) -> String {
 
 fn is_file(name: &str) -> bool {
     !name.is_empty()
+        && name.len() <= 128
         && !name.starts_with(['.', '-'])
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
 }

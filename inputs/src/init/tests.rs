@@ -62,13 +62,16 @@ fn the_most_telling_file_counts_and_the_others_are_named() {
 fn what_a_makefile_makes_is_told() {
     let outputs = |text: &str| detected(&[("Makefile", text)]).1.outputs.paths;
     assert_eq!(outputs("CC = gcc\nhello: hello.c\n\t$(CC) -o $@ $<\n"), ["hello"]);
-    assert_eq!(outputs(".PHONY: all\nall: hello bye # both\nhello: hello.o\n"), ["hello", "bye"]);
+    assert_eq!(outputs(".PHONY: all\nall: hello bye # both\nhello: hello.o\n"), ["bye", "hello"]);
     let (found, recipe) = detected(&[("Makefile", "all: $(PROGRAMS)\n")]);
     assert_eq!((recipe.outputs.paths.as_slice(), found.notes.len()), (["out".to_owned()].as_slice(), 1));
     let (_, recipe) = detected(&[("Makefile", "all: x\ninstall: all\n\tcp x $(DESTDIR)\n")]);
     assert_eq!(recipe.outputs.directory.as_deref(), Some("out"));
     assert_eq!(packages(&detected(&[("Makefile", "x: x.cpp\n\t$(CXX) x.cpp\n")]).1), ["g++", "make"]);
-    assert!(outputs("all: /etc/passwd\n") == ["out"] && outputs("all: ../x\n") == ["out"]);
+    for elsewhere in ["/etc/passwd", "../x", "a/../b", "a//b"] {
+        assert_eq!(outputs(&format!("all: {elsewhere}\n")), ["out"]);
+    }
+    assert_eq!(outputs("all: b a b\n"), ["a", "b"]);
 }
 
 #[test]
@@ -101,6 +104,58 @@ fn what_has_dependencies_is_told_that_there_is_no_network() {
 }
 
 #[test]
+fn a_crate_without_a_program_is_packed() {
+    let of = |manifest: &str, more: &[&str]| {
+        let files = more.iter().map(|name| (*name, "")).chain([("Cargo.toml", manifest)]).collect::<Vec<_>>();
+        let (found, recipe) = detected(&files);
+        (recipe.outputs.directory.or(recipe.outputs.paths.first().cloned()).unwrap(), found.notes.len())
+    };
+    let manifest = "[package]\nname = \"sums\"\n";
+    assert_eq!(of(manifest, &["src/lib.rs"]), ("target/package".into(), 1));
+    assert_eq!(of(manifest, &["src/lib.rs", "src/main.rs"]), ("target/release/sums".into(), 0));
+    assert_eq!(of(&format!("{manifest}[lib]\n"), &[]), ("target/package".into(), 1));
+    assert_eq!(of(&format!("{manifest}[[bin]]\nname = \"add\"\n"), &["src/lib.rs"]).0, "target/release/add");
+    assert_eq!(of("[package]\nname = \"../sums\"\n", &["src/main.rs"]).0, "target/package");
+    assert_eq!(of("[workspace]\nmembers = []\n", &[]), ("target/release/program".into(), 1));
+}
+
+#[test]
+fn who_needs_newer_tools_than_bookworms_is_told_so() {
+    let of = |release: &str, files: &[(&str, &str)]| {
+        let wish = Wish { debian: Some(release.into()), ..wish() };
+        detect(&top(files), &wish).unwrap().unwrap().notes
+    };
+    let lock = [("Cargo.toml", "[package]\nname = \"a\"\n"), ("Cargo.lock", "# by Cargo\nversion = 4\n")];
+    let edition = [("Cargo.toml", "[package]\nname = \"a\"\nedition = \"2024\"\n")];
+    let go = [("go.mod", "module a\n\ngo 1.22.1\n")];
+    for files in [lock.as_slice(), &edition, &go] {
+        let told = of("bookworm", files);
+        assert!(told.len() == 1 && told[0].ends_with("--environment trixie"), "{told:?}");
+        assert_eq!(of("trixie", files).len(), 0);
+    }
+    for old in [("Cargo.toml", "[package]\nname = \"a\"\nedition = \"2021\"\n"), ("go.mod", "module a\ngo 1.19\n")] {
+        assert_eq!(of("bookworm", &[old]).len(), 0);
+    }
+}
+
+#[test]
+fn a_project_of_nets_is_compiled_by_mono() {
+    let of = |text: &str| detected(&[("Sums.csproj", text), ("Other.cs", "")]);
+    let (found, recipe) = of("<Project><PropertyGroup><OutputType>Exe</OutputType></PropertyGroup></Project>");
+    assert_eq!((found.because.as_str(), found.notes.len(), recipe.package.name.as_str()), ("Sums.csproj", 1, "Sums"));
+    assert!(recipe.build.steps[1].contains("-target:exe -out:out/program.exe"), "{:?}", recipe.build.steps);
+    assert!(of("<Project/>").1.build.steps[1].contains("-target:library -out:out/program.dll"));
+    assert_eq!(detected(&[("Other.cs", "")]).1.build.steps, ["mkdir out && mcs -out:out/program.exe *.cs"]);
+    assert_eq!(detect(&top(&[("src/Other.cs", ""), ("src/a.csproj", "")]), &wish()).unwrap(), None);
+}
+
+#[test]
+fn a_files_name_does_nothing_to_a_terminal() {
+    let (found, recipe) = detected(&[("\u{1b}[2J\n.cs", "")]);
+    assert_eq!((found.because.as_str(), recipe.build.steps.len()), ("[2J.cs", 1));
+}
+
+#[test]
 fn a_back_end_has_its_package() {
     let of = |backend: &str| {
         let text = format!("[build-system]\nrequires = []\nbuild-backend = \"{backend}\"\n");
@@ -109,7 +164,10 @@ fn a_back_end_has_its_package() {
     };
     assert_eq!(of("hatchling.build"), ("python3-build python3-hatchling".into(), 0));
     assert_eq!(of("setuptools.build_meta:__legacy__"), ("python3-build python3-setuptools python3-wheel".into(), 0));
-    assert_eq!(of("mesonpy"), ("python3-build".into(), 1));
+    assert_eq!(of("pdm.pep517.api"), ("python3-build python3-pdm-pep517".into(), 0));
+    for not_there in ["pdm.backend", "mesonpy"] {
+        assert_eq!(of(not_there), ("python3-build".into(), 1));
+    }
 }
 
 #[test]
@@ -121,13 +179,18 @@ fn only_files_of_the_project_are_read_and_not_too_much_of_them() {
     write("meson.build", most + 1);
     write("other", 1);
     fs::create_dir(dir.path().join("vendor")).unwrap();
+    fs::create_dir(dir.path().join("src")).unwrap();
+    write("src/lib.rs", 1);
+    write("src/go.mod", 1);
     symlink("/etc/passwd", dir.path().join("go.mod")).unwrap();
+    symlink("/etc", dir.path().join("cmd")).unwrap();
     fs::write(dir.path().join("package.json"), [0xff]).unwrap();
     let top = Top::read(dir.path()).unwrap();
     assert_eq!(
         top.names.iter().map(String::as_str).collect::<Vec<_>>(),
-        ["Makefile", "meson.build", "other", "package.json", "vendor/"]
+        ["Makefile", "meson.build", "other", "package.json", "src/", "src/go.mod", "src/lib.rs", "vendor/"]
     );
+    assert_eq!(top.texts.keys().collect::<Vec<_>>(), ["Makefile", "meson.build", "package.json"]);
     assert_eq!((top.text("Makefile").len(), top.text("meson.build"), top.text("package.json")), (most, "", ""));
 }
 
@@ -140,4 +203,24 @@ fn the_bound_on_names_holds_on_both_sides() {
     assert_eq!(Top::read(dir.path()).unwrap().names.len(), MAX_NAMES);
     fs::write(dir.path().join("more"), "").unwrap();
     assert!(matches!(Top::read(dir.path()), Err(InputsError::TooManyFiles { .. })));
+}
+
+#[test]
+fn the_bound_on_files_that_are_read_holds_on_both_sides() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |number: usize| fs::write(dir.path().join(format!("{number:03}.csproj")), "x").unwrap();
+    (0..MAX_TEXTS).for_each(write);
+    assert_eq!(Top::read(dir.path()).unwrap().texts.len(), MAX_TEXTS);
+    write(MAX_TEXTS);
+    let top = Top::read(dir.path()).unwrap();
+    assert_eq!((top.names.len(), top.texts.len()), (MAX_TEXTS + 1, MAX_TEXTS));
+    assert!(!top.texts.contains_key(&format!("{MAX_TEXTS:03}.csproj")));
+}
+
+/// A link in place of `src` is not looked through.
+#[test]
+fn what_src_is_a_link_to_is_not_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    symlink("/etc", dir.path().join("src")).unwrap();
+    assert_eq!(Top::read(dir.path()).unwrap(), Top::default());
 }

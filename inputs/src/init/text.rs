@@ -7,11 +7,8 @@ use super::kinds::{Outputs, Plan};
 /// The recipe of a project of this kind.
 pub(super) fn recipe(kind: &str, because: &str, plan: &Plan, wish: &Wish) -> String {
     let name = word(plan.name.as_deref().unwrap_or(&wish.name), "project");
-    let mut text = format!(
-        "# {kind}, by {}. docs/recipe.md has every field.\n[package]\nname = {}\n",
-        plain(because),
-        quoted(&name)
-    );
+    let mut text =
+        format!("# {kind}, by {}. docs/recipe.md has every field.\n[package]\nname = {}\n", because, quoted(&name));
     if let Some(version) =
         plan.version.as_deref().map(|version| word(version, "")).filter(|version| !version.is_empty())
     {
@@ -51,7 +48,8 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn plain(text: &str) -> String {
+/// As much of a file's name as a terminal and a comment can have.
+pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
