@@ -6,7 +6,7 @@ use std::io::Cursor;
 use reprove_model::{InputName, LockedPackage, PackageUrl, Recipe, Sha256, TreePath};
 
 use crate::pypi::{backend, recipe, release, requirement, tools};
-use crate::{BackendError, FormError, InputsError, Pip, WheelError, cargo, debian, directory, npm};
+use crate::{BackendError, FormError, InputsError, Pip, WheelError, cargo, debian, directory, init, npm};
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
 ///
@@ -88,6 +88,19 @@ pub fn cargo_lock(text: &str, name: &str, version: &str) -> Option<Sha256> {
 #[must_use]
 pub fn cargo_manifest(bytes: &[u8]) -> bool {
     cargo::names_targets(bytes)
+}
+
+/// The texts of the recipe and of the notes for a project that has one file, of this name and text; none where that is not
+/// enough to tell.
+///
+/// # Errors
+/// As writing a first recipe.
+pub fn first_recipe(name: &str, text: &str) -> Result<Option<(String, Vec<String>)>, InputsError> {
+    let mut top = init::Top::default();
+    top.names.insert(name.to_owned());
+    top.texts.insert(name.to_owned(), text.to_owned());
+    let wish = init::Wish { debian: Some("bookworm".into()), epoch: 1_735_689_600, name: "demo".into() };
+    Ok(init::detect(&top, &wish)?.map(|found| (found.recipe, found.notes)))
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 56] = [
+pub const ALL: [Property; 57] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
@@ -37,6 +37,7 @@ pub const ALL: [Property; 56] = [
     Property { name: "certificate", check: evidence::certificate },
     Property { name: "container_compare", check: compare::containers },
     Property { name: "ear_token", check: evidence::ear_token },
+    Property { name: "first_recipe", check: inputs::first_recipe },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "guest_job", check: runner::guest_job },
     Property { name: "guest_report", check: runner::guest_report },

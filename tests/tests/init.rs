@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
 use std::fs;
+use std::time::Duration;
 
-use reprove_tests::{Bench, workspace};
+use reprove_tests::{Bench, Running, workspace};
 
 /// With what this machine has in `/usr`: the recipe is what `init` wrote, and nobody has changed it.
 #[test]
@@ -24,6 +25,20 @@ fn what_init_writes_is_built_as_it_is() {
     assert!(again.contains("is there already") && again.contains("reprove init --print"), "{again}");
 }
 
+/// In a system of Debian's packages, those that `init` thinks of, and with the network that a build has: none.
+#[test]
+fn a_project_in_python_is_built_with_what_init_asks_for() {
+    let bench = Bench::new();
+    let project = bench.write("greet/pyproject.toml", "[project]\nname = \"greet\"\nversion = \"1.0\"\n");
+    bench.write("greet/greet/__init__.py", "def text():\n    return \"Hello, world\"\n");
+    let found = bench.run(["init", "greet", "--json"]).with_code(0).json();
+    assert_eq!((&found["kind"], &found["notes"]), (&"Python".into(), &serde_json::json!([])));
+    let command = bench.command(["build", "greet", "--out", "made"]);
+    let _ = Running::start(command).wait(Duration::from_secs(900)).with_code(0);
+    let wheel = fs::metadata(bench.path("work/made/outputs/greet-1.0-py3-none-any.whl")).unwrap();
+    assert!(wheel.len() > 500 && project.with_file_name("reprove.lock").is_file());
+}
+
 /// The examples' recipes ask for what `init` would ask for: of each kind one, and of the twins the same packages.
 #[test]
 fn the_examples_are_of_kinds_that_init_knows() {
@@ -35,6 +50,7 @@ fn the_examples_are_of_kinds_that_init_knows() {
         ("cxx-cmake", "CMake"),
         ("go", "Go"),
         ("java", "Java"),
+        ("java-maven", "Maven"),
         ("javascript", "JavaScript"),
         ("kotlin", "Kotlin"),
         ("php", "PHP"),

@@ -117,6 +117,7 @@ pub(super) fn gradle(_top: &Top) -> Plan {
             "mkdir out && cp build/libs/*.jar out".into(),
         ],
         notes: vec![
+            "Debian's Gradle (4.4.1) does not start where no network device is up, as in a build: \"Could not determine a usable local IP\". Have the steps call javac and zip, as for a directory with *.java alone, or Maven".into(),
             "for archives without times, say in build.gradle: tasks.withType(AbstractArchiveTask).configureEach { preserveFileTimestamps = false; reproducibleFileOrder = true }".into(),
         ],
         ..Plan::default()

@@ -139,6 +139,13 @@ fn who_needs_newer_tools_than_bookworms_is_told_so() {
 }
 
 #[test]
+fn what_does_not_start_in_a_build_is_said() {
+    for name in ["build.gradle", "build.gradle.kts"] {
+        assert!(detected(&[(name, "")]).0.notes[0].contains("does not start"));
+    }
+}
+
+#[test]
 fn a_project_of_nets_is_compiled_by_mono() {
     let of = |text: &str| detected(&[("Sums.csproj", text), ("Other.cs", "")]);
     let (found, recipe) = of("<Project><PropertyGroup><OutputType>Exe</OutputType></PropertyGroup></Project>");

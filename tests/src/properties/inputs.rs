@@ -2,7 +2,7 @@
 //! What a package index, a published archive, pip and Git say.
 
 use reprove_inputs::fuzzing;
-use reprove_model::TreePath;
+use reprove_model::{Recipe, TreePath};
 
 use super::{assert_plain, split};
 
@@ -13,6 +13,17 @@ pub(super) fn pyproject(bytes: &[u8]) {
     if let Ok((recipe, lines)) = fuzzing::pyproject(text, source) {
         recipe.check().unwrap();
         lines.iter().for_each(|line| one_requirement(line));
+    }
+}
+
+/// A project with one file, whose name is the first line and whose text is the rest, has a recipe that is read, or none; no
+/// text of its makes that an error, and no note does anything to a terminal.
+pub(super) fn first_recipe(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let (name, text) = text.split_once('\n').unwrap_or((text, ""));
+    if let Some((recipe, notes)) = fuzzing::first_recipe(name, text).unwrap() {
+        Recipe::from_toml(&recipe).unwrap();
+        notes.iter().for_each(|note| assert_plain(note));
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         names(),
         purls(),
         pyprojects(),
+        first_recipes(),
         requirements(),
         reports(),
         releases(),
@@ -346,6 +347,23 @@ fn pyprojects() -> Corpus {
         text("refused-no-toml", "[build-system\n"),
     ];
     ("pyproject", files)
+}
+
+fn first_recipes() -> Corpus {
+    let files = vec![
+        text("autotools", "configure.ac\nAC_INIT([sums], [3])\nLT_INIT\n"),
+        text("cmake", "CMakeLists.txt\nproject(sums VERSION 1.2 LANGUAGES C)\n"),
+        text("composer", "composer.json\n{\"name\":\"vendor/sums\",\"version\":\"1\"}"),
+        text("crate", "Cargo.toml\n[package]\nname = \"sums\"\n[[bin]]\nname = \"../add\"\n"),
+        text("csproj", "a.csproj\n<OutputType>Exe</OutputType>"),
+        text("go", "go.mod\nmodule example.org/sums\n\ngo 1.22\n"),
+        text("make", "Makefile\nall: a a/b a/../c\na: b\n\t$(CXX) -o $@ $<\n"),
+        text("meson", "meson.build\nproject('sums', ['c', 'cpp'], version: '1')\n"),
+        text("nothing", "README\n"),
+        text("npm", "package.json\n{\"name\":\"@a/b\",\"scripts\":{\"build\":\"x\"},\"dependencies\":{\"c\":\"1\"}}"),
+        text("pyproject", "pyproject.toml\n[build-system]\nbuild-backend = \"a\\u001bb\"\n"),
+    ];
+    ("first_recipe", files)
 }
 
 fn requirements() -> Corpus {
