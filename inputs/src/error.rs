@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::WheelError;
 use crate::npm::FormError;
-use crate::pypi::BackendError;
+use crate::pypi::{BackendError, PackingError};
 
 /// What kind of failure it is, for exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,11 @@ pub enum InputsError {
     /// A package URL that asks for more than a package and its version.
     #[error("{0} has qualifiers or a subpath, which are not understood here; give pkg:TYPE/NAME@VERSION alone")]
     Qualified(String),
+    /// A package URL of Python's that asks for something else than a file.
+    #[error(
+        "{0} asks for something else than a file of the release: give pkg:pypi/NAME@VERSION, or ?file_name=FILE with the name of a wheel (.whl) or of the source archive (.tar.gz)"
+    )]
+    PypiPurl(String),
     /// A package name or version that its ecosystem does not allow.
     #[error("{0:?} is not a package name or version that Python packages can have")]
     Name(String),
@@ -59,8 +64,24 @@ pub enum InputsError {
     #[error("the release has no source archive (.tar.gz), so it can't be rebuilt; it has {}", list(.0))]
     NoSdist(Vec<String>),
     /// The release has no wheel that could be rebuilt.
-    #[error("only pure wheels (py3-none-any) can be rebuilt as of now, and the release has {}", list(.0))]
-    NoPureWheel(Vec<String>),
+    #[error(
+        "only pure wheels (py3-none-any) and those for this machine's Python can be rebuilt, and the release has {}; its source archive can, with ?file_name=NAME-VERSION.tar.gz",
+        list(.0)
+    )]
+    NoWheel(Vec<String>),
+    /// The release has no such file.
+    #[error("the release has no file {name}; it has {}", list(files))]
+    NoFile {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        files: Vec<String>,
+    },
+    /// A wheel for another Python, another system or another architecture.
+    #[error(
+        "{0} is for another Python or another machine than this; only wheels for this machine's Python can be rebuilt here"
+    )]
+    NotHere(String),
     /// Two places that the machine's pip looks in give different digests for one file.
     #[error("the places that pip is set up to look in give different digests for {0}; leave only one of them")]
     Conflict(String),
@@ -130,6 +151,14 @@ pub enum InputsError {
         name: String,
         /// Why.
         source: UnpackError,
+    },
+    /// The source archive can't be looked at.
+    #[error("{name}: {source}")]
+    Packing {
+        /// The archive.
+        name: String,
+        /// Why.
+        source: PackingError,
     },
     /// What the source says about its build back end can't be used.
     #[error("{name}: pyproject.toml: {source}")]
@@ -335,6 +364,7 @@ impl InputsError {
             | Self::NoRelease { .. }
             | Self::GoneDebian(_)
             | Self::NoDebianSource(_)
+            | Self::NotHere(_)
             | Self::Failed { .. }
             | Self::TimeOut { .. }
             | Self::Answer { .. }

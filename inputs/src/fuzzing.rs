@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use reprove_model::{InputName, LockedPackage, PackageUrl, Recipe, Sha256, TreePath};
 
-use crate::pypi::{backend, recipe, release, requirement, tools};
+use crate::pypi::{self, backend, recipe, release, requirement, tools};
 use crate::{BackendError, FormError, InputsError, Pip, WheelError, cargo, debian, directory, init, npm};
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
@@ -15,7 +15,9 @@ use crate::{BackendError, FormError, InputsError, Pip, WheelError, cargo, debian
 pub fn pyproject(text: &str, source: PackageUrl) -> Result<(Recipe, Vec<String>), BackendError> {
     let backend: backend::Backend = text.parse()?;
     let lines = backend.requires.iter().map(|requirement| requirement.as_str().to_owned()).collect();
-    Ok((recipe::recipe("demo", "1.0", source, &backend, &[]), lines))
+    let Ok(published) = "demo-1.0-py3-none-any.whl".parse::<InputName>() else { return Err(BackendError::NotText) };
+    let how = recipe::How { published: &published, put_in: None, is_of_group: false, has_source_of_group: false };
+    Ok((recipe::recipe(("demo", "1.0"), source, &backend, &[], &how), lines))
 }
 
 /// One requirement as it is written to a requirements file.
@@ -35,13 +37,13 @@ pub fn pip_report(bytes: &[u8]) -> Result<Vec<(String, InputName)>, InputsError>
     Ok(resolved.into_iter().map(|tool| (tools::locked_line(&tool), tool.file_name)).collect())
 }
 
-/// What is said about a release: the error, or the names of its two files.
+/// What is said about a release: the error, or the names of its files.
 ///
 /// # Errors
 /// As locking.
-pub fn release(bytes: &[u8]) -> Result<[String; 2], InputsError> {
-    let (sdist, wheel) = release::found(bytes, "demo", "1.0", &Pip::new("/python", "/python"))?;
-    Ok([sdist.name, wheel.name])
+pub fn release(bytes: &[u8]) -> Result<Vec<String>, InputsError> {
+    let found = release::found(bytes, ("demo", "1.0"), None, &Pip::new("/python", "/python"))?;
+    Ok(std::iter::once(found.sdist).chain(found.wheel).map(|file| file.name).collect())
 }
 
 /// The lines of the constraints file that a published wheel gives, and what is told about them.
@@ -49,9 +51,18 @@ pub fn release(bytes: &[u8]) -> Result<[String; 2], InputsError> {
 /// # Errors
 /// As locking.
 pub fn wheel_pins(bytes: &[u8]) -> Result<(Vec<String>, Option<String>), WheelError> {
-    let found = crate::wheel::generator(&mut Cursor::new(bytes))?;
-    let (pins, note) = tools::pins_of(found.as_ref());
+    let found = crate::wheel::Form::read(&mut Cursor::new(bytes))?;
+    let (pins, note) = tools::pins_of(found.generator.as_ref());
     Ok((pins.lines, note))
+}
+
+/// What is put into a source archive that is built again, in JSON.
+///
+/// # Errors
+/// As locking.
+pub fn sdist_packing(bytes: &[u8]) -> Result<Vec<u8>, InputsError> {
+    let bad = |source| InputsError::Packing { name: "demo-1.0.tar.gz".into(), source };
+    pypi::in_json(&pypi::archive::Packing::read(bytes).map_err(bad)?)
 }
 
 /// The recipes for each of the tools that a tarball's form points to.

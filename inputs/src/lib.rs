@@ -29,7 +29,7 @@ pub use notes::Note;
 pub use npm::{FormError, Npm};
 
 pub use http::{Answer, AskError, post};
-pub use pypi::{BackendError, Pip};
+pub use pypi::{BackendError, PackingError, Pip};
 pub use wheel::{WheelError, most_common_timestamp};
 
 /// Looks whether the package that `purl` names could be locked at all; nothing is fetched.

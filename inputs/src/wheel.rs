@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a published wheel says about how it was made. Nothing is extracted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom};
 
 use jiff::civil;
@@ -111,6 +111,51 @@ const DISTRIBUTIONS: [(&str, &str); 14] = [
     ("uv", "uv_build"),
     ("whey", "whey"),
 ];
+
+/// How a wheel was packed, as far as its entries say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// What made it.
+    pub(crate) generator: Option<Generator>,
+    /// The time and the date of each entry, as zip has them (APPNOTE.TXT, 4.4.6), by its name.
+    pub(crate) times: BTreeMap<String, [u16; 2]>,
+    /// Those of the package's own files, in seconds since 1970-01-01T00:00:00Z, taken as UTC.
+    pub(crate) moments: BTreeSet<u64>,
+    /// Whether what the build wrote may be changed by its group: the umask was 002, not 022.
+    pub(crate) is_of_group: bool,
+    /// Whether that may be done to most of the package's own files.
+    pub(crate) has_source_of_group: bool,
+}
+
+impl Form {
+    /// Reads the form of a wheel; of two entries of one name, the last counts.
+    pub(crate) fn read<R: Read + Seek>(wheel: &mut R) -> Result<Self, WheelError> {
+        let mut form = Self { generator: generator(wheel)?, ..Self::default() };
+        let archive = open(wheel)?;
+        let (mut of_group, mut others) = (0_usize, 0_usize);
+        for index in 0..archive.len() {
+            let entry = archive.by_index_data(index)?;
+            let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+            let is_writable = entry.unix_mode().is_some_and(|mode| mode & 0o020 != 0);
+            if is_wheel_file(&name) {
+                form.is_of_group = is_writable;
+            } else if !name.contains(".dist-info/") {
+                form.moments.extend(entry.last_modified().and_then(seconds));
+                *(if is_writable { &mut of_group } else { &mut others }) += 1;
+            }
+            if let Some(time) = entry.last_modified() {
+                form.times.insert(name, [time.timepart(), time.datepart()]);
+            }
+        }
+        form.has_source_of_group = of_group > others;
+        Ok(form)
+    }
+
+    /// Whether its entries have more than one time: those that the files had, not one that was given to all.
+    pub(crate) fn has_times(&self) -> bool {
+        self.times.values().collect::<BTreeSet<_>>().len() > 1
+    }
+}
 
 fn open<R: Read + Seek>(reader: &mut R) -> Result<ZipArchive<Metered<'_, R>>, WheelError> {
     let archive = ZipArchive::new(Metered { inner: reader, left: MAX_READ })?;
@@ -268,6 +313,22 @@ mod tests {
         assert!(named(1000).is_ok());
         let error = named(1200).unwrap_err();
         assert!(matches!(&error, WheelError::Zip(why) if why.contains("list of entries is too long")), "{error}");
+    }
+
+    #[test]
+    fn a_form_has_the_times_and_the_umask_of_what_the_build_wrote() {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, mode, time) in [("a.py", 0o644, day(1)), ("a-1.dist-info/WHEEL", 0o664, day(29))] {
+            let options = SimpleFileOptions::default().last_modified_time(time).unix_permissions(mode);
+            zip.start_file(name, options).unwrap();
+        }
+        let form = Form::read(&mut zip.finish().unwrap()).unwrap();
+        assert!(form.has_times() && form.is_of_group && !form.has_source_of_group && form.generator.is_none());
+        let time = |n: u8| [day(n).timepart(), day(n).datepart()];
+        assert_eq!(form.moments, [LEAP_DAY - 28 * 86_400].into());
+        assert_eq!(form.times, [("a-1.dist-info/WHEEL".into(), time(29)), ("a.py".into(), time(1))].into());
+        let one = Form::read(&mut archive(&[("a-1.dist-info/WHEEL", b"", day(1)), ("a.py", b"", day(1))])).unwrap();
+        assert!(!one.has_times() && !one.is_of_group);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::process::{self, Finished, ProcessError};
 use crate::{InputsError, blocking};
 
 /// A temporary directory in which an ecosystem's client works and downloads. Cheap to clone; it goes with the last one.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Workplace(Arc<TempDir>);
 
 impl Workplace {

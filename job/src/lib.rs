@@ -155,10 +155,7 @@ pub async fn rebuild(
         let tarball = reprove_inputs::npm::fetch(purl, &clients.npm, &context.store, &notes).await?;
         return packed::prove(context, key, &tarball, &clients.npm, root).await;
     }
-    let lock = reprove_inputs::pypi::lock(purl, &clients.pip, &context.store, root.locked.clone(), &notes).await?;
-    let lock = context.as_asked(lock);
-    let wanted = context.wanted(&lock, &root, Wanted::of_published());
-    prove::prove(context, key, lock, root, wanted).await
+    packed::prove_release(context, key, purl, &clients.pip, root).await
 }
 
 /// Rebuilds a file that somebody published from a project's directory, and compares the two; `key` signs the proof, also of a

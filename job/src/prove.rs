@@ -39,6 +39,7 @@ pub(crate) async fn prove(
 /// A first build that was made already, and what else was tried before it.
 pub(crate) struct Begun {
     pub(crate) first: Built,
+    pub(crate) epoch: EpochUsed,
     pub(crate) tried: Vec<ToolsAttempt>,
 }
 
@@ -96,7 +97,7 @@ async fn verdict(
     }
 
     let (first, epoch, tools_tried) = match begun {
-        Some(Begun { first, tried }) => (first, EpochUsed::as_said(None), tried),
+        Some(Begun { first, epoch, tried }) => (first, epoch, tried),
         None => {
             let candidates = candidates(lock, &context.store).await?;
             let (first, epoch) = builds.first(&first_conditions, candidates).await?;

@@ -125,6 +125,8 @@ pub enum Derived {
     Bytes,
     /// The source is its own contents: a rebuild shows how they were packed, and nothing of where they come from.
     Contents,
+    /// When its files were written: the times of those that the build wrote, or of all of them.
+    Times,
     /// Which tools build it, by what it says of them or by its form.
     Tools,
 }
@@ -136,6 +138,7 @@ impl Derived {
         match self {
             Self::Bytes => "some bytes, as they are",
             Self::Contents => "its contents, packed again: where they come from was not looked at",
+            Self::Times => "when its files were written",
             Self::Tools => "which tools made it",
         }
     }

@@ -24,16 +24,16 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 57] = [
+pub const ALL: [Property; 58] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bundle", check: attest::bundle },
     Property { name: "bytes_compare", check: compare::bytes },
-    Property { name: "ccf_receipt", check: evidence::ccf_receipt },
     Property { name: "cargo_lock", check: inputs::cargo_lock },
     Property { name: "cargo_manifest", check: inputs::cargo_manifest },
+    Property { name: "ccf_receipt", check: evidence::ccf_receipt },
     Property { name: "certificate", check: evidence::certificate },
     Property { name: "container_compare", check: compare::containers },
     Property { name: "ear_token", check: evidence::ear_token },
@@ -65,6 +65,7 @@ pub const ALL: [Property; 57] = [
     Property { name: "rego", check: attest::rego },
     Property { name: "release", check: inputs::release },
     Property { name: "requirement", check: inputs::requirement },
+    Property { name: "sdist_packing", check: inputs::sdist_packing },
     Property { name: "snp_certificates", check: evidence::snp_certificates },
     Property { name: "snp_firmware", check: evidence::snp_firmware },
     Property { name: "snp_report", check: evidence::snp_report },

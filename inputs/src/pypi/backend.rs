@@ -57,6 +57,13 @@ pub(crate) struct Backend {
 #[serde(rename_all = "kebab-case")]
 struct PyProject {
     build_system: Option<BuildSystem>,
+    project: Option<Project>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    #[serde(default)]
+    dependencies: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -82,9 +89,14 @@ impl FromStr for Backend {
 
     /// Reads a `pyproject.toml`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let Some(system) = toml::from_str::<PyProject>(text)?.build_system else {
+        let PyProject { build_system, project } = toml::from_str(text)?;
+        let Some(mut system) = build_system else {
             return Ok(Self::legacy());
         };
+        // A back end that lies in the source asks for what the source depends on, but only once it runs.
+        if !system.backend_path.is_empty() {
+            system.requires.extend(project.map(|project| project.dependencies).unwrap_or_default());
+        }
         if system.requires.len().max(system.backend_path.len()) > MAX_ENTRIES {
             return Err(BackendError::TooMany(MAX_ENTRIES));
         }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::process::Command;
 
 use super::said;
@@ -52,7 +53,7 @@ impl Pip {
         workplace.run(command, doing, self.time_limit, install).await
     }
 
-    /// Runs `pip` for the environment's Python.
+    /// Runs `pip` for the environment's Python. It sees no file of the index that was uploaded at `before` or later.
     ///
     /// # Errors
     /// Among others, [`InputsError::NoDistribution`] where pip has read every page of the index and nothing fits.
@@ -60,10 +61,14 @@ impl Pip {
         &self,
         doing: &'static str,
         workplace: &Workplace,
+        before: Option<Timestamp>,
         arguments: &[OsString],
     ) -> Result<(), InputsError> {
-        let mut all: Vec<OsString> =
-            vec!["-m".into(), "pip".into(), "--python".into(), self.interpreter.clone().into()];
+        let interpreter = OsString::from(self.interpreter.clone());
+        let mut all = match before {
+            None => vec!["-m".into(), "pip".into(), "--python".into(), interpreter],
+            Some(before) => vec!["-c".into(), include_str!("before.py").into(), interpreter, before.to_string().into()],
+        };
         all.extend(["--no-input", "--disable-pip-version-check", "--no-color", "--quiet"].map(OsString::from));
         // It adds to what is there.
         let log = workplace.write("pip.log", &[])?;
@@ -113,7 +118,7 @@ mod tests {
         let run = async |bytes: u64, then: &str| {
             let pip = python(dir.path(), &format!("truncate -s {bytes} \"$TMPDIR/a\"\n{then}"));
             let workplace = Workplace::new(&store).unwrap();
-            let result = pip.pip("trying", &workplace, &[]).await;
+            let result = pip.pip("trying", &workplace, None, &[]).await;
             (result, workplace.path("tmp/b").exists())
         };
         assert!(run(MAX_WORKPLACE, "sleep 0.3").await.0.is_ok());
@@ -132,7 +137,7 @@ mod tests {
         let call = async |line: &str| {
             let script =
                 format!("echo '{line}' >> ../pip.log; echo 'ERROR: No matching distribution found for a' >&2; exit 1");
-            python(dir.path(), &script).pip("trying", &workplace, &[]).await.unwrap_err()
+            python(dir.path(), &script).pip("trying", &workplace, None, &[]).await.unwrap_err()
         };
         let first = call("Could not fetch URL https://a/: timed out - skipping").await;
         assert!(matches!(&first, InputsError::Unreachable(why) if why == "https://a/: timed out"), "{first}");

@@ -1,38 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The steps that build a wheel from an unpacked source archive, without a network.
+//! The steps that build a wheel, or the source archive itself, from an unpacked source archive, without a network.
 
 use std::collections::BTreeMap;
 
-use reprove_model::{Build, Environment, EpochRule, Limits, Outputs, Package, PackageUrl, Recipe, Source};
+use reprove_model::{Build, Environment, EpochRule, InputName, Limits, Outputs, Package, PackageUrl, Recipe, Source};
 
 use super::backend::Backend;
+use super::release::is_sdist;
 use super::tools::Tool;
+
+/// What is built, and how, by what was published.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How<'a> {
+    /// The file.
+    pub(crate) published: &'a InputName,
+    /// What of what was published is put into what was built.
+    pub(crate) put_in: Option<PutIn>,
+    /// Whether the build has the umask 002, not 022.
+    pub(crate) is_of_group: bool,
+    /// Whether the source's files may be changed by their group.
+    pub(crate) has_source_of_group: bool,
+}
+
+impl How<'_> {
+    /// The hook of PEP 517 that makes it.
+    fn hook(&self) -> &'static str {
+        if is_sdist(self.published) { "build_sdist" } else { "build_wheel" }
+    }
+
+    /// Whether auditwheel made its name: it is for older C libraries than that of the machine.
+    pub(crate) fn is_for_old_libraries(&self) -> bool {
+        self.published.as_str().contains("manylinux")
+    }
+}
+
+/// What of what was published is put into what was built: what its source does not decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PutIn {
+    /// The times of a wheel's entries that the build wrote.
+    Times,
+    /// The times of all of a wheel's entries: its source's files had others than they have in the source archive.
+    AllTimes,
+    /// Those of what the build wrote in a source archive, its owners, and its gzip header.
+    Packing,
+}
+
+impl PutIn {
+    /// The input that has it.
+    pub(crate) fn input(self) -> &'static str {
+        match self {
+            Self::Times | Self::AllTimes => "times.json",
+            Self::Packing => "packing.json",
+        }
+    }
+
+    fn script(self) -> &'static str {
+        match self {
+            Self::Times | Self::AllTimes => include_str!("put_times.py"),
+            Self::Packing => include_str!("put_packing.py"),
+        }
+    }
+}
+
+/// Has the back end's programs found.
+const TOOLS: &str = "export PATH=\"${PWD%/*}/backend/bin:$PATH\"\n";
 
 /// Where the wheel is, below the source. The step that makes it fails where the source has something of that name, and it
 /// is only made when the wheel is finished: so it is never part of what is built, as a `dist` in the source would be.
 const OUTPUTS: &str = ".reprove-dist";
 
-/// The recipe of a release's wheel.
+/// The recipe of a release's wheel, or of its source archive.
 ///
 /// The steps are those of PEP 517's front ends: a virtual environment beside the source, which sees the interpreter's own
 /// modules and no other package of the machine; the back end's wheels in it, installed by the locked pip; the back end's
-/// `build_wheel` in a process of its own. The wheel is made outside the source and put below it at the end.
-pub(crate) fn recipe(name: &str, version: &str, source: PackageUrl, backend: &Backend, tools: &[Tool]) -> Recipe {
-    let steps = [
-        Some(install_step(tools)),
-        Some(build_step(backend)),
-        Some(format!("mkdir {OUTPUTS}\nmv ../wheel/*.whl {OUTPUTS}/")),
-    ];
+/// hook in a process of its own. What it makes is made outside the source and put below it at the end.
+pub(crate) fn recipe(
+    (name, version): (&str, &str),
+    source: PackageUrl,
+    backend: &Backend,
+    tools: &[Tool],
+    how: &How<'_>,
+) -> Recipe {
+    let steps = vec![install_step(tools), build_step(backend, how), output_step(how)];
+    // Times that are put in are in place of one that is given to all.
+    let source_date_epoch = if how.put_in.is_some() { EpochRule::Unset } else { EpochRule::Search };
     Recipe {
         package: Package { name: name.to_owned(), version: Some(version.to_owned()) },
         source: Source::Package(source),
         environment: Environment::HostUsr,
-        build: Build {
-            steps: steps.into_iter().flatten().collect(),
-            env: variables(),
-            source_date_epoch: EpochRule::Search,
-            deterministic: false,
-        },
+        build: Build { steps, env: variables(), source_date_epoch, deterministic: false },
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
         limits: Limits::default(),
         pinned: BTreeMap::new(),
@@ -59,15 +115,40 @@ fn install_step(tools: &[Tool]) -> String {
     step
 }
 
-fn build_step(backend: &Backend) -> String {
-    let script = include_str!("build_wheel.py").lines().filter(|line| !line.starts_with('#'));
-    let script: Vec<&str> = script.collect();
-    let mut step = "mkdir ../wheel\nexport PATH=\"${PWD%/*}/backend/bin:$PATH\"\n".to_owned();
-    step.push_str(&format!("python -c {} ../wheel {}", quote(&script.join("\n")), quote(&backend.name)));
+fn build_step(backend: &Backend, how: &How<'_>) -> String {
+    let mut step = String::new();
+    if how.is_of_group {
+        step.push_str("umask 0002\n");
+    }
+    if how.has_source_of_group {
+        step.push_str("chmod -R g+w .\n");
+    }
+    step.push_str(&format!("mkdir ../built\n{TOOLS}"));
+    step.push_str(&format!("{} {} ../built {}", python(include_str!("build.py")), how.hook(), quote(&backend.name)));
     for path in &backend.path {
         step.push_str(&format!(" {}", quote(path)));
     }
     step
+}
+
+/// Puts in what is put in, and has what was built where outputs are.
+fn output_step(how: &How<'_>) -> String {
+    let mut step = String::new();
+    if how.is_for_old_libraries() {
+        step.push_str(&format!("{TOOLS}{} ../built {}\n", python(include_str!("repair.py")), how.published));
+    }
+    if let Some(put_in) = how.put_in {
+        let which = if put_in == PutIn::AllTimes { "all" } else { "written" };
+        step.push_str(&format!("{} {which} ../built /inputs/{}\n", python(put_in.script()), put_in.input()));
+    }
+    step.push_str(&format!("mkdir {OUTPUTS}\nmv ../built/* {OUTPUTS}/"));
+    step
+}
+
+/// Runs a script, without its comments.
+fn python(script: &str) -> String {
+    let lines: Vec<&str> = script.lines().filter(|line| !line.starts_with('#')).collect();
+    format!("../backend/bin/python -c {}", quote(&lines.join("\n")))
 }
 
 /// Makes one word of `text` for a POSIX shell.
@@ -94,12 +175,36 @@ mod tests {
     fn a_recipe_is_valid_and_runs_pip_from_its_wheel() {
         let source = PackageUrl::pypi("a", "1", Some("a-1.tar.gz")).unwrap();
         let tools = [tool("flit_core", "flit_core-1-py3-none-any.whl"), tool("pip", "pip-1-py3-none-any.whl")];
-        let recipe = recipe("a", "1", source, &Backend::legacy(), &tools);
+        let published = "a-1-py3-none-any.whl".parse().unwrap();
+        let how = How { published: &published, put_in: None, is_of_group: false, has_source_of_group: false };
+        let recipe = recipe(("a", "1"), source, &Backend::legacy(), &tools, &how);
         recipe.check().unwrap();
         let install = &recipe.build.steps[0];
         assert!(install.contains("python /inputs/pip-1-py3-none-any.whl/pip install --no-index"), "{install}");
         assert!(install.ends_with("--quiet /inputs/flit_core-1-py3-none-any.whl"), "{install}");
-        assert!(recipe.build.steps[1].ends_with(" ../wheel 'setuptools.build_meta:__legacy__'"));
+        assert!(recipe.build.steps[1].ends_with(" build_wheel ../built 'setuptools.build_meta:__legacy__'"));
+        assert_eq!(recipe.build.source_date_epoch, EpochRule::Search);
+    }
+
+    #[test]
+    fn what_was_published_says_how_it_is_built() {
+        let source = || PackageUrl::pypi("a", "1", Some("a-1.tar.gz")).unwrap();
+        let published = "a-1.tar.gz".parse().unwrap();
+        let put_in = Some(PutIn::Packing);
+        let how = How { published: &published, put_in, is_of_group: true, has_source_of_group: true };
+        let recipe = |how| super::recipe(("a", "1"), source(), &Backend::legacy(), &[], how);
+        let packed = recipe(&how);
+        packed.check().unwrap();
+        let [_, build, put] = packed.build.steps.as_slice() else { panic!("{:?}", packed.build.steps) };
+        assert!(build.starts_with("umask 0002\nchmod -R g+w .\nmkdir ../built\n"), "{build}");
+        assert!(build.contains(" build_sdist ../built "), "{build}");
+        assert!(put.contains(" written ../built /inputs/packing.json\nmkdir ") && !put.contains("auditwheel"), "{put}");
+        assert_eq!(packed.build.source_date_epoch, EpochRule::Unset);
+        let published = "a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl".parse().unwrap();
+        let how = How { published: &published, put_in: Some(PutIn::AllTimes), ..how };
+        let put = &recipe(&how).build.steps[2];
+        let audited = put.find(" ../built a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl\n").unwrap();
+        assert!(audited < put.find(" all ../built /inputs/times.json\n").unwrap(), "{put}");
     }
 
     #[test]

@@ -1,27 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Finding and fetching a release's source archive and wheel.
+//! Finding and fetching a release's source archive, and a wheel of it.
 
 use std::ffi::OsString;
 
-use reprove_model::Sha256;
+use jiff::Timestamp;
+use reprove_model::{InputName, Sha256};
 use serde::Deserialize;
 
 use super::pip::Pip;
 use crate::workplace::{Fetched, MAX_FILE, Workplace, failed};
 use crate::{InputsError, Note, blocking};
 
-/// The two files of a release that a rebuild is about.
+/// The files of a release that a rebuild is about.
+#[derive(Clone, Debug)]
 pub(crate) struct Release {
     /// The source archive.
     pub(crate) sdist: Fetched,
-    /// The pure wheel.
-    pub(crate) wheel: Fetched,
+    /// The wheel that is to be rebuilt; where the source archive is, the one that says what made both.
+    pub(crate) wheel: Option<Fetched>,
+    /// When what is to be rebuilt was uploaded, where the index says so.
+    pub(crate) uploaded: Option<Timestamp>,
 }
 
-/// Fetches a release's source archive and pure wheel. `name` and `version` were checked to be such.
+impl Release {
+    /// What is to be rebuilt: the source archive or the wheel.
+    pub(crate) fn published(&self, is_sdist: bool) -> &Fetched {
+        self.wheel.as_ref().filter(|_| !is_sdist).unwrap_or(&self.sdist)
+    }
+}
+
+/// Fetches a release's source archive and a wheel: the one called `wanted`, or else the pure one, or else the one for the
+/// Python that builds run in. `name` and `version` were checked to be such.
 pub(crate) async fn fetch(
-    name: &str,
-    version: &str,
+    (name, version): (&str, &str),
+    wanted: Option<&InputName>,
     pip: &Pip,
     workplace: &Workplace,
     notes: &(dyn Fn(Note) + Sync),
@@ -29,15 +41,31 @@ pub(crate) async fn fetch(
     let files = workplace.path("files");
     let most = MAX_FILE.to_string();
     let arguments = ["-c", include_str!("release.py"), name, version].map(OsString::from);
-    let arguments = arguments.into_iter().chain([files.into_os_string(), most.into()]);
+    let arguments = arguments.into_iter().chain([files.into_os_string(), most.into(), pip.interpreter.clone().into()]);
+    let arguments = arguments.chain(wanted.map(|name| name.as_str().into()));
     let finished = pip.run(DOING, workplace, arguments).await?;
     if !finished.status.success() {
         return Err(failed(DOING, finished));
     }
-    let (sdist, wheel) = found(&finished.stdout, name, version, pip)?;
+    let Found { sdist, wheel } = found(&finished.stdout, (name, version), wanted, pip)?;
+    let is_of_sdist = wanted.is_some_and(is_sdist);
+    let published = wheel.as_ref().filter(|_| !is_of_sdist).unwrap_or(&sdist);
+    let uploaded = published.uploaded.as_deref().and_then(|time| time.parse().ok());
+    if uploaded.is_none() {
+        let name = clean(&published.name);
+        notes(Note::Noticed(format!("the index does not say when {name} was uploaded; the newest tools are taken")));
+    }
     let sdist = sdist.check("sdist", workplace, notes).await?;
-    let wheel = wheel.check("wheel", workplace, notes).await?;
-    Ok(Release { sdist, wheel })
+    let wheel = match wheel {
+        Some(wheel) => Some(wheel.check("wheel", workplace, notes).await?),
+        None => None,
+    };
+    Ok(Release { sdist, wheel, uploaded })
+}
+
+/// Whether that is the name of a source archive.
+pub(crate) fn is_sdist(name: &InputName) -> bool {
+    name.as_str().ends_with(".tar.gz")
 }
 
 const DOING: &str = "fetching the release with pip";
@@ -46,17 +74,27 @@ const DOING: &str = "fetching the release with pip";
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer", deny_unknown_fields)]
 enum Answer {
-    Found { sdist: Promised, wheel: Promised },
+    Found(Found),
     NoPip,
     OldPip { version: String },
     NoPackage,
     NoVersion { newest: Vec<String> },
     NoSdist { files: Vec<String> },
-    NoPureWheel { wheels: Vec<String> },
+    NoWheel { wheels: Vec<String> },
+    NoFile { files: Vec<String> },
+    NotHere { name: String },
     Conflict { name: String },
     TooLarge { name: String },
     Unreachable { why: String },
     FullDisk,
+}
+
+/// The files of a release.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Found {
+    pub(crate) sdist: Promised,
+    pub(crate) wheel: Option<Promised>,
 }
 
 /// A file as the index describes it.
@@ -66,6 +104,8 @@ pub(crate) struct Promised {
     pub(crate) name: String,
     sha256: Option<Sha256>,
     yanked: bool,
+    /// RFC 3339.
+    uploaded: Option<String>,
 }
 
 impl Promised {
@@ -87,12 +127,17 @@ impl Promised {
     }
 }
 
-pub(crate) fn found(stdout: &[u8], name: &str, version: &str, pip: &Pip) -> Result<(Promised, Promised), InputsError> {
+pub(crate) fn found(
+    stdout: &[u8],
+    (name, version): (&str, &str),
+    wanted: Option<&InputName>,
+    pip: &Pip,
+) -> Result<Found, InputsError> {
     let answer = serde_json::from_slice(stdout)
         .map_err(|error| InputsError::Answer { doing: DOING, why: clean(&error.to_string()) })?;
     let python = pip.python.clone();
     Err(match answer {
-        Answer::Found { sdist, wheel } => return Ok((sdist, wheel)),
+        Answer::Found(found) => return Ok(found),
         Answer::NoPip => InputsError::NoPip(python),
         Answer::OldPip { version } => InputsError::OldPip { python, version: clean(&version) },
         Answer::NoPackage => InputsError::UnknownPackage(name.into()),
@@ -100,7 +145,12 @@ pub(crate) fn found(stdout: &[u8], name: &str, version: &str, pip: &Pip) -> Resu
             InputsError::UnknownVersion { name: name.into(), version: version.into(), newest: clean_all(&newest) }
         }
         Answer::NoSdist { files } => InputsError::NoSdist(clean_all(&files)),
-        Answer::NoPureWheel { wheels } => InputsError::NoPureWheel(clean_all(&wheels)),
+        Answer::NoWheel { wheels } => InputsError::NoWheel(clean_all(&wheels)),
+        Answer::NoFile { files } => {
+            let name = wanted.map(InputName::to_string).unwrap_or_default();
+            InputsError::NoFile { name, files: clean_all(&files) }
+        }
+        Answer::NotHere { name } => InputsError::NotHere(clean(&name)),
         Answer::Conflict { name } => InputsError::Conflict(clean(&name)),
         Answer::TooLarge { name } => InputsError::TooLarge { name: clean(&name), most: MAX_FILE },
         Answer::Unreachable { why } => InputsError::Unreachable(clean(&why)),
@@ -121,8 +171,9 @@ fn clean_all(texts: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn answer(json: &str) -> Result<(Promised, Promised), InputsError> {
-        found(json.as_bytes(), "a", "1", &Pip::new("/python", "/python"))
+    fn answer(json: &str) -> Result<Found, InputsError> {
+        let wanted = "a-2.tar.gz".parse().unwrap();
+        found(json.as_bytes(), ("a", "1"), Some(&wanted), &Pip::new("/python", "/python"))
     }
 
     #[test]
@@ -133,7 +184,12 @@ mod tests {
             (r#"{"answer":"no-package"}"#, "no package \"a\""),
             (r#"{"answer":"no-version","newest":["3","2"]}"#, "a has no version 1; the newest are 3, 2"),
             (r#"{"answer":"no-sdist","files":["a-1-py3-none-any.whl"]}"#, "it has a-1-py3-none-any.whl"),
-            (r#"{"answer":"no-pure-wheel","wheels":[]}"#, "the release has none"),
+            (r#"{"answer":"no-wheel","wheels":[]}"#, "the release has none"),
+            (r#"{"answer":"no-file","files":["a-1.tar.gz"]}"#, "the release has no file a-2.tar.gz; it has a-1.tar.gz"),
+            (
+                r#"{"answer":"not-here","name":"a-1-cp27-cp27m-win32.whl"}"#,
+                "a-1-cp27-cp27m-win32.whl is for another Python",
+            ),
             (r#"{"answer":"conflict","name":"a-1.tar.gz"}"#, "a-1.tar.gz"),
             (r#"{"answer":"too-large","name":"a-1.tar.gz"}"#, "larger than 536870912 bytes"),
             (r#"{"answer":"unreachable","why":"no\u001b[31m"}"#, "can't be read: no[31m"),
@@ -149,11 +205,11 @@ mod tests {
     #[test]
     fn a_digest_is_read_strictly() {
         let with = |digest: &str| {
-            let file = format!(r#"{{"name":"a-1.tar.gz","sha256":{digest},"yanked":false}}"#);
+            let file = format!(r#"{{"name":"a-1.tar.gz","sha256":{digest},"yanked":false,"uploaded":null}}"#);
             answer(&format!(r#"{{"answer":"found","sdist":{file},"wheel":{file}}}"#))
         };
-        assert!(with("null").unwrap().0.sha256.is_none());
-        assert!(with(&format!("\"{}\"", "0".repeat(64))).unwrap().0.sha256.is_some());
+        assert!(with("null").unwrap().sdist.sha256.is_none());
+        assert!(with(&format!("\"{}\"", "0".repeat(64))).unwrap().sdist.sha256.is_some());
         assert!(with("\"00\"").is_err());
     }
 }

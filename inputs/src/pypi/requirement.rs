@@ -17,6 +17,21 @@ impl Requirement {
         &self.0
     }
 
+    /// Whether it asks for that distribution, whatever else it says (normalized names: PEP 503).
+    pub(crate) fn is_for(&self, distribution: &str) -> bool {
+        let end = self.0.find(|c: char| !is_name_character(c)).unwrap_or(self.0.len());
+        self.0.get(..end).is_some_and(|name| normalized(name) == normalized(distribution))
+    }
+
+    /// The same, of one version, whatever it says of versions.
+    pub(crate) fn at(&self, version: &str) -> Self {
+        let end = self.0.find(|c: char| !is_name_character(c)).unwrap_or(self.0.len());
+        let (name, rest) = self.0.split_at(end);
+        let extras = rest.split_once(']').filter(|_| rest.starts_with('[')).map(|(extras, _)| format!("{extras}]"));
+        let marker = rest.split_once(';').map(|(_, marker)| format!(";{marker}"));
+        Self(format!("{name}{}=={version}{}", extras.unwrap_or_default(), marker.unwrap_or_default()))
+    }
+
     /// Some version of a distribution.
     pub(crate) fn any(name: &'static str) -> Self {
         Self(name.to_owned())
@@ -63,6 +78,10 @@ impl FromStr for Requirement {
         // A marker is written with a space between its words, which makes it longer.
         if line.len() > MAX_LENGTH { Err(fail("is longer than 1024 bytes")) } else { Ok(Self(line)) }
     }
+}
+
+fn normalized(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
 fn is_name_character(c: char) -> bool {
@@ -145,6 +164,19 @@ mod tests {
             ("a ~= 2!1.0-1", "a~=2!1.0-1"),
         ] {
             assert_eq!(text.parse::<Requirement>().unwrap().as_str(), line);
+        }
+    }
+
+    #[test]
+    fn a_version_takes_the_place_of_what_was_asked() {
+        for (text, line) in [
+            ("uv_build>=0.9,<0.10", "uv_build==0.13.7"),
+            ("uv-build[x] ~= 1; os_name == 'nt'", "uv-build[x]==0.13.7; os_name == 'nt'"),
+            ("UV.build", "UV.build==0.13.7"),
+        ] {
+            let requirement = text.parse::<Requirement>().unwrap();
+            assert!(requirement.is_for("uv_build") && !requirement.is_for("uv"), "{text}");
+            assert_eq!(requirement.at("0.13.7").as_str(), line);
         }
     }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use jiff::Timestamp;
 use reprove_model::{InputName, Sha256};
 use serde::Deserialize;
 
@@ -16,6 +17,7 @@ use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking, wheel};
 
 /// One wheel of what the build uses.
+#[derive(Clone, Debug)]
 pub(crate) struct Tool {
     /// The distribution's name, as its metadata has it.
     pub(crate) name: String,
@@ -33,32 +35,35 @@ impl Tool {
 }
 
 /// What the published wheel says about the versions that made it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pins {
     /// Lines of a constraints file.
     pub(crate) lines: Vec<String>,
+    /// The distribution that made it, and its version.
+    pub(crate) made_by: Option<(&'static str, String)>,
 }
 
-/// Reads which versions made a published wheel, and tells what it leaves open.
-pub(crate) async fn pins(published: &Fetched, notes: &(dyn Fn(Note) + Sync)) -> Result<Pins, InputsError> {
-    let Fetched { name, path, .. } = published.clone();
-    let found = blocking::run(&published.path, move || {
-        let mut file = super::open_wheel(&path)?;
-        wheel::generator(&mut file).map_err(|source| InputsError::Wheel { name: name.to_string(), source })
-    });
-    let found = found.await?;
-    let (pins, note) = pins_of(found.as_ref());
-    if let Some(note) = note {
-        notes(Note::Noticed(note));
+/// A set of tools that may have built something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Set {
+    /// The newest that there were when it was uploaded.
+    Before(Timestamp),
+    /// The newest.
+    Newest,
+}
+
+impl Set {
+    fn before(self) -> Option<Timestamp> {
+        if let Self::Before(time) = self { Some(time) } else { None }
     }
-    Ok(pins)
 }
 
-/// Fetches what `backend` needs, at the versions of `pins` where the index has them, and pip; nothing where it needs
-/// nothing.
+/// Fetches what `backend` needs, at the versions of `pins` where the index has them and else as `set` says, and pip; nothing
+/// where it needs nothing.
 pub(crate) async fn fetch(
     backend: &Backend,
     pins: &Pins,
+    set: Set,
     pip: &Pip,
     workplace: &Workplace,
     notes: &(dyn Fn(Note) + Sync),
@@ -66,25 +71,37 @@ pub(crate) async fn fetch(
     if backend.requires.is_empty() {
         return Ok(vec![]);
     }
-    let mut requires = backend.requires.clone();
+    let mut requires = with_maker(&backend.requires, pins);
     requires.push(Requirement::any("pip"));
     let mut pins = pins.lines.as_slice();
-    let mut resolved = resolve(&requires, pins, pip, workplace).await;
+    let mut resolved = resolve(&requires, pins, set, pip, workplace).await;
     if let Err(InputsError::NoDistribution(_)) = resolved
         && !pins.is_empty()
     {
         let pinned = pins.join(" and ");
         notes(Note::Noticed(format!("{pinned}, which made the wheel, can't be had here; the newest is taken")));
         pins = &[];
-        resolved = resolve(&requires, pins, pip, workplace).await;
+        requires = backend.requires.clone();
+        requires.push(Requirement::any("pip"));
+        resolved = resolve(&requires, pins, set, pip, workplace).await;
     }
     let mut resolved = resolved?;
     if needs_wheel(&resolved) {
         requires.push(Requirement::any("wheel"));
-        resolved = resolve(&requires, pins, pip, workplace).await?;
+        resolved = resolve(&requires, pins, set, pip, workplace).await?;
     }
     notes(Note::Doing(format!("fetching {}", list(&resolved))));
     download(resolved, pip, workplace).await
+}
+
+/// What is asked for, with the version that made the wheel in place of what is said of that distribution's: a front end that
+/// has a back end in itself asks for none (uv).
+fn with_maker(requires: &[Requirement], pins: &Pins) -> Vec<Requirement> {
+    let replaced = |requirement: &Requirement| match &pins.made_by {
+        Some((distribution, version)) if requirement.is_for(distribution) => requirement.at(version),
+        _ => requirement.clone(),
+    };
+    requires.iter().map(replaced).collect()
 }
 
 pub(crate) fn pins_of(generator: Option<&wheel::Generator>) -> (Pins, Option<String>) {
@@ -106,15 +123,16 @@ pub(crate) fn pins_of(generator: Option<&wheel::Generator>) -> (Pins, Option<Str
         );
     };
     let mut lines = vec![format!("{distribution}=={version}")];
+    let made_by = Some((distribution, version.clone()));
     if distribution != "wheel" {
-        return (Pins { lines }, None);
+        return (Pins { lines, made_by }, None);
     }
     // From 70.1 on, setuptools uses its own command, and names itself.
     lines.push("setuptools<70.1".into());
     let note = format!(
         "the published wheel was made by wheel {version}, of which setuptools it does not say; the newest that used it is taken"
     );
-    (Pins { lines }, Some(note))
+    (Pins { lines, made_by }, Some(note))
 }
 
 /// One wheel of pip's report.
@@ -131,6 +149,7 @@ const RESOLVING: &str = "resolving the build back end with pip";
 async fn resolve(
     requires: &[Requirement],
     pins: &[String],
+    set: Set,
     pip: &Pip,
     workplace: &Workplace,
 ) -> Result<Vec<Resolved>, InputsError> {
@@ -143,7 +162,7 @@ async fn resolve(
     for (option, path) in [("--report", &report), ("-r", &requirements), ("-c", &constraints)] {
         arguments.extend([OsString::from(option), path.into()]);
     }
-    pip.pip(RESOLVING, workplace, &arguments).await?;
+    pip.pip(RESOLVING, workplace, set.before(), &arguments).await?;
     blocking::run(&report.clone(), move || read_report(&read_bounded(&report)?)).await
 }
 
@@ -266,7 +285,7 @@ async fn download(resolved: Vec<Resolved>, pip: &Pip, workplace: &Workplace) -> 
     let mut arguments: Vec<OsString> =
         ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:"].map(OsString::from).into();
     arguments.extend(["-r".into(), locked.into(), "--dest".into(), workplace.path("files").into_os_string()]);
-    pip.pip("fetching the build back end with pip", workplace, &arguments).await?;
+    pip.pip("fetching the build back end with pip", workplace, None, &arguments).await?;
     let workplace = workplace.clone();
     let files = workplace.path("files");
     let check = move |tool: Resolved| {

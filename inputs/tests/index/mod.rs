@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use reprove_inputs::{InputsError, Note, Pip, pypi};
 use reprove_model::{DigestSet, Environment, Lock, LockedEnvironment, Sha256};
 use reprove_store::Store;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A package index in a directory, and a store beside it.
@@ -114,7 +115,11 @@ impl Index {
                 let time = times.entry(path.clone()).or_default();
                 let (status, body) = instead(&path, *time).unwrap_or_else(|| from_file(&root, &path));
                 *time += 1;
-                let kind = if path.ends_with('/') { "text/html" } else { "application/octet-stream" };
+                let kind = match (path.ends_with('/'), body.first()) {
+                    (true, Some(b'{')) => "application/vnd.pypi.simple.v1+json",
+                    (true, _) => "text/html",
+                    _ => "application/octet-stream",
+                };
                 let length = body.len();
                 let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n");
                 let head = format!("{head}Connection: close\r\n\r\n").into_bytes();
@@ -123,6 +128,22 @@ impl Index {
             }
         });
         pip
+    }
+
+    /// The index over HTTP, as PEP 691 and PEP 700 have it: what is not in `uploads` was uploaded when 2024 began.
+    pub(crate) fn serve_uploads(&self, uploads: &[(&str, &str)]) -> Pip {
+        let mut pages = BTreeMap::<String, Vec<Value>>::new();
+        for (name, Served { promised, .. }) in &self.files {
+            let time = uploads.iter().find(|(file, _)| file == name).map_or("2024-01-01T00:00:00Z", |(_, time)| time);
+            let hashes = json!({"sha256": promised.map(|digest| digest.to_string())});
+            let file = json!({"filename": name, "url": format!("../{name}"), "hashes": hashes, "upload-time": time});
+            pages.entry(format!("/{}/", name.split('-').next().unwrap())).or_default().push(file);
+        }
+        self.serve(move |path, _| {
+            let name = path.trim_matches('/');
+            let page = json!({"meta": {"api-version": "1.1"}, "name": name, "files": pages.get(path)?});
+            Some(("200 OK", page.to_string().into_bytes()))
+        })
     }
 
     pub(crate) fn kept_nothing(&self) {
@@ -155,15 +176,36 @@ fn from_file(root: &Path, path: &str) -> Response {
     fs::read(file).map_or(("404 Not Found", vec![]), |body| ("200 OK", body))
 }
 
+/// What is locked first.
 pub(crate) async fn lock_with(
     purl: &str,
     pip: &Pip,
     store: &Store,
     notes: &(dyn Fn(Note) + Sync),
 ) -> Result<Lock, InputsError> {
-    let environment =
-        LockedEnvironment { kind: Environment::HostUsr, description: "test".into(), digest: DigestSet::of(b"") };
-    pypi::lock(&purl.parse().unwrap(), pip, store, environment, notes).await
+    let mut published = pypi::fetch(&purl.parse().unwrap(), pip, store, notes).await?;
+    let first = published.next(pip, store, environment(), notes).await?;
+    Ok(first.unwrap().1)
+}
+
+/// All that is locked, one after the other.
+pub(crate) async fn lock_all(purl: &str, pip: &Pip, store: &Store) -> Result<Vec<(String, Lock)>, InputsError> {
+    let mut published = pypi::fetch(&purl.parse().unwrap(), pip, store, &|_| ()).await?;
+    let mut all = Vec::new();
+    while let Some(next) = published.next(pip, store, environment(), &|_| ()).await? {
+        all.push(next);
+    }
+    Ok(all)
+}
+
+fn environment() -> LockedEnvironment {
+    LockedEnvironment { kind: Environment::HostUsr, description: "test".into(), digest: DigestSet::of(b"") }
+}
+
+/// Whether there was nothing to notice but that the index does not say when files were uploaded.
+pub(crate) fn is_quiet(notes: &[Note]) -> bool {
+    let said = |text: &str| text.starts_with("the index does not say when ");
+    notes.iter().all(|note| matches!(note, Note::Noticed(text) if said(text)) || matches!(note, Note::Doing(_)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "sorted at once")]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a package index, a published archive, pip and Git say.
 
+use std::collections::BTreeMap;
+
 use reprove_inputs::fuzzing;
 use reprove_model::{Recipe, TreePath};
 
@@ -115,6 +117,31 @@ pub(super) fn wheel_pins(bytes: &[u8]) {
         }
         note.iter().for_each(|note| assert_plain(note));
     }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Packing {
+    head: String,
+    #[serde(rename = "members")]
+    _members: BTreeMap<String, Member>,
+}
+
+#[derive(serde::Deserialize)]
+struct Member {
+    #[serde(rename = "time")]
+    _time: String,
+    #[serde(rename = "user")]
+    _user: u64,
+    #[serde(rename = "group")]
+    _group: u64,
+}
+
+/// What is put in of a source archive is a gzip header, and a number for each time and owner.
+pub(super) fn sdist_packing(bytes: &[u8]) {
+    let Ok(json) = fuzzing::sdist_packing(bytes) else { return };
+    let packing: Packing = serde_json::from_slice(&json).unwrap();
+    assert!(packing.head.starts_with("1f8b08") && packing.head.len().is_multiple_of(2));
 }
 
 /// What Git lists is in the list, with the directories above it and whatever is below it.

@@ -13,7 +13,8 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use super::{Corpus, File};
 
 pub(crate) fn all() -> Vec<Corpus> {
-    vec![source_archives(), tarballs(), wheel_times(), wheel_pins(), zip_pairs(), text_pairs(), byte_pairs()]
+    let sources = [source_archives(), sdist_packings(), tarballs()];
+    sources.into_iter().chain([wheel_times(), wheel_pins(), zip_pairs(), text_pairs(), byte_pairs()]).collect()
 }
 
 pub(super) type Entry<'a> = (&'a str, EntryType, &'a str, &'a [u8]);
@@ -264,6 +265,27 @@ fn wheel_times() -> Corpus {
     ];
     files.extend(damaged_wheels());
     ("wheel_times", files)
+}
+
+fn sdist_packings() -> Corpus {
+    let named = |flags: u8, name: &[u8]| {
+        let mut bytes = gzip(&sample());
+        bytes[3] = flags;
+        bytes.splice(10..10, name.iter().copied().chain([0]));
+        bytes
+    };
+    let files = vec![
+        ("gzip", gzip(&sample())),
+        ("gzip-name", named(8, b"p-1.tar")),
+        ("pax-time", gzip(&pax(&[("mtime", "1600000000.123456789")]))),
+        ("two-of-one-name", gzip(&[&sample()[..512], &sample()].concat())),
+        ("refused-comment", named(16, b"by hand")),
+        ("refused-long-name", named(8, &[b'n'; 1001])),
+        ("refused-plain", sample()),
+        ("refused-zstd", zstd_of(&sample())),
+        ("refused-end", gzip(&sample())[..40].to_vec()),
+    ];
+    ("sdist_packing", files)
 }
 
 fn wheel_pins() -> Corpus {
