@@ -134,6 +134,24 @@ async fn what_changes_by_itself_is_looked_into_where_nothing_moves() {
 }
 
 #[tokio::test]
+async fn a_build_that_is_slower_under_a_condition_is_not_blamed_on_that_where_it_writes_the_time() {
+    // A second processor saves it five seconds.
+    let time = |c: &Conditions, grain: u64| match c.clock {
+        reprove_model::Clock::MovedTo(time) => (time + 5 * u64::from(c.processors)) / grain,
+        reprove_model::Clock::Fixed(time) => time / grain,
+        _ => 0,
+    };
+    let verdict = causes(|c, _| Some(time(c, 2).to_string())).await;
+    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![Clock]], false));
+    let verdict = causes(|c, _| Some(format!("{} in {}", time(c, 2), c.build_path))).await;
+    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![BuildPath], vec![Clock]], false));
+    // What has no more than the day in it is not looked into any further.
+    let verdict = causes(|c, _| Some(format!("{} on {}", time(c, 1_000_000), c.hostname))).await;
+    assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![Clock], vec![Hostname]], true));
+    assert!(verdict.experiments.iter().all(|experiment| !experiment.deterministic));
+}
+
+#[tokio::test]
 async fn what_changes_now_and_then_is_not_blamed_on_what_it_came_together_with() {
     // Whichever build it is in which it shows itself, beside the second.
     for odd in 2..12 {

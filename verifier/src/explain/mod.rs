@@ -3,6 +3,7 @@
 
 mod advice;
 mod asked;
+mod found;
 mod plan;
 mod propose;
 mod search;

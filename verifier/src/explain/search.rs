@@ -15,6 +15,7 @@ use reprove_model::{
     Verdict,
 };
 
+use super::found::{Changed, Found, together};
 use super::{Depth, ExplainError, Plan, propose};
 use crate::Differing;
 use crate::compare::MAX_FINDINGS;
@@ -25,13 +26,17 @@ const MOST_PARTS: usize = 8;
 /// How far apart the clocks of deterministic builds are, in seconds: every part of a date and time changes with it.
 const APART: u64 = 400 * 86_400 + 6 * 3_600 + 7 * 60 + 8;
 
+/// How far ahead a clock is that shows whether a few seconds matter, in seconds: zip counts in twos.
+const A_LITTLE: u64 = 3;
+
 /// Looks for what caused the differences between two rebuilds, and adds it to the verdict's findings.
 ///
 /// What differs with nothing changed is unstable, and no condition that was varied is blamed for it; it is looked
 /// into between deterministic builds. A set of conditions causes a finding
 /// where changing it alone makes the same place differ in the same way, and changing less does not. Then everything is
 /// changed but what was found: where the place is the same after that, nothing else makes it differ; where it is not, more is
-/// looked for among the rest. `build` runs one build; one that fails, or of which there is no record, shows nothing, and nothing is blamed for it; where even
+/// looked for among the rest. Where it has the time in it, and so differs with how long a build takes, the rest is looked for
+/// between deterministic builds. `build` runs one build; one that fails, or of which there is no record, shows nothing, and nothing is blamed for it; where even
 /// the unchanged one fails, nothing is blamed at all. [`Verdict::experiments`] says what was tried.
 ///
 /// # Errors
@@ -54,13 +59,21 @@ pub async fn explain<E>(
     }
     if plan.depth == Depth::Full && !differing.is_empty() {
         let mut tools = Tools { compare, build, left: plan.most_builds, experiments: Vec::new() };
-        let mut causes = Search::of(first, second, false, &mut tools).causes(&verdict.findings, &differing).await?;
-        let unstable = |(_, causes): &(usize, Vec<Cause>)| matches!(causes.as_slice(), [Cause::Unstable { .. }]);
-        let moving: Vec<usize> = causes.iter().filter(|each| unstable(each)).map(|(number, _)| *number).collect();
+        let mut search = Search::of(first, second, false, &mut tools);
+        let mut causes = search.causes(&verdict.findings, &differing).await?;
+        let timed = search.timed;
+        let is_moving = |number: &usize, causes: &[Cause]| match causes {
+            [Cause::Unstable { .. }] => true,
+            _ => timed.contains(number),
+        };
+        let moving: Vec<usize> =
+            causes.iter().filter(|(number, causes)| is_moving(number, causes)).map(|(number, _)| *number).collect();
         if !moving.is_empty() && plan.deterministic && !first.conditions.is_deterministic() {
             let clock = first.conditions.clock != second.conditions.clock || plan.any_clock;
             let pair = (first, second, clock);
-            causes.extend(where_nothing_moves(pair, &verdict.findings, &moving, &mut tools).await?);
+            for (number, still) in where_nothing_moves(pair, &verdict.findings, &moving, &mut tools).await? {
+                causes.entry(number).and_modify(|causes| together(causes, still));
+            }
         }
         for (number, causes) in causes {
             if let Some(finding) = verdict.findings.get_mut(number) {
@@ -85,8 +98,6 @@ fn is_between_rebuilds(finding: &Finding) -> bool {
     finding.between == Between::Rebuilds
 }
 
-type Changed = BTreeSet<Variation>;
-
 /// What one set of conditions led to; none where the build did not end well, or there was none any more.
 type Outcome = Option<(Differing, DigestSet)>;
 
@@ -104,6 +115,10 @@ struct Search<'a, C, B> {
     second: &'a BuildRecord,
     varied: Vec<Variation>,
     built: BTreeMap<Changed, Outcome>,
+    /// What a clock that is a little ahead leads to.
+    ahead: Option<Outcome>,
+    /// The findings that differ with how long a build takes, beside what was found.
+    timed: BTreeSet<usize>,
     deterministic: bool,
     tools: &'a mut Tools<C, B>,
 }
@@ -179,14 +194,6 @@ where
     }
 }
 
-/// What was found for one finding.
-#[derive(Default)]
-struct Found {
-    unstable: Option<DigestSet>,
-    sets: BTreeMap<Changed, DigestSet>,
-    kept: Option<DigestSet>,
-}
-
 impl<'a, E, C, B> Search<'a, C, B>
 where
     C: AsyncFnMut(&BuildRecord, &BuildRecord) -> Result<Differing, E>,
@@ -194,19 +201,20 @@ where
 {
     fn of(first: &'a BuildRecord, second: &'a BuildRecord, deterministic: bool, tools: &'a mut Tools<C, B>) -> Self {
         let varied = first.conditions.differing(&second.conditions);
-        Self { first, second, varied, built: BTreeMap::new(), deterministic, tools }
+        let (built, ahead, timed) = (BTreeMap::new(), None, BTreeSet::new());
+        Self { first, second, varied, built, ahead, timed, deterministic, tools }
     }
 
     async fn causes(
         &mut self,
         findings: &[Finding],
         numbers: &[usize],
-    ) -> Result<Vec<(usize, Vec<Cause>)>, ExplainError<E>> {
+    ) -> Result<BTreeMap<usize, Vec<Cause>>, ExplainError<E>> {
         let of = |number: &usize| findings.get(*number).map(|finding| (*number, finding));
         let findings: Vec<(usize, &Finding)> = numbers.iter().filter_map(of).collect();
         let mut found: BTreeMap<usize, Found> = numbers.iter().map(|number| (*number, Found::default())).collect();
         if self.control(&findings, &mut found).await?.is_none() {
-            return Ok(Vec::new());
+            return Ok(BTreeMap::new());
         }
         self.try_proposals(&findings, &mut found).await?;
         if found.values().any(Found::is_open) {
@@ -320,13 +328,17 @@ where
                     found.get(number).into_iter().flat_map(|found| found.sets.keys().flatten().copied()).collect();
                 within.retain(|variation| !known.contains(variation));
                 if !known.is_empty() {
-                    match self.outcome(&within).await? {
-                        Some((differing, record)) if !differing.has(finding) => {
-                            let record = *record;
+                    let outcome = self.outcome(&within).await?.as_ref();
+                    match outcome.map(|(differing, record)| (differing.has(finding), *record)) {
+                        Some((false, record)) => {
                             // Of several that only do it together, each may do it together with others as well.
                             if let Some(found) = found.get_mut(number).filter(|found| found.are_single()) {
                                 found.kept = Some(record);
                             }
+                            break;
+                        }
+                        Some(_) if known.contains(&Variation::Clock) && self.is_timed(finding).await? => {
+                            self.timed.insert(*number);
                             break;
                         }
                         Some(_) => {}
@@ -341,6 +353,22 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Whether the finding is there with a clock that is but a little ahead: then any condition that makes a build slower does
+    /// it as well.
+    async fn is_timed(&mut self, finding: &Finding) -> Result<bool, ExplainError<E>> {
+        if self.ahead.is_none() {
+            let clock = match self.first.conditions.clock {
+                Clock::MovedTo(time) => Clock::MovedTo(time + A_LITTLE),
+                Clock::SetTo(time) => Clock::SetTo(time + A_LITTLE),
+                Clock::Host | Clock::Fixed(_) => return Ok(false),
+            };
+            let conditions = Conditions { clock, ..self.first.conditions.clone() };
+            let built = self.tools.run(&conditions, vec![Variation::Clock], self.deterministic).await?;
+            self.ahead = Some(self.outcome_of(built).await?);
+        }
+        Ok(self.ahead.iter().flatten().any(|(differing, _)| differing.has(finding)))
     }
 
     /// Gives each finding the set as a cause that differs with it, and with nothing less.
@@ -431,35 +459,13 @@ where
         let changed: Vec<Variation> = set.iter().copied().collect();
         let conditions = (changed.iter())
             .fold(self.first.conditions.clone(), |taken, variation| taken.with(*variation, &self.second.conditions));
-        let Some((built, record)) = self.tools.run(&conditions, changed, self.deterministic).await? else {
-            return Ok(None);
-        };
+        let built = self.tools.run(&conditions, changed, self.deterministic).await?;
+        self.outcome_of(built).await
+    }
+
+    async fn outcome_of(&mut self, built: Option<(BuildRecord, DigestSet)>) -> Result<Outcome, ExplainError<E>> {
+        let Some((built, record)) = built else { return Ok(None) };
         let differing = (self.tools.compare)(self.first, &built).await.map_err(ExplainError::Job)?;
         Ok(Some((differing, record)))
-    }
-}
-
-impl Found {
-    fn are_single(&self) -> bool {
-        self.sets.keys().all(|set| set.len() == 1)
-    }
-
-    fn is_open(&self) -> bool {
-        self.unstable.is_none() && self.sets.is_empty()
-    }
-
-    fn causes(self) -> Vec<Cause> {
-        if let Some(record) = self.unstable {
-            return vec![Cause::Unstable { record }];
-        }
-        let kept = self.kept;
-        let cause = |(set, record): (Changed, DigestSet)| {
-            let variations: Vec<Variation> = set.into_iter().collect();
-            match variations.as_slice() {
-                [variation] => Cause::Varied { variation: *variation, record, kept },
-                _ => Cause::Together { variations, record },
-            }
-        };
-        self.sets.into_iter().map(cause).collect()
     }
 }
