@@ -46,8 +46,10 @@ pub struct Published {
     is_sdist: bool,
     backend: Backend,
     form: Form,
-    /// What is put in, and what that is.
+    /// What is put in where it does not come out without, and what that is.
     put_in: Option<(PutIn, Vec<u8>)>,
+    /// The tools that it was built with last, without putting anything in.
+    without: Option<(Set, Vec<Tool>)>,
     pins: Pins,
     /// What is not tried yet; the last is the next.
     sets: Vec<Set>,
@@ -93,12 +95,14 @@ pub async fn fetch(
     }
     let sets = sets(release.uploaded, &pins);
     let (name, version) = (name.to_owned(), version.to_owned());
-    Ok(Published { name, version, release, is_sdist, backend, form, put_in, pins, sets, workplace })
+    let without = None;
+    Ok(Published { name, version, release, is_sdist, backend, form, put_in, without, pins, sets, workplace })
 }
 
 impl Published {
     /// The next set of tools that may have built it, the likeliest first: what it is called, and all that rebuilds with it;
-    /// `None` after the last, of at most four. Everything that the lock names is in `store` afterwards.
+    /// `None` after the last, of at most four. Each is tried without what is put in, and then with it, where there is
+    /// something. Everything that the lock names is in `store` afterwards.
     ///
     /// What a back end asks for only while it runs (`get_requires_for_build_wheel`) is not known here, but for `wheel`, which
     /// setuptools before 70.1 wanted, and what a back end that lies in the source depends on.
@@ -112,13 +116,26 @@ impl Published {
         environment: LockedEnvironment,
         notes: &(dyn Fn(Note) + Sync),
     ) -> Result<Option<(String, Lock)>, InputsError> {
-        let Some((set, tools)) = self.next_tools(pip, notes).await? else { return Ok(None) };
-        let name = named(set, &tools);
+        let (set, tools, put_in) = match self.without.take() {
+            Some((set, tools)) => (set, tools, self.put_in.clone()),
+            None => {
+                let Some((set, tools)) = self.next_tools(pip, notes).await? else { return Ok(None) };
+                match &self.put_in {
+                    // Without it can't be the same.
+                    Some((PutIn::AllTimes, _)) => (set, tools, self.put_in.clone()),
+                    Some(_) => {
+                        self.without = Some((set, tools.clone()));
+                        (set, tools, None)
+                    }
+                    None => (set, tools, None),
+                }
+            }
+        };
+        let name = named(set, &tools, put_in.as_ref().map(|(put_in, _)| *put_in));
         let release = &self.release;
         let files = std::iter::once(&release.sdist).chain(&release.wheel).chain(tools.iter().map(|tool| &tool.file));
         let files: Vec<Fetched> = files.cloned().collect();
         let (path, to, workplace) = (self.workplace.path("files"), store.clone(), self.workplace.clone());
-        let put_in = self.put_in.clone();
         let put_in = blocking::run(&path, move || {
             let _workplace = workplace;
             files.iter().try_for_each(|file| file.keep(&to))?;
@@ -206,16 +223,17 @@ fn sets(uploaded: Option<Timestamp>, pins: &Pins) -> Vec<Set> {
 const MAX_NAME: usize = 160;
 
 /// What a set of tools is called.
-fn named(set: Set, tools: &[Tool]) -> String {
+fn named(set: Set, tools: &[Tool], put_in: Option<PutIn>) -> String {
     let tools: Vec<String> =
         tools.iter().filter(|tool| !tool.is_pip()).map(|tool| format!("{} {}", tool.name, tool.version)).collect();
     let mut tools = if tools.is_empty() { "no tools".to_owned() } else { tools.join(", ") };
     if tools.chars().count() > MAX_NAME {
         tools = tools.chars().take(MAX_NAME - 1).chain(['…']).collect();
     }
+    let put_in = if put_in.is_some() { "; times taken over" } else { "" };
     match set {
-        Set::Before(time) => format!("{tools} (before {})", time.strftime("%Y-%m-%d")),
-        Set::Newest => format!("{tools} (now)"),
+        Set::Before(time) => format!("{tools} (before {}{put_in})", time.strftime("%Y-%m-%d")),
+        Set::Newest => format!("{tools} (now{put_in})"),
     }
 }
 
@@ -409,9 +427,10 @@ mod tests {
         let digest = DigestSet::of(b"");
         let file = Fetched { name: "a".parse().unwrap(), path: "/nowhere".into(), digest, size: 0 };
         let tool = |name: &str| Tool { name: name.into(), version: "1".into(), file: file.clone() };
-        assert_eq!(named(Set::Newest, &[tool("a"), tool("pip"), tool("b")]), "a 1, b 1 (now)");
-        assert_eq!(named(Set::Before("2024-02-29T12:00:00Z".parse().unwrap()), &[]), "no tools (before 2024-02-29)");
-        let long = |n: usize| named(Set::Newest, &[tool(&"a".repeat(n - 2))]);
+        assert_eq!(named(Set::Newest, &[tool("a"), tool("pip"), tool("b")], None), "a 1, b 1 (now)");
+        let leap = Set::Before("2024-02-29T12:00:00Z".parse().unwrap());
+        assert_eq!(named(leap, &[], Some(PutIn::Times)), "no tools (before 2024-02-29; times taken over)");
+        let long = |n: usize| named(Set::Newest, &[tool(&"a".repeat(n - 2))], None);
         assert!(!long(MAX_NAME).contains('…') && long(MAX_NAME + 1).contains('…'));
         assert!(long(1000).chars().count() <= 200);
     }

@@ -7,7 +7,7 @@ use reprove_attest::Signer;
 use reprove_images::RootFilesystem;
 use reprove_inputs::npm::Tarball;
 use reprove_inputs::{Npm, Pip, npm, pypi};
-use reprove_model::{DigestSet, EpochUsed, Lock, PackageUrl, ToolsAttempt, canonical};
+use reprove_model::{Derived, DigestSet, EpochUsed, Lock, PackageUrl, ToolsAttempt, canonical};
 use reprove_runner::Built;
 use reprove_verifier::{Wanted, artifact, conditions};
 
@@ -29,7 +29,9 @@ struct Attempt {
 /// Which of those that could be done counts where nothing came out as published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Otherwise {
+    /// The first; of these, the first that takes times over, where one does.
     First,
+    /// The last.
     Last,
 }
 
@@ -99,7 +101,8 @@ pub(crate) async fn prove_any(
             (context.events)(Event::Noticed(text));
         }
         tried.push(ToolsAttempt { name: tools, lock: digest, matched });
-        let is_better = attempt.result.is_ok() && (matched || otherwise == Otherwise::Last);
+        let takes_more = last.as_ref().is_some_and(|last| !takes_times(&last.lock) && takes_times(&attempt.lock));
+        let is_better = attempt.result.is_ok() && (matched || takes_more || otherwise == Otherwise::Last);
         if is_better || last.as_ref().is_none_or(|last| last.result.is_err()) {
             last = Some(attempt);
         }
@@ -115,6 +118,11 @@ pub(crate) async fn prove_any(
         Ok((first, epoch)) => prove_begun(&builds, key, &wanted, Some(Begun { first, epoch, tried })).await,
         Err(failure) => Err(failed(&builds, key, failure).await?),
     }
+}
+
+/// Whether times are taken over, so that they are no difference.
+fn takes_times(lock: &Lock) -> bool {
+    lock.published.as_ref().is_some_and(|published| published.derived.contains(&Derived::Times))
 }
 
 impl Attempt {

@@ -47,6 +47,9 @@ fn times_that_a_wheel_has_from_files_are_taken_over_and_said() {
     let said = said(rebuilt(&bench, "pkg:pypi/six@1.17.0"));
     assert_eq!(said["verdict"]["outcome"], "reproducible");
     assert_eq!(said["published"]["derived"], json!(["times", "tools"]));
+    let tried: Vec<_> = said["verdict"]["toolsTried"].as_array().unwrap().iter().map(|tried| &tried["name"]).collect();
+    let tools = "setuptools 75.6.0 (before 2024-12-04";
+    assert_eq!(tried, [&json!(format!("{tools})")), &json!(format!("{tools}; times taken over)"))]);
     let audited = audited(&bench, "six-1.17.0-py2.py3-none-any.whl", &[]).with_code(0);
     let text = "when its files were written";
     assert!(audited.stdout.contains(text), "{text:?} is not in:\n{}", audited.stdout);
