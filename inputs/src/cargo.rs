@@ -261,6 +261,7 @@ fn recipe((name, version): (&str, &str), purl: &PackageUrl, environment: Environ
             env: BTreeMap::new(),
             source_date_epoch: EpochRule::Unset,
             deterministic: false,
+            loopback: false,
         },
         outputs: Outputs { directory: None, paths: vec![file.to_string()], set_id: false },
         limits: Limits::default(),

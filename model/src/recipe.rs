@@ -68,6 +68,9 @@ pub struct Build {
     /// Whether the runner answers for the clock, entropy and the machine, the same for every build of the recipe.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deterministic: bool,
+    /// Whether the build's own loopback device is up, for what speaks to itself by 127.0.0.1. It leads nowhere else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loopback: bool,
 }
 
 impl Build {

@@ -192,6 +192,7 @@ impl Runner {
             hostname: conditions.hostname.clone(),
             processors: conditions.processors,
             limits: lock.recipe.limits,
+            loopback: lock.recipe.build.loopback,
             env: env.clone(),
             surroundings: conditions.surroundings.clone(),
             disk: self.sandbox.disk(),

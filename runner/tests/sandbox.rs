@@ -66,6 +66,27 @@ async fn there_is_no_network() {
 }
 
 #[tokio::test]
+async fn a_loopback_device_of_its_own_is_up_where_it_is_asked_for() {
+    let machine = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = machine.local_addr().unwrap().port();
+    let script = format!(
+        "import socket\nserver = socket.create_server(('127.0.0.1', 0))\n\
+         client = socket.create_connection(server.getsockname())\nserver.accept()[0].send(b'itself')\n\
+         print(client.recv(9).decode())\nsocket.create_server(('::1', 0), family=socket.AF_INET6)\n\
+         for place in [('127.0.0.1', {port}), ('192.0.2.1', 9)]:\n try: socket.create_connection(place, 1)\n \
+         except OSError as e: print(e.errno)"
+    );
+    let bench = Bench::new();
+    let mut request = bench.request(&format!("python3 -I -c \"{script}\"; ip link set lo down 2>&1 | wc -l"));
+    request.loopback = true;
+    let (outcome, log) = bench.run_request(request).await;
+    assert_eq!(outcome.exit, Exit::Success, "{log}");
+    assert!(log.starts_with("itself\n111\n101\n"), "ECONNREFUSED, ENETUNREACH: {log}");
+    machine.set_nonblocking(true).unwrap();
+    assert!(machine.accept().is_err(), "the machine's own port was reached");
+}
+
+#[tokio::test]
 async fn nothing_but_the_build_directory_and_tmp_can_be_written() {
     let script = "for p in / /usr /usr/local /etc /etc/passwd /dev /proc/sys/kernel/hostname /inputs/i; do \
                   if (: > $p/x) 2>/dev/null || (: > $p) 2>/dev/null; then echo $p; fi; done; \

@@ -50,6 +50,7 @@ fn the_examples_are_of_kinds_that_init_knows() {
         ("cxx-cmake", "CMake"),
         ("go", "Go"),
         ("java", "Java"),
+        ("java-gradle", "Gradle"),
         ("java-maven", "Maven"),
         ("javascript", "JavaScript"),
         ("kotlin", "Kotlin"),

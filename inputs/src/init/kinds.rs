@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<String>,
     pub(super) env: Vec<(&'static str, String)>,
     pub(super) outputs: Outputs,
+    /// Whether its tools speak to themselves by 127.0.0.1.
+    pub(super) loopback: bool,
     pub(super) notes: Vec<String>,
     /// Notes for those who take bookworm's tools, which are old.
     pub(super) of_bookworm: Vec<String>,

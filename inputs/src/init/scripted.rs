@@ -116,8 +116,9 @@ pub(super) fn gradle(_top: &Top) -> Plan {
             "GRADLE_USER_HOME=\"$PWD/.gradle-home\" gradle --offline --no-daemon assemble".into(),
             "mkdir out && cp build/libs/*.jar out".into(),
         ],
+        loopback: true,
         notes: vec![
-            "Debian's Gradle (4.4.1) does not start where no network device is up, as in a build: \"Could not determine a usable local IP\". Have the steps call javac and zip, as for a directory with *.java alone, or Maven".into(),
+            "a build has no network, and Debian's Gradle is 4.4.1: plugins are its own, and dependencies those that Debian has in /usr/share/maven-repo".into(),
             "for archives without times, say in build.gradle: tasks.withType(AbstractArchiveTask).configureEach { preserveFileTimestamps = false; reproducibleFileOrder = true }".into(),
         ],
         ..Plan::default()
@@ -130,7 +131,11 @@ pub(super) fn php(top: &Top) -> Plan {
         name: word(&manifest, "/name"),
         version: word(&manifest, "/version"),
         packages: vec!["php-cli", "composer"],
-        steps: vec!["composer archive --no-interaction --no-plugins --format=tar --dir=out --file=archive".into()],
+        steps: vec![
+            "mkdir ../out && composer archive --no-interaction --no-plugins --format=tar --dir=../out --file=archive"
+                .into(),
+            "mv ../out .".into(),
+        ],
         env: vec![("COMPOSER_DISABLE_NETWORK", "1".into())],
         ..Plan::default()
     }
@@ -154,7 +159,8 @@ pub(super) fn python(top: &Top) -> Plan {
         name: of("name"),
         version: of("version"),
         packages: [vec!["python3-build"], back_end.clone().unwrap_or_default()].concat(),
-        steps: vec!["python3 -m build --wheel --no-isolation --outdir out".into()],
+        // Back ends take what is beside the package for another.
+        steps: vec!["python3 -m build --wheel --no-isolation --outdir ../out".into(), "mv ../out .".into()],
         ..Plan::default()
     };
     if back_end.is_none() {
@@ -177,7 +183,9 @@ pub(super) fn node(top: &Top) -> Plan {
     if manifest.pointer("/scripts/build").is_some_and(Json::is_string) {
         plan.steps.push("npm run build".into());
     }
-    plan.steps.push("mkdir out && npm pack --ignore-scripts --pack-destination out".into());
+    // What is below would be packed as well.
+    plan.steps.push("mkdir ../out && npm pack --ignore-scripts --pack-destination ../out".into());
+    plan.steps.push("mv ../out .".into());
     let has = |key: &str| manifest.get(key).and_then(Json::as_object).is_some_and(|names| !names.is_empty());
     if has("dependencies") || has("devDependencies") {
         plan.notes.push(

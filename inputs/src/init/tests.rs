@@ -139,10 +139,11 @@ fn who_needs_newer_tools_than_bookworms_is_told_so() {
 }
 
 #[test]
-fn what_does_not_start_in_a_build_is_said() {
+fn what_speaks_to_itself_has_a_loopback_device() {
     for name in ["build.gradle", "build.gradle.kts"] {
-        assert!(detected(&[(name, "")]).0.notes[0].contains("does not start"));
+        assert!(detected(&[(name, "")]).1.build.loopback);
     }
+    assert!(!detected(&[("pom.xml", "")]).1.build.loopback);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub(super) fn recipe(kind: &str, because: &str, plan: &Plan, wish: &Wish) -> Str
         let env = plan.env.iter().map(|(name, value)| format!("{name} = {}", quoted(value)));
         text += &format!("env = {{ {} }}\n", env.collect::<Vec<_>>().join(", "));
     }
+    if plan.loopback {
+        text += "# It speaks to itself by 127.0.0.1, which leads nowhere else.\nloopback = true\n";
+    }
     text += "\n# What is compared, and kept.\n[outputs]\n";
     text += &match &plan.outputs {
         Outputs::Directory(directory) => format!("directory = {}\n", quoted(directory)),

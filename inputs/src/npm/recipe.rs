@@ -59,6 +59,7 @@ pub(crate) fn packing(
             env: variables(tools.packer),
             source_date_epoch: EpochRule::Unset,
             deterministic: false,
+            loopback: false,
         },
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
         limits: Limits::default(),

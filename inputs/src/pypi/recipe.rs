@@ -88,7 +88,7 @@ pub(crate) fn recipe(
         package: Package { name: name.to_owned(), version: Some(version.to_owned()) },
         source: Source::Package(source),
         environment: Environment::HostUsr,
-        build: Build { steps, env: variables(), source_date_epoch, deterministic: false },
+        build: Build { steps, env: variables(), source_date_epoch, deterministic: false, loopback: false },
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
         limits: Limits::default(),
         pinned: BTreeMap::new(),

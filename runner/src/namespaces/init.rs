@@ -28,7 +28,7 @@ use super::populate::populate;
 use super::protocol::{End, Report, Spec, WRITING_SOURCE, Walls};
 use super::rootfs::{Sources, enter, home};
 use super::terminal::Terminal;
-use super::{clocks, formats, landlock};
+use super::{clocks, formats, landlock, loopback};
 use crate::determine::{Settings, Told};
 use crate::filter;
 use crate::sys::{close_on_exec_from, handle_by_default};
@@ -56,6 +56,9 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<()
     umask(Mode::from_bits_truncate(0o022));
     let (blobs, terminal) = enter(spec, sources)?;
     sethostname(&spec.hostname).map_err(Failure::at("setting the host name"))?;
+    if spec.loopback {
+        loopback::bring_up().map_err(Failure::at("bringing the loopback device up"))?;
+    }
     if let Some(domain) = &spec.surroundings.domain {
         setdomainname(domain.as_bytes()).map_err(Failure::at("setting the domain"))?;
     }

@@ -10,6 +10,7 @@ mod ids;
 mod init;
 mod landlock;
 mod log;
+mod loopback;
 mod populate;
 mod prepared;
 mod protocol;

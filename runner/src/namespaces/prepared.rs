@@ -140,6 +140,7 @@ fn write_spec(
         process_bytes: (!cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20),
         proc_files: views::proc_files(processors, memory_mib, request.told.and_then(Told::fixed).is_some()),
         processor_lists: views::processor_lists(processors),
+        loopback: request.loopback,
         commands: request.commands.clone(),
         env: request.env.clone(),
         surroundings: request.surroundings.clone(),

@@ -58,6 +58,8 @@ pub(super) struct Spec {
     pub proc_files: Vec<(String, String)>,
     /// The same below `/sys/devices/system/cpu`, where there is nothing else.
     pub processor_lists: Vec<(String, String)>,
+    /// Whether the loopback device is up.
+    pub loopback: bool,
     pub commands: Vec<Vec<String>>,
     pub env: BTreeMap<String, String>,
     /// Beside what is in `env`, `files` and `proc_files` of them.

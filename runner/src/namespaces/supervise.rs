@@ -52,6 +52,8 @@ pub struct SandboxRequest<'a> {
     pub processors: u32,
     /// Past any of these the run is ended.
     pub limits: Limits,
+    /// Whether the run's own loopback device is up.
+    pub loopback: bool,
     /// What is run, one argument vector a step.
     pub commands: Vec<Vec<String>>,
     /// All environment variables.
@@ -85,6 +87,7 @@ impl<'a> SandboxRequest<'a> {
             hostname: "reprove".into(),
             processors: u32::MAX,
             limits: Limits::default(),
+            loopback: false,
             commands,
             env: BTreeMap::new(),
             surroundings: Surroundings::default(),
