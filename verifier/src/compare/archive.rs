@@ -20,7 +20,7 @@ use super::format::Format;
 use super::oci::{Files, Pairs};
 use super::roles::Role;
 use super::source::{Source, Span};
-use super::{CompareError, ar, bytes, cpio, number, order, png, preview, tar, wasm};
+use super::{CompareError, ar, bytes, cpio, nar, number, order, png, preview, tar, wasm};
 
 /// An archive's parts.
 pub(super) struct Archive {
@@ -166,6 +166,7 @@ impl Archive {
         let mut fields = match self.format {
             Format::Ar => ar::fields(&head, member),
             Format::Cpio => cpio::fields(&head, member),
+            Format::Nar => return Ok(nar::fields(&head, member)),
             Format::Png => return png::fields(source, member, &head, tail),
             Format::Wasm => wasm::fields(&head, member),
             Format::Elf

@@ -18,8 +18,8 @@ use super::preview::count;
 use super::roles::{self, Roles, Told};
 use super::source::Source;
 use super::{
-    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, image, macho, mo, pdf, pe, png, pyc, rpm,
-    sqlite, tar, text, uimage, values, wasm, zip,
+    Bounds, CompareError, Options, ar, archive, class, compressed, cpio, elf, image, macho, mo, nar, pdf, pe, png, pyc,
+    rpm, sqlite, tar, text, uimage, values, wasm, zip,
 };
 
 /// What one comparison has used up so far, and found.
@@ -230,6 +230,7 @@ pub(super) fn archive(format: Format, source: &Source<'_>, bounds: &Bounds) -> L
     match format {
         Format::Ar => ar::read(source, bounds),
         Format::Cpio => cpio::read(source, bounds),
+        Format::Nar => nar::read(source, bounds),
         Format::Elf => elf::read(source),
         Format::Pe | Format::Coff => pe::read(format, source),
         Format::MachO => macho::read(source),

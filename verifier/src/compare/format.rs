@@ -4,7 +4,7 @@
 use std::io;
 
 use super::source::{Source, Span};
-use super::{class, image, macho, mo, pdf, pe, png, pyc, rpm, sqlite, tar, uimage, wasm, zip};
+use super::{class, image, macho, mo, nar, pdf, pe, png, pyc, rpm, sqlite, tar, uimage, wasm, zip};
 
 /// What is looked into. The order is the one in which normalizations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,7 @@ pub(super) enum Format {
     Tar,
     Ar,
     Cpio,
+    Nar,
     Elf,
     Png,
     Pyc,
@@ -62,7 +63,7 @@ impl Format {
         match self {
             Self::Gzip | Self::Xz | Self::Zstd | Self::Bzip2 | Self::Zlib => Arrangement::Compressed,
             Self::Zip => Arrangement::Zip,
-            Self::Tar | Self::Ar | Self::Cpio | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
+            Self::Tar | Self::Ar | Self::Cpio | Self::Nar | Self::Elf | Self::Png | Self::Pyc => Arrangement::Parts,
             Self::Rpm | Self::Mo | Self::Wasm | Self::UImage | Self::Pdf => Arrangement::Parts,
             Self::Pe | Self::Coff | Self::MachO | Self::MachOFat | Self::Sqlite | Self::Class => Arrangement::Parts,
             Self::Squashfs | Self::Ext4 | Self::Erofs => Arrangement::Image,
@@ -81,6 +82,7 @@ impl Format {
             Self::Tar => "tar",
             Self::Ar => "ar",
             Self::Cpio => "cpio",
+            Self::Nar => "nar",
             Self::Elf => "elf",
             Self::Png => "png",
             Self::Pyc => "pyc",
@@ -118,6 +120,7 @@ impl Format {
             Self::Tar => "a tar archive",
             Self::Ar => "an ar archive",
             Self::Cpio => "a cpio archive",
+            Self::Nar => "a Nix archive",
             Self::Elf => "an ELF file",
             Self::Png => "a PNG image",
             Self::Pyc => "a compiled Python file",
@@ -148,12 +151,13 @@ impl Format {
 /// What the file says that it is; `None`: nothing that is looked into. It need not be true.
 pub(super) fn claimed(source: &Source<'_>) -> io::Result<Option<Format>> {
     let first = source.read(Span { start: 0, len: source.len().min(tar::BLOCK) })?;
-    let by_magic: [(&[u8], Format); 17] = [
+    let by_magic: [(&[u8], Format); 18] = [
         (b"\x1f\x8b", Format::Gzip),
         (b"\xfd7zXZ\0", Format::Xz),
         (b"\x28\xb5\x2f\xfd", Format::Zstd),
         (b"BZh", Format::Bzip2),
         (b"!<arch>\n", Format::Ar),
+        (nar::MAGIC, Format::Nar),
         (b"\x7fELF", Format::Elf),
         (png::MAGIC, Format::Png),
         (rpm::MAGIC, Format::Rpm),

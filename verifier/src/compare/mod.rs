@@ -30,6 +30,7 @@ mod image;
 mod kept;
 mod macho;
 mod mo;
+mod nar;
 mod normal;
 mod number;
 mod oci;

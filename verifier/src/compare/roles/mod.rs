@@ -66,7 +66,7 @@ impl Role {
         Ok(match archive.format {
             Format::Tar if cargo::is_note(&member.key.0) => Some(Self::CrateRevision),
             Format::Tar => gem::role((source, archive), member, state)?.or_else(|| Self::of_name(&member.key.0)),
-            Format::Cpio | Format::Ar => Self::of_name(&member.key.0),
+            Format::Cpio | Format::Ar | Format::Nar => Self::of_name(&member.key.0),
             _ => None,
         })
     }
