@@ -14,6 +14,7 @@ mod examine;
 mod hash;
 mod ingest;
 mod lock;
+mod nar;
 mod options;
 mod quota;
 mod roots;
