@@ -271,11 +271,11 @@ impl Provenance {
             return Err(ProvenanceFault::Variable(name.clone()));
         }
         let conditions = &internal_parameters.conditions;
-        if !conditions.are_possible() {
+        if !conditions.are_possible() || !recipe.allows(conditions) {
             return Err(ProvenanceFault::Conditions);
         }
-        let (env, set) = (&internal_parameters.env, conditions.variables());
-        let said = |name: &str| recipe.build.env.get(name).or(set.get(name));
+        let (env, set) = (&internal_parameters.env, recipe.variables(conditions));
+        let said = |name: &str| set.get(name);
         let decided = set.keys().map(String::as_str).chain(Variation::ALL.iter().flat_map(|v| v.variables()).copied());
         let mut names = decided.chain(env.keys().map(String::as_str)).filter(|name| *name != "SOURCE_DATE_EPOCH");
         if let Some(name) = names.find(|name| env.get(*name) != said(name)) {

@@ -5,11 +5,11 @@
 //! packages are unpacked into it first ([`base`]), as debootstrap does. [`SCRIPTS`] is what is run. What comes of it is a tree,
 //! which is kept in the store's folder `environments` ([`keep`]) and used from there ([`kept`]).
 
-mod base;
+pub(crate) mod base;
 mod keep;
 
 pub use base::{Base, BaseError, base};
-pub use keep::{KeepError, collect, keep, kept};
+pub use keep::{keep, kept};
 
 use crate::RootFilesystem;
 use reprove_model::{Debian, Digest, DigestSet, Environment, LockedEnvironment, LockedPackage};

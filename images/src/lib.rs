@@ -2,12 +2,15 @@
 //! Root filesystems for builds: what they are made of, and the digest that names them. [`debian`]: those made of Debian's
 //! packages. [`guest`]: what virtual machines are started from.
 
+pub mod closure;
 pub mod debian;
 pub mod guest;
 mod host;
+mod keep;
 mod locale;
 
 pub use host::{EnvironmentError, HostParts, host_parts, host_usr, is_host_root, unchanged};
+pub use keep::{KeepError, collect};
 pub use locale::another_locale;
 
 use std::path::PathBuf;

@@ -259,11 +259,12 @@ fn recipe((name, version): (&str, &str), purl: &PackageUrl, environment: Environ
         build: Build {
             steps: vec![step(Compressor::Zlib)],
             env: BTreeMap::new(),
+            program: Vec::new(),
             source_date_epoch: EpochRule::Unset,
             deterministic: false,
             loopback: false,
         },
-        outputs: Outputs { directory: None, paths: vec![file.to_string()], set_id: false },
+        outputs: Outputs { directory: None, paths: vec![file.to_string()], set_id: false, nar: None },
         limits: Limits::default(),
         pinned: BTreeMap::new(),
     }

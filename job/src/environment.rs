@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use reprove_images::{RootFilesystem, debian};
+use reprove_images::{KeepError, RootFilesystem, debian};
 use reprove_inputs::InputsError;
 use reprove_inputs::debian::{self as packages, LOCK_FILE};
 use reprove_model::{Debian, Digest, Environment, Input, Limits, LockedPackage, PackageLock, Recipe, Tree};
@@ -25,7 +25,7 @@ pub enum PackagesError {
     Install(#[from] reprove_runner::InstallError),
     /// What was installed can't be kept or used.
     #[error(transparent)]
-    Keep(#[from] debian::KeepError),
+    Keep(#[from] KeepError),
     /// Installed twice, they make other files.
     #[error("the packages, installed a second time, make another system: {0} is not the same")]
     Unstable(String),
@@ -39,9 +39,14 @@ pub enum PackagesError {
         /// Here.
         here: Digest,
     },
+    /// An environment of a store's paths has nothing to do with a directory.
+    #[error(
+        "`environment.store` is of derivations, which `reprove rebuild` makes recipes of; name one: reprove rebuild HASH-NAME.drv"
+    )]
+    NoDirectory,
     /// A virtual machine has this machine's `/usr`, as of now.
     #[error(
-        "an environment of packages is not built in by virtual machines yet; leave out `--isolation`, or say `environment = \"host-usr\"` in the recipe"
+        "an environment of packages, or of a store's paths, is not built in by virtual machines yet; leave out `--isolation`, or say `environment = \"host-usr\"` in the recipe"
     )]
     InMachine,
 }
@@ -83,6 +88,7 @@ impl Context<'_> {
             Environment::HostUsr => Ok((self.root_filesystem().await?, Vec::new())),
             Environment::Debian(_) if self.guest.is_some() => Err(PackagesError::InMachine.into()),
             Environment::Debian(asked) => self.of_packages(asked, directory).await,
+            Environment::Closure(_) => Err(PackagesError::NoDirectory.into()),
         }
     }
 

@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use reprove_attest::{AttestError, ProofError};
-use reprove_images::EnvironmentError;
-use reprove_images::debian::KeepError;
+use reprove_images::{EnvironmentError, KeepError};
+
 use reprove_images::guest::UsrError;
 use reprove_inputs::{InputsError, WheelError};
 use reprove_model::Exit;

@@ -240,6 +240,7 @@ impl Context<'_> {
             memory_mib: lock.recipe.limits.memory_mib,
             file_system: self.other_file_system(),
             kernel: self.other.as_ref().filter(|_| self.confidential.is_none()).map(|other| other.kernel_digest.blake3),
+            is_derivation: false,
             processor_models: self.guest.as_ref().is_some_and(Guest::has_models) && self.confidential.is_none(),
         };
         wanted.but_for(&lock.recipe)

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
+use serde::de::{self, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::{Digest, DigestSet, InputName, PackageUrl, Sha256};
+use crate::{Closure, Digest, DigestSet, InputName, PackageUrl, Sha256};
 
-/// The root filesystem that the build sees. In a file it is `"host-usr"`, or a table as [`Debian`] has it.
+/// The root filesystem that the build sees. In a file it is `"host-usr"`, or a table as [`Debian`] or [`Closure`] has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Environment {
     /// This machine's `/usr`, without `/usr/local`, read-only.
@@ -19,6 +19,8 @@ pub enum Environment {
     HostUsr,
     /// Packages of Debian's, and nothing else, read-only.
     Debian(Debian),
+    /// Paths of a store as Nix has them, and nothing else, read-only.
+    Closure(Closure),
 }
 
 /// Which packages of Debian's an environment is made of: these, what they depend on, and Debian's essential ones.
@@ -75,6 +77,7 @@ impl Serialize for Environment {
         match self {
             Self::HostUsr => serializer.serialize_str(HOST_USR),
             Self::Debian(debian) => debian.serialize(serializer),
+            Self::Closure(closure) => closure.serialize(serializer),
         }
     }
 }
@@ -83,6 +86,15 @@ const HOST_USR: &str = "host-usr";
 
 impl<'de> Deserialize<'de> for Environment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// All that the tables have.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            debian: Option<String>,
+            packages: Option<Vec<String>>,
+            store: Option<String>,
+        }
+
         struct Either;
 
         impl<'de> Visitor<'de> for Either {
@@ -101,7 +113,16 @@ impl<'de> Deserialize<'de> for Environment {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Environment, A::Error> {
-                Debian::deserialize(MapAccessDeserializer::new(map)).map(Environment::Debian)
+                match Table::deserialize(MapAccessDeserializer::new(map))? {
+                    Table { debian: None, packages: None, store: Some(store) } => {
+                        Ok(Environment::Closure(Closure { store }))
+                    }
+                    Table { store: Some(_), .. } => Err(A::Error::custom("`store` stands alone")),
+                    Table { debian, packages, store: None } => {
+                        let debian = debian.ok_or_else(|| A::Error::missing_field("debian"))?;
+                        Ok(Environment::Debian(Debian { debian, packages: packages.unwrap_or_default() }))
+                    }
+                }
             }
         }
 

@@ -13,6 +13,7 @@ mod text;
 
 pub mod canonical;
 mod conditions;
+mod derivation;
 mod digest;
 mod environment;
 mod lock;
@@ -27,6 +28,7 @@ mod variation;
 mod verdict;
 
 pub use conditions::{Clock, Conditions, FileOrder};
+pub use derivation::Closure;
 pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
 pub use environment::{Debian, Environment, LockedPackage, PackageLock, PackageLockError};
 pub use lock::{Content, Derived, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::de::DeTable;
 
-use crate::{Environment, Node, Tree, TreePath, Variation};
+use crate::{Environment, InputName, Node, Tree, TreePath, Variation};
 
 /// What to build. In a file it is TOML; inside statements it is JSON of the same shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,11 @@ pub enum Source {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Build {
     /// Shell commands; each is run by `/bin/sh -ec` in the build directory's `source` folder, one after the other.
+    #[serde(default)]
     pub steps: Vec<String>,
+    /// In place of them, of a derivation: its builder and the arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub program: Vec<String>,
     /// Environment variables, beyond those that the runner fixes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -77,6 +81,9 @@ impl Build {
     /// The argument vector of each step: what a runner runs, and what an audit expects that it ran.
     #[must_use]
     pub fn commands(&self) -> Vec<Vec<String>> {
+        if !self.program.is_empty() {
+            return vec![self.program.clone()];
+        }
         self.steps.iter().map(|step| vec!["/bin/sh".into(), "-ec".into(), step.clone()]).collect()
     }
 }
@@ -109,6 +116,10 @@ pub struct Outputs {
     /// is an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub set_id: bool,
+    /// What the one output is called that `paths` are packed into, as Nix does: of one path, its NAR; of several, that of a
+    /// folder with them in it. Of a derivation, whose paths are in the folder `store`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nar: Option<InputName>,
 }
 
 impl Outputs {
@@ -214,6 +225,10 @@ impl Recipe {
         {
             return Err(value(field, &why));
         }
+        match &self.environment {
+            Environment::Closure(closure) => self.check_derivation(closure)?,
+            Environment::HostUsr | Environment::Debian(_) => self.check_steps()?,
+        }
         self.check_build()?;
         for (variation, reason) in &self.pinned {
             if reason.trim().is_empty() || reason.len() > 200 || reason.contains(char::is_control) {
@@ -229,7 +244,10 @@ impl Recipe {
         self.check_limits()
     }
 
-    fn check_build(&self) -> Result<(), RecipeError> {
+    fn check_steps(&self) -> Result<(), RecipeError> {
+        if !self.build.program.is_empty() || self.outputs.nar.is_some() {
+            return Err(value("environment", "must be a store's where there is `build.program` or `outputs.nar`"));
+        }
         if self.build.steps.is_empty() || self.build.steps.iter().any(|step| step.trim().is_empty()) {
             return Err(value("build.steps", "must have at least one command, and no empty one"));
         }
@@ -242,12 +260,16 @@ impl Recipe {
             if name.is_empty() || !name.chars().all(ok) || name.starts_with(|c: char| c.is_ascii_digit()) {
                 return Err(value(&field, "must be a name of letters, digits and `_`"));
             }
-            if name == "SOURCE_DATE_EPOCH" {
-                return Err(value(&field, "is set with `build.source-date-epoch`"));
-            }
             if text.contains('\0') {
                 return Err(value(&field, "must not hold a NUL"));
             }
+        }
+        Ok(())
+    }
+
+    fn check_build(&self) -> Result<(), RecipeError> {
+        if self.build.env.contains_key("SOURCE_DATE_EPOCH") {
+            return Err(value("build.env.SOURCE_DATE_EPOCH", "is set with `build.source-date-epoch`"));
         }
         if let EpochRule::At(seconds) = self.build.source_date_epoch
             && seconds > MAX_EPOCH
@@ -289,7 +311,7 @@ fn word(field: &str, text: &str, signs: &str, said: &str) -> Result<(), RecipeEr
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
 const MAX_EPOCH: u64 = 253_402_300_799;
 
-fn value(field: &str, why: &str) -> RecipeError {
+pub(crate) fn value(field: &str, why: &str) -> RecipeError {
     RecipeError::Value { field: field.into(), why: why.into(), line: None }
 }
 
@@ -437,12 +459,12 @@ mod tests {
             ("hello2", false),
             ("new/hello", false),
         ] {
-            let paths = Outputs { directory: None, paths: vec!["other".into(), text.into()], set_id: false };
+            let paths = Outputs { directory: None, paths: vec!["other".into(), text.into()], set_id: false, nar: None };
             assert_eq!(paths.already_in(&source), found.then_some(text));
-            let directory = Outputs { directory: Some(text.into()), paths: vec![], set_id: false };
+            let directory = Outputs { directory: Some(text.into()), paths: vec![], set_id: false, nar: None };
             assert_eq!(directory.already_in(&source), found.then_some(text));
         }
-        let outside = Outputs { directory: None, paths: vec!["../x".into()], set_id: false };
+        let outside = Outputs { directory: None, paths: vec!["../x".into()], set_id: false, nar: None };
         assert_eq!(outside.already_in(&source), None);
     }
 

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use reprove_images::RootFilesystem;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Conditions, Content, Digest, DigestSet, Exit, InputName, Isolation, Lock, Node, Observed, Recipe,
-    RecordMode, Role, Tree, TreeError, TreePath,
+    BuildRecord, Conditions, Content, Digest, DigestSet, Environment, Exit, InputName, Isolation, Lock, Node, Observed,
+    Recipe, RecordMode, Role, Tree, TreeError, TreePath,
 };
 use reprove_store::{IngestError, IngestLimits, SetId, Store, StoreError};
 use thiserror::Error;
@@ -171,7 +171,7 @@ impl Runner {
         if !lock.inputs.iter().any(|i| i.role == Role::Source && i.content.digest() == source.digest()) {
             return Err(RunError::Source);
         }
-        if !conditions.are_possible() {
+        if !conditions.are_possible() || !lock.recipe.allows(conditions) {
             return Err(RunError::Surroundings);
         }
         let commands = lock.recipe.build.commands();
@@ -199,6 +199,7 @@ impl Runner {
             record: watched,
             told: Told::of(conditions, Digest::of(&canonical::to_vec(&lock.recipe)?)),
             followed,
+            store: store_of(&lock.recipe),
             ..SandboxRequest::new(root, self.store.blob_root(), commands.clone(), log.clone())
         };
         let outcome = self.sandbox.run(sandboxed).await?;
@@ -289,7 +290,7 @@ impl Runner {
         for path in outputs.paths.iter().chain(&outputs.directory) {
             let path = TreePath::new(path.as_str()).map_err(|e| fail(e.into()))?;
             self.store.add_path_at(folder.as_fd(), &path, limits, &mut entries).map_err(fail)?;
-            if matches!(entries.get(&path), Some(Node::Symlink { .. })) {
+            if outputs.nar.is_none() && matches!(entries.get(&path), Some(Node::Symlink { .. })) {
                 return Err(RunError::OutputLink(path));
             }
             if outputs.directory.is_some() && matches!(entries.get(&path), Some(Node::File { .. })) {
@@ -299,10 +300,24 @@ impl Runner {
         if let Some(directory) = &outputs.directory {
             entries = below(entries, directory.as_bytes());
         }
+        if let Some(nar) = &outputs.nar {
+            let (digest, size) = self.store.add_nar(&below(entries, b"store"))?;
+            entries =
+                [(TreePath::new(nar.as_str()).map_err(|e| fail(e.into()))?, Node::File { mode: 0o644, size, digest })]
+                    .into();
+        }
         count_files(entries.values())?;
         let tree = Tree::new(entries)?;
         self.store.save_tree(&tree)?;
         Ok(tree)
+    }
+}
+
+/// The folder that the build makes paths of a store in, where it is a derivation.
+fn store_of(recipe: &Recipe) -> Option<String> {
+    match &recipe.environment {
+        Environment::Closure(closure) => Some(closure.store.clone()),
+        Environment::HostUsr | Environment::Debian(_) => None,
     }
 }
 
@@ -322,8 +337,7 @@ fn below(entries: BTreeMap<TreePath, Node>, directory: &[u8]) -> BTreeMap<TreePa
 
 /// All variables that a build sees: what the conditions ask for, and what the recipe sets.
 fn environment_variables(lock: &Lock, conditions: &Conditions, epoch: Option<u64>) -> BTreeMap<String, String> {
-    let mut env = conditions.variables();
-    env.extend(lock.recipe.build.env.clone());
+    let mut env = lock.recipe.variables(conditions);
     env.extend(epoch.map(|epoch| ("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())));
     env
 }

@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 
 use reprove_model::{
-    Between, BuildRecord, Clock, Conditions, Digest, FileOrder, FileSystem, Finding, FindingKind, Recipe, Surroundings,
-    User, Variation,
+    Between, BuildRecord, Clock, Closure, Conditions, Digest, Environment, FileOrder, FileSystem, Finding, FindingKind,
+    Recipe, Surroundings, User, Variation,
 };
 
 use crate::compare::{Blobs, CompareError, Options, Side, compare};
@@ -42,6 +42,8 @@ pub struct Wanted {
     pub file_system: Option<FileSystem>,
     /// Another kernel that machines can have; without that, it can't be varied.
     pub kernel: Option<Digest>,
+    /// Whether it is a derivation, which Nix builds in one folder, and without a random layout of addresses.
+    pub is_derivation: bool,
 }
 
 impl Wanted {
@@ -70,6 +72,13 @@ impl Wanted {
         let is_set =
             |variation: &Variation| variation.variables().iter().any(|name| recipe.build.env.contains_key(*name));
         self.variations.retain(|variation| !is_set(variation) && !recipe.pinned.contains_key(variation));
+        if matches!(recipe.environment, Environment::Closure(_)) {
+            // It has variables of its own alone.
+            let is_there =
+                |variation: &Variation| *variation != Variation::BuildPath && variation.variables().is_empty();
+            self.variations.retain(is_there);
+            self.is_derivation = true;
+        }
         self
     }
 
@@ -85,6 +94,7 @@ impl Wanted {
             processor_models: true,
             file_system: Some(FileSystem::Overlay),
             kernel: Some(Digest::of(b"another")),
+            is_derivation: false,
         }
     }
 }
@@ -98,7 +108,7 @@ pub fn conditions(wanted: &Wanted) -> (Conditions, Conditions) {
     let is_wanted = |variation| wanted.variations.contains(&variation);
     let processors = wanted.processors.max(1);
     let first = Conditions {
-        build_path: "/build/first".into(),
+        build_path: if wanted.is_derivation { Closure::BUILD_PATH } else { "/build/first" }.into(),
         hostname: "reprove-first".into(),
         processors,
         file_order: FileOrder::Sorted,
@@ -106,7 +116,7 @@ pub fn conditions(wanted: &Wanted) -> (Conditions, Conditions) {
         surroundings: Surroundings {
             // Below the build directory it would change with that.
             home: is_wanted(Variation::Home).then(|| "/homes/first".into()),
-            fixed_addresses: is_wanted(Variation::Addresses),
+            fixed_addresses: wanted.is_derivation || is_wanted(Variation::Addresses),
             hash_seed: is_wanted(Variation::HashSeed).then_some(1),
             ..Surroundings::default()
         },

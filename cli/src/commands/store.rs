@@ -48,7 +48,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             let what = Collection { before: Some(before), at_most: max_size, dry_run };
             let (collected, environments) = blocking(move || {
                 let mut collected = store.collect(&what)?;
-                let (environments, bytes) = reprove_images::debian::collect(&store, dry_run).map_err(JobError::from)?;
+                let (environments, bytes) = reprove_images::collect(&store, dry_run).map_err(JobError::from)?;
                 collected.freed += bytes;
                 Ok::<_, CommandError>((collected, environments))
             })

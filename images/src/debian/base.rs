@@ -222,7 +222,7 @@ fn add(entries: &mut BTreeMap<TreePath, UnpackedEntry>, place: TreePath, entry: 
 
 /// The links in `/`, and what each points at.
 #[must_use]
-pub(super) fn links(files: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+pub(crate) fn links(files: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let there = MERGED.iter().filter(|name| files(&format!("usr/{name}")));
     there.map(|name| (format!("/{name}"), format!("usr/{name}"))).collect()
 }

@@ -1,123 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Environments that were made, in the store's folder `environments`: for each key, which is made of the packages' digests, a
-//! folder with the files and a list that says which tree they are.
+//! Environments of Debian's packages, as they are kept.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use reprove_model::{DigestSet, LockedEnvironment, LockedPackage, Node, Tree};
+use reprove_store::Store;
 
-use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{UtimensatFlags, utimensat};
-use nix::sys::time::TimeSpec;
-use reprove_model::{Digest, DigestSet, LockedEnvironment, LockedPackage, PackageLock, Tree};
-use reprove_store::{CheckOutError, HashTreeError, SetId, Store, StoreError, Use, hash_tree, stat_fingerprint};
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
-use super::{DIRECTORIES, TIME, base};
+use super::{DIRECTORIES, TIME, key};
 use crate::RootFilesystem;
-use crate::host::{fixed_files, is_left_out};
+use crate::host::fixed_files;
+use crate::keep::{self as general, KeepError, Making};
 
-/// Why an environment can't be kept, or used.
-#[derive(Debug, Error)]
-pub enum KeepError {
-    /// The tree lacks a directory that every system has.
-    #[error("the installed packages make no system: there is no /{0}")]
-    NoSystem(&'static str),
-    /// What was written is not what was to be.
-    #[error("{}: what was written there is not the environment that was installed; is something else writing there?", .0.display())]
-    Other(PathBuf),
-    /// The files can't be written.
-    #[error(transparent)]
-    CheckOut(#[from] CheckOutError),
-    /// The files can't be read.
-    #[error(transparent)]
-    Hash(#[from] HashTreeError),
-    /// The store said no.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which one.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// What is kept beside an environment's files.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    tree: DigestSet,
-    fingerprint: Digest,
-    /// What it is made of. It goes when one of these does.
-    packages: Vec<Digest>,
-}
-
-/// The store's folder for environments.
-const FOLDER: &str = "environments";
-/// The most bytes of a list: 67 for each package.
-const MAX_LIST: u64 = 4096 + 67 * PackageLock::MAX_PACKAGES as u64;
-
-struct Place {
-    folder: PathBuf,
-    files: PathBuf,
-    list: PathBuf,
-}
-
-impl Place {
-    fn of(store: &Store, key: &Digest) -> Self {
-        let folder = store.root().join(FOLDER);
-        Self { files: folder.join(key.to_string()), list: folder.join(format!("{key}.json")), folder }
-    }
-
-    /// Held while something is named in the folder, so that one waits until another has made what both want.
-    fn lock(&self) -> Result<File, KeepError> {
-        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
-        let lock = File::create(self.folder.join("lock")).map_err(at(&self.folder))?;
-        lock.lock().map_err(at(&self.folder))?;
-        Ok(lock)
-    }
-
-    /// The directories of it that are there, by their names.
-    fn roots(&self) -> Vec<(&'static str, PathBuf)> {
-        let roots = DIRECTORIES.map(|name| (name, self.files.join(name)));
-        roots.into_iter().filter(|(_, path)| path.is_dir()).collect()
-    }
-
-    fn fingerprint(&self) -> Result<Digest, KeepError> {
-        let roots = self.roots();
-        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (*name, path.as_path())).collect();
-        Ok(stat_fingerprint(&roots, &is_left_out)?.0)
-    }
-
-    fn digest(&self) -> Result<DigestSet, KeepError> {
-        let roots = self.roots();
-        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (*name, path.as_path())).collect();
-        Ok(hash_tree(&roots, &is_left_out)?)
-    }
-
-    fn write(&self, store: &Store, kept: &Kept) -> Result<(), KeepError> {
-        let json = serde_json::to_vec(kept).map_err(|e| at(&self.list)(e.into()))?;
-        let temporary = store.temp_file()?;
-        fs::write(temporary.path(), json).map_err(at(&self.list))?;
-        temporary.persist(&self.list).map(drop).map_err(|e| at(&self.list)(e.error))
-    }
-
-    fn root(&self, locked: LockedEnvironment, fingerprint: Digest) -> RootFilesystem {
-        RootFilesystem {
-            locked,
-            fingerprint,
-            binds: self.roots().into_iter().map(|(name, path)| (path, format!("/{name}"))).collect(),
-            hidden: Vec::new(),
-            links: base::links(|name| self.files.join(name).is_dir()),
-            files: fixed_files(),
-        }
+fn making(packages: &[LockedPackage]) -> Making {
+    Making {
+        key: key(packages),
+        members: packages.iter().map(|package| package.blake3).collect(),
+        parts: DIRECTORIES.map(str::to_owned).into(),
+        time: TIME,
+        files: fixed_files(),
     }
 }
 
@@ -132,26 +30,14 @@ pub fn keep(
     tree: &Tree,
     locked: LockedEnvironment,
 ) -> Result<RootFilesystem, KeepError> {
-    let place = Place::of(store, &super::key(packages));
-    let _lock = place.lock()?;
-    let made = store.temp_dir()?;
-    let folder = File::open(made.path()).map_err(at(made.path()))?;
-    store.check_out(tree, folder.into(), Use::Writable, SetId::Refuse, &AtomicBool::new(false))?;
-    for path in tree.entries().keys().rev() {
-        set_time(&made.path().join(OsStr::from_bytes(path.as_bytes())))?;
+    let is_folder = |name: &str| {
+        let mut folders = tree.entries().iter().filter(|(_, node)| matches!(node, Node::Directory { .. }));
+        folders.any(|(path, _)| path.as_bytes() == name.as_bytes())
+    };
+    match ["etc", "usr"].into_iter().find(|name| !is_folder(name)) {
+        Some(missing) => Err(KeepError::NoSystem(missing)),
+        None => general::keep(store, &making(packages), tree, locked),
     }
-    if let Some(missing) = ["etc", "usr"].into_iter().find(|name| !made.path().join(name).is_dir()) {
-        return Err(KeepError::NoSystem(missing));
-    }
-    remove(&place)?;
-    fs::rename(made.keep(), &place.files).map_err(at(&place.files))?;
-    let fingerprint = place.fingerprint()?;
-    if place.digest()? != locked.digest {
-        return Err(KeepError::Other(place.files));
-    }
-    let packages = packages.iter().map(|package| package.blake3).collect();
-    place.write(store, &Kept { tree: locked.digest, fingerprint, packages })?;
-    Ok(place.root(locked, fingerprint))
 }
 
 /// The environment that is made of `packages`, where it was kept and is still what it was. `locked` gives what locks are to call one with
@@ -164,102 +50,12 @@ pub fn kept(
     packages: &[LockedPackage],
     locked: impl FnOnce(DigestSet) -> LockedEnvironment,
 ) -> Result<Option<RootFilesystem>, KeepError> {
-    let place = Place::of(store, &super::key(packages));
-    let _lock = place.lock()?;
-    let Some(Kept { tree, fingerprint, packages }) = read(&place.list)? else { return Ok(None) };
-    let now = place.fingerprint()?;
-    if now != fingerprint {
-        if place.digest()? != tree || place.fingerprint()? != now {
-            return Ok(None);
-        }
-        place.write(store, &Kept { tree, fingerprint: now, packages })?;
-    }
-    Ok(Some(place.root(locked(tree), now)))
-}
-
-/// Removes the environments that are made of a package that the store does not have any more, and what was not finished. Gives
-/// how many, and how many bytes their files have. With `dry_run` it only says so.
-///
-/// # Errors
-/// See [`KeepError`].
-#[expect(clippy::disallowed_methods, reason = "the order in which they are removed shows nowhere")]
-pub fn collect(store: &Store, dry_run: bool) -> Result<(u64, u64), KeepError> {
-    let place = Place::of(store, &Digest::of(b""));
-    if !place.folder.is_dir() {
-        return Ok((0, 0));
-    }
-    let _lock = place.lock()?;
-    let (mut count, mut bytes) = (0, 0);
-    for entry in fs::read_dir(&place.folder).map_err(at(&place.folder))? {
-        let path = entry.map_err(at(&place.folder))?.path();
-        let key = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Digest>().ok());
-        let Some(key) = key else { continue };
-        let place = Place::of(store, &key);
-        let has = |digest: &Digest| store.blob_root().join(Store::blob_name(digest)).is_file();
-        if read(&place.list)?.is_some_and(|kept| kept.packages.iter().all(has)) {
-            continue;
-        }
-        count += 1;
-        bytes += size(&place.files)?;
-        if !dry_run {
-            remove(&place)?;
-        }
-    }
-    Ok((count, bytes))
-}
-
-/// What the files below a folder have together, in bytes.
-#[expect(clippy::disallowed_methods, reason = "a sum needs no order")]
-fn size(folder: &Path) -> Result<u64, KeepError> {
-    let (mut folders, mut bytes) = (vec![folder.to_owned()], 0);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
-            let entry = entry.map_err(at(&folder))?;
-            let metadata = entry.metadata().map_err(at(&entry.path()))?;
-            if metadata.is_dir() {
-                folders.push(entry.path());
-            } else if metadata.is_file() {
-                bytes += metadata.len();
-            }
-        }
-    }
-    Ok(bytes)
-}
-
-fn read(list: &Path) -> Result<Option<Kept>, KeepError> {
-    match fs::metadata(list) {
-        Ok(metadata) if metadata.len() <= MAX_LIST => {}
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(at(list)(error)),
-    }
-    // One that can't be read is one that was not kept: it is made again.
-    Ok(serde_json::from_slice(&fs::read(list).map_err(at(list))?).ok())
-}
-
-/// Removes what is there. The list goes first: it says that the files are whole.
-fn remove(place: &Place) -> Result<(), KeepError> {
-    for removed in [fs::remove_file(&place.list), fs::remove_dir_all(&place.files)] {
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&place.files)(error)),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn set_time(path: &Path) -> Result<(), KeepError> {
-    let time = TimeSpec::new(i64::try_from(TIME).unwrap_or(i64::MAX), 0);
-    utimensat(AT_FDCWD, path, &time, &time, UtimensatFlags::NoFollowSymlink).map_err(|e| at(path)(e.into()))
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> KeepError {
-    let path = path.to_owned();
-    move |source| KeepError::Io { path, source }
+    general::kept(store, &making(packages), locked)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::MetadataExt as _;
 
     use reprove_model::{Debian, Environment, Sha256};
@@ -267,6 +63,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::keep::collect;
 
     fn locked(tree: DigestSet) -> LockedEnvironment {
         let kind = Environment::Debian(Debian { debian: "bookworm".into(), packages: Vec::new() });

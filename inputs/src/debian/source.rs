@@ -247,11 +247,12 @@ fn recipe(asked: &Asked, environment: Debian, dsc: &InputName, is_for_all: bool,
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+            program: Vec::new(),
             source_date_epoch: EpochRule::Unset,
             deterministic: false,
             loopback: false,
         },
-        outputs: Outputs { directory: None, paths: vec![file.to_string()], set_id: false },
+        outputs: Outputs { directory: None, paths: vec![file.to_string()], set_id: false, nar: None },
         limits: Limits { seconds: 7200, memory_mib: 16 << 10, disk_mib: 12 << 10, ..Limits::default() },
         pinned: BTreeMap::new(),
     }

@@ -57,11 +57,12 @@ pub(crate) fn packing(
         build: Build {
             steps: steps.into_iter().flatten().collect(),
             env: variables(tools.packer),
+            program: Vec::new(),
             source_date_epoch: EpochRule::Unset,
             deterministic: false,
             loopback: false,
         },
-        outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
+        outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false, nar: None },
         limits: Limits::default(),
         pinned: BTreeMap::new(),
     };

@@ -88,8 +88,8 @@ pub(crate) fn recipe(
         package: Package { name: name.to_owned(), version: Some(version.to_owned()) },
         source: Source::Package(source),
         environment: Environment::HostUsr,
-        build: Build { steps, env: variables(), source_date_epoch, deterministic: false, loopback: false },
-        outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false },
+        build: Build { steps, env: variables(), program: Vec::new(), source_date_epoch, deterministic: false, loopback: false },
+        outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false, nar: None },
         limits: Limits::default(),
         pinned: BTreeMap::new(),
     }

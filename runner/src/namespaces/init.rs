@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Pid, Uid, getgroups, setgroups, sethostname, setresgid, setresuid, setsid};
-use reprove_model::{RecordMode, Surroundings};
+use reprove_model::{Closure, RecordMode, Surroundings};
 use rustix::process::{WaitOptions, wait};
 use rustix::system::setdomainname;
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -97,7 +97,8 @@ pub(super) fn main(mut wait: PipeReader, watched: Channel, id: u32) -> Result<()
     };
     surround(spec)?;
     let started = Instant::now();
-    let end = run_steps(spec, &source, terminal.as_ref())?;
+    let directory = spec.store.as_ref().map_or(source.as_path(), |_| Path::new(Closure::BUILD));
+    let end = run_steps(spec, directory, terminal.as_ref())?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     end_everything();
     if let (Some(copying), Some(terminal)) = (copying, terminal) {
@@ -277,6 +278,7 @@ fn give_up_power(spec: &Spec) -> Result<u32, Failure> {
     let wall = landlock::Wall {
         build_path: &spec.build_path,
         home: home(spec),
+        store: spec.store.as_deref(),
         has_terminal: spec.surroundings.terminal,
         all: !spec.installed.is_empty(),
     };
@@ -322,7 +324,10 @@ fn start(command: &[String], spec: &Spec, directory: &Path, terminal: Option<&Te
         end()?.map_or_else(|| log().map(Stdio::from), Ok)
     };
     let input = if spec.surroundings.piped_input { Stdio::piped() } else { end()?.unwrap_or_else(Stdio::null) };
+    // A derivation's builder is called by its name alone.
+    let name = Path::new(program).file_name().filter(|_| spec.store.is_some());
     let mut child = Command::new(program)
+        .arg0(name.unwrap_or(program.as_ref()))
         .args(arguments)
         .env_clear()
         .envs(&spec.env)

@@ -9,6 +9,8 @@ use landlock::{
     RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope,
 };
 
+use reprove_model::Closure;
+
 use super::helper::Failure;
 use super::rootfs::DEVICES;
 use super::terminal;
@@ -18,6 +20,8 @@ pub(super) struct Wall<'a> {
     pub(super) build_path: &'a str,
     /// Where it is a place of its own.
     pub(super) home: Option<&'a str>,
+    /// The store, where it is a derivation.
+    pub(super) store: Option<&'a str>,
     pub(super) has_terminal: bool,
     /// Whether it may write everywhere.
     pub(super) all: bool,
@@ -28,7 +32,7 @@ pub(super) struct Wall<'a> {
 /// Gives the version of the kernel's interface that the wall is built with; 0 where the kernel has none, or has it turned
 /// off, so that there is no wall.
 pub(super) fn enter(wall: Wall<'_>) -> Result<u32, Failure> {
-    let Wall { build_path, home, has_terminal, all: everywhere } = wall;
+    let Wall { build_path, home, store, has_terminal, all: everywhere } = wall;
     let doing = "setting up Landlock";
     let fail = |e: RulesetError| Failure::at(doing)(io::Error::other(e));
     // Every access that the interface knows; on an older kernel those that it knows.
@@ -55,7 +59,8 @@ pub(super) fn enter(wall: Wall<'_>) -> Result<u32, Failure> {
     // A pipe or a socket that lies there is only of use to processes inside; a device is of use to no build.
     let writing = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
     let everywhere = everywhere.then_some("/");
-    for path in [build_path, "/tmp", "/dev/shm"].into_iter().chain(home).chain(everywhere) {
+    let derivation = store.into_iter().flat_map(|store| [store, Closure::BUILD]);
+    for path in [build_path, "/tmp", "/dev/shm"].into_iter().chain(home).chain(derivation).chain(everywhere) {
         allow(path, writing)?;
     }
     let status = rules.restrict_self().map_err(fail)?;

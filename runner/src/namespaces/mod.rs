@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod clocks;
+mod derivation;
 mod forbidden;
 mod formats;
 mod helper;

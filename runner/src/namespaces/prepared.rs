@@ -135,6 +135,7 @@ fn write_spec(
         blob_root: request.blob_root.clone(),
         source: std::mem::take(&mut request.source),
         installed: request.installed.clone(),
+        store: request.store.clone(),
         processors,
         processes: request.limits.processes,
         process_bytes: (!cgroup.limits_memory()).then(|| u64::from(request.limits.memory_mib) << 20),

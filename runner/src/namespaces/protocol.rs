@@ -49,6 +49,8 @@ pub(super) struct Spec {
     /// Directories of the source that are directories of the root as well. Where there are any, a system is installed: what is
     /// run may write to all of the root, and is told that it has given files to whomever it wants.
     pub installed: Vec<String>,
+    /// Where the bind of this path is a store's: its paths are mounted one by one into a folder that can be written to.
+    pub store: Option<String>,
     pub processors: u32,
     /// How many processes there may be, beside the first.
     pub processes: u32,

@@ -18,6 +18,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
+use super::derivation;
 use super::helper::Failure;
 use super::protocol::Spec;
 use super::terminal::Terminal;
@@ -90,7 +91,7 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<(OwnedFd, Option<Te
     fchdir(&root).map_err(Failure::at("entering the new root"))?;
     let root = root.as_fd();
 
-    for (tree, inside) in &sources.binds {
+    for (tree, inside) in sources.binds.iter().filter(|(_, inside)| Some(inside) != spec.store.as_ref()) {
         directories(root, inside)?;
         attach(tree, root, relative(inside))?;
     }
@@ -119,6 +120,10 @@ pub(super) fn enter(spec: &Spec, sources: Sources) -> Result<(OwnedFd, Option<Te
     devices(root, &sources.devices, spec.told.and_then(Told::fixed))?;
     proc_and_sys(root, spec)?;
     writable(root, spec, sources.disk)?;
+    if let Some(store) = &spec.store {
+        let paths = sources.binds.iter().find(|(_, inside)| inside == store);
+        derivation::places(root, spec, store, paths.map(|(tree, _)| tree))?;
+    }
     for name in &spec.installed {
         let made = format!("{}/source/{name}", spec.build_path);
         directories(root, &made)?;
@@ -216,7 +221,7 @@ fn no_user_namespaces() -> Result<(), Failure> {
 }
 
 /// A part of the root, to be mounted in another place as well.
-fn part(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Failure> {
+pub(super) fn part(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Failure> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     open_tree(root, path, flags).map_err(Failure::at(format!("taking /{path} to another place")))
 }
@@ -377,12 +382,12 @@ pub(super) fn directories(root: BorrowedFd<'_>, inside: &str) -> Result<(), Fail
     Ok(())
 }
 
-fn file(root: BorrowedFd<'_>, path: &str) -> Result<(), Failure> {
+pub(super) fn file(root: BorrowedFd<'_>, path: &str) -> Result<(), Failure> {
     let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
     openat(root, path, flags, Mode::from_raw_mode(0o444)).map(drop).map_err(Failure::at(format!("making /{path}")))
 }
 
-fn relative(inside: &str) -> &str {
+pub(super) fn relative(inside: &str) -> &str {
     inside.trim_start_matches('/')
 }
 

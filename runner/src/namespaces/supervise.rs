@@ -44,6 +44,8 @@ pub struct SandboxRequest<'a> {
     /// Directories of the source that are directories of the root as well, by one name each. Where there are any, all of the
     /// root can be written to, and owners and identities are given at will, and not changed.
     pub(crate) installed: Vec<String>,
+    /// The folder of the store whose paths the root has, where the run is a derivation's: it can make others there.
+    pub store: Option<String>,
     /// The build directory, inside. Absolute, and not below `/usr`, `/etc`, `/dev`, `/proc`, `/inputs` or `/tmp`.
     pub build_path: String,
     /// The host name, inside.
@@ -83,6 +85,7 @@ impl<'a> SandboxRequest<'a> {
             inputs: Vec::new(),
             source: Vec::new(),
             installed: Vec::new(),
+            store: None,
             build_path: "/build".into(),
             hostname: "reprove".into(),
             processors: u32::MAX,

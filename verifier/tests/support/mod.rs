@@ -23,6 +23,7 @@ pub(crate) fn wanted() -> Wanted {
         processor_models: true,
         file_system: Some(FileSystem::Overlay),
         kernel: Some(Digest::of(b"another")),
+        is_derivation: false,
     }
 }
 

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Environments that were made, in the store's folder `environments`: for each key, which is made of what they are made of, a
+//! folder with the files and a list that says which tree they are.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::geteuid;
+use reprove_model::{Digest, DigestSet, InvalidTreePath, LockedEnvironment, PackageLock, Tree, TreeError};
+use reprove_store::{CheckOutError, HashTreeError, SetId, Store, StoreError, Use, hash_tree, stat_fingerprint};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::RootFilesystem;
+use crate::debian::base;
+use crate::host::is_left_out;
+
+/// Why an environment can't be kept, or used.
+#[derive(Debug, Error)]
+pub enum KeepError {
+    /// The tree lacks a directory that every system has.
+    #[error("the installed packages make no system: there is no /{0}")]
+    NoSystem(&'static str),
+    /// A path that no tree can hold.
+    #[error(transparent)]
+    Path(#[from] InvalidTreePath),
+    /// What is to be kept makes no tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// What was written is not what was to be.
+    #[error("{}: what was written there is not the environment that was installed; is something else writing there?", .0.display())]
+    Other(PathBuf),
+    /// The files can't be written.
+    #[error(transparent)]
+    CheckOut(#[from] CheckOutError),
+    /// The files can't be read.
+    #[error(transparent)]
+    Hash(#[from] HashTreeError),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What is kept beside an environment's files.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    tree: DigestSet,
+    fingerprint: Digest,
+    /// What it is made of. It goes when one of these does.
+    packages: Vec<Digest>,
+}
+
+/// The store's folder for environments.
+const FOLDER: &str = "environments";
+/// The most bytes of a list: 67 for each package.
+const MAX_LIST: u64 = 4096 + 67 * PackageLock::MAX_PACKAGES as u64;
+
+/// What an environment is made of, and what is made of that.
+pub(crate) struct Making {
+    /// What names it before it is made.
+    pub(crate) key: Digest,
+    /// The blobs that it is made of. It goes when one of these does.
+    pub(crate) members: Vec<Digest>,
+    /// Which folders it has, by their paths below `/`; those that are not there are none of it.
+    pub(crate) parts: Vec<String>,
+    /// The time of all its files.
+    pub(crate) time: u64,
+    /// Small files that it has besides.
+    pub(crate) files: Vec<(String, String)>,
+}
+
+struct Place {
+    folder: PathBuf,
+    files: PathBuf,
+    list: PathBuf,
+}
+
+impl Place {
+    fn of(store: &Store, key: &Digest) -> Self {
+        let folder = store.root().join(FOLDER);
+        Self { files: folder.join(key.to_string()), list: folder.join(format!("{key}.json")), folder }
+    }
+
+    /// Held while something is named in the folder, so that one waits until another has made what both want.
+    fn lock(&self) -> Result<File, KeepError> {
+        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
+        let lock = File::create(self.folder.join("lock")).map_err(at(&self.folder))?;
+        lock.lock().map_err(at(&self.folder))?;
+        Ok(lock)
+    }
+
+    fn write(&self, store: &Store, kept: &Kept) -> Result<(), KeepError> {
+        let json = serde_json::to_vec(kept).map_err(|e| at(&self.list)(e.into()))?;
+        let temporary = store.temp_file()?;
+        fs::write(temporary.path(), json).map_err(at(&self.list))?;
+        temporary.persist(&self.list).map(drop).map_err(|e| at(&self.list)(e.error))
+    }
+}
+
+/// An environment's place, with its parts.
+struct Parts<'a> {
+    place: Place,
+    making: &'a Making,
+}
+
+impl<'a> Parts<'a> {
+    fn of(store: &Store, making: &'a Making) -> Self {
+        Self { place: Place::of(store, &making.key), making }
+    }
+
+    /// The folders of it that are there, by their names.
+    fn roots(&self) -> Vec<(&'a str, PathBuf)> {
+        let roots = self.making.parts.iter().map(|name| (name.as_str(), self.place.files.join(name)));
+        roots.filter(|(_, path)| path.is_dir()).collect()
+    }
+
+    fn fingerprint(&self) -> Result<Digest, KeepError> {
+        let roots = self.roots();
+        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (*name, path.as_path())).collect();
+        Ok(stat_fingerprint(&roots, &is_left_out)?.0)
+    }
+
+    fn digest(&self) -> Result<DigestSet, KeepError> {
+        let roots = self.roots();
+        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (*name, path.as_path())).collect();
+        Ok(hash_tree(&roots, &is_left_out)?)
+    }
+
+    fn root(&self, locked: LockedEnvironment, fingerprint: Digest) -> RootFilesystem {
+        RootFilesystem {
+            locked,
+            fingerprint,
+            binds: self.roots().into_iter().map(|(name, path)| (path, format!("/{name}"))).collect(),
+            hidden: Vec::new(),
+            links: base::links(|name| self.place.files.join(name).is_dir()),
+            files: self.making.files.clone(),
+        }
+    }
+}
+
+/// Keeps the files of an environment, in place of what was there. `locked` is what locks are to call it.
+///
+/// # Errors
+/// See [`KeepError`].
+pub(crate) fn keep(
+    store: &Store,
+    making: &Making,
+    tree: &Tree,
+    locked: LockedEnvironment,
+) -> Result<RootFilesystem, KeepError> {
+    let parts = Parts::of(store, making);
+    let place = &parts.place;
+    let _lock = place.lock()?;
+    let made = store.temp_dir()?;
+    let folder = File::open(made.path()).map_err(at(made.path()))?;
+    store.check_out(tree, folder.into(), Use::Writable, SetId::Refuse, &AtomicBool::new(false))?;
+    for path in tree.entries().keys().rev() {
+        set_time(&made.path().join(OsStr::from_bytes(path.as_bytes())), making.time)?;
+    }
+    remove(place)?;
+    fs::rename(made.keep(), &place.files).map_err(at(&place.files))?;
+    let fingerprint = parts.fingerprint()?;
+    if parts.digest()? != locked.digest {
+        return Err(KeepError::Other(parts.place.files));
+    }
+    place.write(store, &Kept { tree: locked.digest, fingerprint, packages: making.members.clone() })?;
+    Ok(parts.root(locked, fingerprint))
+}
+
+/// The environment, where it was kept and is still what it was. `locked` gives what locks are to call one with this tree.
+///
+/// # Errors
+/// See [`KeepError`].
+pub(crate) fn kept(
+    store: &Store,
+    making: &Making,
+    locked: impl FnOnce(DigestSet) -> LockedEnvironment,
+) -> Result<Option<RootFilesystem>, KeepError> {
+    let parts = Parts::of(store, making);
+    let place = &parts.place;
+    let _lock = place.lock()?;
+    let Some(Kept { tree, fingerprint, packages }) = read(&place.list)? else { return Ok(None) };
+    let now = parts.fingerprint()?;
+    if now != fingerprint {
+        if parts.digest()? != tree || parts.fingerprint()? != now {
+            return Ok(None);
+        }
+        place.write(store, &Kept { tree, fingerprint: now, packages })?;
+    }
+    Ok(Some(parts.root(locked(tree), now)))
+}
+
+/// Removes the environments that are made of a package that the store does not have any more, and what was not finished. Gives
+/// how many, and how many bytes their files have. With `dry_run` it only says so.
+///
+/// # Errors
+/// See [`KeepError`].
+#[expect(clippy::disallowed_methods, reason = "the order in which they are removed shows nowhere")]
+pub fn collect(store: &Store, dry_run: bool) -> Result<(u64, u64), KeepError> {
+    let place = Place::of(store, &Digest::of(b""));
+    if !place.folder.is_dir() {
+        return Ok((0, 0));
+    }
+    let _lock = place.lock()?;
+    let (mut count, mut bytes) = (0, 0);
+    for entry in fs::read_dir(&place.folder).map_err(at(&place.folder))? {
+        let path = entry.map_err(at(&place.folder))?.path();
+        let key = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Digest>().ok());
+        let Some(key) = key else { continue };
+        let place = Place::of(store, &key);
+        let has = |digest: &Digest| store.blob_root().join(Store::blob_name(digest)).is_file();
+        if read(&place.list)?.is_some_and(|kept| kept.packages.iter().all(has)) {
+            continue;
+        }
+        count += 1;
+        bytes += size(&place.files)?;
+        if !dry_run {
+            remove(&place)?;
+        }
+    }
+    Ok((count, bytes))
+}
+
+/// What the files below a folder have together, in bytes.
+#[expect(clippy::disallowed_methods, reason = "a sum needs no order")]
+fn size(folder: &Path) -> Result<u64, KeepError> {
+    let (mut folders, mut bytes) = (vec![folder.to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
+            let entry = entry.map_err(at(&folder))?;
+            let metadata = entry.metadata().map_err(at(&entry.path()))?;
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else if metadata.is_file() {
+                bytes += metadata.len();
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn read(list: &Path) -> Result<Option<Kept>, KeepError> {
+    match fs::metadata(list) {
+        Ok(metadata) if metadata.len() <= MAX_LIST => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(list)(error)),
+    }
+    // One that can't be read is one that was not kept: it is made again.
+    Ok(serde_json::from_slice(&fs::read(list).map_err(at(list))?).ok())
+}
+
+/// Removes what is there. The list goes first: it says that the files are whole.
+fn remove(place: &Place) -> Result<(), KeepError> {
+    make_removable(&place.files)?;
+    for removed in [fs::remove_file(&place.list), fs::remove_dir_all(&place.files)] {
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&place.files)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Who is not root can remove nothing from a folder that has no write permission.
+#[expect(clippy::disallowed_methods, reason = "the order shows nowhere")]
+fn make_removable(folder: &Path) -> Result<(), KeepError> {
+    if geteuid().is_root() || !folder.is_dir() {
+        return Ok(());
+    }
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(at(&folder))?;
+        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
+            let entry = entry.map_err(at(&folder))?;
+            if entry.file_type().map_err(at(&folder))?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set_time(path: &Path, time: u64) -> Result<(), KeepError> {
+    let time = TimeSpec::new(i64::try_from(time).unwrap_or(i64::MAX), 0);
+    utimensat(AT_FDCWD, path, &time, &time, UtimensatFlags::NoFollowSymlink).map_err(|e| at(path)(e.into()))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> KeepError {
+    let path = path.to_owned();
+    move |source| KeepError::Io { path, source }
+}
