@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
-use reprove_inputs::{Apt, Cargo, Npm, Pip};
+use reprove_inputs::{Apt, Cargo, Nix, Npm, Pip};
 use reprove_job::{Clients, ConfidentialMachines, Context, Event, Processor, Search};
 use reprove_model::Isolation;
 use reprove_runner::vm::Guest;
@@ -106,6 +106,11 @@ impl App {
     /// What fetches Debian's packages.
     fn apt() -> Apt {
         Apt::new(env_vars::path(env_vars::APT).unwrap_or_else(|| "apt-get".into()))
+    }
+
+    /// What says what a store of Nix's has.
+    pub(crate) fn nix() -> Nix {
+        Nix::new(env_vars::path(env_vars::NIX).unwrap_or_else(|| "nix-store".into()))
     }
 
     /// What fetches.

@@ -8,6 +8,7 @@ use reprove_store::{IngestError, StoreError, UnpackError};
 use thiserror::Error;
 
 use crate::WheelError;
+use crate::nix::NixError;
 use crate::npm::FormError;
 use crate::pypi::{BackendError, PackingError};
 
@@ -261,6 +262,9 @@ pub enum InputsError {
     /// A package whose name no input can have.
     #[error("the package {0:?} has a name that no input can have")]
     DebianName(String),
+    /// A derivation can't be rebuilt.
+    #[error(transparent)]
+    Nix(#[from] NixError),
     /// What stands beside the recipe is no lock.
     #[error("{}: {source}", path.display())]
     LockFile {
@@ -365,6 +369,7 @@ impl InputsError {
             | Self::GoneDebian(_)
             | Self::NoDebianSource(_)
             | Self::NotHere(_)
+            | Self::Nix(NixError::Absent { .. } | NixError::System { .. })
             | Self::Failed { .. }
             | Self::TimeOut { .. }
             | Self::Answer { .. }

@@ -6,7 +6,9 @@ use std::io::Cursor;
 use reprove_model::{InputName, LockedPackage, PackageUrl, Recipe, Sha256, TreePath};
 
 use crate::pypi::{self, backend, recipe, release, requirement, tools};
-use crate::{BackendError, FormError, InputsError, Pip, WheelError, cargo, debian, directory, init, npm};
+use crate::{
+    BackendError, FormError, InputsError, NixError, Pip, WheelError, cargo, debian, directory, init, nix, npm,
+};
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
 ///
@@ -112,6 +114,14 @@ pub fn first_recipe(name: &str, text: &str) -> Result<Option<(String, Vec<String
     top.texts.insert(name.to_owned(), text.to_owned());
     let wish = init::Wish { debian: Some("bookworm".into()), epoch: 1_735_689_600, name: "demo".into() };
     Ok(init::detect(&top, &wish)?.map(|found| (found.recipe, found.notes)))
+}
+
+/// The recipe of a derivation of Nix's.
+///
+/// # Errors
+/// As locking.
+pub fn derivation(bytes: &[u8]) -> Result<Recipe, NixError> {
+    nix::recipe_of(bytes)
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

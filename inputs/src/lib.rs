@@ -15,6 +15,7 @@ mod error;
 pub mod fuzzing;
 mod http;
 pub mod init;
+pub mod nix;
 mod notes;
 pub mod npm;
 mod process;
@@ -22,6 +23,7 @@ pub mod pypi;
 mod wheel;
 mod workplace;
 
+pub use self::nix::{DerivationError, Nix, NixError};
 pub use cargo::Cargo;
 pub use debian::Apt;
 pub use error::{InputsError, Kind};

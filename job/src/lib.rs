@@ -10,6 +10,7 @@ mod builds;
 mod causes;
 mod confidential;
 mod dated;
+mod derivation;
 mod environment;
 mod epoch;
 mod error;
@@ -24,6 +25,7 @@ pub use confidential::{
     AmdCertificates, ConfidentialError, ConfidentialMachines, EmulatedProcessor, HardwareProcessor, Processor,
 };
 pub use dated::{Dated, DatedResult};
+pub use derivation::rebuild_derivation;
 pub use environment::{PackagesError, Relocked, relock};
 pub use error::{BuildFailure, JobError};
 pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};

@@ -17,8 +17,9 @@ use crate::verdicted::Verdicted;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The package, as in pkg:pypi/idna@3.20; or, with --recipe, the file that was published
-    #[arg(value_name = "PURL|FILE")]
+    /// The package, as in pkg:pypi/idna@3.20; a derivation of Nix's, as in /nix/store/HASH-NAME.drv, or a path that one gave;
+    /// or, with --recipe, the file that was published
+    #[arg(value_name = "PURL|DRV|FILE")]
     artifact: String,
     /// The directory of the project that the file is built from, which has a reprove.toml; the file itself must not be in it
     #[arg(long, value_name = "DIR")]
@@ -64,6 +65,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             let folder = folder.unwrap_or(&given).to_owned();
             file(app, &folder, arguments).await
         }
+        None if is_path(&arguments.artifact) => derivation(app, arguments).await,
         None => package(app, arguments).await,
     }
 }
@@ -81,6 +83,24 @@ async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
     let finished = reprove_job::rebuild(&context, &purl, &app.clients(), &prepared.key).await;
     prepared.finish(app, &purl.to_string(), finished).await
+}
+
+/// Whether what is to be rebuilt is a path, in a store or to one: a package URL begins with `pkg:`.
+fn is_path(artifact: &str) -> bool {
+    !artifact.starts_with("pkg:") && (artifact.contains('/') || artifact.ends_with(".drv"))
+}
+
+/// What a store of Nix's has.
+async fn derivation(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    let path = absolute(Path::new(&arguments.artifact))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = name.split_once('-').map_or(name.as_str(), |(_, name)| name);
+    let name = name.strip_suffix(".drv").unwrap_or(name);
+    let prepared = Verdicted::prepare(app, arguments.verdict, name, None, None).await?;
+    let events = |event| app.tell(event);
+    let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
+    let finished = reprove_job::rebuild_derivation(&context, &path, &App::nix(), &prepared.key).await;
+    prepared.finish(app, &path.display().to_string(), finished).await
 }
 
 /// A file, and the project in `directory` that it is built from.
