@@ -36,6 +36,16 @@ pub enum NixError {
     /// What was named is none.
     #[error("{0} is neither a derivation nor a path of a store; name one as in /nix/store/HASH-NAME.drv")]
     NoPath(String),
+    /// There is nothing.
+    #[error(
+        "{path}: {source}; name a derivation as in /nix/store/HASH-NAME.drv, a path that one gave, or a package URL"
+    )]
+    NoFile {
+        /// Where.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// One of Guix's.
     #[error(
         "{0} is of a store of Guix's: its derivations are built by a guile of the store itself, and only Nix is asked what \
@@ -54,13 +64,13 @@ pub enum NixError {
         source: DerivationError,
     },
     /// It is built by no program.
-    #[error("it is built by Nix itself ({0}), not by a program; what it gives is settled by its hash")]
+    #[error("it is built by Nix itself ({0:?}), not by a program; what it gives is settled by its hash")]
     Builtin(String),
     /// It asks for something that only Nix does.
     #[error("it {0}; that is not rebuilt yet")]
     Unsupported(&'static str),
     /// It is for other machines.
-    #[error("it is built on machines of the kind {wanted}, and this one is of the kind {here}")]
+    #[error("it is built on machines of the kind {wanted:?}, and this one is of the kind {here}")]
     System {
         /// As Nix calls it.
         wanted: String,
@@ -68,13 +78,13 @@ pub enum NixError {
         here: String,
     },
     /// An output that is no path of the store.
-    #[error("its output {0} is no path of the store that it is in itself")]
+    #[error("its output {0:?} is no path of the store that it is in itself")]
     OutputPath(String),
     /// A name that no output can have.
     #[error("the name {0:?} is none that a file can have here")]
     Name(String),
     /// An input that the derivation names is none.
-    #[error("its input {0} is no path of the store, or no output that the derivation has")]
+    #[error("its input {0:?} is no path of the store, or no output that the derivation has")]
     Input(String),
     /// What it was built of, or what it gave, is not there.
     #[error("the store does not have {path}; build it first: nix-store --realise {derivation}")]
@@ -170,10 +180,10 @@ pub async fn fetch(
 /// The path of a store that a path on the machine leads to.
 fn named(path: &Path) -> Result<String, InputsError> {
     let shown = || path.display().to_string().chars().filter(|c| !c.is_control()).take(300).collect::<String>();
-    let found = match fs::symlink_metadata(path) {
-        // What is in the store is meant itself, also where it is a link.
-        Ok(_) if names::split_path(path).is_some() => path.to_owned(),
-        _ => fs::canonicalize(path).map_err(|source| InputsError::Io { path: path.to_owned(), source })?,
+    // What is in the store is meant itself, also where it is a link.
+    let found = match names::split_path(path) {
+        Some(_) => path.to_owned(),
+        None => fs::canonicalize(path).map_err(|source| NixError::NoFile { path: shown(), source })?,
     };
     let (folder, base) = names::split_path(&found).ok_or_else(|| NixError::NoPath(shown()))?;
     let whole = format!("{folder}/{base}");

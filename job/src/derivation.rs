@@ -36,6 +36,6 @@ pub async fn rebuild_derivation(
     let root = blocking(move || closure::keep(&store, &closure, derivation, &paths)).await??;
     let lock = Lock { recipe, inputs, environment: root.locked.clone(), published: Some(published) };
     let lock = context.as_asked(lock);
-    let wanted = context.wanted(&lock, &root, Wanted::of_published());
+    let wanted = context.wanted(&lock, &root, Wanted::of_derivation());
     prove(context, key, lock, root, wanted).await
 }

@@ -83,7 +83,9 @@ impl Recipe {
             .iter()
             .find(|(name, text)| name.is_empty() || name.contains(['=', '\0']) || text.contains('\0'))
         {
-            Some((name, _)) => Err(value(&format!("build.env.{name}"), "is no variable of an environment")),
+            Some((name, _)) => {
+                Err(value("build.env", &format!("has {name:?}, which is no variable of an environment")))
+            }
             None => Ok(()),
         }
     }

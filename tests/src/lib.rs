@@ -6,6 +6,7 @@
 mod authority;
 mod bench;
 mod clients;
+mod derivations;
 mod leftovers;
 mod machines;
 mod program;
@@ -16,6 +17,7 @@ mod terminal;
 pub use authority::Authority;
 pub use bench::{Bench, sorted_names};
 pub use clients::python_client;
+pub use derivations::NixStore;
 pub use leftovers::{Leftovers, control_groups, is_root, processes};
 pub use machines::{Descendants, engine, guest_program, kernel_package, other_kernel_package, shared_store};
 pub use program::{once, program, workspace};

@@ -42,7 +42,8 @@ pub struct Wanted {
     pub file_system: Option<FileSystem>,
     /// Another kernel that machines can have; without that, it can't be varied.
     pub kernel: Option<Digest>,
-    /// Whether it is a derivation, which Nix builds in one folder, and without a random layout of addresses.
+    /// Whether it is a derivation, which Nix builds in one folder, on a machine called `localhost`, and without a random layout
+    /// of addresses.
     pub is_derivation: bool,
 }
 
@@ -64,6 +65,13 @@ impl Wanted {
     pub fn of_published() -> BTreeSet<Variation> {
         use Variation::{BuildPath, Clock, FileOrder, Hostname, Processors};
         [BuildPath, Clock, FileOrder, Hostname, Processors].into()
+    }
+
+    /// The same of a derivation: what Nix's sandbox leaves to the machine. It has one host name and one folder for all.
+    #[must_use]
+    pub fn of_derivation() -> BTreeSet<Variation> {
+        use Variation::{Clock, FileOrder, Processors};
+        [Clock, FileOrder, Processors].into()
     }
 
     /// Without what `recipe` has settled: what it pins, and what it sets a variable of.
@@ -109,7 +117,7 @@ pub fn conditions(wanted: &Wanted) -> (Conditions, Conditions) {
     let processors = wanted.processors.max(1);
     let first = Conditions {
         build_path: if wanted.is_derivation { Closure::BUILD_PATH } else { "/build/first" }.into(),
-        hostname: "reprove-first".into(),
+        hostname: if wanted.is_derivation { "localhost" } else { "reprove-first" }.into(),
         processors,
         file_order: FileOrder::Sorted,
         clock: clock(AHEAD_SECONDS),
@@ -238,6 +246,25 @@ mod tests {
             [Variation::Clock, Variation::ClockSpeed, Variation::Entropy, Variation::Processors]
         );
         assert!(first.surroundings.are_possible() && second.surroundings.are_possible());
+    }
+
+    /// Which derivations are not to be under is not wanted of them, whoever asks for it.
+    #[test]
+    fn a_derivation_is_varied_where_it_can_be() {
+        let text = "[package]\nname = 'a'\n[source]\ndirectory = '.'\n[environment]\nstore = '/nix/store'\n[build]\n\
+                    program = ['/nix/store/x/sh']\n[outputs]\npaths = ['store/y']\nnar = 'a.nar'\n";
+        let recipe = Recipe::from_toml(text).unwrap();
+        let wanted = Wanted { clock: Some((0, Clock::MovedTo)), ..Wanted::all(4) }.but_for(&recipe);
+        let (first, second) = conditions(&wanted);
+        assert!(recipe.allows(&first) && recipe.allows(&second));
+        let differing = first.differing(&second);
+        for variation in Wanted::of_derivation().into_iter().chain([Variation::Addresses, Variation::Hostname]) {
+            assert!(differing.contains(&variation), "{variation}");
+        }
+        assert!(first.surroundings.fixed_addresses && first.hostname == "localhost");
+        let usual = Wanted { variations: Wanted::of_derivation(), ..wanted };
+        let (first, second) = conditions(&usual);
+        assert_eq!((first.hostname, first.build_path), (second.hostname, second.build_path));
     }
 
     #[test]
