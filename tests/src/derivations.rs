@@ -11,7 +11,10 @@ use crate::running::{LONG, Ran, Running};
 use crate::workspace;
 
 /// The programs of busybox that the derivations use.
-const TOOLS: [&str; 11] = ["cat", "chmod", "date", "find", "hostname", "ln", "md5sum", "mkdir", "od", "seq", "sh"];
+const TOOLS: [&str; 17] = [
+    "cat", "chmod", "date", "env", "find", "grep", "hostname", "id", "ln", "ls", "md5sum", "mkdir", "od", "rm", "seq",
+    "sh", "sort",
+];
 
 /// A store, and what asks and fills it. Its files can be removed once the value goes.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 58] = [
+pub const ALL: [Property; 59] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
@@ -36,6 +36,7 @@ pub const ALL: [Property; 58] = [
     Property { name: "ccf_receipt", check: evidence::ccf_receipt },
     Property { name: "certificate", check: evidence::certificate },
     Property { name: "container_compare", check: compare::containers },
+    Property { name: "derivation", check: inputs::derivation },
     Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "first_recipe", check: inputs::first_recipe },
     Property { name: "git_files", check: inputs::git_files },

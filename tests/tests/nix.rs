@@ -43,7 +43,7 @@ fn a_derivation_comes_out_of_its_closure_and_the_audit_takes_what_nix_dumps() {
 fn what_nix_calls_the_same_is_the_same_here() {
     let bench = Bench::new();
     let nix = NixStore::new(&bench);
-    for (attribute, outputs) in [("split", 2), ("fixed", 1), ("joined", 1), ("text", 1)] {
+    for (attribute, outputs) in [("split", 2), ("fixed", 1), ("joined", 1), ("text", 1), ("sees", 1)] {
         let (derivation, there) = nix.built(attribute);
         assert_eq!(there.len(), outputs, "{attribute}");
         let _ = nix.run("nix-store", &["--realise", "--check", &derivation]).with_code(0);
@@ -88,6 +88,11 @@ fn what_is_not_there_or_not_what_it_was_is_said() {
     fs::write(&file, "changed").unwrap();
     let ran = nix.rebuild(&derivation, &[]).with_code(2);
     assert!(ran.stderr.contains("is not what Nix has registered"), "{}", ran.stderr);
+    let guix = format!("/gnu/store/{}-x.drv", "0".repeat(32));
+    let ran = nix.rebuild(&guix, &[]).with_code(2);
+    assert!(ran.stderr.contains(&format!("guix build --check {guix}")), "{}", ran.stderr);
+    let ran = nix.rebuild("./nothing.drv", &[]).with_code(2);
+    assert!(ran.stderr.contains("name a derivation as in /nix/store/HASH-NAME.drv"), "{}", ran.stderr);
     let other = bench.write("x.drv", "Derive()");
     let ran = nix.rebuild(other.to_str().unwrap(), &[]).with_code(2);
     assert!(ran.stderr.contains("is neither a derivation nor a path of a store"), "{}", ran.stderr);

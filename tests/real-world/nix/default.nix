@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Derivations that build without a network: all that they use is a folder of tools, whose `bin/sh` is a static busybox.
-# The first five are reproducible; of the others, each is not, in a way that is typical.
+# The first six are reproducible; of the others, each is not, in a way that is typical.
 { tools, system ? builtins.currentSystem }:
 let
   store = builtins.path { path = tools; name = "tools"; };
@@ -50,6 +50,19 @@ rec {
     wait
     cat part-1 part-2 part-3 part-4 part-5 part-6 part-7 part-8 >$out
     chmod 755 $out
+  '';
+
+  # What a builder sees is the same for whoever builds it: no program but its tools, no variable but its own, and a store that it
+  # can add to and not change.
+  sees = build { name = "sees-1.0"; } ''
+    mkdir $out
+    env | grep -v ^NIX_BUILD_CORES= | sort >$out/variables
+    ls ${builtins.storeDir} /usr /bin /etc >$out/listed 2>&1 || true
+    echo $(pwd) $(hostname) $(id -u) $0 >$out/place
+    (echo x >${store}/bin/new) 2>/dev/null && echo "a file was made in the tools" >$out/changed
+    rm -f ${store}/bin/busybox 2>/dev/null && echo "a file of the tools was removed" >>$out/changed
+    ls ${store}/bin >>$out/listed
+    ls / | grep -v -e '^reprove$' -e '^sys$' >$out/root
   '';
 
   # The time of day, to the second.

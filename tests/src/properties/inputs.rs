@@ -75,6 +75,18 @@ pub(super) fn npm_form(bytes: &[u8]) {
     }
 }
 
+/// The recipe of a derivation is a valid one of a store's, and what is wrong does nothing to a terminal.
+pub(super) fn derivation(bytes: &[u8]) {
+    match fuzzing::derivation(bytes) {
+        Ok(recipe) => {
+            recipe.check().unwrap();
+            assert!(recipe.build.steps.is_empty() && recipe.outputs.nar.is_some());
+            assert!(recipe.outputs.paths.iter().all(|path| TreePath::new(path.as_str()).is_ok()));
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
 /// What npm says of a version does nothing to a terminal.
 pub(super) fn npm_view(bytes: &[u8]) {
     if let Err(error) = fuzzing::npm_view(bytes) {

@@ -24,6 +24,7 @@ pub(crate) fn all() -> Vec<Corpus> {
     files.extend(compressed_pairs());
     files.extend(ar_pairs());
     files.extend(cpio_pairs());
+    files.extend(nar_pairs());
     files.extend(parted_pairs());
     files.extend(images::pairs());
     files.extend(named_pairs());
@@ -141,6 +142,42 @@ fn cpio_pairs() -> Vec<File> {
         ("cpio-portable", join(&of("070707", 1), &of("070707", 2))),
         ("cpio-kinds", join(&of("070701", 1), &of("070707", 1))),
         ("cpio-cut", join(&of("070701", 1), &of("070701", 1)[..150])),
+    ]
+}
+
+/// A Nix archive of a folder with these files, by their names; whether each is executed.
+fn nar_of(files: &[(&str, bool, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut texts = |texts: &[&[u8]]| {
+        for text in texts {
+            bytes.extend((text.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(text);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+        }
+    };
+    texts(&[b"nix-archive-1", b"(", b"type", b"directory"]);
+    for (name, is_executed, data) in files {
+        texts(&[b"entry", b"(", b"name", name.as_bytes(), b"node", b"(", b"type", b"regular"]);
+        if *is_executed {
+            texts(&[b"executable", b""]);
+        }
+        texts(&[b"contents", data, b")", b")"]);
+    }
+    texts(&[b")"]);
+    bytes
+}
+
+fn nar_pairs() -> Vec<File> {
+    let base = nar_of(&[("a", false, b"hello\n"), ("b", true, b"x")]);
+    let end = [&base[..], &[0; 8]].concat();
+    vec![
+        ("nar-equal", join(&base, &base)),
+        ("nar-content", join(&base, &nar_of(&[("a", false, b"hallo\n"), ("b", true, b"x")]))),
+        ("nar-executed", join(&base, &nar_of(&[("a", true, b"hello\n"), ("b", true, b"x")]))),
+        ("nar-only", join(&base, &nar_of(&[("a", false, b"hello\n"), ("c", true, b"x")]))),
+        ("nar-order", join(&base, &nar_of(&[("b", true, b"x"), ("a", false, b"hello\n")]))),
+        ("nar-cut", join(&base, &base[..200])),
+        ("nar-more", join(&base, &end)),
     ]
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Packages of Debian's, as apt prints them and as they are locked; what cargo writes about crates.
+//! Packages of Debian's, as apt prints them and as they are locked; what cargo writes about crates; derivations of Nix's.
 
 use super::{Corpus, File};
 
 pub(super) fn all() -> Vec<Corpus> {
-    vec![apt_packages(), cargo_locks(), cargo_manifests(), package_locks()]
+    vec![apt_packages(), cargo_locks(), cargo_manifests(), derivations(), package_locks()]
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {
@@ -65,6 +65,46 @@ fn cargo_manifests() -> Corpus {
         text("refused-end", package(&format!("{targets}["))),
     ];
     ("cargo_manifest", files)
+}
+
+fn derivations() -> Corpus {
+    let path = |name: &str| format!("/nix/store/{}-{name}", "0".repeat(32));
+    let derivation = |outputs: &str, env: &str| {
+        format!(
+            "Derive([{outputs}],[(\"{}\",[\"out\"])],[\"{}\"],\"x86_64-linux\",\"{}\",[\"-c\",\"echo \\\"x\\\"\\n\"],[{env}])",
+            path("b.drv"),
+            path("c"),
+            path("sh")
+        )
+    };
+    let out = |name: &str, path: &str, hash: &str| {
+        format!("(\"{name}\",\"{path}\",\"{}\",\"{hash}\")", if hash.is_empty() { "" } else { "sha256" })
+    };
+    let one = out("out", &path("a"), "");
+    let good = derivation(&one, "(\"name\",\"a\")");
+    let two = format!("{},{}", out("dev", &path("a-dev"), ""), one);
+    let files = vec![
+        text("one", good.clone()),
+        text(
+            "two",
+            derivation(&two, "(\"PATH\",\"\"),(\"a-b\",\"/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9\")"),
+        ),
+        text("file", derivation(&one, "(\"passAsFile\",\"x y\"),(\"x\",\"long\")")),
+        text("epoch", derivation(&one, "(\"SOURCE_DATE_EPOCH\",\"1\")")),
+        text("fixed", derivation(&out("out", &path("a"), &"ab".repeat(32)), "")),
+        text("refused-epoch", derivation(&one, "(\"SOURCE_DATE_EPOCH\",\"now\")")),
+        text("refused-variable", derivation(&one, "(\"a=b\",\"\")")),
+        text("refused-attributes", derivation(&one, "(\"__json\",\"{}\")")),
+        text("refused-twice", derivation(&format!("{one},{one}"), "")),
+        text("refused-output", derivation(&out("out", "/x", ""), "")),
+        text("refused-unknown-output", derivation(&out("out", "", ""), "")),
+        text("refused-none", derivation("", "")),
+        text("refused-builtin", good.replace(&path("sh"), "builtin:fetchurl")),
+        text("refused-system", good.replace("x86_64", "\u{1b}[2J")),
+        text("refused-escape", good.replace("\\n", "\\q")),
+        text("refused-cut", good[..good.len() - 1].to_owned()),
+    ];
+    ("derivation", files)
 }
 
 fn package_locks() -> Corpus {
