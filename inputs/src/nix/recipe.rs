@@ -56,6 +56,7 @@ pub(super) fn plan(derivation: &Derivation, store: &str, base: &str) -> Result<P
             env,
             source_date_epoch: epoch,
             deterministic: false,
+            loopback: false,
         },
         outputs: Outputs {
             directory: None,
