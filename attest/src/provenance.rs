@@ -260,14 +260,15 @@ impl Provenance {
         }
         external_parameters.recipe.check()?;
         let recipe = &external_parameters.recipe;
-        if internal_parameters.commands != recipe.build.commands() {
+        if internal_parameters.commands != recipe.commands() {
             return Err(ProvenanceFault::Commands);
         }
         if internal_parameters.limits != recipe.limits {
             return Err(ProvenanceFault::Limits);
         }
         let unlike = |(name, value): &(&String, &String)| internal_parameters.env.get(*name) != Some(*value);
-        if let Some((name, _)) = recipe.build.env.iter().find(unlike) {
+        let own = recipe.own_variables();
+        if let Some((name, _)) = own.iter().find(unlike) {
             return Err(ProvenanceFault::Variable(name.clone()));
         }
         let conditions = &internal_parameters.conditions;

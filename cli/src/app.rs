@@ -114,7 +114,7 @@ impl App {
     }
 
     /// What fetches.
-    pub(crate) fn clients(&self) -> Clients {
+    fn clients(&self) -> Clients {
         let npm = Npm::new(env_vars::path(env_vars::NPM).unwrap_or_else(|| "npm".into()));
         let program = env_vars::path(env_vars::CARGO).unwrap_or_else(|| "cargo".into());
         Clients { pip: self.pip(), npm, cargo: Cargo::new(program, env_vars::cargo_home()) }
@@ -163,6 +163,7 @@ impl App {
             formatter: None,
             confidential,
             apt: Self::apt(),
+            clients: self.clients(),
             processors,
             record,
             deterministic,

@@ -14,13 +14,12 @@ use std::fmt;
 use std::time::Duration;
 
 use reprove_model::{
-    Build, Content, Derived, Environment, EpochRule, Input, InputName, Limits, LockedPackage, Node, Outputs, Package,
-    PackageUrl, Published, Recipe, Role, Source, TreePath,
+    Build, Content, Dependencies, Derived, Environment, EpochRule, Input, InputName, Limits, LockedPackage, Node,
+    Outputs, Package, PackageUrl, Published, Recipe, Role, Source, TreePath,
 };
 use reprove_store::{Store, UnpackLimits, Unpacked};
 
-use self::client::is_version;
-pub(crate) use self::client::promised;
+pub(crate) use self::client::{cached, is_version, promised};
 use crate::debian::{Apt, Rebuildable, tools};
 use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking};
@@ -267,6 +266,7 @@ fn recipe((name, version): (&str, &str), purl: &PackageUrl, environment: Environ
         outputs: Outputs { directory: None, paths: vec![file.to_string()], set_id: false, nar: None },
         limits: Limits::default(),
         pinned: BTreeMap::new(),
+        dependencies: Dependencies::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use reprove_store::{IngestError, StoreError, UnpackError};
 use thiserror::Error;
 
 use crate::WheelError;
+use crate::dependencies::DependencyError;
 use crate::nix::NixError;
 use crate::npm::FormError;
 use crate::pypi::{BackendError, PackingError};
@@ -272,6 +273,14 @@ pub enum InputsError {
         path: PathBuf,
         /// What is wrong with it.
         source: PackageLockError,
+    },
+    /// A lock file that the recipe names can't be used.
+    #[error("{file}: {source}")]
+    Dependencies {
+        /// Its path below the source.
+        file: String,
+        /// What is wrong with it.
+        source: DependencyError,
     },
     /// The recipe does not build a directory.
     #[error("the recipe's source is a package, not a directory; rebuild it by its package URL")]

@@ -9,6 +9,7 @@
 mod blocking;
 pub mod cargo;
 pub mod debian;
+pub mod dependencies;
 pub mod directory;
 mod error;
 #[doc(hidden)]
@@ -26,6 +27,7 @@ mod workplace;
 pub use self::nix::{DerivationError, Nix, NixError};
 pub use cargo::Cargo;
 pub use debian::Apt;
+pub use dependencies::DependencyError;
 pub use error::{InputsError, Kind};
 pub use notes::Note;
 pub use npm::{FormError, Npm};

@@ -20,7 +20,7 @@ pub use client::Npm;
 pub use form::FormError;
 pub use packer::Tools;
 
-use self::client::Version;
+pub(crate) use self::client::{Version, check as check_sha512, refused};
 use self::form::Form;
 use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking};

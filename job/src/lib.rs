@@ -39,10 +39,10 @@ use jiff::Timestamp;
 use reprove_attest::{Rebuilder, Signer};
 use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
-use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip};
+use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip, dependencies};
 use reprove_model::{
-    BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, InputName, Lock, PackageUrl, Published, Recipe,
-    RecordMode, Variation, Verdict,
+    BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, Input, InputName, Lock, PackageUrl, Published,
+    Recipe, RecordMode, Variation, Verdict,
 };
 use reprove_runner::vm::{Formatter, Guest, Machine};
 use reprove_runner::{Sandbox, SourceFiles, other_file_system};
@@ -66,6 +66,8 @@ pub struct Context<'a> {
     pub confidential: Option<ConfidentialMachines>,
     /// What fetches Debian's packages, for environments that are made of them.
     pub apt: Apt,
+    /// What fetches published packages, and what a project depends on.
+    pub clients: Clients,
     /// The processors that a build may use.
     pub processors: u32,
     /// How closely builds are watched.
@@ -131,9 +133,9 @@ pub struct Finished {
 pub struct Clients {
     /// For `pkg:pypi`.
     pub pip: Pip,
-    /// For `pkg:npm`.
+    /// For `pkg:npm`, and `package-lock.json`.
     pub npm: Npm,
-    /// For `pkg:cargo`.
+    /// For `pkg:cargo`, and `Cargo.lock`.
     pub cargo: Cargo,
 }
 
@@ -141,13 +143,9 @@ pub struct Clients {
 ///
 /// # Errors
 /// See [`JobError`].
-pub async fn rebuild(
-    context: &Context<'_>,
-    purl: &PackageUrl,
-    clients: &Clients,
-    key: &Arc<dyn Signer>,
-) -> Result<Finished, JobError> {
+pub async fn rebuild(context: &Context<'_>, purl: &PackageUrl, key: &Arc<dyn Signer>) -> Result<Finished, JobError> {
     reprove_inputs::check(purl)?;
+    let clients = &context.clients;
     if installed::is_for(purl.kind()) {
         return installed::rebuild(context, purl, clients, key).await;
     }
@@ -293,8 +291,16 @@ impl Context<'_> {
         self.doing("reading the source");
         let mut lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;
         lock.inputs.extend(inputs);
+        lock.inputs.extend(self.dependencies(&lock).await?);
         lock.inputs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((lock, root))
+    }
+
+    /// What the source of `lock` depends on, by the lock files that its recipe names.
+    pub(crate) async fn dependencies(&self, lock: &Lock) -> Result<Vec<Input>, JobError> {
+        let Clients { npm, cargo, .. } = &self.clients;
+        let notes = |note| (self.events)(note_event(note));
+        Ok(dependencies::inputs(lock, dependencies::Clients { cargo, npm }, &self.store, &notes).await?)
     }
 
     /// The source's files. The first build's namespaces are made while they are read.

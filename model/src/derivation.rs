@@ -47,7 +47,7 @@ impl Recipe {
             Environment::Closure(_) => [("NIX_BUILD_CORES".to_owned(), conditions.processors.to_string())].into(),
             Environment::HostUsr | Environment::Debian(_) => conditions.variables(),
         };
-        variables.extend(self.build.env.clone());
+        variables.extend(self.own_variables());
         variables
     }
 
@@ -62,6 +62,9 @@ impl Recipe {
 
     /// Checks what a derivation has to have.
     pub(crate) fn check_derivation(&self, closure: &Closure) -> Result<(), RecipeError> {
+        if !self.dependencies.is_empty() {
+            return Err(value("dependencies", "are those of a build with steps; a derivation has its own"));
+        }
         if !closure.is_possible() {
             return Err(value("environment.store", "must be a store's folder, such as `/nix/store`"));
         }
@@ -115,7 +118,7 @@ mod tests {
     fn a_derivation_is_a_program_and_packed_paths() {
         let recipe = Recipe::from_toml(TEXT).unwrap();
         assert_eq!(recipe.environment, Environment::Closure(Closure { store: "/nix/store".into() }));
-        assert_eq!(recipe.build.commands(), [["/nix/store/x/bin/sh", "-c", "make"]]);
+        assert_eq!(recipe.commands(), [["/nix/store/x/bin/sh", "-c", "make"]]);
         let json = crate::canonical::to_vec(&recipe).unwrap();
         assert_eq!(crate::canonical::from_slice::<Recipe>(&json).unwrap(), recipe);
         for (from, to, field) in [

@@ -13,6 +13,7 @@ mod text;
 
 pub mod canonical;
 mod conditions;
+mod dependencies;
 mod derivation;
 mod digest;
 mod environment;
@@ -28,6 +29,7 @@ mod variation;
 mod verdict;
 
 pub use conditions::{Clock, Conditions, FileOrder};
+pub use dependencies::{Dependencies, Ecosystem};
 pub use derivation::Closure;
 pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
 pub use environment::{Debian, Environment, LockedPackage, PackageLock, PackageLockError};

@@ -48,6 +48,9 @@ pub enum Role {
     Source,
     /// It is what the build uses: read-only under `/inputs`.
     Tool,
+    /// The source depends on it, as a lock file in there says: read-only under `/inputs`, and laid out for the client whose lock
+    /// file that is.
+    Dependency,
     /// The environment is made of it: what the build sees of it is in there.
     Environment,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::de::DeTable;
 
-use crate::{Environment, InputName, Node, Tree, TreePath, Variation};
+use crate::{Dependencies, Environment, InputName, Node, Tree, TreePath, Variation};
 
 /// What to build. In a file it is TOML; inside statements it is JSON of the same shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Recipe {
     /// The root filesystem that the build sees.
     #[serde(default)]
     pub environment: Environment,
+    /// What is fetched before, by lock files of the source.
+    #[serde(default, skip_serializing_if = "Dependencies::is_empty")]
+    pub dependencies: Dependencies,
     /// What is run.
     pub build: Build,
     /// What is kept of the result.
@@ -75,17 +78,6 @@ pub struct Build {
     /// Whether the build's own loopback device is up, for what speaks to itself by 127.0.0.1. It leads nowhere else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub loopback: bool,
-}
-
-impl Build {
-    /// The argument vector of each step: what a runner runs, and what an audit expects that it ran.
-    #[must_use]
-    pub fn commands(&self) -> Vec<Vec<String>> {
-        if !self.program.is_empty() {
-            return vec![self.program.clone()];
-        }
-        self.steps.iter().map(|step| vec!["/bin/sh".into(), "-ec".into(), step.clone()]).collect()
-    }
 }
 
 /// What `SOURCE_DATE_EPOCH` (the reproducible-builds.org specification of that name) is for the build.
@@ -206,6 +198,25 @@ impl Recipe {
         }
     }
 
+    /// The argument vector of each command, those that lay out dependencies first: what a runner runs, and what an audit expects
+    /// that it ran.
+    #[must_use]
+    pub fn commands(&self) -> Vec<Vec<String>> {
+        if !self.build.program.is_empty() {
+            return vec![self.build.program.clone()];
+        }
+        let steps = self.dependencies.steps().into_iter().chain(self.build.steps.iter().cloned());
+        steps.map(|step| vec!["/bin/sh".into(), "-ec".into(), step]).collect()
+    }
+
+    /// The environment variables that the recipe decides: its own, and those that tell clients where dependencies are.
+    #[must_use]
+    pub fn own_variables(&self) -> BTreeMap<String, String> {
+        let mut all = self.dependencies.variables();
+        all.extend(self.build.env.clone());
+        all
+    }
+
     /// Checks what the shape alone can't say. Recipes that come as JSON are checked with it too.
     ///
     /// # Errors
@@ -225,6 +236,7 @@ impl Recipe {
         {
             return Err(value(field, &why));
         }
+        self.check_dependencies()?;
         match &self.environment {
             Environment::Closure(closure) => self.check_derivation(closure)?,
             Environment::HostUsr | Environment::Debian(_) => self.check_steps()?,
@@ -242,6 +254,22 @@ impl Recipe {
             (None, paths) => paths.iter().try_for_each(|path| inside("outputs.paths", path))?,
         }
         self.check_limits()
+    }
+
+    fn check_dependencies(&self) -> Result<(), RecipeError> {
+        if let Some((field, why)) = self.dependencies.wrong() {
+            return Err(value(&field, &why));
+        }
+        if !self.dependencies.is_empty() && matches!(self.source, Source::Package(_)) {
+            return Err(value("dependencies", "are those of a directory; the source is a package"));
+        }
+        let set = self.dependencies.variables();
+        match self.build.env.keys().find(|name| set.contains_key(*name)) {
+            Some(name) => {
+                Err(value(&format!("build.env.{name}"), "is set by what `dependencies` asks for; leave it out"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_steps(&self) -> Result<(), RecipeError> {

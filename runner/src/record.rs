@@ -174,7 +174,7 @@ impl Runner {
         if !conditions.are_possible() || !lock.recipe.allows(conditions) {
             return Err(RunError::Surroundings);
         }
-        let commands = lock.recipe.build.commands();
+        let commands = lock.recipe.commands();
         let env = environment_variables(lock, conditions, epoch);
         let inputs = self.inputs(lock)?;
         let log = take_name(&self.store.root().join("logs"), label)
@@ -268,7 +268,7 @@ impl Runner {
 
     fn inputs(&self, lock: &Lock) -> Result<Vec<(PathBuf, String)>, RunError> {
         let mut inputs = Vec::new();
-        for input in lock.inputs.iter().filter(|input| input.role == Role::Tool) {
+        for input in lock.inputs.iter().filter(|input| matches!(input.role, Role::Tool | Role::Dependency)) {
             let Content::File { digest, .. } = &input.content else {
                 return Err(RunError::Tool(input.name.clone()));
             };

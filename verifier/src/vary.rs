@@ -78,7 +78,7 @@ impl Wanted {
     #[must_use]
     pub fn but_for(mut self, recipe: &Recipe) -> Self {
         let is_set =
-            |variation: &Variation| variation.variables().iter().any(|name| recipe.build.env.contains_key(*name));
+            |variation: &Variation| variation.variables().iter().any(|name| recipe.own_variables().contains_key(*name));
         self.variations.retain(|variation| !is_set(variation) && !recipe.pinned.contains_key(variation));
         if matches!(recipe.environment, Environment::Closure(_)) {
             // It has variables of its own alone.

@@ -117,6 +117,7 @@ pub(super) enum Part {
     Artifact,
     Source,
     Tool,
+    Dependency,
     Environment,
 }
 
@@ -126,6 +127,7 @@ impl Part {
             Self::Artifact => "artifact",
             Self::Source => "source",
             Self::Tool => "tool",
+            Self::Dependency => "dependency",
             Self::Environment => "environment",
         }
     }
@@ -165,6 +167,7 @@ impl<'a> Item<'a> {
             part: match input.role {
                 Role::Source => Part::Source,
                 Role::Tool => Part::Tool,
+                Role::Dependency => Part::Dependency,
                 Role::Environment => Part::Environment,
             },
         }

@@ -61,7 +61,7 @@ fn package(item: &Item<'_>) -> Package {
         primary_package_purpose: match item.part {
             Part::Source => Some("SOURCE"),
             Part::Environment => Some("OPERATING_SYSTEM"),
-            Part::Artifact | Part::Tool => None,
+            Part::Artifact | Part::Tool | Part::Dependency => None,
         },
         download_location: NOASSERTION,
         files_analyzed: false,
@@ -85,6 +85,7 @@ fn relationships(inputs: &BuildInputs<'_>, artifact: &Item<'_>) -> Vec<Relations
             Part::Artifact => None,
             Part::Source => Some(Relationship::new(built, "GENERATED_FROM", input)),
             Part::Tool => Some(Relationship::new(input, "BUILD_TOOL_OF", built)),
+            Part::Dependency => Some(Relationship::new(input, "DEPENDENCY_OF", built)),
             Part::Environment => Some(Relationship::new(input, "BUILD_DEPENDENCY_OF", built)),
         }
     });

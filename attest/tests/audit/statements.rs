@@ -128,9 +128,9 @@ fn the_rebuilds_are_of_one_thing() {
 
 /// Another recipe, and the commands that go with it.
 fn other_steps(definition: &mut reprove_attest::BuildDefinition) {
-    let build = &mut definition.external_parameters.recipe.build;
-    build.steps = vec!["make evil".into()];
-    definition.internal_parameters.commands = build.commands();
+    let recipe = &mut definition.external_parameters.recipe;
+    recipe.build.steps = vec!["make evil".into()];
+    definition.internal_parameters.commands = recipe.commands();
 }
 
 #[test]

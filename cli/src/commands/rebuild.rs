@@ -81,7 +81,7 @@ async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
     let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
-    let finished = reprove_job::rebuild(&context, &purl, &app.clients(), &prepared.key).await;
+    let finished = reprove_job::rebuild(&context, &purl, &prepared.key).await;
     prepared.finish(app, &purl.to_string(), finished).await
 }
 

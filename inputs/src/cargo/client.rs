@@ -127,7 +127,7 @@ pub(crate) fn promised(lock: &str, name: &str, version: &str) -> Option<Sha256> 
 
 /// Where cargo keeps a crate: in a folder for each registry. The first that has these bytes.
 #[expect(clippy::disallowed_methods, reason = "which of equal files is taken shows nowhere")]
-fn cached(home: &Path, file: &str, promised: Sha256) -> Option<PathBuf> {
+pub(crate) fn cached(home: &Path, file: &str, promised: Sha256) -> Option<PathBuf> {
     let folders = fs::read_dir(home.join("registry/cache")).ok()?;
     let files = folders.flatten().map(|folder| folder.path().join(file)).filter(|path| path.is_file());
     let mut files = files.filter(|path| fs::read(path).is_ok_and(|bytes| Sha256::of(&bytes) == promised));
@@ -135,7 +135,7 @@ fn cached(home: &Path, file: &str, promised: Sha256) -> Option<PathBuf> {
 }
 
 /// A whole version (Semantic Versioning 2.0.0), of at most 128 bytes.
-pub(super) fn is_version(text: &str) -> bool {
+pub(crate) fn is_version(text: &str) -> bool {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let numbers: Vec<&str> = core.split('.').collect();
     let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use reprove_model::{
-    Build, Content, Debian, Environment, EpochRule, Input, InputName, Limits, LockedPackage, Outputs, Package,
-    PackageUrl, Published, Recipe, Role, Source,
+    Build, Content, Debian, Dependencies, Environment, EpochRule, Input, InputName, Limits, LockedPackage, Outputs,
+    Package, PackageUrl, Published, Recipe, Role, Source,
 };
 use reprove_store::{IngestLimits, Store};
 
@@ -255,6 +255,7 @@ fn recipe(asked: &Asked, environment: Debian, dsc: &InputName, is_for_all: bool,
         outputs: Outputs { directory: None, paths: vec![file.to_string()], set_id: false, nar: None },
         limits: Limits { seconds: 7200, memory_mib: 16 << 10, disk_mib: 12 << 10, ..Limits::default() },
         pinned: BTreeMap::new(),
+        dependencies: Dependencies::default(),
     }
 }
 

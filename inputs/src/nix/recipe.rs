@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_model::{
-    Build, Closure, Environment, EpochRule, InputName, Limits, Outputs, Package, Recipe, Sha256, Source,
+    Build, Closure, Dependencies, Environment, EpochRule, InputName, Limits, Outputs, Package, Recipe, Sha256, Source,
 };
 
 use super::NixError;
@@ -50,6 +50,7 @@ pub(super) fn plan(derivation: &Derivation, store: &str, base: &str) -> Result<P
         package: Package { name: package_name(name), version: None },
         source: Source::Directory(".".into()),
         environment: Environment::Closure(Closure { store: store.to_owned() }),
+        dependencies: Dependencies::default(),
         build: Build {
             steps: Vec::new(),
             program: std::iter::once(derivation.builder.clone()).chain(arguments).collect(),

@@ -36,7 +36,12 @@ impl Npm {
         Self { program: program.into(), env: None, time_limit: Duration::from_secs(600) }
     }
 
-    async fn run(&self, doing: &'static str, place: &Workplace, arguments: &[&str]) -> Result<Finished, InputsError> {
+    pub(crate) async fn run(
+        &self,
+        doing: &'static str,
+        place: &Workplace,
+        arguments: &[&str],
+    ) -> Result<Finished, InputsError> {
         let mut command = Command::new(&self.program);
         if let Some(env) = &self.env {
             command.env_clear().envs(env.iter().map(|(name, value)| (name, value)));
@@ -108,9 +113,13 @@ pub(crate) struct Version<'a> {
 }
 
 impl<'a> Version<'a> {
-    /// Of a package URL that has one; `None` where npm could not take it, or would take it for something else.
+    /// Of a package URL that has one; `None` as with [`Version::new`].
     pub(crate) fn of(purl: &'a PackageUrl) -> Option<Self> {
-        let (scope, name, version) = (purl.namespace(), purl.name(), purl.version()?);
+        Self::new(purl.namespace(), purl.name(), purl.version()?)
+    }
+
+    /// `None` where npm could not take it, or would take it for something else.
+    pub(crate) fn new(scope: Option<&'a str>, name: &'a str, version: &'a str) -> Option<Self> {
         let is_scope = scope.is_none_or(|scope| scope.strip_prefix('@').is_some_and(is_name));
         (is_scope && is_name(name) && is_version(version)).then_some(Self { scope, name, version })
     }
@@ -120,7 +129,7 @@ impl<'a> Version<'a> {
         self.scope.map_or_else(|| self.name.to_owned(), |scope| format!("{scope}/{}", self.name))
     }
 
-    fn spec(&self) -> String {
+    pub(crate) fn spec(&self) -> String {
         format!("{}@{}", self.package(), self.version)
     }
 
@@ -231,7 +240,7 @@ const NETWORK: [&str; 12] = [
     "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
 ];
 
-fn refused(doing: &'static str, finished: Finished, version: &Version<'_>) -> InputsError {
+pub(crate) fn refused(doing: &'static str, finished: Finished, version: &Version<'_>) -> InputsError {
     let Some(Said { code, summary }) = error(&finished.stdout) else { return failed(doing, finished) };
     let is_http = code.len() == 4 && code.starts_with('E') && code.chars().skip(1).all(|c| c.is_ascii_digit());
     match code.as_str() {
@@ -256,7 +265,7 @@ fn take_only(directory: &Path, path: &Path) -> Result<(), InputsError> {
     }
 }
 
-fn check(fetched: &Fetched, promised: Option<[u8; 64]>) -> Result<(), InputsError> {
+pub(crate) fn check(fetched: &Fetched, promised: Option<[u8; 64]>) -> Result<(), InputsError> {
     let Some(promised) = promised else { return Ok(()) };
     let fail = |source| InputsError::Io { path: fetched.path.clone(), source };
     let mut file = File::open(&fetched.path).map_err(fail)?;

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use reprove_model::{Build, Environment, EpochRule, InputName, Limits, Outputs, Package, PackageUrl, Recipe, Source};
+use reprove_model::{
+    Build, Dependencies, Environment, EpochRule, InputName, Limits, Outputs, Package, PackageUrl, Recipe, Source,
+};
 
 use super::form::{Form, FormError, Owner};
 use super::packer::{Packer, Tools, lost_modes};
@@ -65,6 +67,7 @@ pub(crate) fn packing(
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false, nar: None },
         limits: Limits::default(),
         pinned: BTreeMap::new(),
+        dependencies: Dependencies::default(),
     };
     Ok(Packing { recipe, takes_bytes: system.is_some() || owner.is_some() })
 }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use reprove_model::{Build, Environment, EpochRule, InputName, Limits, Outputs, Package, PackageUrl, Recipe, Source};
+use reprove_model::{
+    Build, Dependencies, Environment, EpochRule, InputName, Limits, Outputs, Package, PackageUrl, Recipe, Source,
+};
 
 use super::backend::Backend;
 use super::release::is_sdist;
@@ -99,6 +101,7 @@ pub(crate) fn recipe(
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: vec![], set_id: false, nar: None },
         limits: Limits::default(),
         pinned: BTreeMap::new(),
+        dependencies: Dependencies::default(),
     }
 }
 

@@ -128,6 +128,8 @@ pub fn unused<'a>(lock: &'a Lock, listing: &ObservedListing) -> Vec<&'a InputNam
     let is_unused = |input: &&reprove_model::Input| match input.role {
         Role::Source => !source,
         Role::Tool => !touched(&input.name),
+        // What lays them out reads all of them.
+        Role::Dependency => false,
         // Which files of the environment are whose is not known here.
         Role::Environment => false,
     };

@@ -235,7 +235,7 @@ fn check(record: &BuildRecord, request: &BuildRequest<'_>, env: &BTreeMap<String
         ("lock", record.lock == lock_digest),
         ("list of inputs", record.inputs == lock.inputs),
         ("environment", record.environment == root.locked),
-        ("list of commands", record.commands == lock.recipe.build.commands()),
+        ("list of commands", record.commands == lock.recipe.commands()),
         ("list of environment variables", record.env == *env),
         ("limits", record.limits == lock.recipe.limits),
         ("conditions", record.conditions == *conditions),

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a project depends on, by the lock files of its source.
+//!
+//! An ecosystem's lock file has a checksum of each package already, so that it settles what is fetched: nothing is locked a second
+//! time. What is fetched is checked against it, and kept in the store by that checksum, so that only the first build of a lock
+//! file asks a network. The ecosystem's own client fetches, in a place of its own with nothing of the project but the list: no code
+//! of the project, and none of what it depends on, is run.
+
+mod cargo;
+mod error;
+mod kept;
+mod npm;
+
+use std::collections::BTreeMap;
+
+use reprove_model::{Content, Ecosystem, Input, InputName, Lock, Node, PackageUrl, Role, Sha256, TreePath};
+use reprove_store::Store;
+
+pub use error::DependencyError;
+
+use crate::workplace::Fetched;
+use crate::{Cargo, InputsError, Note, Npm, blocking};
+
+/// The ecosystems' clients, as the machine has them.
+#[derive(Clone, Copy, Debug)]
+pub struct Clients<'a> {
+    /// For a `Cargo.lock`.
+    pub cargo: &'a Cargo,
+    /// For a `package-lock.json`.
+    pub npm: &'a Npm,
+}
+
+/// The most bytes of a lock file that are read.
+pub const MAX_LOCK_FILE: u64 = 32 << 20;
+/// The most packages that one may name.
+pub const MAX_PACKAGES: usize = 5000;
+
+/// The packages that the lock files name which `lock`'s recipe names, and what lays them out in a build; sorted by name. All is in
+/// `store` afterwards, as the source has to be before.
+///
+/// # Errors
+/// See [`InputsError`]; [`InputsError::Dependencies`] where a lock file can't be used.
+pub async fn inputs(
+    lock: &Lock,
+    clients: Clients<'_>,
+    store: &Store,
+    notes: &(dyn Fn(Note) + Sync),
+) -> Result<Vec<Input>, InputsError> {
+    let mut inputs = Vec::new();
+    for (ecosystem, file) in lock.recipe.dependencies.lock_files() {
+        let bad = |source| InputsError::Dependencies { file: file.to_owned(), source };
+        let text = text(lock, file, store).await?.map_err(bad)?;
+        let wanted = wanted(ecosystem, &text).map_err(bad)?;
+        if let Some((name, script)) = ecosystem.script().zip(script(ecosystem)) {
+            let (digest, size) = store.add_bytes(script.as_bytes())?;
+            let content = Content::File { digest, size };
+            inputs.push(Input { name: name.parse()?, role: Role::Tool, purl: None, content });
+        }
+        inputs.extend(fetched(ecosystem, wanted, &text, clients, store, notes).await?);
+    }
+    inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(inputs)
+}
+
+/// What a lock file names.
+pub(crate) fn wanted(ecosystem: Ecosystem, text: &str) -> Result<Vec<Wanted>, DependencyError> {
+    let found = match ecosystem {
+        Ecosystem::Cargo => cargo::read(text)?,
+        Ecosystem::Npm => npm::read(text, npm::cpu())?,
+        Ecosystem::Pip => return Err(DependencyError::Unread("pip's are not fetched yet".into())),
+    };
+    let mut all: BTreeMap<InputName, Wanted> = BTreeMap::new();
+    for wanted in found {
+        match all.get(&wanted.file_name) {
+            Some(other) if *other != wanted => return Err(DependencyError::Twice(wanted.purl.to_string())),
+            _ => all.insert(wanted.file_name.clone(), wanted),
+        };
+        if all.len() > MAX_PACKAGES {
+            return Err(DependencyError::TooMany);
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+/// A package that a lock file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// What the input is called.
+    pub(crate) file_name: InputName,
+    pub(crate) purl: PackageUrl,
+    pub(crate) checksum: Checksum,
+}
+
+/// What a lock file says of a package's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checksum {
+    Sha256(Sha256),
+    Sha512([u8; 64]),
+}
+
+impl Wanted {
+    fn input(&self, content: Content) -> Input {
+        Input { name: self.file_name.clone(), role: Role::Dependency, purl: Some(self.purl.clone()), content }
+    }
+
+    /// Looks whether these are the bytes.
+    fn check(&self, fetched: &Fetched) -> Result<(), InputsError> {
+        let name = || self.file_name.to_string();
+        match self.checksum {
+            Checksum::Sha256(expected) if expected != fetched.digest.sha256 => {
+                Err(InputsError::Mismatch { name: name(), expected, actual: fetched.digest.sha256 })
+            }
+            Checksum::Sha256(_) => Ok(()),
+            Checksum::Sha512(promised) => crate::npm::check_sha512(fetched, Some(promised)),
+        }
+    }
+}
+
+/// What lays the packages out.
+fn script(ecosystem: Ecosystem) -> Option<&'static str> {
+    match ecosystem {
+        Ecosystem::Cargo => Some(include_str!("dependencies/lay_out_cargo.sh")),
+        Ecosystem::Npm => Some(include_str!("dependencies/lay_out_npm.js")),
+        Ecosystem::Pip => None,
+    }
+}
+
+/// A lock file's text, as the source has it.
+async fn text(lock: &Lock, file: &str, store: &Store) -> Result<Result<String, DependencyError>, InputsError> {
+    let source = lock.inputs.iter().find_map(|input| match (&input.role, &input.content) {
+        (Role::Source, Content::Tree { digest }) => Some(digest.blake3),
+        _ => None,
+    });
+    let (Some(source), Ok(path)) = (source, TreePath::new(file)) else { return Ok(Err(DependencyError::Missing)) };
+    let (from, place) = (store.clone(), store.root());
+    blocking::run(place, move || {
+        let store = from;
+        let tree = store.load_tree(&source)?;
+        let Some(Node::File { digest, size, .. }) = tree.entries().get(&path) else {
+            return Ok(Err(DependencyError::Missing));
+        };
+        if *size > MAX_LOCK_FILE {
+            return Ok(Err(DependencyError::TooLarge));
+        }
+        let bytes = store.read_blob(&digest.blake3, MAX_LOCK_FILE)?;
+        let not_text = |_| DependencyError::Unread("it is no UTF-8".into());
+        Ok::<_, InputsError>(String::from_utf8(bytes).map_err(not_text))
+    })
+    .await
+}
+
+/// The inputs, out of the store where they are there, and fetched where they are not.
+async fn fetched(
+    ecosystem: Ecosystem,
+    wanted: Vec<Wanted>,
+    text: &str,
+    clients: Clients<'_>,
+    store: &Store,
+    notes: &(dyn Fn(Note) + Sync),
+) -> Result<Vec<Input>, InputsError> {
+    let (from, path) = (store.clone(), store.root().to_owned());
+    let (mut inputs, missing) = blocking::run(&path, move || kept::find(&from, wanted)).await?;
+    if missing.is_empty() {
+        return Ok(inputs);
+    }
+    let count = missing.len();
+    notes(Note::Doing(format!("fetching {count} packages that the source depends on, with {}", ecosystem.name())));
+    let (workplace, fetched) = match ecosystem {
+        Ecosystem::Cargo => cargo::fetch(clients.cargo, &missing, text, store).await?,
+        Ecosystem::Npm => npm::fetch(clients.npm, &missing, store).await?,
+        Ecosystem::Pip => return Ok(inputs),
+    };
+    let to = store.clone();
+    let added = blocking::run(&path, move || {
+        let _workplace = workplace;
+        let one = |(wanted, file): (Wanted, Fetched)| {
+            wanted.check(&file)?;
+            file.keep(&to)?;
+            kept::note(&to, &wanted, &file)?;
+            Ok::<_, InputsError>(wanted.input(Content::File { digest: file.digest, size: file.size }))
+        };
+        missing.into_iter().zip(fetched).map(one).collect::<Result<Vec<_>, _>>()
+    });
+    inputs.extend(added.await?);
+    Ok(inputs)
+}
