@@ -13,7 +13,7 @@ mod npm;
 
 use std::collections::BTreeMap;
 
-use reprove_model::{Content, Ecosystem, Input, InputName, Lock, Node, PackageUrl, Role, Sha256, TreePath};
+use reprove_model::{Content, Ecosystem, Input, InputName, Node, PackageUrl, Recipe, Role, Sha256, TreePath};
 use reprove_store::Store;
 
 pub use error::DependencyError;
@@ -35,21 +35,22 @@ pub const MAX_LOCK_FILE: u64 = 32 << 20;
 /// The most packages that one may name.
 pub const MAX_PACKAGES: usize = 5000;
 
-/// The packages that the lock files name which `lock`'s recipe names, and what lays them out in a build; sorted by name. All is in
-/// `store` afterwards, as the source has to be before.
+/// The packages that the lock files name which `recipe` names, and what lays them out in a build; sorted by name. All is in `store`
+/// afterwards, as `source` has to be before.
 ///
 /// # Errors
 /// See [`InputsError`]; [`InputsError::Dependencies`] where a lock file can't be used.
 pub async fn inputs(
-    lock: &Lock,
+    recipe: &Recipe,
+    source: &Input,
     clients: Clients<'_>,
     store: &Store,
     notes: &(dyn Fn(Note) + Sync),
 ) -> Result<Vec<Input>, InputsError> {
     let mut inputs = Vec::new();
-    for (ecosystem, file) in lock.recipe.dependencies.lock_files() {
+    for (ecosystem, file) in recipe.dependencies.lock_files() {
         let bad = |source| InputsError::Dependencies { file: file.to_owned(), source };
-        let text = text(lock, file, store).await?.map_err(bad)?;
+        let text = text(source, file, store).await?.map_err(bad)?;
         let wanted = wanted(ecosystem, &text).map_err(bad)?;
         if let Some((name, script)) = ecosystem.script().zip(script(ecosystem)) {
             let (digest, size) = store.add_bytes(script.as_bytes())?;
@@ -128,16 +129,15 @@ fn script(ecosystem: Ecosystem) -> Option<&'static str> {
 }
 
 /// A lock file's text, as the source has it.
-async fn text(lock: &Lock, file: &str, store: &Store) -> Result<Result<String, DependencyError>, InputsError> {
-    let source = lock.inputs.iter().find_map(|input| match (&input.role, &input.content) {
-        (Role::Source, Content::Tree { digest }) => Some(digest.blake3),
-        _ => None,
-    });
-    let (Some(source), Ok(path)) = (source, TreePath::new(file)) else { return Ok(Err(DependencyError::Missing)) };
+async fn text(source: &Input, file: &str, store: &Store) -> Result<Result<String, DependencyError>, InputsError> {
+    let (Content::Tree { digest: tree }, Ok(path)) = (&source.content, TreePath::new(file)) else {
+        return Ok(Err(DependencyError::Missing));
+    };
+    let tree = tree.blake3;
     let (from, place) = (store.clone(), store.root());
     blocking::run(place, move || {
         let store = from;
-        let tree = store.load_tree(&source)?;
+        let tree = store.load_tree(&tree)?;
         let Some(Node::File { digest, size, .. }) = tree.entries().get(&path) else {
             return Ok(Err(DependencyError::Missing));
         };

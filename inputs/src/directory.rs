@@ -32,6 +32,15 @@ pub async fn lock(
     store: &Store,
     environment: LockedEnvironment,
 ) -> Result<Lock, InputsError> {
+    let inputs = vec![source(&recipe, recipe_dir, store).await?];
+    Ok(Lock { recipe, inputs, environment, published: None })
+}
+
+/// The source alone, as [`lock`] has it.
+///
+/// # Errors
+/// As [`lock`].
+pub async fn source(recipe: &Recipe, recipe_dir: &Path, store: &Store) -> Result<Input, InputsError> {
     recipe.check()?;
     let Source::Directory(directory) = &recipe.source else {
         return Err(InputsError::NotADirectory);
@@ -50,8 +59,7 @@ pub async fn lock(
         return Err(InputsError::OutputInSource(output.chars().filter(|c| !c.is_control()).collect()));
     }
     let content = Content::Tree { digest: tree.digest() };
-    let inputs = vec![Input { name: INPUT_NAME.parse()?, role: Role::Source, purl: None, content }];
-    Ok(Lock { recipe, inputs, environment, published: None })
+    Ok(Input { name: INPUT_NAME.parse()?, role: Role::Source, purl: None, content })
 }
 
 /// The directory `directory` below `recipe_dir`, reached through no symbolic link: a project must not bring in what lies

@@ -3,11 +3,12 @@
 
 use std::io::Cursor;
 
-use reprove_model::{InputName, LockedPackage, PackageUrl, Recipe, Sha256, TreePath};
+use reprove_model::{Ecosystem, InputName, LockedPackage, PackageUrl, Recipe, Sha256, TreePath};
 
 use crate::pypi::{self, backend, recipe, release, requirement, tools};
 use crate::{
-    BackendError, FormError, InputsError, NixError, Pip, WheelError, cargo, debian, directory, init, nix, npm,
+    BackendError, DependencyError, FormError, InputsError, NixError, Pip, WheelError, cargo, debian, directory, init,
+    nix, npm,
 };
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
@@ -93,7 +94,7 @@ pub fn apt_packages(text: &str) -> Result<Vec<LockedPackage>, String> {
 
 /// The SHA-256 that a `Cargo.lock` has of a version of a crate.
 #[must_use]
-pub fn cargo_lock(text: &str, name: &str, version: &str) -> Option<Sha256> {
+pub fn crate_digest(text: &str, name: &str, version: &str) -> Option<Sha256> {
     cargo::promised(text, name, version)
 }
 
@@ -122,6 +123,15 @@ pub fn first_recipe(name: &str, text: &str) -> Result<Option<(String, Vec<String
 /// As locking.
 pub fn derivation(bytes: &[u8]) -> Result<Recipe, NixError> {
     nix::recipe_of(bytes)
+}
+
+/// File name and package URL of each package that a project's lock file names, and what is wrong where it can't be used.
+///
+/// # Errors
+/// As fetching.
+pub fn dependencies(ecosystem: Ecosystem, text: &str) -> Result<Vec<(InputName, PackageUrl)>, DependencyError> {
+    let wanted = crate::dependencies::wanted(ecosystem, text)?;
+    Ok(wanted.into_iter().map(|wanted| (wanted.file_name, wanted.purl)).collect())
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

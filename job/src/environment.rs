@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use reprove_images::{KeepError, RootFilesystem, debian};
 use reprove_inputs::InputsError;
 use reprove_inputs::debian::{self as packages, LOCK_FILE};
-use reprove_model::{Debian, Digest, Environment, Input, Limits, LockedPackage, PackageLock, Recipe, Tree};
+use reprove_model::{Debian, Digest, Environment, Input, Limits, LockedPackage, PackageLock, Recipe, Role, Tree};
 use reprove_runner::Installation;
 use reprove_store::Store;
 use thiserror::Error;
@@ -51,33 +51,47 @@ pub enum PackagesError {
     InMachine,
 }
 
-/// What came of locking a project's environment anew.
+/// What came of locking a project's environment anew, and of fetching what it depends on.
 #[derive(Clone, Debug)]
 pub struct Relocked {
     /// What was locked before, where that can be read.
     pub before: Option<PackageLock>,
     /// What is locked now; none where the environment is this machine's `/usr`, which is digested each time.
     pub now: Option<PackageLock>,
+    /// What is there now of what the project's own lock files name, sorted by name.
+    pub dependencies: Vec<Input>,
 }
 
 /// Looks which packages there are now for the environment of a project directory's recipe, installs them, and writes its
-/// `reprove.lock`, in place of what is there.
+/// `reprove.lock`, in place of what is there. Fetches what the project's own lock files name, which settle that already.
 ///
 /// # Errors
 /// See [`JobError`].
 pub async fn relock(context: &Context<'_>, recipe: &Recipe, directory: &Path) -> Result<Relocked, JobError> {
     recipe.check().map_err(InputsError::from)?;
+    let dependencies = context.fetched(recipe, directory).await?;
     let Environment::Debian(asked) = &recipe.environment else {
-        return Ok(Relocked { before: None, now: None });
+        return Ok(Relocked { before: None, now: None, dependencies });
     };
     // One that can't be read is what somebody would lock anew for.
     let before = packages::read_lock(directory).ok().flatten();
     let (_, lock) = context.resolved(asked, packages::architecture()?).await?;
     packages::write_lock(directory, &lock)?;
-    Ok(Relocked { before, now: Some(lock) })
+    Ok(Relocked { before, now: Some(lock), dependencies })
 }
 
 impl Context<'_> {
+    /// What the lock files of a project directory name.
+    async fn fetched(&self, recipe: &Recipe, directory: &Path) -> Result<Vec<Input>, JobError> {
+        if recipe.dependencies.is_empty() {
+            return Ok(Vec::new());
+        }
+        let source = reprove_inputs::directory::source(recipe, directory, &self.store).await?;
+        let mut inputs = self.dependencies(recipe, &source).await?;
+        inputs.retain(|input| input.role == Role::Dependency);
+        Ok(inputs)
+    }
+
     /// The root filesystem of a recipe in `directory`, and what it is made of.
     pub(crate) async fn environment(
         &self,

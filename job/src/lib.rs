@@ -42,7 +42,7 @@ use reprove_images::{RootFilesystem, another_locale};
 use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip, dependencies};
 use reprove_model::{
     BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, Input, InputName, Lock, PackageUrl, Published,
-    Recipe, RecordMode, Variation, Verdict,
+    Recipe, RecordMode, Role, Variation, Verdict,
 };
 use reprove_runner::vm::{Formatter, Guest, Machine};
 use reprove_runner::{Sandbox, SourceFiles, other_file_system};
@@ -291,16 +291,20 @@ impl Context<'_> {
         self.doing("reading the source");
         let mut lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;
         lock.inputs.extend(inputs);
-        lock.inputs.extend(self.dependencies(&lock).await?);
+        let source = lock.inputs.iter().find(|input| input.role == Role::Source).cloned();
+        if let Some(source) = source {
+            lock.inputs.extend(self.dependencies(&lock.recipe, &source).await?);
+        }
         lock.inputs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((lock, root))
     }
 
-    /// What the source of `lock` depends on, by the lock files that its recipe names.
-    pub(crate) async fn dependencies(&self, lock: &Lock) -> Result<Vec<Input>, JobError> {
+    /// What `source` depends on, by the lock files that its recipe names.
+    pub(crate) async fn dependencies(&self, recipe: &Recipe, source: &Input) -> Result<Vec<Input>, JobError> {
         let Clients { npm, cargo, .. } = &self.clients;
         let notes = |note| (self.events)(note_event(note));
-        Ok(dependencies::inputs(lock, dependencies::Clients { cargo, npm }, &self.store, &notes).await?)
+        let clients = dependencies::Clients { cargo, npm };
+        Ok(dependencies::inputs(recipe, source, clients, &self.store, &notes).await?)
     }
 
     /// The source's files. The first build's namespaces are made while they are read.

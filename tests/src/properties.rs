@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 59] = [
+pub const ALL: [Property; 61] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
@@ -36,6 +36,7 @@ pub const ALL: [Property; 59] = [
     Property { name: "ccf_receipt", check: evidence::ccf_receipt },
     Property { name: "certificate", check: evidence::certificate },
     Property { name: "container_compare", check: compare::containers },
+    Property { name: "crate_digest", check: inputs::crate_digest },
     Property { name: "derivation", check: inputs::derivation },
     Property { name: "ear_token", check: evidence::ear_token },
     Property { name: "first_recipe", check: inputs::first_recipe },
@@ -50,6 +51,7 @@ pub const ALL: [Property; 59] = [
     Property { name: "names", check: model::names },
     Property { name: "nitro_document", check: evidence::nitro_document },
     Property { name: "npm_form", check: inputs::npm_form },
+    Property { name: "npm_lock", check: inputs::npm_lock },
     Property { name: "npm_view", check: inputs::npm_view },
     Property { name: "package_lock", check: model::package_lock },
     Property { name: "path", check: model::path },

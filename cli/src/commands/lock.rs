@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `reprove lock`: which packages a project's environment is made of, from now on.
+//! `reprove lock`: which packages a project's environment is made of, from now on; and what it depends on, fetched.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use clap::Args;
 use reprove_inputs::debian::LOCK_FILE;
 use reprove_job::Relocked;
 use reprove_model::PackageLock;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::check::read_recipe;
 use crate::app::{App, absolute};
@@ -32,37 +32,56 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let name = recipe.package.name.clone();
     let events = |event| app.tell(event);
     let context = app.context(app.store()?, &options, &events).await?;
-    let Relocked { before, now } = reprove_job::relock(&context, &recipe, &directory).await?;
+    let Relocked { before, now, dependencies } = reprove_job::relock(&context, &recipe, &directory).await?;
     app.progress.clear();
+    let fetched: Vec<_> = (dependencies.iter())
+        .map(|input| json!({ "name": input.name, "purl": input.purl, "digest": input.content.digest() }))
+        .collect();
+    let line = |what: &str, text: String| format!("  {what:<18} {text}\n");
+    let files: Vec<&str> = recipe.dependencies.lock_files().map(|(_, file)| file).collect();
+    let depends = (!files.is_empty())
+        .then(|| line("dependencies", format!("{}, as {} settles them", dependencies.len(), files.join(", "))))
+        .unwrap_or_default();
     let Some(now) = now else {
+        if !files.is_empty() {
+            let text = format!("fetched  {name}\n\n{depends}");
+            let value = json!({ "name": name, "dependencies": fetched });
+            return print(app, &value, &text);
+        }
         let error = CommandError::bad_usage("the environment is this machine's /usr, which is digested each time anew");
         return Err(error.next(
             "to lock packages, say in reprove.toml: environment = { debian = \"bookworm\", packages = [\"gcc\"] }",
         ));
     };
     let changes = Changes::between(before.as_ref(), &now);
-    if app.global.json {
-        output::json(&json!({
-            "name": name,
-            "file": LOCK_FILE,
-            "environment": now.environment,
-            "architecture": now.architecture,
-            "tree": now.tree,
-            "packages": now.packages,
-            "changes": { "new": changes.new, "other": changes.other, "gone": changes.gone },
-        }))?;
-        return Ok(YES);
-    }
+    let value = json!({
+        "name": name,
+        "dependencies": fetched,
+        "file": LOCK_FILE,
+        "environment": now.environment,
+        "architecture": now.architecture,
+        "tree": now.tree,
+        "packages": now.packages,
+        "changes": { "new": changes.new, "other": changes.other, "gone": changes.gone },
+    });
     let release = &now.environment.debian;
-    let line = |what: &str, text: String| format!("  {what:<18} {text}\n");
     let mut text = format!("locked  {name}\n\n");
     text += &line("environment", format!("Debian {release} ({}), {} packages", now.architecture, now.packages.len()));
     text += &line("", format!("blake3 {}", now.tree.blake3));
     if before.is_some() {
         text += &line("changed", changes.text());
     }
+    text += &depends;
     text += &line("written to", LOCK_FILE.into());
-    output::text(&text)?;
+    print(app, &value, &text)
+}
+
+fn print(app: &App, value: &Value, text: &str) -> Result<u8, CommandError> {
+    if app.global.json {
+        output::json(value)?
+    } else {
+        output::text(text)?
+    }
     Ok(YES)
 }
 

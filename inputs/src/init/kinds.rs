@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) version: Option<String>,
     /// Debian's packages.
     pub(super) packages: Vec<&'static str>,
+    /// Its lock files, each with the ecosystem's name.
+    pub(super) dependencies: Vec<(&'static str, &'static str)>,
     pub(super) steps: Vec<String>,
     pub(super) env: Vec<(&'static str, String)>,
     pub(super) outputs: Outputs,

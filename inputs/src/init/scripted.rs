@@ -21,10 +21,11 @@ pub(super) fn rust(top: &Top) -> Plan {
         bins.push(name.clone());
     }
     let locked = if top.has("Cargo.lock") { " --locked" } else { "" };
+    let is_new = is_of_new_cargo(top.text("Cargo.lock"), package);
     let mut plan = Plan {
         name: of("name"),
         version: of("version"),
-        packages: vec!["cargo", "rustc"],
+        packages: if is_new { vec!["cargo-web", "rustc-web"] } else { vec!["cargo", "rustc"] },
         // The directory that it is built in is no part of what is built.
         steps: vec![format!("RUSTFLAGS=\"--remap-path-prefix=$PWD=/build\" cargo build --release --offline{locked}")],
         outputs: Outputs::Paths(bins.iter().map(|bin| format!("target/release/{bin}")).collect()),
@@ -41,19 +42,33 @@ pub(super) fn rust(top: &Top) -> Plan {
         plan.outputs = Outputs::Directory("target/package");
         plan.notes.push("a library is packed, not compiled: name a program in `outputs` where there is one".into());
     }
-    if top.text("Cargo.lock").contains("\nsource = ") && !top.has("vendor/") {
-        plan.notes.push(
-            "it has dependencies, and a build has no network: cargo vendor, with its lines in .cargo/config.toml"
-                .into(),
-        );
-    }
-    if top.text("Cargo.lock").lines().any(|line| line == "version = 4") || of("edition").as_deref() == Some("2024") {
-        plan.of_bookworm.push(
-            "bookworm's cargo is of Rust 1.63, and reads neither Cargo.lock of version 4 nor edition 2024: --environment trixie"
-                .into(),
-        );
-    }
+    crates(top, &manifest, &mut plan);
     plan
+}
+
+/// Whether it takes a newer cargo than Debian's own: by the lock file's version, or the edition.
+fn is_of_new_cargo(lock: &str, package: Option<&Table>) -> bool {
+    let edition = package.and_then(|package| package.get("edition")?.as_str());
+    lock.lines().any(|line| line == "version = 4") || edition == Some("2024")
+}
+
+/// What it depends on, unless that is in the project.
+fn crates(top: &Top, manifest: &Table, plan: &mut Plan) {
+    if top.has("vendor/") {
+        return;
+    }
+    let lock = top.text("Cargo.lock");
+    let depends =
+        |key: &&str| manifest.get(*key).and_then(toml::Value::as_table).is_some_and(|table| !table.is_empty());
+    if lock.contains("\nsource = \"git+") {
+        let note = "a dependency from a Git repository has no checksum, and a build has no network: cargo vendor, with its lines in .cargo/config.toml";
+        plan.notes.push(note.into());
+    } else if lock.contains("\nsource = ") || (top.has("Cargo.lock") && lock.is_empty()) {
+        plan.dependencies.push(("cargo", "Cargo.lock"));
+    } else if !top.has("Cargo.lock") && ["dependencies", "build-dependencies"].iter().any(|key| depends(&key)) {
+        let note = "it has dependencies, and no lock file: cargo generate-lockfile, then reprove init again";
+        plan.notes.push(note.into());
+    }
 }
 
 pub(super) fn go(top: &Top) -> Plan {
@@ -177,20 +192,34 @@ pub(super) fn node(top: &Top) -> Plan {
         name: word(&manifest, "/name"),
         version: word(&manifest, "/version"),
         packages: vec!["nodejs", "npm"],
-        env: vec![("npm_config_offline", "true".into()), ("npm_config_update_notifier", "false".into())],
         ..Plan::default()
     };
-    if manifest.pointer("/scripts/build").is_some_and(Json::is_string) {
-        plan.steps.push("npm run build".into());
-    }
-    // What is below would be packed as well.
-    plan.steps.push("mkdir ../out && npm pack --ignore-scripts --pack-destination ../out".into());
-    plan.steps.push("mv ../out .".into());
     let has = |key: &str| manifest.get(key).and_then(Json::as_object).is_some_and(|names| !names.is_empty());
-    if has("dependencies") || has("devDependencies") {
-        plan.notes.push(
-            "it has dependencies, and a build has no network: npm ci, and keep node_modules out of .gitignore".into(),
-        );
+    let has_dependencies = ["dependencies", "devDependencies", "optionalDependencies"].into_iter().any(has);
+    let lock = ["npm-shrinkwrap.json", "package-lock.json"].into_iter().find(|name| top.has(name));
+    match lock {
+        Some(lock) if has_dependencies => {
+            plan.dependencies.push(("npm", lock));
+            plan.steps.push("npm ci".into());
+        }
+        _ => {
+            plan.env = vec![("npm_config_offline", "true".into()), ("npm_config_update_notifier", "false".into())];
+        }
+    }
+    if has_dependencies && lock.is_none() {
+        let note =
+            "it has dependencies, and no package-lock.json: npm install --package-lock-only, then reprove init again";
+        plan.notes.push(note.into());
+    }
+    let build = word(&manifest, "/scripts/build");
+    plan.steps.extend(build.as_ref().map(|_| "npm run build".to_owned()));
+    // A site is not packed: what Vite makes is all of it.
+    if build.is_some_and(|build| build.split_whitespace().any(|word| word == "vite")) {
+        plan.outputs = Outputs::Directory("dist");
+    } else {
+        // What is below would be packed as well.
+        plan.steps.push("mkdir ../out && npm pack --ignore-scripts --pack-destination ../out".into());
+        plan.steps.push("mv ../out .".into());
     }
     plan
 }

@@ -90,15 +90,37 @@ fn names_versions_and_languages_come_from_the_project() {
 }
 
 #[test]
-fn what_has_dependencies_is_told_that_there_is_no_network() {
-    let lock = "version = 3\n[[package]]\nname = \"a\"\nsource = \"registry\"\n";
-    let manifest = "[package]\nname = \"sums\"\nversion = \"0.1.0\"\n";
-    let (found, recipe) = detected(&[("Cargo.toml", manifest), ("Cargo.lock", lock)]);
+fn what_has_a_lock_file_has_its_dependencies_fetched_by_it() {
+    let manifest = "[package]\nname = \"sums\"\nversion = \"0.1.0\"\n[dependencies]\na = \"1\"\n";
+    let lock = |version, source| format!("version = {version}\n[[package]]\nname = \"a\"\nsource = \"{source}\"\n");
+    let of = |lock: &str| detected(&[("Cargo.toml", manifest), ("Cargo.lock", lock)]);
+    let (found, recipe) = of(&lock(3, "registry+x"));
     assert_eq!(recipe.outputs.paths, ["target/release/sums"]);
-    assert!(found.notes[0].contains("cargo vendor") && recipe.build.steps[0].ends_with("--offline --locked"));
-    assert!(detected(&[("Cargo.toml", manifest), ("Cargo.lock", lock), ("vendor/", "")]).0.notes.is_empty());
-    let (found, _) = detected(&[("package.json", r#"{"name":"@a/b","dependencies":{"c":"1"}}"#)]);
-    assert!(found.notes[0].contains("npm ci"));
+    assert_eq!(recipe.dependencies.cargo.as_deref(), Some("Cargo.lock"));
+    assert!(found.notes.is_empty() && recipe.build.steps[0].ends_with("--offline --locked"));
+    assert_eq!(packages(&recipe), ["cargo", "rustc"]);
+    assert_eq!(packages(&of(&lock(4, "registry+x")).1), ["cargo-web", "rustc-web"]);
+    // One that is too long to be read here.
+    assert!(of("").1.dependencies.cargo.is_some());
+    let (found, recipe) = of(&lock(3, "git+x"));
+    assert!(found.notes[0].contains("cargo vendor") && recipe.dependencies.is_empty());
+    let lock = lock(3, "registry+x");
+    let (found, recipe) = detected(&[("Cargo.toml", manifest), ("Cargo.lock", &lock), ("vendor/", "")]);
+    assert!(found.notes.is_empty() && recipe.dependencies.is_empty());
+    let script = r#"{"name":"@a/b","dependencies":{"c":"1"},"scripts":{"build":"tsc && vite build"}}"#;
+    let (found, recipe) = detected(&[("package.json", script), ("package-lock.json", "")]);
+    assert!(found.notes.is_empty() && recipe.build.env.is_empty());
+    assert_eq!(recipe.dependencies.npm.as_deref(), Some("package-lock.json"));
+    assert_eq!(recipe.build.steps, ["npm ci", "npm run build"]);
+    assert_eq!(recipe.outputs.directory.as_deref(), Some("dist"));
+}
+
+#[test]
+fn what_has_dependencies_and_no_lock_file_is_told_so() {
+    let (found, recipe) = detected(&[("Cargo.toml", "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"\n")]);
+    assert!(found.notes[0].contains("cargo generate-lockfile") && recipe.dependencies.is_empty());
+    let (found, recipe) = detected(&[("package.json", r#"{"name":"@a/b","dependencies":{"c":"1"}}"#)]);
+    assert!(found.notes[0].contains("npm install --package-lock-only") && recipe.dependencies.is_empty());
     let (found, recipe) = detected(&[("go.mod", "module example.org/sums\n"), ("go.sum", "x\n")]);
     assert!(found.notes[0].contains("go mod vendor") && recipe.build.steps[0].contains("-o out/sums"));
 }

@@ -23,6 +23,12 @@ pub(super) fn recipe(kind: &str, because: &str, plan: &Plan, wish: &Wish) -> Str
         }
         None => text = text.replacen("[package]", "environment = \"host-usr\"\n\n[package]", 1),
     }
+    if !plan.dependencies.is_empty() {
+        text += "# What the source depends on: fetched before the build, as its lock file says, and there without a network.\n";
+        text += "[dependencies]\n";
+        plan.dependencies.iter().for_each(|(ecosystem, file)| text += &format!("{ecosystem} = {}\n", quoted(file)));
+        text += "\n";
+    }
     text += "# Each step is run by /bin/sh -ec, without a network.\n[build]\nsteps = [\n";
     for step in &plan.steps {
         text += &format!("    {},\n", quoted(step));

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{fchdir, pivot_root};
 use reprove_model::FileSystem;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, symlinkat, unlinkat};
@@ -59,6 +60,9 @@ impl Sources {
             mount_setattr(tree.as_fd(), attributes).map_err(Failure::at(doing))?;
             Ok(tree)
         };
+        // Each input is held open, and a project can depend on thousands.
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(Failure::at("reading the limit of open files"))?;
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(Failure::at("raising the limit of open files"))?;
         let read_only = MountAttributes::READ_ONLY_NO_SUID_NO_DEV;
         let binds = spec.binds.iter().map(|(path, inside)| Ok((clone(path, read_only)?, inside.clone())));
         let inputs = spec.inputs.iter().map(|(path, inside)| {

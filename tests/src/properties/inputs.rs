@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use reprove_inputs::fuzzing;
-use reprove_model::{Recipe, TreePath};
+use reprove_model::{Ecosystem, Recipe, TreePath};
 
 use super::{assert_plain, split};
 
@@ -94,6 +94,28 @@ pub(super) fn npm_view(bytes: &[u8]) {
     }
 }
 
+/// As [`dependencies`].
+pub(super) fn cargo_lock(bytes: &[u8]) {
+    dependencies(Ecosystem::Cargo, bytes, ".crate");
+}
+
+/// As [`dependencies`].
+pub(super) fn npm_lock(bytes: &[u8]) {
+    dependencies(Ecosystem::Npm, bytes, ".tgz");
+}
+
+/// Each package that a lock file names has a file of its own, sorted, and a version; and what is wrong does nothing to a terminal.
+fn dependencies(ecosystem: Ecosystem, bytes: &[u8], end: &str) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match fuzzing::dependencies(ecosystem, text) {
+        Ok(found) => {
+            assert!(found.iter().all(|(name, purl)| name.as_str().ends_with(end) && purl.version().is_some()));
+            assert!(found.is_sorted_by(|(a, _), (b, _)| a < b));
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
 /// Each package that apt would fetch can be locked, and what is wrong does nothing to a terminal.
 pub(super) fn apt_packages(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
@@ -104,12 +126,12 @@ pub(super) fn apt_packages(bytes: &[u8]) {
 }
 
 /// A promise is of the crate and version that was asked for, and a comment behind it changes none.
-pub(super) fn cargo_lock(bytes: &[u8]) {
+pub(super) fn crate_digest(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    if let Some(promised) = fuzzing::cargo_lock(text, "demo", "1.0.0") {
+    if let Some(promised) = fuzzing::crate_digest(text, "demo", "1.0.0") {
         let more = format!("{text}\n# more\n");
-        assert_eq!(fuzzing::cargo_lock(&more, "demo", "1.0.0"), Some(promised));
-        assert_eq!(fuzzing::cargo_lock(text, "demo", "no-version"), None);
+        assert_eq!(fuzzing::crate_digest(&more, "demo", "1.0.0"), Some(promised));
+        assert_eq!(fuzzing::crate_digest(text, "demo", "no-version"), None);
     }
 }
 

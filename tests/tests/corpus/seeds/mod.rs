@@ -3,6 +3,7 @@
 
 mod archives;
 mod containers;
+mod dependencies;
 mod documents;
 mod evidence;
 mod images;
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<Corpus> {
     [
         texts::all(),
         documents::all(),
+        dependencies::all(),
         evidence::all(),
         machines::all(),
         observed::all(),

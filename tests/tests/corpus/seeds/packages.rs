@@ -4,7 +4,7 @@
 use super::{Corpus, File};
 
 pub(super) fn all() -> Vec<Corpus> {
-    vec![apt_packages(), cargo_locks(), cargo_manifests(), derivations(), package_locks()]
+    vec![apt_packages(), cargo_manifests(), crate_digests(), derivations(), package_locks()]
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {
@@ -30,7 +30,7 @@ fn apt_packages() -> Corpus {
     ("apt_packages", files)
 }
 
-fn cargo_locks() -> Corpus {
+fn crate_digests() -> Corpus {
     let (hex, other) = ("ab".repeat(32), "cd".repeat(32));
     let package = |version: &str, more: &str| {
         let source = "registry+https://index.example";
@@ -48,7 +48,7 @@ fn cargo_locks() -> Corpus {
         text("refused-twice", format!("{one}checksum = \"{other}\"\n")),
         text("refused-end", format!("{one}[[package]\n")),
     ];
-    ("cargo_lock", files)
+    ("crate_digest", files)
 }
 
 fn cargo_manifests() -> Corpus {
