@@ -52,11 +52,9 @@ pub async fn inputs(
         let bad = |source| InputsError::Dependencies { file: file.to_owned(), source };
         let text = text(source, file, store).await?.map_err(bad)?;
         let wanted = wanted(ecosystem, &text).map_err(bad)?;
-        if let Some((name, script)) = ecosystem.script().zip(script(ecosystem)) {
-            let (digest, size) = store.add_bytes(script.as_bytes())?;
-            let content = Content::File { digest, size };
-            inputs.push(Input { name: name.parse()?, role: Role::Tool, purl: None, content });
-        }
+        let (digest, size) = store.add_bytes(script(ecosystem).as_bytes())?;
+        let (name, content) = (ecosystem.script().parse()?, Content::File { digest, size });
+        inputs.push(Input { name, role: Role::Tool, purl: None, content });
         inputs.extend(fetched(ecosystem, wanted, &text, clients, store, notes).await?);
     }
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -68,7 +66,6 @@ pub(crate) fn wanted(ecosystem: Ecosystem, text: &str) -> Result<Vec<Wanted>, De
     let found = match ecosystem {
         Ecosystem::Cargo => cargo::read(text)?,
         Ecosystem::Npm => npm::read(text, npm::cpu())?,
-        Ecosystem::Pip => return Err(DependencyError::Unread("pip's are not fetched yet".into())),
     };
     let mut all: BTreeMap<InputName, Wanted> = BTreeMap::new();
     for wanted in found {
@@ -120,11 +117,10 @@ impl Wanted {
 }
 
 /// What lays the packages out.
-fn script(ecosystem: Ecosystem) -> Option<&'static str> {
+fn script(ecosystem: Ecosystem) -> &'static str {
     match ecosystem {
-        Ecosystem::Cargo => Some(include_str!("dependencies/lay_out_cargo.sh")),
-        Ecosystem::Npm => Some(include_str!("dependencies/lay_out_npm.js")),
-        Ecosystem::Pip => None,
+        Ecosystem::Cargo => include_str!("dependencies/lay_out_cargo.sh"),
+        Ecosystem::Npm => include_str!("dependencies/lay_out_npm.js"),
     }
 }
 
@@ -170,7 +166,6 @@ async fn fetched(
     let (workplace, fetched) = match ecosystem {
         Ecosystem::Cargo => cargo::fetch(clients.cargo, &missing, text, store).await?,
         Ecosystem::Npm => npm::fetch(clients.npm, &missing, store).await?,
-        Ecosystem::Pip => return Ok(inputs),
     };
     let to = store.clone();
     let added = blocking::run(&path, move || {
@@ -185,4 +180,39 @@ async fn fetched(
     });
     inputs.extend(added.await?);
     Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap as Map;
+
+    use reprove_model::Tree;
+
+    use super::*;
+
+    /// The error of a `Cargo.lock` of so many bytes, all of which are a comment.
+    async fn of_size(bytes: u64) -> Result<usize, InputsError> {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let text = "#".repeat(usize::try_from(bytes).unwrap());
+        let (digest, size) = store.add_bytes(text.as_bytes()).unwrap();
+        let path = TreePath::new("Cargo.lock").unwrap();
+        let tree = Tree::new(Map::from([(path, Node::File { mode: 0o644, size, digest })])).unwrap();
+        let content = Content::Tree { digest: store.save_tree(&tree).unwrap() };
+        let source = Input { name: "source".parse().unwrap(), role: Role::Source, purl: None, content };
+        let recipe = "package.name='p'\nsource.directory='.'\nbuild.steps=['true']\noutputs.directory='out'\n\
+                      dependencies.cargo='Cargo.lock'";
+        let recipe = Recipe::from_toml(recipe).unwrap();
+        let clients = (Cargo::new("/nonexistent", "/nonexistent"), Npm::new("/nonexistent"));
+        let clients = Clients { cargo: &clients.0, npm: &clients.1 };
+        inputs(&recipe, &source, clients, &store, &|_| {}).await.map(|inputs| inputs.len())
+    }
+
+    #[tokio::test]
+    async fn the_bound_on_a_lock_file_holds_on_both_sides() {
+        assert_eq!(of_size(MAX_LOCK_FILE).await.unwrap(), 1);
+        let error = of_size(MAX_LOCK_FILE + 1).await.unwrap_err();
+        let InputsError::Dependencies { file, source: DependencyError::TooLarge } = &error else { panic!("{error}") };
+        assert_eq!((file.as_str(), error.kind()), ("Cargo.lock", crate::Kind::BadInput));
+    }
 }

@@ -22,9 +22,6 @@ pub struct Dependencies {
     /// A `package-lock.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub npm: Option<String>,
-    /// A requirements file that has a `--hash` for each requirement.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pip: Option<String>,
 }
 
 /// Whose lock file one is.
@@ -34,8 +31,6 @@ pub enum Ecosystem {
     Cargo,
     /// JavaScript's npm.
     Npm,
-    /// Python's pip.
-    Pip,
 }
 
 impl Ecosystem {
@@ -45,28 +40,25 @@ impl Ecosystem {
         match self {
             Self::Cargo => "cargo",
             Self::Npm => "npm",
-            Self::Pip => "pip",
         }
     }
 
-    /// The input that lays its packages out; none where they are found as they are.
+    /// The input that lays its packages out.
     #[must_use]
-    pub fn script(self) -> Option<&'static str> {
+    pub fn script(self) -> &'static str {
         match self {
-            Self::Cargo => Some("dependencies-cargo.sh"),
-            Self::Npm => Some("dependencies-npm.js"),
-            Self::Pip => None,
+            Self::Cargo => "dependencies-cargo.sh",
+            Self::Npm => "dependencies-npm.js",
         }
     }
 
     /// The command that does so, for a lock file.
-    fn step(self, lock_file: &str) -> Option<String> {
+    fn step(self, lock_file: &str) -> String {
         let program = match self {
             Self::Cargo => "sh",
             Self::Npm => "node",
-            Self::Pip => return None,
         };
-        self.script().map(|script| format!("{program} /inputs/{script} {lock_file} {}", self.folder()))
+        format!("{program} /inputs/{} {lock_file} {}", self.script(), self.folder())
     }
 
     /// Where they are laid out.
@@ -87,11 +79,6 @@ impl Ecosystem {
                 ("npm_config_registry", "http://registry.invalid/".into()),
                 ("npm_config_update_notifier", "false".into()),
             ],
-            Self::Pip => vec![
-                ("PIP_DISABLE_PIP_VERSION_CHECK", "1".into()),
-                ("PIP_FIND_LINKS", "/inputs".into()),
-                ("PIP_NO_INDEX", "1".into()),
-            ],
         }
     }
 }
@@ -108,15 +95,15 @@ impl Dependencies {
 
     /// Whose lock files there are, and where each is.
     pub fn lock_files(&self) -> impl Iterator<Item = (Ecosystem, &str)> {
-        let Self { cargo, npm, pip } = self;
-        let all = [(Ecosystem::Cargo, cargo), (Ecosystem::Npm, npm), (Ecosystem::Pip, pip)];
+        let Self { cargo, npm } = self;
+        let all = [(Ecosystem::Cargo, cargo), (Ecosystem::Npm, npm)];
         all.into_iter().filter_map(|(ecosystem, path)| Some((ecosystem, path.as_deref()?)))
     }
 
     /// The commands that lay them out, before those of the recipe.
     #[must_use]
     pub fn steps(&self) -> Vec<String> {
-        self.lock_files().filter_map(|(ecosystem, path)| ecosystem.step(path)).collect()
+        self.lock_files().map(|(ecosystem, path)| ecosystem.step(path)).collect()
     }
 
     /// The environment variables that tell the clients of them.
@@ -151,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_lays_out_runs_before_the_steps_and_says_where() {
-        let found = recipe("cargo='Cargo.lock'\nnpm='web/package-lock.json'\npip='requirements.txt'", "").unwrap();
+        let found = recipe("cargo='Cargo.lock'\nnpm='web/package-lock.json'", "").unwrap();
         let commands: Vec<String> = found.commands().into_iter().map(|command| command[2].clone()).collect();
         assert_eq!(
             commands,
@@ -162,10 +149,7 @@ mod tests {
             ]
         );
         let variables = found.own_variables();
-        assert_eq!(
-            (variables["CARGO_HOME"].as_str(), variables["PIP_NO_INDEX"].as_str()),
-            ("/tmp/dependencies/cargo", "1")
-        );
+        assert_eq!(variables["CARGO_HOME"], "/tmp/dependencies/cargo");
         let json = crate::canonical::to_vec(&found).unwrap();
         assert_eq!(crate::canonical::from_slice::<Recipe>(&json).unwrap(), found);
         let none = recipe("", "").unwrap();

@@ -65,7 +65,7 @@ fn crates(top: &Top, manifest: &Table, plan: &mut Plan) {
         plan.notes.push(note.into());
     } else if lock.contains("\nsource = ") || (top.has("Cargo.lock") && lock.is_empty()) {
         plan.dependencies.push(("cargo", "Cargo.lock"));
-    } else if !top.has("Cargo.lock") && ["dependencies", "build-dependencies"].iter().any(|key| depends(&key)) {
+    } else if !top.has("Cargo.lock") && ["dependencies", "build-dependencies"].iter().any(depends) {
         let note = "it has dependencies, and no lock file: cargo generate-lockfile, then reprove init again";
         plan.notes.push(note.into());
     }
