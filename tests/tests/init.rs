@@ -53,10 +53,12 @@ fn the_examples_are_of_kinds_that_init_knows() {
         ("java-gradle", "Gradle"),
         ("java-maven", "Maven"),
         ("javascript", "JavaScript"),
+        ("javascript-vite", "JavaScript"),
         ("kotlin", "Kotlin"),
         ("php", "PHP"),
         ("python", "Python"),
         ("rust", "Rust"),
+        ("rust-dependencies", "Rust"),
     ] {
         let example = workspace().join("examples").join(name);
         let found = bench.run(["init", example.to_str().unwrap(), "--print", "--json"]).with_code(0).json();
@@ -64,8 +66,9 @@ fn the_examples_are_of_kinds_that_init_knows() {
         let recipe: toml::Table = found["recipe"].as_str().unwrap().parse().unwrap();
         let own: toml::Table = fs::read_to_string(example.join("reprove.toml")).unwrap().parse().unwrap();
         // JavaScript is packed by npm, and the example is bundled instead.
-        if kind != "JavaScript" {
+        if name != "javascript" {
             assert_eq!(recipe["environment"], own["environment"], "{name}");
         }
+        assert_eq!(recipe.get("dependencies"), own.get("dependencies"), "{name}");
     }
 }

@@ -202,6 +202,12 @@ fn a_lock() {
     assert_eq!(value["changes"]["new"].as_array().unwrap().len(), value["packages"].as_array().unwrap().len());
     let text = bench.run(["lock", "p"]).with_code(0).stdout;
     assert!(text.contains("changed            nothing"), "{text}");
+    let recipe = "package.name = 'p'\nsource.directory = '.'\nbuild.steps = ['true']\noutputs.paths = ['out']\n\
+                  dependencies.cargo = 'Cargo.lock'\n";
+    bench.write("q/reprove.toml", recipe);
+    bench.write("q/Cargo.lock", "version = 4\n");
+    let value = valid(bench.run(["lock", "q", "--json"]), 0, "lock");
+    assert_eq!(value, json!({ "name": "p", "dependencies": [] }));
 }
 
 #[test]
