@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
-use reprove_inputs::{Apt, Cargo, Nix, Npm, Pip};
+use reprove_inputs::{Apt, Cargo, Nix, Npm, Pip, Skopeo};
 use reprove_job::{Clients, ConfidentialMachines, Context, Event, Processor, Search};
 use reprove_model::Isolation;
 use reprove_runner::vm::Guest;
@@ -103,6 +103,11 @@ impl App {
         Pip::new(env_vars::path(env_vars::PYTHON).unwrap_or_else(|| "python3".into()), INTERPRETER)
     }
 
+    /// What fetches images.
+    pub(crate) fn skopeo() -> Skopeo {
+        Skopeo::new(env_vars::path(env_vars::SKOPEO).unwrap_or_else(|| "skopeo".into()))
+    }
+
     /// What fetches Debian's packages.
     fn apt() -> Apt {
         Apt::new(env_vars::path(env_vars::APT).unwrap_or_else(|| "apt-get".into()))
@@ -164,6 +169,7 @@ impl App {
             confidential,
             apt: Self::apt(),
             clients: self.clients(),
+            skopeo: Self::skopeo(),
             processors,
             record,
             deterministic,

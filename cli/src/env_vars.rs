@@ -36,6 +36,8 @@ pub(crate) const CARGO: &str = "REPROVE_CARGO";
 const CARGO_HOME: &str = "CARGO_HOME";
 /// The apt to fetch Debian's packages with. Default: `apt-get`.
 pub(crate) const APT: &str = "REPROVE_APT";
+/// The skopeo to fetch images from registries with. Default: `skopeo`.
+pub(crate) const SKOPEO: &str = "REPROVE_SKOPEO";
 /// The guest's program, which virtual machines are started with. Default: `reprove-guest` beside `reprove`.
 pub(crate) const GUEST: &str = "REPROVE_GUEST";
 /// The keys of the EMULATED secure processor of AMD's kind. Default: `reprove/emulated-snp.json` in [`config_home`].

@@ -34,14 +34,14 @@ pub fn keep(
     let making = Making {
         key: Digest::of(format!("reprove closure 1\n{derivation} {}\n", digest.blake3).as_bytes()),
         members: vec![derivation],
-        parts: vec![part(closure).to_owned()],
+        parts: Some(vec![part(closure).to_owned()]),
         time: TIME,
         files: files(),
     };
     let kept = keep::kept(store, &making, |tree| LockedEnvironment { digest: tree, ..locked.clone() })?;
     match kept.filter(|kept| kept.locked == locked) {
         Some(kept) => Ok(kept),
-        None => keep::keep(store, &making, &tree, locked),
+        None => keep::keep(store, &making, Vec::new(), &tree, locked),
     }
 }
 

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::RootFilesystem;
-use crate::debian::base;
 use crate::host::is_left_out;
 
 /// Why an environment can't be kept, or used.
@@ -29,6 +28,9 @@ pub enum KeepError {
     /// The tree lacks a directory that every system has.
     #[error("the installed packages make no system: there is no /{0}")]
     NoSystem(&'static str),
+    /// A tree whose top can't be that of a system.
+    #[error("it has {0:?} at its top, which no environment can have there")]
+    Top(String),
     /// A path that no tree can hold.
     #[error(transparent)]
     Path(#[from] InvalidTreePath),
@@ -64,13 +66,15 @@ struct Kept {
     tree: DigestSet,
     fingerprint: Digest,
     /// What it is made of. It goes when one of these does.
-    packages: Vec<Digest>,
+    members: Vec<Digest>,
+    /// The links in `/`, and what each points at.
+    links: Vec<(String, String)>,
 }
 
 /// The store's folder for environments.
 const FOLDER: &str = "environments";
-/// The most bytes of a list: 67 for each package.
-const MAX_LIST: u64 = 4096 + 67 * PackageLock::MAX_PACKAGES as u64;
+/// The most bytes of a list: 67 for each member, and those of links.
+const MAX_LIST: u64 = (64 << 10) + 67 * PackageLock::MAX_PACKAGES as u64;
 
 /// What an environment is made of, and what is made of that.
 pub(crate) struct Making {
@@ -78,8 +82,9 @@ pub(crate) struct Making {
     pub(crate) key: Digest,
     /// The blobs that it is made of. It goes when one of these does.
     pub(crate) members: Vec<Digest>,
-    /// Which folders it has, by their paths below `/`; those that are not there are none of it.
-    pub(crate) parts: Vec<String>,
+    /// Which folders it has, by their paths below `/`; those that are not there are none of it. All that there are, where none
+    /// are named: then the links at its top are part of it as well.
+    pub(crate) parts: Option<Vec<String>>,
     /// The time of all its files.
     pub(crate) time: u64,
     /// Small files that it has besides.
@@ -106,6 +111,21 @@ impl Place {
         Ok(lock)
     }
 
+    /// What is directly in it, by name, sorted, and whether it is a directory.
+    #[expect(clippy::disallowed_methods, reason = "it is sorted")]
+    fn top(&self) -> Result<Vec<(String, PathBuf, bool)>, KeepError> {
+        let mut top = Vec::new();
+        for entry in fs::read_dir(&self.files).map_err(at(&self.files))? {
+            let entry = entry.map_err(at(&self.files))?;
+            let is_directory = entry.file_type().map_err(at(&self.files))?.is_dir();
+            let name = entry.file_name().into_string();
+            let name = name.map_err(|name| KeepError::Top(name.to_string_lossy().into_owned()))?;
+            top.push((name, entry.path(), is_directory));
+        }
+        top.sort();
+        Ok(top)
+    }
+
     fn write(&self, store: &Store, kept: &Kept) -> Result<(), KeepError> {
         let json = serde_json::to_vec(kept).map_err(|e| at(&self.list)(e.into()))?;
         let temporary = store.temp_file()?;
@@ -125,43 +145,52 @@ impl<'a> Parts<'a> {
         Self { place: Place::of(store, &making.key), making }
     }
 
-    /// The folders of it that are there, by their names.
-    fn roots(&self) -> Vec<(&'a str, PathBuf)> {
-        let roots = self.making.parts.iter().map(|name| (name.as_str(), self.place.files.join(name)));
-        roots.filter(|(_, path)| path.is_dir()).collect()
+    /// What is directly below `/`, or named, with whether it is a folder.
+    fn all(&self) -> Result<Vec<(String, PathBuf, bool)>, KeepError> {
+        let Some(parts) = &self.making.parts else { return self.place.top() };
+        let parts = parts.iter().map(|name| (name.clone(), self.place.files.join(name), true));
+        Ok(parts.filter(|(_, path, _)| path.is_dir()).collect())
     }
 
+    /// The folders of it, by their names.
+    fn folders(&self) -> Result<Vec<(String, PathBuf)>, KeepError> {
+        let all = self.all()?.into_iter().filter(|(_, _, is_folder)| *is_folder);
+        Ok(all.map(|(name, path, _)| (name, path)).collect())
+    }
+
+    /// Of the folders, as [`crate::unchanged`] takes it.
     fn fingerprint(&self) -> Result<Digest, KeepError> {
-        let roots = self.roots();
-        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (*name, path.as_path())).collect();
+        let roots = self.folders()?;
+        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
         Ok(stat_fingerprint(&roots, &is_left_out)?.0)
     }
 
     fn digest(&self) -> Result<DigestSet, KeepError> {
-        let roots = self.roots();
-        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (*name, path.as_path())).collect();
+        let roots = self.all()?;
+        let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path, _)| (name.as_str(), path.as_path())).collect();
         Ok(hash_tree(&roots, &is_left_out)?)
     }
 
-    fn root(&self, locked: LockedEnvironment, fingerprint: Digest) -> RootFilesystem {
-        RootFilesystem {
-            locked,
-            fingerprint,
-            binds: self.roots().into_iter().map(|(name, path)| (path, format!("/{name}"))).collect(),
-            hidden: Vec::new(),
-            links: base::links(|name| self.place.files.join(name).is_dir()),
-            files: self.making.files.clone(),
-        }
+    fn root(
+        &self,
+        locked: LockedEnvironment,
+        fingerprint: Digest,
+        links: Vec<(String, String)>,
+    ) -> Result<RootFilesystem, KeepError> {
+        let binds = self.folders()?.into_iter().map(|(name, path)| (path, format!("/{name}"))).collect();
+        let files = self.making.files.clone();
+        Ok(RootFilesystem { locked, fingerprint, binds, hidden: Vec::new(), links, files })
     }
 }
 
-/// Keeps the files of an environment, in place of what was there. `locked` is what locks are to call it.
+/// Keeps the files of an environment, in place of what was there. `links` are those in `/`; `locked` is what locks are to call it.
 ///
 /// # Errors
 /// See [`KeepError`].
 pub(crate) fn keep(
     store: &Store,
     making: &Making,
+    links: Vec<(String, String)>,
     tree: &Tree,
     locked: LockedEnvironment,
 ) -> Result<RootFilesystem, KeepError> {
@@ -180,8 +209,9 @@ pub(crate) fn keep(
     if parts.digest()? != locked.digest {
         return Err(KeepError::Other(parts.place.files));
     }
-    place.write(store, &Kept { tree: locked.digest, fingerprint, packages: making.members.clone() })?;
-    Ok(parts.root(locked, fingerprint))
+    let members = making.members.clone();
+    place.write(store, &Kept { tree: locked.digest, fingerprint, members, links: links.clone() })?;
+    parts.root(locked, fingerprint, links)
 }
 
 /// The environment, where it was kept and is still what it was. `locked` gives what locks are to call one with this tree.
@@ -196,18 +226,18 @@ pub(crate) fn kept(
     let parts = Parts::of(store, making);
     let place = &parts.place;
     let _lock = place.lock()?;
-    let Some(Kept { tree, fingerprint, packages }) = read(&place.list)? else { return Ok(None) };
+    let Some(Kept { tree, fingerprint, members, links }) = read(&place.list)? else { return Ok(None) };
     let now = parts.fingerprint()?;
     if now != fingerprint {
         if parts.digest()? != tree || parts.fingerprint()? != now {
             return Ok(None);
         }
-        place.write(store, &Kept { tree, fingerprint: now, packages })?;
+        place.write(store, &Kept { tree, fingerprint: now, members, links: links.clone() })?;
     }
-    Ok(Some(parts.root(locked(tree), now)))
+    parts.root(locked(tree), now, links).map(Some)
 }
 
-/// Removes the environments that are made of a package that the store does not have any more, and what was not finished. Gives
+/// Removes the environments that are made of a blob that the store does not have any more, and what was not finished. Gives
 /// how many, and how many bytes their files have. With `dry_run` it only says so.
 ///
 /// # Errors
@@ -226,7 +256,7 @@ pub fn collect(store: &Store, dry_run: bool) -> Result<(u64, u64), KeepError> {
         let Some(key) = key else { continue };
         let place = Place::of(store, &key);
         let has = |digest: &Digest| store.blob_root().join(Store::blob_name(digest)).is_file();
-        if read(&place.list)?.is_some_and(|kept| kept.packages.iter().all(has)) {
+        if read(&place.list)?.is_some_and(|kept| kept.members.iter().all(has)) {
             continue;
         }
         count += 1;

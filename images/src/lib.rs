@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Root filesystems for builds: what they are made of, and the digest that names them. [`debian`]: those made of Debian's
-//! packages. [`guest`]: what virtual machines are started from.
+//! packages. [`oci`]: those that are images. [`guest`]: what virtual machines are started from.
 
 pub mod closure;
 pub mod debian;
@@ -8,6 +8,7 @@ pub mod guest;
 mod host;
 mod keep;
 mod locale;
+pub mod oci;
 
 pub use host::{EnvironmentError, HostParts, host_parts, host_usr, is_host_root, unchanged};
 pub use keep::{KeepError, collect};

@@ -2,15 +2,14 @@
 //! Packages of Debian's for an environment: which ones they are, exactly, and they themselves.
 //!
 //! The machine's apt says which, by the archive's signed indices, as if nothing were installed; what is installed here plays
-//! no part. `reprove.lock` keeps what it said ([`read_lock`], [`write_lock`]).
+//! no part. `reprove.lock` keeps what it said.
 
 mod apt;
 mod lines;
-mod lock_file;
 mod source;
 
 pub use apt::Apt;
-pub use lock_file::{LOCK_FILE, read_lock, write_lock};
+
 pub use source::{Rebuildable, check, fetch_published};
 
 use reprove_model::{Content, Debian, Digest, Input, LockedPackage, Role};

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use reprove_model::{InvalidInputName, InvalidPackageUrl, PackageLockError, RecipeError, Sha256};
+use reprove_model::{InvalidInputName, InvalidPackageUrl, LockFileError, RecipeError, Sha256};
 use reprove_store::{IngestError, StoreError, UnpackError};
 use thiserror::Error;
 
@@ -11,6 +11,7 @@ use crate::WheelError;
 use crate::dependencies::DependencyError;
 use crate::nix::NixError;
 use crate::npm::FormError;
+use crate::oci::ImageError;
 use crate::pypi::{BackendError, PackingError};
 
 /// What kind of failure it is, for exit codes.
@@ -272,7 +273,7 @@ pub enum InputsError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        source: PackageLockError,
+        source: LockFileError,
     },
     /// A lock file that the recipe names can't be used.
     #[error("{file}: {source}")]
@@ -282,6 +283,9 @@ pub enum InputsError {
         /// What is wrong with it.
         source: DependencyError,
     },
+    /// An image that can't be locked.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The recipe does not build a directory.
     #[error("the recipe's source is a package, not a directory; rebuild it by its package URL")]
     NotADirectory,
@@ -376,6 +380,7 @@ impl InputsError {
             | Self::NoArchitecture(_)
             | Self::NoRelease { .. }
             | Self::GoneDebian(_)
+            | Self::Image(ImageError::Gone(_) | ImageError::Platform { .. })
             | Self::NoDebianSource(_)
             | Self::NotHere(_)
             | Self::Nix(NixError::Absent { .. } | NixError::System { .. })

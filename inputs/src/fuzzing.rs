@@ -7,8 +7,8 @@ use reprove_model::{Ecosystem, InputName, LockedPackage, PackageUrl, Recipe, Sha
 
 use crate::pypi::{self, backend, recipe, release, requirement, tools};
 use crate::{
-    BackendError, DependencyError, FormError, InputsError, NixError, Pip, WheelError, cargo, debian, directory, init,
-    nix, npm,
+    BackendError, DependencyError, FormError, ImageError, InputsError, NixError, Pip, WheelError, cargo, debian,
+    directory, init, nix, npm, oci,
 };
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
@@ -132,6 +132,11 @@ pub fn derivation(bytes: &[u8]) -> Result<Recipe, NixError> {
 pub fn dependencies(ecosystem: Ecosystem, text: &str) -> Result<Vec<(InputName, PackageUrl)>, DependencyError> {
     let wanted = crate::dependencies::wanted(ecosystem, text)?;
     Ok(wanted.into_iter().map(|wanted| (wanted.file_name, wanted.purl)).collect())
+}
+
+/// What each document of an image says: as an index or a manifest, as an index, as a configuration.
+pub fn image_documents(bytes: &[u8]) -> [Result<String, ImageError>; 3] {
+    oci::documents(bytes)
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

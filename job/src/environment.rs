@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The root filesystem that a job's builds see: this machine's `/usr`, or packages that are installed into a new system.
+//! The root filesystem that a job's builds see: this machine's `/usr`, packages that are installed into a new system, or an
+//! image (`images.rs`).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use reprove_images::{KeepError, RootFilesystem, debian};
+use reprove_images::{KeepError, RootFilesystem, debian, oci};
 use reprove_inputs::InputsError;
-use reprove_inputs::debian::{self as packages, LOCK_FILE};
-use reprove_model::{Debian, Digest, Environment, Input, Limits, LockedPackage, PackageLock, Recipe, Role, Tree};
+use reprove_inputs::debian as packages;
+use reprove_inputs::{LOCK_FILE, read_lock, write_lock};
+use reprove_model::{
+    Debian, Digest, Environment, EnvironmentLock, Input, Limits, LockedPackage, PackageLock, Recipe, Role, Tree,
+};
 use reprove_runner::Installation;
 use reprove_store::Store;
 use thiserror::Error;
 
 use crate::{Context, Event, JobError, blocking, note_event};
 
-/// Why an environment that is made of packages is not there.
+/// Why an environment that is made of packages, or is an image, is not there.
 #[derive(Debug, Error)]
 pub enum PackagesError {
     /// The essential packages can't be unpacked.
@@ -23,17 +27,20 @@ pub enum PackagesError {
     /// They can't be installed.
     #[error(transparent)]
     Install(#[from] reprove_runner::InstallError),
-    /// What was installed can't be kept or used.
+    /// The image's files can't be used.
+    #[error(transparent)]
+    Image(#[from] oci::SystemError),
+    /// What was installed or unpacked can't be kept or used.
     #[error(transparent)]
     Keep(#[from] KeepError),
     /// Installed twice, they make other files.
     #[error("the packages, installed a second time, make another system: {0} is not the same")]
     Unstable(String),
-    /// Installed here, they make other files than are locked.
-    #[error(
-        "the packages make another system here than `reprove.lock` has: its digest is {here}, and should be {locked}"
-    )]
+    /// Installed or unpacked here, it makes other files than are locked.
+    #[error("the {what} another system here than `reprove.lock` has: its digest is {here}, and should be {locked}")]
     Other {
+        /// What does: packages, or an image.
+        what: &'static str,
         /// In the lock.
         locked: Digest,
         /// Here.
@@ -46,7 +53,7 @@ pub enum PackagesError {
     NoDirectory,
     /// A virtual machine has this machine's `/usr`, as of now.
     #[error(
-        "an environment of packages, or of a store's paths, is not built in by virtual machines yet; leave out `--isolation`, or say `environment = \"host-usr\"` in the recipe"
+        "an environment of packages, of an image, or of a store's paths, is not built in by virtual machines yet; leave out `--isolation`, or say `environment = \"host-usr\"` in the recipe"
     )]
     InMachine,
 }
@@ -55,9 +62,9 @@ pub enum PackagesError {
 #[derive(Clone, Debug)]
 pub struct Relocked {
     /// What was locked before, where that can be read.
-    pub before: Option<PackageLock>,
+    pub before: Option<EnvironmentLock>,
     /// What is locked now; none where the environment is this machine's `/usr`, which is digested each time.
-    pub now: Option<PackageLock>,
+    pub now: Option<EnvironmentLock>,
     /// What is there now of what the project's own lock files name, sorted by name.
     pub dependencies: Vec<Input>,
 }
@@ -70,13 +77,18 @@ pub struct Relocked {
 pub async fn relock(context: &Context<'_>, recipe: &Recipe, directory: &Path) -> Result<Relocked, JobError> {
     recipe.check().map_err(InputsError::from)?;
     let dependencies = context.fetched(recipe, directory).await?;
-    let Environment::Debian(asked) = &recipe.environment else {
-        return Ok(Relocked { before: None, now: None, dependencies });
-    };
     // One that can't be read is what somebody would lock anew for.
-    let before = packages::read_lock(directory).ok().flatten();
-    let (_, lock) = context.resolved(asked, packages::architecture()?).await?;
-    packages::write_lock(directory, &lock)?;
+    let before = read_lock(directory).ok().flatten();
+    let lock = match &recipe.environment {
+        Environment::HostUsr | Environment::Closure(_) => {
+            return Ok(Relocked { before: None, now: None, dependencies });
+        }
+        Environment::Debian(asked) => {
+            EnvironmentLock::Packages(context.resolved(asked, packages::architecture()?).await?.1)
+        }
+        Environment::Image(asked) => EnvironmentLock::Image(Box::new(context.found(asked, directory).await?.1)),
+    };
+    write_lock(directory, &lock)?;
     Ok(Relocked { before, now: Some(lock), dependencies })
 }
 
@@ -100,9 +112,10 @@ impl Context<'_> {
     ) -> Result<(RootFilesystem, Vec<Input>), JobError> {
         match asked {
             Environment::HostUsr => Ok((self.root_filesystem().await?, Vec::new())),
-            Environment::Debian(_) if self.guest.is_some() => Err(PackagesError::InMachine.into()),
+            _ if self.guest.is_some() => Err(PackagesError::InMachine.into()),
             Environment::Debian(asked) => self.of_packages(asked, directory).await,
             Environment::Closure(_) => Err(PackagesError::NoDirectory.into()),
+            Environment::Image(asked) => self.of_image(asked, directory).await,
         }
     }
 
@@ -110,19 +123,20 @@ impl Context<'_> {
     /// there.
     async fn of_packages(&self, asked: &Debian, directory: &Path) -> Result<(RootFilesystem, Vec<Input>), JobError> {
         let architecture = packages::architecture()?;
-        let read = packages::read_lock(directory)?;
-        let fits = |lock: &&PackageLock| lock.environment == *asked && lock.architecture == architecture;
-        let Some(settled) = read.as_ref().filter(fits) else {
-            let (root, lock) = self.resolved(asked, architecture).await?;
-            let why = if read.is_some() { ", in place of one for other packages" } else { "" };
-            let text = match packages::write_lock(directory, &lock) {
-                Ok(()) => format!("wrote {LOCK_FILE}{why}: {} packages", lock.packages.len()),
-                Err(error) => {
-                    format!("{LOCK_FILE} could not be written, so the next build may have other packages: {error}")
-                }
-            };
-            (self.events)(Event::Noticed(text));
-            return Ok((root, packages::inputs(&lock.packages)?));
+        let read = read_lock(directory)?;
+        let settled = match &read {
+            Some(EnvironmentLock::Packages(lock))
+                if lock.environment == *asked && lock.architecture == architecture =>
+            {
+                lock
+            }
+            _ => {
+                let (root, lock) = self.resolved(asked, architecture).await?;
+                let inputs = packages::inputs(&lock.packages)?;
+                let what = format!("{} packages", lock.packages.len());
+                self.write(directory, &EnvironmentLock::Packages(lock), read.is_some(), &what);
+                return Ok((root, inputs));
+            }
         };
         let notes = |note| (self.events)(note_event(note));
         let listed = Some(settled.packages.clone());
@@ -130,9 +144,21 @@ impl Context<'_> {
         let root = self.installed(asked, architecture, &listed, false).await?;
         let (locked, here) = (settled.tree.blake3, root.locked.digest.blake3);
         if settled.tree != root.locked.digest {
-            return Err(PackagesError::Other { locked, here }.into());
+            return Err(PackagesError::Other { what: "packages make", locked, here }.into());
         }
         Ok((root, packages::inputs(&listed)?))
+    }
+
+    /// Writes what an environment is from now on; where that can't be, it is told, and no more than that.
+    pub(crate) fn write(&self, directory: &Path, lock: &EnvironmentLock, in_place: bool, what: &str) {
+        let why = if in_place { ", in place of one for another environment" } else { "" };
+        let text = match write_lock(directory, lock) {
+            Ok(()) => format!("wrote {LOCK_FILE}{why}: {what}"),
+            Err(error) => {
+                format!("{LOCK_FILE} could not be written, so the next build may have another environment: {error}")
+            }
+        };
+        (self.events)(Event::Noticed(text));
     }
 
     /// With the packages that there are now, and what there is to lock of them.

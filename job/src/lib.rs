@@ -14,6 +14,7 @@ mod derivation;
 mod environment;
 mod epoch;
 mod error;
+mod images;
 mod installed;
 mod keep;
 mod mending;
@@ -39,7 +40,7 @@ use jiff::Timestamp;
 use reprove_attest::{Rebuilder, Signer};
 use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
-use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip, dependencies};
+use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip, Skopeo, dependencies};
 use reprove_model::{
     BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, Input, InputName, Lock, PackageUrl, Published,
     Recipe, RecordMode, Role, Variation, Verdict,
@@ -68,6 +69,8 @@ pub struct Context<'a> {
     pub apt: Apt,
     /// What fetches published packages, and what a project depends on.
     pub clients: Clients,
+    /// What fetches images from registries, for environments that are such.
+    pub skopeo: Skopeo,
     /// The processors that a build may use.
     pub processors: u32,
     /// How closely builds are watched.

@@ -45,7 +45,7 @@ impl Recipe {
     pub fn variables(&self, conditions: &Conditions) -> BTreeMap<String, String> {
         let mut variables = match &self.environment {
             Environment::Closure(_) => [("NIX_BUILD_CORES".to_owned(), conditions.processors.to_string())].into(),
-            Environment::HostUsr | Environment::Debian(_) => conditions.variables(),
+            Environment::HostUsr | Environment::Debian(_) | Environment::Image(_) => conditions.variables(),
         };
         variables.extend(self.own_variables());
         variables

@@ -9,9 +9,10 @@ use serde::de::{self, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::{Closure, Digest, DigestSet, InputName, PackageUrl, Sha256};
+use crate::{Closure, Digest, DigestSet, Image, ImageLock, ImageReference, InputName, PackageUrl, Sha256};
 
-/// The root filesystem that the build sees. In a file it is `"host-usr"`, or a table as [`Debian`] or [`Closure`] has it.
+/// The root filesystem that the build sees. In a file it is `"host-usr"`, or a table as [`Debian`], [`Image`] or [`Closure`] has
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Environment {
     /// This machine's `/usr`, without `/usr/local`, read-only.
@@ -21,6 +22,8 @@ pub enum Environment {
     Debian(Debian),
     /// Paths of a store as Nix has them, and nothing else, read-only.
     Closure(Closure),
+    /// The files of an OCI image, and nothing else, read-only.
+    Image(Image),
 }
 
 /// Which packages of Debian's an environment is made of: these, what they depend on, and Debian's essential ones.
@@ -78,6 +81,7 @@ impl Serialize for Environment {
             Self::HostUsr => serializer.serialize_str(HOST_USR),
             Self::Debian(debian) => debian.serialize(serializer),
             Self::Closure(closure) => closure.serialize(serializer),
+            Self::Image(image) => image.serialize(serializer),
         }
     }
 }
@@ -86,22 +90,15 @@ const HOST_USR: &str = "host-usr";
 
 impl<'de> Deserialize<'de> for Environment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// All that the tables have.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            debian: Option<String>,
-            packages: Option<Vec<String>>,
-            store: Option<String>,
-        }
-
         struct Either;
 
         impl<'de> Visitor<'de> for Either {
             type Value = Environment;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"host-usr\", or a table with `debian` and `packages`")
+                f.write_str(
+                    "\"host-usr\", or a table with `debian` and `packages`, or one with `image`, or one with `store`",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Environment, E> {
@@ -113,20 +110,83 @@ impl<'de> Deserialize<'de> for Environment {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Environment, A::Error> {
-                match Table::deserialize(MapAccessDeserializer::new(map))? {
-                    Table { debian: None, packages: None, store: Some(store) } => {
-                        Ok(Environment::Closure(Closure { store }))
-                    }
-                    Table { store: Some(_), .. } => Err(A::Error::custom("`store` stands alone")),
-                    Table { debian, packages, store: None } => {
-                        let debian = debian.ok_or_else(|| A::Error::missing_field("debian"))?;
+                let Table { debian, packages, image, store } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                match (debian, packages, image, store) {
+                    (Some(debian), packages, None, None) => {
                         Ok(Environment::Debian(Debian { debian, packages: packages.unwrap_or_default() }))
                     }
+                    (None, None, Some(image), None) => Ok(Environment::Image(Image { image })),
+                    (None, None, None, Some(store)) => Ok(Environment::Closure(Closure { store })),
+                    _ => Err(A::Error::custom(
+                        "an environment has either `debian` and `packages`, or `image`, or `store`",
+                    )),
                 }
             }
         }
 
         deserializer.deserialize_any(Either)
+    }
+}
+
+/// All that the tables have.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Table {
+    debian: Option<String>,
+    packages: Option<Vec<String>>,
+    image: Option<ImageReference>,
+    store: Option<String>,
+}
+
+/// What `reprove.lock` has: one of two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvironmentLock {
+    /// Of an environment that is made of Debian's packages.
+    Packages(PackageLock),
+    /// Of one that is an image.
+    Image(Box<ImageLock>),
+}
+
+impl EnvironmentLock {
+    /// Reads a `reprove.lock`.
+    ///
+    /// # Errors
+    /// See [`LockFileError`].
+    pub fn from_toml(text: &str) -> Result<Self, LockFileError> {
+        if text.len() > PackageLock::MAX_BYTES {
+            return Err(LockFileError::TooLong(text.len()));
+        }
+        let table: toml::Table = toml::from_str(text)?;
+        let asked = table.get("environment").and_then(toml::Value::as_table);
+        if !asked.is_some_and(|asked| asked.contains_key("image")) {
+            return PackageLock::from_toml(text).map(Self::Packages);
+        }
+        let lock: ImageLock = toml::from_str(text)?;
+        lock.check()?;
+        Ok(Self::Image(Box::new(lock)))
+    }
+
+    /// It as a `reprove.lock`; the same each time.
+    ///
+    /// # Errors
+    /// Where a number has no place in TOML: none that [`EnvironmentLock::from_toml`] takes.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        match self {
+            Self::Packages(lock) => lock.to_toml(),
+            Self::Image(lock) => Ok(format!(
+                "# Which image the environment is, by digest. Written by `reprove`; keep it with the recipe.\n{}",
+                toml::to_string(lock)?
+            )),
+        }
+    }
+
+    /// The digests of the canonical list of all its files.
+    #[must_use]
+    pub fn tree(&self) -> DigestSet {
+        match self {
+            Self::Packages(lock) => lock.tree,
+            Self::Image(lock) => lock.tree,
+        }
     }
 }
 
@@ -165,9 +225,9 @@ pub struct LockedPackage {
     pub sha256: Sha256,
 }
 
-/// Why a text is no [`PackageLock`].
+/// Why a text is no `reprove.lock`.
 #[derive(Debug, Error)]
-pub enum PackageLockError {
+pub enum LockFileError {
     /// Not TOML, or not of that shape.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
@@ -190,14 +250,14 @@ impl PackageLock {
     /// Reads a `reprove.lock`.
     ///
     /// # Errors
-    /// See [`PackageLockError`].
-    pub fn from_toml(text: &str) -> Result<Self, PackageLockError> {
+    /// See [`LockFileError`].
+    pub fn from_toml(text: &str) -> Result<Self, LockFileError> {
         if text.len() > Self::MAX_BYTES {
-            return Err(PackageLockError::TooLong(text.len()));
+            return Err(LockFileError::TooLong(text.len()));
         }
         let lock: Self = toml::from_str(text)?;
         match lock.wrong() {
-            Some((field, why)) => Err(PackageLockError::Value(field, why)),
+            Some((field, why)) => Err(LockFileError::Value(field, why)),
             None => Ok(lock),
         }
     }
@@ -294,12 +354,17 @@ mod tests {
         let asked = Environment::Debian(debian("bookworm", &["gcc", "make"]));
         assert_eq!(read("environment = { debian = 'bookworm', packages = ['gcc', 'make'] }").unwrap(), asked);
         assert_eq!(read("[environment]\ndebian = 'bookworm'\npackages = ['gcc', 'make']").unwrap(), asked);
-        for wrong in ["'host'", "3", "{ packages = [] }", "{ debian = 'x', more = 1 }", "{ debian = 1 }"] {
+        let image = Environment::Image(Image { image: "oci:base:1".parse().unwrap() });
+        assert_eq!(read("environment = { image = 'oci:base:1' }").unwrap(), image);
+        let two = "{ image = 'oci:a', debian = 'bookworm' }";
+        for wrong in
+            [two, "{ image = 'a' }", "'host'", "3", "{ packages = [] }", "{ debian = 'x', more = 1 }", "{ debian = 1 }"]
+        {
             assert!(read(&format!("environment = {wrong}")).is_err(), "{wrong}");
         }
         let said = read("environment = 'host'").unwrap_err().to_string();
         assert!(said.contains("host-usr") && said.contains("debian"), "{said}");
-        for environment in [Environment::HostUsr, asked] {
+        for environment in [Environment::HostUsr, asked, image] {
             let json = crate::canonical::to_vec(&environment).unwrap();
             assert_eq!(crate::canonical::from_slice::<Environment>(&json).unwrap(), environment);
         }
@@ -380,7 +445,7 @@ mod tests {
         let text = locked().to_toml().unwrap();
         let long = |n: usize| PackageLock::from_toml(&format!("{text}#{}", "x".repeat(n - text.len() - 1)));
         assert!(long(PackageLock::MAX_BYTES).is_ok());
-        assert!(matches!(long(PackageLock::MAX_BYTES + 1), Err(PackageLockError::TooLong(_))));
+        assert!(matches!(long(PackageLock::MAX_BYTES + 1), Err(LockFileError::TooLong(_))));
         let one = locked().packages[0].clone();
         let many = |n: usize| PackageLock {
             packages: (0..n).map(|i| LockedPackage { name: format!("p{i:06}"), ..one.clone() }).collect(),

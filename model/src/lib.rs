@@ -17,6 +17,7 @@ mod dependencies;
 mod derivation;
 mod digest;
 mod environment;
+mod image;
 mod lock;
 mod observed;
 mod path;
@@ -32,7 +33,10 @@ pub use conditions::{Clock, Conditions, FileOrder};
 pub use dependencies::{Dependencies, Ecosystem};
 pub use derivation::Closure;
 pub use digest::{Digest, DigestSet, HashBoth, ParseDigestError, Sha256};
-pub use environment::{Debian, Environment, LockedPackage, PackageLock, PackageLockError};
+pub use environment::{Debian, Environment, EnvironmentLock, LockFileError, LockedPackage, PackageLock};
+pub use image::{
+    Image, ImageLock, ImagePlace, ImageReference, InvalidImageReference, LockedBlob, LockedLayer, Platform,
+};
 pub use lock::{Content, Derived, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
 pub use observed::{
     Asker, ListingFormat, Loss, Observed, ObservedListing, ObservedPath, Origin, RecordMode, UnknownRecordMode, Use,

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use crate::Sha256;
+
 /// A package URL such as `pkg:pypi/idna@3.20`, in its normal form.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackageUrl {
@@ -103,6 +105,23 @@ impl PackageUrl {
         purl.with_namespace("debian").map_err(fail)?;
         purl.with_version(version.to_owned()).map_err(fail)?;
         purl.add_qualifier("arch", architecture.to_owned()).map_err(fail)?;
+        purl.to_string().parse()
+    }
+}
+
+impl PackageUrl {
+    /// The URL of an OCI image, by the digest of its manifest; of one of its blobs, where that is named: the subpath is the
+    /// blob's place in a layout.
+    ///
+    /// # Errors
+    /// Where the name can't be part of a package URL.
+    pub fn oci(name: &str, manifest: &Sha256, blob: Option<&Sha256>) -> Result<Self, InvalidPackageUrl> {
+        let fail = |why: packageurl::Error| InvalidPackageUrl { text: name.to_owned(), why: why.to_string() };
+        let mut purl = packageurl::PackageUrl::new("oci", name.to_owned()).map_err(fail)?;
+        purl.with_version(format!("sha256:{manifest}")).map_err(fail)?;
+        if let Some(blob) = blob {
+            purl.with_subpath(format!("blobs/sha256/{blob}")).map_err(fail)?;
+        }
         purl.to_string().parse()
     }
 }

@@ -239,7 +239,7 @@ impl Recipe {
         self.check_dependencies()?;
         match &self.environment {
             Environment::Closure(closure) => self.check_derivation(closure)?,
-            Environment::HostUsr | Environment::Debian(_) => self.check_steps()?,
+            Environment::HostUsr | Environment::Debian(_) | Environment::Image(_) => self.check_steps()?,
         }
         self.check_build()?;
         for (variation, reason) in &self.pinned {

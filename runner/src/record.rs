@@ -317,7 +317,7 @@ impl Runner {
 fn store_of(recipe: &Recipe) -> Option<String> {
     match &recipe.environment {
         Environment::Closure(closure) => Some(closure.store.clone()),
-        Environment::HostUsr | Environment::Debian(_) => None,
+        Environment::HostUsr | Environment::Debian(_) | Environment::Image(_) => None,
     }
 }
 

@@ -30,4 +30,4 @@ pub use hash::{HashTreeError, Skip, digest_file, hash_tree, stat_fingerprint};
 pub use ingest::{IngestError, IngestLimits, Mounts, SetId};
 pub use options::{ByteSize, ParseByteSizeError, ParseVerifyRateError, StoreOptions, Tell, VerifyRate};
 pub use roots::Root;
-pub use unpack::{Layout, UnpackError, UnpackLimits, Unpacked, UnpackedEntry};
+pub use unpack::{Layer, Layout, UnpackError, UnpackLimits, Unpacked, UnpackedEntry};

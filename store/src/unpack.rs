@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Archives into the store: tar, alone or in gzip or zstd, with or without its one top directory.
 
+mod layer;
 mod stream;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::time::Duration;
 
 use reprove_model::{Digest, DigestSet, InvalidTreePath, LinkTarget, Node, TreePath};
 use thiserror::Error;
 
+pub use self::layer::Layer;
 use self::stream::{Bounded, Headers, MAX_HEADERS, decompress, read_error};
 use crate::workers::{Content, Feed, Ticket, take_in};
 use crate::write::PART;
@@ -107,20 +109,34 @@ impl Store {
     /// # Errors
     /// See [`UnpackError`].
     pub fn unpack_tar(&self, stream: impl Read, layout: Layout, limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
+        let (entries, _) = self.read_tar(stream, layout, None, limits)?;
+        with_implied(entries, limits)
+    }
+
+    /// The entries of a tar archive alone, and those that no tree can hold where `special` has a place for them.
+    fn read_tar(
+        &self,
+        stream: impl Read,
+        layout: Layout,
+        special: Option<BTreeSet<TreePath>>,
+        limits: UnpackLimits,
+    ) -> Result<(BTreeMap<TreePath, UnpackedEntry>, BTreeSet<TreePath>), UnpackError> {
         let headers = Cell::new(None);
         let stream = Bounded { inner: stream, left: limits.bytes, most: limits.bytes };
         let mut archive = tar::Archive::new(Headers { inner: stream, left: &headers });
         let (unpack, stored) = take_in(self, |feed| {
-            let mut unpack =
-                Unpack { store: self, feed, entries: BTreeMap::new(), layout, top: None, limits, left: limits.bytes };
+            let (entries, top, left) = (BTreeMap::new(), None, limits.bytes);
+            let mut unpack = Unpack { store: self, feed, entries, special, layout, top, limits, left };
             unpack.all(&mut archive, &headers)?;
-            Ok::<_, UnpackError>(unpack.entries)
+            Ok::<_, UnpackError>((unpack.entries, unpack.special))
         })?;
         // The rest holds the compression's own check sum.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(read_error)?;
-        finish(unpack, limits, |ticket| stored.of(ticket, self))
+        let entries = digested(unpack.0, |ticket| stored.of(ticket, self))?;
+        Ok((entries, unpack.1.unwrap_or_default()))
     }
 }
+
 /// An entry; a file's digests are yet to come.
 #[derive(Clone, Copy)]
 struct Pending {
@@ -143,6 +159,7 @@ struct Unpack<'a> {
     store: &'a Store,
     feed: &'a mut Feed,
     entries: BTreeMap<TreePath, Found>,
+    special: Option<BTreeSet<TreePath>>,
     layout: Layout,
     top: Option<Vec<u8>>,
     limits: UnpackLimits,
@@ -194,8 +211,16 @@ impl Unpack<'_> {
             Type::Regular | Type::Continuous | Type::GNUSparse => self.file(entry, mode | 0o400)?,
             Type::Symlink => What::Other(Node::Symlink { target: LinkTarget::new(link_name(entry)?)? }),
             Type::Link => What::File(self.hard_link(&path, &link_name(entry)?)?),
-            _ => return Err(UnpackError::Special(shown)),
+            _ => {
+                let special = self.special.as_mut().ok_or(UnpackError::Special(shown))?;
+                self.entries.remove(&path);
+                special.insert(path);
+                return Ok(());
+            }
         };
+        if let Some(special) = &mut self.special {
+            special.remove(&path);
+        }
         self.entries.insert(path, Found { what, modified });
         Ok(())
     }
@@ -258,14 +283,12 @@ impl Unpack<'_> {
     }
 }
 
-/// Adds the directories that the archive only implies, as `tar` does, and the digests of its files.
-fn finish(
+/// The entries with the digests of their files.
+fn digested(
     found: BTreeMap<TreePath, Found>,
-    limits: UnpackLimits,
     stored: impl Fn(Ticket) -> Result<(DigestSet, u64), StoreError>,
-) -> Result<Unpacked, UnpackError> {
-    let mut entries = BTreeMap::new();
-    for (path, Found { what, modified }) in found {
+) -> Result<BTreeMap<TreePath, UnpackedEntry>, UnpackError> {
+    let one = |(path, Found { what, modified })| {
         let node = match what {
             What::Other(node) => node,
             What::File(Pending { mode, ticket }) => {
@@ -273,8 +296,13 @@ fn finish(
                 Node::File { mode, size, digest }
             }
         };
-        entries.insert(path, UnpackedEntry { node, modified });
-    }
+        Ok((path, UnpackedEntry { node, modified }))
+    };
+    found.into_iter().map(one).collect()
+}
+
+/// Adds the directories that the archive only implies, as `tar` does.
+fn with_implied(mut entries: BTreeMap<TreePath, UnpackedEntry>, limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
     let paths: Vec<TreePath> = entries.keys().cloned().collect();
     for path in paths {
         let mut parent = path.parent();

@@ -7,10 +7,12 @@ mod authority;
 mod bench;
 mod clients;
 mod derivations;
+pub mod layouts;
 mod leftovers;
 mod machines;
 mod program;
 pub mod properties;
+mod registry;
 mod running;
 mod terminal;
 
@@ -21,4 +23,5 @@ pub use derivations::NixStore;
 pub use leftovers::{Leftovers, control_groups, is_root, processes};
 pub use machines::{Descendants, engine, guest_program, kernel_package, other_kernel_package, shared_store};
 pub use program::{once, program, workspace};
+pub use registry::Registry;
 pub use running::{Ran, Running, wait_until};

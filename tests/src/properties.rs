@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 61] = [
+pub const ALL: [Property; 63] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
@@ -43,6 +43,8 @@ pub const ALL: [Property; 61] = [
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "guest_job", check: runner::guest_job },
     Property { name: "guest_report", check: runner::guest_report },
+    Property { name: "image_documents", check: inputs::image_documents },
+    Property { name: "image_layers", check: archives::image_layers },
     Property { name: "inputs_listing", check: model::inputs_listing },
     Property { name: "interpreter", check: runner::interpreter },
     Property { name: "key_uri", check: token::key_uri },

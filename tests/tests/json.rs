@@ -197,6 +197,10 @@ fn a_lock() {
     let recipe = "[package]\nname = \"p\"\n[source]\ndirectory = \".\"\n[environment]\ndebian = \"bookworm\"\n\
                   [build]\nsteps = [\"true\"]\n[outputs]\npaths = [\"out\"]\n";
     bench.write("p/reprove.toml", recipe);
+    reprove_tests::layouts::write(&bench.path("work/base"), "1", &[reprove_tests::layouts::shell()]);
+    bench.project("of-image", &["true"], "[environment]\nimage = \"oci:../base\"\n");
+    let value = valid(bench.run(["lock", "of-image", "--json"]), 0, "lock");
+    assert_eq!((value["layers"].as_array().map(Vec::len), &value["changed"]), (Some(1), &json!(true)));
     let value = valid(bench.run(["lock", "p", "--json"]), 0, "lock");
     assert_eq!(value["changes"]["gone"], json!([]));
     assert_eq!(value["changes"]["new"].as_array().unwrap().len(), value["packages"].as_array().unwrap().len());

@@ -59,6 +59,7 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
         "environments and packages of Debian's",
         "use a Debian machine, or a container of one",
     ));
+    all.push(client(env_vars::SKOPEO, "skopeo", "images of registries", "apt install skopeo"));
     all.extend(machines(app).await?);
     all.push(Finding {
         what: "evidence of confidential virtual machines, by hardware",

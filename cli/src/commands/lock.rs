@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `reprove lock`: which packages a project's environment is made of, from now on; and what it depends on, fetched.
+//! `reprove lock`: what a project's environment is from now on: which packages, or which image; and what it depends on, fetched.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use reprove_inputs::debian::LOCK_FILE;
+use reprove_inputs::LOCK_FILE;
 use reprove_job::Relocked;
-use reprove_model::PackageLock;
+use reprove_model::{EnvironmentLock, ImageLock, LockedBlob, LockedLayer, PackageLock};
 use serde_json::{Value, json};
 
 use super::check::read_recipe;
@@ -53,6 +53,14 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             "to lock packages, say in reprove.toml: environment = { debian = \"bookworm\", packages = [\"gcc\"] }",
         ));
     };
+    let now = match now {
+        EnvironmentLock::Packages(lock) => lock,
+        EnvironmentLock::Image(lock) => return image(app, (&name, &fetched, &depends), before.as_ref(), &lock),
+    };
+    let before = before.and_then(|before| match before {
+        EnvironmentLock::Packages(lock) => Some(lock),
+        EnvironmentLock::Image(_) => None,
+    });
     let changes = Changes::between(before.as_ref(), &now);
     let value = json!({
         "name": name,
@@ -83,6 +91,53 @@ fn print(app: &App, value: &Value, text: &str) -> Result<u8, CommandError> {
         output::text(text)?
     }
     Ok(YES)
+}
+
+fn image(
+    app: &App,
+    (name, fetched, depends): (&str, &[Value], &str),
+    before: Option<&EnvironmentLock>,
+    now: &ImageLock,
+) -> Result<u8, CommandError> {
+    let is_new = match before {
+        Some(EnvironmentLock::Image(before)) => before.manifest != now.manifest,
+        _ => true,
+    };
+    let value = json!({
+        "name": name,
+        "dependencies": fetched,
+        "file": LOCK_FILE,
+        "environment": now.environment,
+        "platform": now.platform,
+        "tree": now.tree,
+        "index": now.index.as_ref().map(blob),
+        "manifest": blob(&now.manifest),
+        "config": blob(&now.config),
+        "layers": now.layers.iter().map(layer).collect::<Vec<_>>(),
+        "changed": is_new,
+    });
+    let line = |what: &str, text: String| format!("  {what:<18} {text}\n");
+    let (of, image) = (&now.platform, &now.environment.image);
+    let mut text = format!("locked  {name}\n\n");
+    text += &line("environment", format!("image {image} ({}/{}), {} layers", of.os, of.architecture, now.layers.len()));
+    text += &line("", format!("manifest sha256:{}", now.manifest.sha256));
+    text += &line("", format!("blake3 {}", now.tree.blake3));
+    if before.is_some() {
+        text += &line("changed", if is_new { "another image" } else { "nothing" }.into());
+    }
+    text += depends;
+    text += &line("written to", LOCK_FILE.into());
+    print(app, &value, &text)
+}
+
+fn blob(blob: &LockedBlob) -> Value {
+    let LockedBlob { media_type, size, blake3, sha256 } = blob;
+    json!({ "mediaType": media_type, "size": size, "blake3": blake3, "sha256": sha256 })
+}
+
+fn layer(layer: &LockedLayer) -> Value {
+    let LockedLayer { media_type, size, blake3, sha256, diff_id } = layer;
+    json!({ "mediaType": media_type, "size": size, "blake3": blake3, "sha256": sha256, "diffId": diff_id })
 }
 
 /// What is another than it was: lines for a person.

@@ -4,7 +4,7 @@
 use reprove_model::{DigestSet, LockedEnvironment, LockedPackage, Node, Tree};
 use reprove_store::Store;
 
-use super::{DIRECTORIES, TIME, key};
+use super::{DIRECTORIES, TIME, base, key};
 use crate::RootFilesystem;
 use crate::host::fixed_files;
 use crate::keep::{self as general, KeepError, Making};
@@ -13,7 +13,7 @@ fn making(packages: &[LockedPackage]) -> Making {
     Making {
         key: key(packages),
         members: packages.iter().map(|package| package.blake3).collect(),
-        parts: DIRECTORIES.map(str::to_owned).into(),
+        parts: Some(DIRECTORIES.map(str::to_owned).into()),
         time: TIME,
         files: fixed_files(),
     }
@@ -36,7 +36,7 @@ pub fn keep(
     };
     match ["etc", "usr"].into_iter().find(|name| !is_folder(name)) {
         Some(missing) => Err(KeepError::NoSystem(missing)),
-        None => general::keep(store, &making(packages), tree, locked),
+        None => general::keep(store, &making(packages), base::links(is_folder), tree, locked),
     }
 }
 

@@ -3,8 +3,11 @@
 
 use std::io::Cursor;
 
+use reprove_images::oci::{self, SystemError};
 use reprove_model::{Node, Tree};
 use reprove_store::{Store, UnpackError, UnpackLimits, Unpacked};
+
+use super::split;
 
 const LIMITS: UnpackLimits = UnpackLimits { entries: 64, bytes: 256 << 10 };
 
@@ -43,6 +46,29 @@ fn within_limits(unpacked: &Unpacked, store: &Store) {
     }
     // A hard link is its file once more.
     assert!(total <= LIMITS.bytes * LIMITS.entries as u64);
+}
+
+/// Two layers make a system within the limits, in which nothing marks anything as removed, or are refused.
+pub(super) fn image_layers(bytes: &[u8]) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (lower, upper) = split(bytes);
+    let layers = [lower, upper].map(|layer| store.add_bytes(layer).unwrap().0.blake3);
+    let tree = match oci::unchecked(&store, &layers, LIMITS) {
+        Ok(tree) => tree,
+        Err(error) => {
+            assert!(!matches!(error, SystemError::Store(_) | SystemError::Tree(_)), "{error}");
+            return;
+        }
+    };
+    // What every system has beside what its layers have.
+    assert!(tree.entries().len() <= LIMITS.entries + 5);
+    for (path, node) in tree.entries() {
+        assert!(!path.as_bytes().split(|&b| b == b'/').any(|part| part.starts_with(b".wh.")), "{path}");
+        if let Node::File { mode, .. } | Node::Directory { mode } = node {
+            assert!(mode & !0o755 == 0 && mode & 0o005 != 0, "{path}");
+        }
+    }
 }
 
 /// A wheel's most common time is one that a zip archive can hold: from 1980 to the end of 2107.

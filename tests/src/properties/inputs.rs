@@ -143,6 +143,16 @@ pub(super) fn cargo_manifest(bytes: &[u8]) {
     }
 }
 
+/// What is read of an image's documents has nothing in it that does something to a terminal, nor has what is said of them.
+pub(super) fn image_documents(bytes: &[u8]) {
+    for read in fuzzing::image_documents(bytes) {
+        match read {
+            Ok(text) => assert_plain(&text),
+            Err(error) => assert_plain(&error.to_string()),
+        }
+    }
+}
+
 /// The constraints that a wheel gives name one version of one distribution each; what is told does nothing to a terminal.
 pub(super) fn wheel_pins(bytes: &[u8]) {
     if let Ok((lines, note)) = fuzzing::wheel_pins(bytes) {

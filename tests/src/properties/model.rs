@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Recipes, canonical documents, and the texts in them.
 
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use reprove_attest::KeyId;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
-    BuildRecord, Digest, DigestSet, InputName, InsidePath, LinkTarget, Lock, ObservedListing, PackageLock, PackageUrl,
-    Recipe, RecordMode, Sha256, Tree, TreePath, Verdict,
+    BuildRecord, Digest, DigestSet, EnvironmentLock, InputName, InsidePath, LinkTarget, Lock, ObservedListing,
+    PackageUrl, Recipe, RecordMode, Sha256, Tree, TreePath, Verdict,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,13 +24,23 @@ pub(super) fn recipe(bytes: &[u8]) {
     document::<Recipe>(&canonical::to_vec(&recipe).unwrap());
 }
 
-/// Every lock of packages that is read is the same when it is written and read again, and each package has a name and a URL.
+/// Every lock of packages, or of an image, that is read is the same when it is written and read again, and each package has a
+/// name and a URL, and each blob.
 pub(super) fn package_lock(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let Ok(lock) = PackageLock::from_toml(text) else { return };
-    assert_eq!(PackageLock::from_toml(&lock.to_toml().unwrap()).unwrap(), lock);
-    for package in &lock.packages {
-        assert!(package.file_name().is_some() && package.purl().is_some(), "{package:?}");
+    let Ok(lock) = EnvironmentLock::from_toml(text) else { return };
+    assert_eq!(EnvironmentLock::from_toml(&lock.to_toml().unwrap()).unwrap(), lock);
+    match &lock {
+        EnvironmentLock::Packages(lock) => {
+            for package in &lock.packages {
+                assert!(package.file_name().is_some() && package.purl().is_some(), "{package:?}");
+            }
+        }
+        EnvironmentLock::Image(lock) => {
+            let digests: BTreeSet<_> = lock.blobs().into_iter().map(|(_, digest, _)| digest).collect();
+            let inputs = lock.inputs();
+            assert!(inputs.len() == digests.len() && inputs.iter().all(|input| input.purl.is_some()), "{inputs:?}");
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod dependencies;
 mod documents;
 mod evidence;
 mod images;
+mod layers;
 mod machines;
 mod observed;
 mod packages;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         documents::all(),
         dependencies::all(),
         evidence::all(),
+        layers::all(),
         machines::all(),
         observed::all(),
         packages::all(),

@@ -122,6 +122,12 @@ fn package_locks() -> Corpus {
         )
     };
     let two = lock(&(package("base-files", "12.4+deb12u1") + &package("gcc", "4:12.2.0-3")));
+    let blob = format!("media-type = \"a/blob\"\nsize = 7\nblake3 = \"{hex}\"\nsha256 = \"{other}\"\n");
+    let image = format!(
+        "version = 1\n[tree]\nblake3 = \"{hex}\"\nsha256 = \"{other}\"\n[environment]\nimage = \"oci:base\"\n\
+         [platform]\nos = \"linux\"\narchitecture = \"amd64\"\n[manifest]\n{blob}[config]\n{blob}\
+         [[layer]]\nmedia-type = \"a/layer\"\nsize = 7\nblake3 = \"{other}\"\nsha256 = \"{hex}\"\ndiff-id = \"{hex}\"\n"
+    );
     let files = vec![
         text("two", two.clone()),
         text("comment", format!("# written by hand\n{two}")),
@@ -136,6 +142,12 @@ fn package_locks() -> Corpus {
         text("refused-size", two.replace("size = 7", "size = -7")),
         text("refused-digest", two.replace(&hex, "ab")),
         text("refused-field", two.replace("size = 7", "sizes = 7")),
+        text("image", image.clone()),
+        text("image-of-an-index", image.replace("[manifest]", &format!("[index]\n{blob}\n[manifest]"))),
+        text("refused-image", image.replace("oci:base", "base")),
+        text("refused-image-digest", image.replace("oci:base", &format!("oci:base@sha256:{hex}"))),
+        text("refused-image-type", image.replace("a/layer", "a layer")),
+        text("refused-no-layer", image.replace("[[layer]]", "[[layers]]")),
     ];
     ("package_lock", files)
 }

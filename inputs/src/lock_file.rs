@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use reprove_model::PackageLock;
+use reprove_model::{EnvironmentLock, PackageLock};
 use tempfile::NamedTempFile;
 
 use crate::InputsError;
@@ -19,7 +19,7 @@ pub const LOCK_FILE: &str = "reprove.lock";
 ///
 /// # Errors
 /// [`InputsError::LockFile`], [`InputsError::Io`].
-pub fn read_lock(directory: &Path) -> Result<Option<PackageLock>, InputsError> {
+pub fn read_lock(directory: &Path) -> Result<Option<EnvironmentLock>, InputsError> {
     let path = directory.join(LOCK_FILE);
     let io_error = |source| InputsError::Io { path: path.clone(), source };
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -32,14 +32,14 @@ pub fn read_lock(directory: &Path) -> Result<Option<PackageLock>, InputsError> {
     }
     let mut text = String::new();
     file.take(PackageLock::MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(io_error)?;
-    PackageLock::from_toml(&text).map(Some).map_err(|source| InputsError::LockFile { path, source })
+    EnvironmentLock::from_toml(&text).map(Some).map_err(|source| InputsError::LockFile { path, source })
 }
 
 /// Writes it, whole or not at all, in place of one that is there.
 ///
 /// # Errors
 /// [`InputsError::Io`].
-pub fn write_lock(directory: &Path, lock: &PackageLock) -> Result<(), InputsError> {
+pub fn write_lock(directory: &Path, lock: &EnvironmentLock) -> Result<(), InputsError> {
     let path = directory.join(LOCK_FILE);
     let io_error = |source| InputsError::Io { path: path.clone(), source };
     let text = lock.to_toml().map_err(|e| io_error(io::Error::other(e)))?;
@@ -78,6 +78,7 @@ mod tests {
             environment: Debian { debian: "bookworm".into(), packages: vec!["gcc".into()] },
             packages: vec![package],
         };
+        let lock = EnvironmentLock::Packages(lock);
         write_lock(dir.path(), &lock).unwrap();
         assert_eq!(read_lock(dir.path()).unwrap().unwrap(), lock);
         assert_eq!(fs::metadata(dir.path().join(LOCK_FILE)).unwrap().permissions().mode() & 0o777, 0o644);

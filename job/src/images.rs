@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The root filesystem that a job's builds see, where it is an image.
+
+use std::path::Path;
+
+use reprove_images::{RootFilesystem, oci};
+use reprove_inputs::{oci as images, read_lock};
+use reprove_model::{DigestSet, EnvironmentLock, Image, ImageLock, Input};
+
+use crate::{Context, JobError, PackagesError, blocking, note_event};
+
+impl Context<'_> {
+    /// With the image that `reprove.lock` has, where it is the one that is asked for; else with the one that there is now,
+    /// which is written there.
+    pub(crate) async fn of_image(
+        &self,
+        asked: &Image,
+        directory: &Path,
+    ) -> Result<(RootFilesystem, Vec<Input>), JobError> {
+        let read = read_lock(directory)?;
+        let lock = match &read {
+            Some(EnvironmentLock::Image(lock)) if lock.environment == *asked => lock,
+            _ => {
+                let (root, lock) = self.found(asked, directory).await?;
+                let (inputs, what) = (lock.inputs(), format!("an image of {} layers", lock.layers.len()));
+                self.write(directory, &EnvironmentLock::Image(Box::new(lock)), read.is_some(), &what);
+                return Ok((root, inputs));
+            }
+        };
+        let notes = |note| (self.events)(note_event(note));
+        images::ensure(lock, directory, &self.skopeo, &self.store, &notes).await?;
+        let root = self.unpacked(lock).await?;
+        let (locked, here) = (lock.tree.blake3, root.locked.digest.blake3);
+        if lock.tree != root.locked.digest {
+            return Err(PackagesError::Other { what: "image makes", locked, here }.into());
+        }
+        Ok((root, lock.inputs()))
+    }
+
+    /// With the image that there is now, and what there is to lock of it.
+    pub(crate) async fn found(&self, asked: &Image, directory: &Path) -> Result<(RootFilesystem, ImageLock), JobError> {
+        let notes = |note| (self.events)(note_event(note));
+        let found = images::find(&asked.image, directory, &self.skopeo, &self.store, &notes).await?;
+        // What its files are comes out where it is unpacked.
+        let mut lock = found.lock(asked.clone(), DigestSet::of(b""));
+        let root = self.unpacked(&lock).await?;
+        lock.tree = root.locked.digest;
+        Ok((root, lock))
+    }
+
+    /// The image, unpacked; from the store where it was before.
+    async fn unpacked(&self, lock: &ImageLock) -> Result<RootFilesystem, JobError> {
+        let (store, of) = (self.store.clone(), lock.clone());
+        if let Some(root) = blocking(move || oci::kept(&store, &of)).await?.map_err(PackagesError::from)? {
+            return Ok(root);
+        }
+        self.doing(&format!("unpacking the {} layers of an image; done once for each image", lock.layers.len()));
+        let (store, lock) = (self.store.clone(), lock.clone());
+        let made = blocking(move || {
+            let tree = oci::tree(&store, &lock.layers).map_err(PackagesError::from)?;
+            oci::keep(&store, &lock, &tree).map_err(PackagesError::from)
+        });
+        Ok(made.await??)
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Environments that are OCI images: from layouts, archives and registries, locked by digest, and nothing else in them.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+use std::fs;
+use std::process::Command;
+
+use reprove_tests::layouts::{self, Entry, Layer};
+use reprove_tests::{Bench, Registry};
+use serde_json::Value;
+
+/// A base with a shell, and what is over it: a tool, and a file that is gone.
+fn layers() -> Vec<Layer> {
+    let text = |path: &str, text: &str| (path.to_owned(), Entry::Text(text.to_owned()));
+    let mut base = layouts::shell();
+    base.push(text("etc/gone", "x"));
+    vec![base, vec![text("etc/.wh.gone", ""), text("opt/tool", "a tool\n"), ("srv".into(), Entry::Link("opt".into()))]]
+}
+
+fn project(bench: &Bench, image: &str) {
+    let recipe = format!(
+        "environment = {{ image = \"{image}\" }}\n[package]\nname = \"made\"\n[source]\ndirectory = \".\"\n\
+         [build]\nsteps = [\"cat /srv/tool > out\", \"echo / /* >> out\", \"echo /etc/* >> out\", \
+         \"! echo x 2>&- > /opt/x\"]\n[outputs]\npaths = [\"out\"]\n\
+         [pinned]\nhome = \"it is looked at\"\nbuild-path = \"so is this\"\n"
+    );
+    bench.write("made/reprove.toml", recipe);
+}
+
+fn skopeo(bench: &Bench, arguments: &[&str]) -> String {
+    let output = Command::new("skopeo").args(arguments).current_dir(bench.path("work")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn lock(bench: &Bench) -> toml::Table {
+    toml::from_str(&fs::read_to_string(bench.path("work/made/reprove.lock")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_build_sees_the_image_and_nothing_else() {
+    let bench = Bench::new();
+    let manifest = layouts::write(&bench.path("work/base"), "1", &layers());
+    project(&bench, "oci:../base:1");
+    let ran = bench.run(["build", "made", "--out", "out"]).with_code(0);
+    assert!(ran.stderr.contains("wrote reprove.lock: an image of 2 layers"), "{}", ran.stderr);
+    let out = fs::read_to_string(bench.path("work/out/outputs/out")).unwrap();
+    let lines: Vec<&str> = out.lines().collect();
+    // Its /bin is a directory, and stays one.
+    assert_eq!(lines[0], "a tool");
+    assert_eq!(lines[1], "/ /bin /build /dev /etc /lib /lib64 /opt /proc /srv /sys /tmp");
+    assert_eq!(lines[2], "/etc/group /etc/hosts /etc/nsswitch.conf /etc/passwd");
+    let lock: Value = serde_json::from_slice(&fs::read(bench.path("work/out/lock.json")).unwrap()).unwrap();
+    assert_eq!(lock["environment"]["kind"]["image"], "oci:../base:1");
+    let inputs = lock["inputs"].as_array().unwrap();
+    let of_image: Vec<&Value> = inputs.iter().filter(|input| input["role"] == "environment").collect();
+    assert_eq!(of_image.len(), 4, "manifest, configuration and two layers");
+    let start = format!("pkg:oci/base@sha256:{manifest}#blobs/sha256/");
+    assert!(of_image.iter().all(|input| input["purl"].as_str().unwrap().starts_with(&start)), "{of_image:?}");
+}
+
+/// Nothing is asked for once all is settled and there; and a proof has every layer, by digest.
+#[test]
+fn what_is_locked_is_built_with_again_and_is_in_the_proof() {
+    let bench = Bench::new();
+    layouts::write(&bench.path("work/base"), "1", &layers());
+    project(&bench, "oci:../base:1");
+    let _ = bench.run(["lock", "made"]).with_code(0);
+    let key = bench.public_key();
+    fs::remove_dir_all(bench.path("work/base")).unwrap();
+    let verdict = bench.run(["check", "made", "-o", "made.proof.json", "--json"]).with_code(0).json();
+    assert_eq!(verdict["verdict"]["outcome"], "reproducible");
+    let ran = bench.run(["audit", "made.proof.json", "--key", key.to_str().unwrap(), "--json"]).with_code(0).json();
+    assert_eq!(ran["verified"], true);
+    let shown = bench.run(["proof", "show", "made.proof.json", "--json"]).with_code(0).stdout;
+    let layer = lock(&bench)["layer"][1]["sha256"].as_str().unwrap().to_owned();
+    assert!(shown.contains(&format!("#blobs/sha256/{layer}")));
+    let documents = ["--cyclonedx", "bom.json", "--spdx", "spdx.json"];
+    let _ = bench
+        .run([&["audit", "made.proof.json", "--key", key.to_str().unwrap()], &documents[..]].concat())
+        .with_code(0);
+    for document in ["bom.json", "spdx.json"] {
+        let text = fs::read_to_string(bench.path("work").join(document)).unwrap();
+        assert!(text.contains(&format!("#blobs/sha256/{layer}")), "{document}: {text}");
+    }
+}
+
+#[test]
+fn another_image_than_the_locked_one_is_not_built_in() {
+    let bench = Bench::new();
+    layouts::write(&bench.path("work/base"), "1", &layers());
+    project(&bench, "oci:../base:1");
+    let _ = bench.run(["lock", "made"]).with_code(0);
+    let path = bench.path("work/made/reprove.lock");
+    let text = fs::read_to_string(&path).unwrap();
+    let before = lock(&bench);
+    // The tag is of another image now: the locked one is built with, until it is locked anew.
+    let mut other = layers();
+    other[1][1].1 = Entry::Text("another tool\n".into());
+    layouts::write(&bench.path("work/base"), "1", &other);
+    let _ = bench.run(["build", "made", "--out", "same"]).with_code(0);
+    assert!(fs::read_to_string(bench.path("work/same/outputs/out")).unwrap().starts_with("a tool"));
+    let ran = bench.run(["lock", "made"]).with_code(0);
+    assert!(ran.stdout.contains("another image"), "{}", ran.stdout);
+    assert_ne!(lock(&bench)["manifest"], before["manifest"]);
+    // What it is locked to be unpacked.
+    let start = text.find("[tree]\nblake3 = \"").unwrap() + "[tree]\nblake3 = \"".len();
+    fs::write(&path, text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..]).unwrap();
+    let ran = bench.run(["build", "made", "--out", "again"]).with_code(4);
+    assert!(ran.stderr.contains("the image makes another system here than `reprove.lock` has"), "{}", ran.stderr);
+    // A digest that the recipe has, and nobody else.
+    project(&bench, &format!("oci:../base@sha256:{}", "0".repeat(64)));
+    let ran = bench.run(["build", "made", "--out", "again"]).with_code(2);
+    assert!(ran.stderr.contains("is not whole: the blob 0000"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_registry_s_image_is_the_same_as_a_layout_s() {
+    let bench = Bench::new();
+    let registry = Registry::start(&bench.path("registry"));
+    let manifest = layouts::write(&bench.path("work/base"), "1", &layers());
+    let at = format!("docker://{}/some/base", registry.host);
+    skopeo(
+        &bench,
+        &["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", "oci:base:1", &format!("{at}:1")],
+    );
+    skopeo(&bench, &["copy", "--quiet", "oci:base:1", "oci-archive:base.tar:1"]);
+    // As Docker has had it before there was OCI.
+    let two = format!("{at}:2");
+    skopeo(&bench, &["copy", "--quiet", "--format=v2s2", "--dest-tls-verify=false", "oci:base:1", &two]);
+    let mut trees = Vec::new();
+    for image in
+        ["oci:../base:1", "oci-archive:../base.tar:1", &format!("{at}:1"), &format!("{at}@sha256:{manifest}"), &two]
+    {
+        project(&bench, image);
+        let _ = bench.run(["lock", "made"]).with_code(0);
+        let lock = lock(&bench);
+        let is_docker = *image == two;
+        assert_eq!(lock["manifest"]["sha256"].as_str() == Some(&manifest.to_string()), !is_docker, "{image}");
+        trees.push(lock["tree"].clone());
+    }
+    assert!(trees.iter().all(|tree| *tree == trees[0]), "{trees:?}");
+    // The registry is not asked any more.
+    drop(registry);
+    let _ = bench.run(["build", "made", "--out", "out"]).with_code(0);
+    fs::remove_file(bench.path("work/made/reprove.lock")).unwrap();
+    let ran = bench.run(["build", "made", "--out", "again"]).with_code(4);
+    assert!(ran.stderr.contains("asking a registry with skopeo failed"), "{}", ran.stderr);
+    let mut command = bench.command(["build", "made", "--out", "again"]);
+    command.env("REPROVE_SKOPEO", "/nonexistent/skopeo");
+    let ran = reprove_tests::Running::start(command).wait(std::time::Duration::from_secs(60)).with_code(4);
+    assert!(ran.stderr.contains("apt install skopeo"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_no_environment_is_said() {
+    let bench = Bench::new();
+    layouts::write(&bench.path("work/base"), "1", &[vec![("opt/x".into(), Entry::Text("x".into()))]]);
+    for (image, code, said) in [
+        ("oci:../base:1", 4, "has no /bin/sh"),
+        ("oci:../base:2", 2, "there is no image oci:../base:2 there; there are 1"),
+        ("oci:../none", 2, "is no OCI layout"),
+        ("oci-archive:../none.tar", 4, "none.tar"),
+        ("base", 2, "names no image"),
+    ] {
+        project(&bench, image);
+        let ran = bench.run(["build", "made", "--out", "out"]).with_code(code);
+        assert!(ran.stderr.contains(said), "{image}: {}", ran.stderr);
+    }
+}
