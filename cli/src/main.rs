@@ -16,6 +16,7 @@ mod failure;
 mod file_systems;
 mod gathering;
 mod hardware;
+mod images;
 mod keys;
 mod machines;
 mod measuring;

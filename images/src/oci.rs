@@ -4,9 +4,11 @@
 //!
 //! Nothing is unpacked to a disk on the way: a layer is a list of paths, and what a path leads through are entries of that list.
 
+mod export;
 mod layers;
 mod system;
 
+pub use export::{ExportError, Exported, Packing, archive, export};
 pub use layers::LayerError;
 pub use system::SystemError;
 

@@ -51,6 +51,11 @@ pub enum PackagesError {
         "`environment.store` is of derivations, which `reprove rebuild` makes recipes of; name one: reprove rebuild HASH-NAME.drv"
     )]
     NoDirectory,
+    /// This machine's `/usr` is no image.
+    #[error(
+        "the environment is this machine's /usr, which is not written as an image; say in reprove.toml: environment = {{ debian = \"bookworm\", packages = [\"gcc\"] }}"
+    )]
+    HostUsr,
     /// A virtual machine has this machine's `/usr`, as of now.
     #[error(
         "an environment of packages, of an image, or of a store's paths, is not built in by virtual machines yet; leave out `--isolation`, or say `environment = \"host-usr\"` in the recipe"

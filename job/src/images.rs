@@ -4,10 +4,34 @@
 use std::path::Path;
 
 use reprove_images::{RootFilesystem, oci};
-use reprove_inputs::{oci as images, read_lock};
-use reprove_model::{DigestSet, EnvironmentLock, Image, ImageLock, Input};
+use reprove_inputs::{InputsError, oci as images, read_lock};
+use reprove_model::{DigestSet, Environment, EnvironmentLock, Image, ImageLock, ImageReference, Input, Recipe};
 
 use crate::{Context, JobError, PackagesError, blocking, note_event};
+
+/// Puts an image into the store, and the environment that it is. Paths are relative to `directory`.
+///
+/// # Errors
+/// See [`JobError`].
+pub async fn import(context: &Context<'_>, image: &ImageReference, directory: &Path) -> Result<ImageLock, JobError> {
+    Ok(context.found(&Image { image: image.clone() }, directory).await?.1)
+}
+
+/// The environment of a project directory's recipe, where it is one that can be packed: its lock is written where there is none.
+///
+/// # Errors
+/// See [`JobError`]; [`PackagesError::HostUsr`].
+pub async fn packed_environment(
+    context: &Context<'_>,
+    recipe: &Recipe,
+    directory: &Path,
+) -> Result<RootFilesystem, JobError> {
+    recipe.check().map_err(InputsError::from)?;
+    if recipe.environment == Environment::HostUsr {
+        return Err(PackagesError::HostUsr.into());
+    }
+    Ok(context.environment(&recipe.environment, directory).await?.0)
+}
 
 impl Context<'_> {
     /// With the image that `reprove.lock` has, where it is the one that is asked for; else with the one that there is now,

@@ -29,6 +29,7 @@ pub use dated::{Dated, DatedResult};
 pub use derivation::rebuild_derivation;
 pub use environment::{PackagesError, Relocked, relock};
 pub use error::{BuildFailure, JobError};
+pub use images::{import, packed_environment};
 pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};
 
 use std::collections::{BTreeMap, BTreeSet};

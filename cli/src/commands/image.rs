@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `reprove image`: what virtual machines are started from.
+//! `reprove image`: what virtual machines are started from, and OCI images.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::app::{App, absolute, blocking};
 use crate::artifacts::Artifacts;
 use crate::error::{CANNOT, CommandError, YES, from_error};
-use crate::{machines, measuring, output};
+use crate::{images, machines, measuring, output};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -29,6 +29,10 @@ enum Command {
         #[command(subcommand)]
         what: What,
     },
+    /// Put an OCI image into the store, as the environment that a recipe names it as
+    Import(images::ImportArguments),
+    /// Write a project's environment as an OCI image, the same bytes each time
+    Export(images::ExportArguments),
     /// Say what a verifier has to expect of a guest: digests for a trust file, and launch digests
     Measure(measuring::Arguments),
 }
@@ -58,6 +62,8 @@ enum What {
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let (out, packages) = match arguments.command {
         Command::Measure(arguments) => return measuring::run(app, arguments).await,
+        Command::Import(arguments) => return images::import(app, arguments).await,
+        Command::Export(arguments) => return images::write(app, arguments).await,
         Command::Build { what: What::Guest { out, kernel, kernel_digest, other_kernel, other_kernel_digest } } => {
             (out, [(Which::Usual, kernel, kernel_digest), (Which::Other, other_kernel, other_kernel_digest)])
         }

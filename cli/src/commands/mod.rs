@@ -3,7 +3,7 @@
 
 mod audit;
 mod build;
-mod check;
+pub(crate) mod check;
 mod compare;
 mod doctor;
 mod image;
