@@ -5,6 +5,7 @@
 mod app;
 mod appraised;
 mod artifacts;
+mod attached;
 mod causes;
 mod commands;
 mod documents;

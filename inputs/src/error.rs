@@ -286,6 +286,9 @@ pub enum InputsError {
     /// An image that can't be locked.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A registry that can't be asked.
+    #[error(transparent)]
+    Ask(#[from] crate::AskError),
     /// The recipe does not build a directory.
     #[error("the recipe's source is a package, not a directory; rebuild it by its package URL")]
     NotADirectory,
@@ -380,7 +383,8 @@ impl InputsError {
             | Self::NoArchitecture(_)
             | Self::NoRelease { .. }
             | Self::GoneDebian(_)
-            | Self::Image(ImageError::Gone(_) | ImageError::Platform { .. })
+            | Self::Image(ImageError::Gone(_) | ImageError::Platform { .. } | ImageError::Contended(_))
+            | Self::Ask(_)
             | Self::NoDebianSource(_)
             | Self::NotHere(_)
             | Self::Nix(NixError::Absent { .. } | NixError::System { .. })

@@ -139,6 +139,14 @@ pub fn image_documents(bytes: &[u8]) -> [Result<String, ImageError>; 3] {
     oci::documents(bytes)
 }
 
+/// What the manifest of an artifact says, where it is a proof's.
+///
+/// # Errors
+/// As pulling one.
+pub fn image_artifact(bytes: &[u8]) -> Result<Option<String>, ImageError> {
+    oci::artifact(bytes)
+}
+
 /// Whether `path` is in what `git ls-files -z` lists.
 #[must_use]
 pub fn git_lists(list: &[u8], path: &TreePath) -> bool {

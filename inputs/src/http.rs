@@ -2,6 +2,8 @@
 //! Asking somebody over HTTP, with the machine's curl as it is set up: a timestamp authority (RFC 3161, section 3.4), a
 //! witness (C2SP tlog-witness).
 
+pub(crate) mod exchange;
+
 use std::io::{self, Write as _};
 use std::time::Duration;
 

@@ -6,10 +6,12 @@
 
 mod documents;
 mod error;
+mod referrers;
 mod skopeo;
 mod source;
 
 pub use error::ImageError;
+pub use referrers::{Attached, PROOF_TYPE, Proofs, Way, attach, attached};
 pub use skopeo::Skopeo;
 
 use std::path::Path;
@@ -134,6 +136,11 @@ async fn chosen(source: &mut Source, digest: Sha256, bytes: Vec<u8>, store: &Sto
 }
 
 /// For fuzzing: a document as each kind of them.
+pub(crate) fn artifact(bytes: &[u8]) -> Result<Option<String>, ImageError> {
+    referrers::artifact_blob(bytes)
+}
+
+/// The same, of an image.
 pub(crate) fn documents(bytes: &[u8]) -> [Result<String, ImageError>; 3] {
     let index = documents::Index::read(bytes).and_then(|index| Ok(format!("{:?}", index.for_this_machine()?)));
     let config = Config::read(bytes).map(|config| format!("{:?}", config.platform));

@@ -90,6 +90,25 @@ fn what_is_locked_is_built_with_again_and_is_in_the_proof() {
 }
 
 #[test]
+fn packages_are_written_as_the_same_image_each_time() {
+    let bench = Bench::new();
+    built(&bench);
+    let export = |to: &str| wait(bench.command(["image", "export", "sum", "--json", "-o", to])).with_code(0).json();
+    let one = export("oci:one:1");
+    // Its files are another copy of the same.
+    fs::remove_dir_all(bench.path("store/environments")).unwrap();
+    let two = export("oci:two:1");
+    assert_eq!((&one["manifest"], &one["tree"]), (&two["manifest"], &two["tree"]));
+    bench.write(
+        "in-it/reprove.toml",
+        "environment = { image = \"oci:../one\" }\n[package]\nname = \"in-it\"\n\
+        [source]\ndirectory = \".\"\n[build]\nsteps = [\"echo 6*7 | bc > out\"]\n[outputs]\npaths = [\"out\"]\n",
+    );
+    let _ = wait(bench.command(["build", "in-it", "--out", "in-it-made"])).with_code(0);
+    assert_eq!(fs::read_to_string(bench.path("work/in-it-made/outputs/out")).unwrap(), "42\n");
+}
+
+#[test]
 fn another_system_than_the_locked_one_is_not_built_in() {
     let bench = Bench::new();
     built(&bench);

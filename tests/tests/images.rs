@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use reprove_tests::layouts::{self, Entry, Layer};
-use reprove_tests::{Bench, Registry};
+use reprove_tests::{Bench, ListingRegistry, Registry};
 use serde_json::Value;
 
 /// A base with a shell, and what is over it: a tool, and a file that is gone.
@@ -166,5 +166,162 @@ fn what_is_no_environment_is_said() {
         project(&bench, image);
         let ran = bench.run(["build", "made", "--out", "out"]).with_code(code);
         assert!(ran.stderr.contains(said), "{image}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_environment_is_written_as_the_same_image_each_time() {
+    let bench = Bench::new();
+    layouts::write(&bench.path("work/base"), "1", &layers());
+    project(&bench, "oci:../base:1");
+    let export = |to: &str, more: &[&str]| {
+        let ran = bench.run([&["image", "export", "made", "--json", "-o", to], more].concat()).with_code(0);
+        ran.json()["manifest"].as_str().unwrap().to_owned()
+    };
+    let one = export("oci:one:1", &[]);
+    // Another store, in which the image is unpacked anew.
+    fs::remove_dir_all(bench.path("store")).unwrap();
+    assert_eq!(export("oci-archive:two.tar:1", &[]), one);
+    for (name, kind) in [("zstd", "tar+zstd"), ("none", "tar")] {
+        let to = format!("oci:{name}:1");
+        let manifest = export(&to, &["--compression", name]);
+        assert!(manifest != one && manifest == export(&format!("oci:{name}-again:1"), &["--compression", name]));
+        let raw: Value = serde_json::from_str(&skopeo(&bench, &["inspect", "--raw", &to])).unwrap();
+        assert_eq!(raw["layers"][0]["mediaType"], format!("application/vnd.oci.image.layer.v1.{kind}"));
+    }
+    for image in ["oci:one:1", "oci-archive:two.tar:1"] {
+        let said: Value = serde_json::from_str(&skopeo(&bench, &["inspect", image])).unwrap();
+        assert_eq!((&said["Digest"], &said["Created"]), (&one.clone().into(), &"2020-01-01T00:00:00Z".into()));
+    }
+    skopeo(&bench, &["copy", "--quiet", "oci:one:1", "dir:copied"]);
+    // What was written is the same environment.
+    let tree = bench.run(["image", "import", "oci:base:1", "--json"]).with_code(0).json()["tree"].clone();
+    for image in ["oci:one:1", "oci-archive:two.tar:1", "oci:zstd:1", "oci:none:1"] {
+        assert_eq!(bench.run(["image", "import", image, "--json"]).with_code(0).json()["tree"], tree, "{image}");
+    }
+    let ran = bench.run(["image", "export", "made", "-o", "oci:one:1"]).with_code(2);
+    assert!(ran.stderr.contains("not there yet"), "{}", ran.stderr);
+    bench.project("host", &["true"], "");
+    let ran = bench.run(["image", "export", "host", "-o", "oci:host"]).with_code(4);
+    assert!(ran.stderr.contains("this machine's /usr, which is not written as an image"), "{}", ran.stderr);
+    let ran = bench.run(["image", "export", "made", "-o", "docker://127.0.0.1:1/x"]).with_code(2);
+    assert!(ran.stderr.contains("skopeo copies"), "{}", ran.stderr);
+}
+
+/// A proof of a build, and another one.
+fn proofs(bench: &Bench) {
+    layouts::write(&bench.path("work/base"), "1", &layers());
+    project(bench, "oci:../base:1");
+    for name in ["one.proof.json", "two.proof.json"] {
+        let _ = bench.run(["check", "made", "-o", name]).with_code(0);
+    }
+}
+
+/// Pushes both proofs, one of them twice, and pulls them again; gives how they were found.
+fn pushed_and_pulled(bench: &Bench, image: &str) -> Value {
+    let push = |proof: &str| bench.run(["proof", "push", proof, image, "--json"]).with_code(0).json();
+    let one = push("one.proof.json");
+    let _ = fs::remove_file(bench.path("work/pulled.proof.json"));
+    let _ = bench.run(["proof", "pull", image, "-o", "pulled.proof.json"]).with_code(0);
+    let key = bench.public_key();
+    let _ = bench.run(["audit", "pulled.proof.json", "--key", key.to_str().unwrap()]).with_code(0);
+    let _ = push("two.proof.json");
+    assert_eq!(push("one.proof.json"), one, "the same proof is the same artifact");
+    let pulled = bench.run(["proof", "pull", image, "-o", "pulled.proof.json", "--json"]).with_code(0).json();
+    assert_eq!(pulled["artifacts"].as_array().unwrap().len(), 2, "{pulled}");
+    assert!(pulled["artifacts"].as_array().unwrap().contains(&one["artifact"]) && pulled["subject"] == one["subject"]);
+    let _ = bench.run(["proof", "merge", "one.proof.json", "two.proof.json", "-o", "both.proof.json"]).with_code(0);
+    let read = |name: &str| {
+        let proof: Value = serde_json::from_slice(&fs::read(bench.path("work").join(name)).unwrap()).unwrap();
+        let mut envelopes: Vec<String> = proof["envelopes"].as_array().unwrap().iter().map(Value::to_string).collect();
+        envelopes.sort();
+        envelopes
+    };
+    assert_eq!(read("pulled.proof.json"), read("both.proof.json"));
+    assert_eq!(pulled["way"], one["way"]);
+    pulled["way"].clone()
+}
+
+#[test]
+fn proofs_are_attached_to_images_and_found_again() {
+    let bench = Bench::new();
+    proofs(&bench);
+    assert_eq!(pushed_and_pulled(&bench, "oci:base:1"), "layout");
+    // It is still a layout of one image.
+    skopeo(&bench, &["copy", "--quiet", "oci:base:1", "dir:copied"]);
+    let _ = bench.run(["image", "import", "oci:base"]).with_code(0);
+    let ran = bench.run(["proof", "push", "one.proof.json", "oci-archive:x.tar"]).with_code(2);
+    assert!(ran.stderr.contains("is an archive"), "{}", ran.stderr);
+    // Debian's registry has no list of them, and gets an index under a tag.
+    let registry = Registry::start(&bench.path("registry"));
+    let at = format!("docker://{}/some/base:1", registry.host);
+    let copy = ["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", "oci:base:1", &at];
+    skopeo(&bench, &copy);
+    let none = bench.run(["proof", "pull", &at, "-o", "none.proof.json"]).with_code(2);
+    assert!(none.stderr.contains("no proof is attached"), "{}", none.stderr);
+    assert_eq!(pushed_and_pulled(&bench, &at), "referrers-tag");
+    let of = skopeo(&bench, &["inspect", "--raw", "oci:base:1"]);
+    let tag = format!("docker://{}/some/base:sha256-{}", registry.host, reprove_model::Sha256::of(of.as_bytes()));
+    let index: Value =
+        serde_json::from_str(&skopeo(&bench, &["inspect", "--raw", "--tls-verify=false", &tag])).unwrap();
+    assert_eq!(index["manifests"][0]["artifactType"], "application/vnd.reprove.proof.v1+json");
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
+}
+
+/// By a small server that follows the specification: no registry that can be installed here lists referrers.
+#[test]
+fn proofs_are_found_by_the_list_of_a_registry_that_has_one() {
+    let bench = Bench::new();
+    proofs(&bench);
+    let registry = ListingRegistry::start(&bench.path("work/base"));
+    let at = format!("docker://{}/some/base:1", registry.host);
+    assert_eq!(pushed_and_pulled(&bench, &at), "referrers-api");
+    let asked = registry.asked();
+    assert!(asked.iter().any(|one| one.starts_with("GET /token?")), "{asked:?}");
+    assert!(asked.iter().any(|one| one.ends_with("&n=1")), "the list has a second part: {asked:?}");
+    assert!(!asked.iter().any(|one| one.contains("/manifests/sha256-")), "no tag was needed: {asked:?}");
+}
+
+/// What was published is an archive of a layout, and is told from another one layer by layer.
+#[test]
+fn an_image_is_rebuilt_from_its_project() {
+    let bench = Bench::new();
+    let _ = bench.example("image-python");
+    let long = std::time::Duration::from_secs(900);
+    let run = |arguments: &[&str]| reprove_tests::Running::start(bench.command(arguments)).wait(long);
+    let _ = run(&["build", "image-python", "--out", "published"]).with_code(0);
+    let rebuild = ["rebuild", "published/outputs/image.tar", "--recipe", "image-python", "--json"];
+    let same = run(&rebuild).with_code(0).json();
+    assert_eq!(
+        (&same["verdict"]["outcome"], &same["verdict"]["matchesPublished"]),
+        (&"reproducible".into(), &true.into())
+    );
+    let _ = bench.run(["image", "import", "oci-archive:published/outputs/image.tar"]).with_code(0);
+    bench.write("image-python/index.html", "another page\n");
+    let other = run(&rebuild).with_code(1).json();
+    let places: Vec<&str> =
+        other["verdict"]["findings"].as_array().unwrap().iter().filter_map(|f| f["place"].as_str()).collect();
+    let is_of = |what: &str| places.iter().any(|place| place.contains(what));
+    assert!(is_of("layer 2 of 1.0") && !is_of("layer 1 of 1.0"), "{places:?}");
+}
+
+/// Three ways to make one: by umoci, by a script, by tar; and one that keeps the times of files.
+#[test]
+fn images_that_are_made_of_packages_come_out_the_same() {
+    let bench = Bench::new();
+    let long = std::time::Duration::from_secs(900);
+    for (name, causes) in
+        [("image-umoci", None), ("image-python", None), ("image-tar", None), ("image-tar-dated", Some("clock"))]
+    {
+        let _ = bench.example(name);
+        let ran = reprove_tests::Running::start(bench.command(["check", name, "--json"])).wait(long);
+        let said = ran.with_code(causes.map_or(0, |_| 1)).json();
+        let findings = said["verdict"]["findings"].as_array().unwrap();
+        let found: std::collections::BTreeSet<&str> = findings
+            .iter()
+            .flat_map(|finding| finding["causes"].as_array().into_iter().flatten())
+            .filter_map(|cause| cause["variation"].as_str())
+            .collect();
+        assert_eq!(found, causes.into_iter().collect(), "{name}");
     }
 }

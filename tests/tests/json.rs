@@ -215,6 +215,20 @@ fn a_lock() {
 }
 
 #[test]
+fn images_and_what_is_attached_to_them() {
+    let bench = Bench::new();
+    reprove_tests::layouts::write(&bench.path("work/base"), "1", &[reprove_tests::layouts::shell()]);
+    bench.project("p", &["echo x > out"], "[environment]\nimage = \"oci:../base\"\n");
+    let imported = valid(bench.run(["image", "import", "oci:base", "--json"]), 0, "image");
+    let exported = valid(bench.run(["image", "export", "p", "-o", "oci:out", "--json"]), 0, "image");
+    assert_eq!(imported["tree"], exported["tree"]);
+    let _ = bench.run(["check", "p", "-o", "p.proof.json"]).with_code(0);
+    let pushed = valid(bench.run(["proof", "push", "p.proof.json", "oci:out", "--json"]), 0, "proof");
+    assert_eq!(pushed["subject"], exported["manifest"]);
+    let _ = valid(bench.run(["proof", "pull", "oci:out", "-o", "q.proof.json", "--json"]), 0, "proof");
+}
+
+#[test]
 fn a_comparison() {
     let bench = Bench::new();
     for (name, text) in [("a", "one\n"), ("b", "one\n"), ("c", "two\n"), ("d/a", "one\n"), ("e/b", "one\n")] {

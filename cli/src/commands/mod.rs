@@ -12,7 +12,7 @@ mod key;
 mod lock;
 mod log;
 mod options;
-mod proof;
+pub(crate) mod proof;
 mod rebuild;
 mod search;
 mod store;

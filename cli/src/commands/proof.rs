@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use reprove_attest::{MAX_BUNDLE, Predicate, Proof, Statement};
+use reprove_model::ImageReference;
 use reprove_model::canonical::{self, CanonicalError};
 use serde_json::json;
 
@@ -13,7 +14,7 @@ use crate::artifacts::Artifacts;
 use crate::error::{CommandError, YES};
 use crate::open::{self, Links};
 use crate::output::{self, Target, count};
-use crate::{plain, shown, timestamping};
+use crate::{attached, plain, shown, timestamping};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -55,6 +56,21 @@ enum Command {
         /// Ask also about signatures of which the proof has a timestamp already
         #[arg(long)]
         again: bool,
+    },
+    /// Attach a proof to an OCI image, in a layout or a registry
+    Push {
+        /// The proof
+        proof: PathBuf,
+        /// The image: oci:DIR[:TAG] or docker://HOST/NAME[:TAG], and @sha256:… for that one alone
+        image: ImageReference,
+    },
+    /// Fetch the proofs that are attached to an OCI image. Verifies nothing: `reprove audit` does
+    Pull {
+        /// The image, as with `push`
+        image: ImageReference,
+        /// Where one proof with all of them is written
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
     /// Put the proofs of several rebuilders together
     Merge {
@@ -108,6 +124,8 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         Command::Timestamp { proof, authority, again } => {
             return timestamping::run(app, &proof, &authority, again).await;
         }
+        Command::Push { proof, image } => return attached::push(app, &proof, &image).await,
+        Command::Pull { image, output } => return attached::pull(app, &image, &output).await,
         Command::Merge { proofs, output } => put_together(app, &proofs, &output, read).await?,
         Command::Import { bundles, output } => put_together(app, &bundles, &output, read_bundle).await?,
     }

@@ -33,6 +33,7 @@ pub(super) struct Described {
     pub(super) size: u64,
     pub(super) platform: Option<Platform>,
     pub(super) tag: Option<String>,
+    pub(super) artifact_type: Option<String>,
 }
 
 /// An index of images.
@@ -76,6 +77,15 @@ impl Reader {
             (false, true) => Manifest::read(bytes).map(Self::Manifest),
             (true, true) => Err(fail("it is an index and a manifest at the same time".into())),
             (false, false) => Err(fail("it is neither an index nor a manifest".into())),
+        }
+    }
+}
+
+impl Reader {
+    pub(super) fn media_type(&self) -> &str {
+        match self {
+            Self::Index(index) => &index.media_type,
+            Self::Manifest(manifest) => &manifest.media_type,
         }
     }
 }
@@ -195,7 +205,7 @@ fn shown(platform: &Platform) -> String {
     format!("{}/{}{variant}", platform.os, platform.architecture)
 }
 
-fn described(one: &Descriptor) -> Result<Described, ImageError> {
+pub(super) fn described(one: &Descriptor) -> Result<Described, ImageError> {
     let digest = match one.digest().algorithm() {
         DigestAlgorithm::Sha256 => one.digest().digest().parse().ok(),
         _ => None,
@@ -212,15 +222,16 @@ fn described(one: &Descriptor) -> Result<Described, ImageError> {
         size: one.size(),
         platform,
         tag: tag.map(|tag| plain(tag)),
+        artifact_type: one.artifact_type().as_ref().map(|kind| plain(kind.as_ref())),
     })
 }
 
 /// Text from elsewhere, made harmless for a terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-fn bounded<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a [u8], ImageError> {
+pub(super) fn bounded<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a [u8], ImageError> {
     let size = bytes.len() as u64;
     let too_large = || ImageError::TooLarge { what: format!("the {what}"), size, most: MAX_BYTES };
     if size > MAX_BYTES { Err(too_large()) } else { Ok(bytes) }

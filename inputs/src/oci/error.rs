@@ -90,6 +90,35 @@ pub enum ImageError {
         /// In the configuration.
         config: usize,
     },
+    /// Something that a registry does not give.
+    #[error("{what} is not there: the registry answers {status} {said}")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+        /// The status.
+        status: u16,
+        /// What came with it.
+        said: String,
+    },
+    /// Something that a registry does not take.
+    #[error("the registry does not take {what}: it answers {status} {said}")]
+    Refused {
+        /// What was given.
+        what: &'static str,
+        /// The status.
+        status: u16,
+        /// What came with it.
+        said: String,
+    },
+    /// An index that others write at the same time.
+    #[error("the index {0} was written by somebody else each time; try again")]
+    Contended(String),
+    /// More artifacts than are looked at.
+    #[error("more than {0} artifacts are attached to the image")]
+    TooMany(usize),
+    /// An archive, to which nothing can be attached.
+    #[error("{0} is an archive, which nothing is attached to; use a layout, or a registry")]
+    ReadOnly(String),
     /// What is locked is not there any more.
     #[error("the image that is locked is not there any more ({0}); remove reprove.lock to have what is there now")]
     Gone(Sha256),

@@ -69,7 +69,9 @@ impl Source {
             Place::Archive(index, _) => Some(self.store.read_blob(&index.blake3, MAX_BYTES)?),
         };
         let none = || ImageError::NoLayout(asked.to_string(), "index.json");
-        let index = Index::read(&index.ok_or_else(none)?)?;
+        let mut index = Index::read(&index.ok_or_else(none)?)?;
+        // What is attached to images is none of them.
+        index.images.retain(|one| one.artifact_type.is_none());
         let digest = named(&index, asked)?.digest;
         Ok((digest, self.document(&digest).await?))
     }
@@ -128,20 +130,23 @@ impl Source {
 
     /// A file of at most so many bytes, where there is one.
     async fn read(&self, path: PathBuf, most: u64) -> Result<Option<Vec<u8>>, InputsError> {
-        blocking::run(self.store.root(), move || {
-            let Some(file) = opened(&path)? else { return Ok(None) };
-            let mut bytes = Vec::new();
-            file.take(most + 1).read_to_end(&mut bytes).map_err(|source| InputsError::Io { path, source })?;
-            let size = bytes.len() as u64;
-            let too_large = || ImageError::TooLarge { what: "a document".into(), size, most };
-            if size > most { Err(InputsError::from(too_large())) } else { Ok(Some(bytes)) }
-        })
-        .await
+        blocking::run(self.store.root(), move || read_file(&path, most)).await
     }
 }
 
+/// A file of at most so many bytes, where there is one.
+pub(super) fn read_file(path: &Path, most: u64) -> Result<Option<Vec<u8>>, InputsError> {
+    let Some(file) = opened(path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let io_error = |source| InputsError::Io { path: path.to_owned(), source };
+    file.take(most + 1).read_to_end(&mut bytes).map_err(io_error)?;
+    let size = bytes.len() as u64;
+    let too_large = || ImageError::TooLarge { what: "a blob".into(), size, most };
+    if size > most { Err(too_large().into()) } else { Ok(Some(bytes)) }
+}
+
 /// The image that a reference without a digest names in a layout's index.
-fn named<'a>(index: &'a Index, asked: &ImageReference) -> Result<&'a Described, InputsError> {
+pub(super) fn named<'a>(index: &'a Index, asked: &ImageReference) -> Result<&'a Described, InputsError> {
     let tags = || index.images.iter().filter_map(|one| one.tag.clone()).take(20).collect::<Vec<_>>();
     let fits = |one: &&Described| asked.tag.is_none() || one.tag == asked.tag;
     let fit: Vec<&Described> = index.images.iter().filter(fits).collect();
@@ -152,7 +157,7 @@ fn named<'a>(index: &'a Index, asked: &ImageReference) -> Result<&'a Described, 
     }
 }
 
-fn blob_path(root: &Path, digest: &Sha256) -> PathBuf {
+pub(super) fn blob_path(root: &Path, digest: &Sha256) -> PathBuf {
     root.join("blobs/sha256").join(digest.to_string())
 }
 

@@ -145,7 +145,8 @@ pub(super) fn cargo_manifest(bytes: &[u8]) {
 
 /// What is read of an image's documents has nothing in it that does something to a terminal, nor has what is said of them.
 pub(super) fn image_documents(bytes: &[u8]) {
-    for read in fuzzing::image_documents(bytes) {
+    let artifact = fuzzing::image_artifact(bytes).map(Option::unwrap_or_default);
+    for read in fuzzing::image_documents(bytes).into_iter().chain([artifact]) {
         match read {
             Ok(text) => assert_plain(&text),
             Err(error) => assert_plain(&error.to_string()),

@@ -32,10 +32,21 @@ fn documents() -> Corpus {
     let config = format!(
         r#"{{"os":"linux","architecture":"arm64","variant":"v8","rootfs":{{"type":"layers","diff_ids":["{digest}"]}}}}"#
     );
+    let proof = "application/vnd.reprove.proof.v1+json";
+    let artifact = format!(
+        r#"{{"schemaVersion":2,"artifactType":"{proof}","config":{},"layers":[{{"mediaType":"{proof}","digest":"{digest}","size":9}}],"subject":{{"mediaType":"a/b","digest":"sha256:{}","size":7}}}}"#,
+        blob("empty.v1+json"),
+        reprove_model::Sha256::of(b"subject")
+    );
     let files = vec![
         text("manifest", manifest.clone()),
         text("index", index.clone()),
         text("config", config.clone()),
+        text("artifact", artifact.clone()),
+        text(
+            "refused-artifact-of-two-blobs",
+            artifact.replace("\"layers\":[", "\"layers\":[{\"mediaType\":\"a/b\",\"size\":1},"),
+        ),
         text("refused-both", manifest.replace('{', r#"{"manifests":[],"#)),
         text("refused-neither", r#"{"schemaVersion":2}"#),
         text("refused-schema", manifest.replace(":2,", ":1,")),
