@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Check(check::Arguments),
     /// Build a project once, and record what it read, ran and wrote
     Build(build::Arguments),
-    /// Settle which packages a project's environment is made of, by digest
+    /// Settle which packages or which image a project's environment is, by digest
     Lock(lock::Arguments),
     /// Explain the differences between two files or directories
     Compare(compare::Arguments),
@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Log(log::Arguments),
     /// Make or show the key that signs
     Key(key::Arguments),
-    /// Make what virtual machines are started from, and say its digests
+    /// Make what virtual machines are started from, and take in and write OCI images
     Image(image::Arguments),
     /// Say what this machine can attest
     Tee(tee::Arguments),

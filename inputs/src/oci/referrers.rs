@@ -18,7 +18,7 @@ use self::layout::LayoutStore;
 use self::registry::Registry;
 use super::ImageError;
 use super::documents::{Described, Index, bounded, described, plain};
-use crate::InputsError;
+use crate::{InputsError, blocking};
 
 /// What a proof is called among artifacts, and what its one blob is.
 pub const PROOF_TYPE: &str = "application/vnd.reprove.proof.v1+json";
@@ -91,10 +91,14 @@ pub async fn attach(asked: &ImageReference, directory: &Path, proof: &[u8]) -> R
     match &asked.place {
         ImagePlace::Archive(_) => Err(ImageError::ReadOnly(asked.to_string()).into()),
         ImagePlace::Layout(path) => {
-            let layout = LayoutStore::open(&directory.join(path))?;
-            let subject = layout.subject(asked)?;
-            let manifest = layout.attach(&artifact(&subject, proof)?, proof)?;
-            Ok(Attached { subject: subject.digest, manifest, way: Way::Layout })
+            let (root, asked, proof) = (directory.join(path), asked.clone(), proof.to_vec());
+            blocking::run(directory, move || {
+                let layout = LayoutStore::open(&root)?;
+                let subject = layout.subject(&asked)?;
+                let manifest = layout.attach(&artifact(&subject, &proof)?, &proof)?;
+                Ok::<_, InputsError>(Attached { subject: subject.digest, manifest, way: Way::Layout })
+            })
+            .await
         }
         ImagePlace::Registry { host, name } => {
             let mut registry = Registry::new(host, name);
@@ -113,9 +117,13 @@ pub async fn attached(asked: &ImageReference, directory: &Path, most: u64) -> Re
     match &asked.place {
         ImagePlace::Archive(_) => Err(ImageError::ReadOnly(asked.to_string()).into()),
         ImagePlace::Layout(path) => {
-            let layout = LayoutStore::open(&directory.join(path))?;
-            let subject = layout.subject(asked)?.digest;
-            Ok(Proofs { subject, way: Way::Layout, proofs: layout.proofs(&subject, most)? })
+            let (root, asked) = (directory.join(path), asked.clone());
+            blocking::run(directory, move || {
+                let layout = LayoutStore::open(&root)?;
+                let subject = layout.subject(&asked)?.digest;
+                Ok::<_, InputsError>(Proofs { subject, way: Way::Layout, proofs: layout.proofs(&subject, most)? })
+            })
+            .await
         }
         ImagePlace::Registry { host, name } => {
             let mut registry = Registry::new(host, name);

@@ -33,7 +33,7 @@ enum Place {
 }
 
 /// What an archive of a layout may have in it, once unpacked.
-const ARCHIVE: UnpackLimits = UnpackLimits { entries: 20_000, bytes: 16 << 30 };
+pub(super) const ARCHIVE: UnpackLimits = UnpackLimits { entries: 20_000, bytes: 16 << 30 };
 
 impl Source {
     pub(super) async fn open(

@@ -231,6 +231,29 @@ async fn the_bounds_of_documents_hold_on_both_sides() {
 }
 
 #[tokio::test]
+async fn the_bound_of_an_archive_s_entries_holds_on_both_sides() {
+    let bench = Bench::new();
+    bench.of(&bench.manifest(1));
+    let write = |more: usize| {
+        let mut archive = tar::Builder::new(fs::File::create(bench.dir.path().join("base.tar")).unwrap());
+        archive.append_dir_all(".", bench.path("")).unwrap();
+        // The layout has itself, its index, two directories and three blobs.
+        for number in 0..source::ARCHIVE.entries - 7 + more {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_size(0);
+            header.set_mode(0o755);
+            archive.append_data(&mut header, format!("d{number}"), &b""[..]).unwrap();
+        }
+        archive.into_inner().unwrap();
+    };
+    write(0);
+    assert!(bench.find("oci-archive:base.tar").await.is_ok());
+    write(1);
+    assert!(matches!(bench.find("oci-archive:base.tar").await, Err(InputsError::Archive { .. })));
+}
+
+#[tokio::test]
 async fn what_is_locked_comes_again_or_nothing() {
     let bench = Bench::new();
     bench.of(&bench.manifest(1));
