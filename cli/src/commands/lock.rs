@@ -39,9 +39,10 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         .collect();
     let line = |what: &str, text: String| format!("  {what:<18} {text}\n");
     let files: Vec<&str> = recipe.dependencies.lock_files().map(|(_, file)| file).collect();
-    let depends = (!files.is_empty())
-        .then(|| line("dependencies", format!("{}, as {} settles them", dependencies.len(), files.join(", "))))
-        .unwrap_or_default();
+    let depends = match files.as_slice() {
+        [] => String::new(),
+        files => line("dependencies", format!("{}, as {} settles them", dependencies.len(), files.join(", "))),
+    };
     let Some(now) = now else {
         if !files.is_empty() {
             let text = format!("fetched  {name}\n\n{depends}");
