@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The root filesystem that a job's builds see, where it is an image.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
+use reprove_attest::Signer;
 use reprove_images::{RootFilesystem, oci};
 use reprove_inputs::{InputsError, oci as images, read_lock};
-use reprove_model::{DigestSet, Environment, EnvironmentLock, Image, ImageLock, ImageReference, Input, Recipe};
+use reprove_model::{
+    DigestSet, Environment, EnvironmentLock, Image, ImageLock, ImageReference, Input, PackageUrl, Published, Recipe,
+};
+use reprove_verifier::Wanted;
 
-use crate::{Context, JobError, PackagesError, blocking, note_event};
+use crate::prove::prove;
+use crate::{Context, Finished, JobError, PackagesError, blocking, note_event};
 
 /// Puts an image into the store, and the environment that it is. Paths are relative to `directory`.
 ///
@@ -15,6 +22,36 @@ use crate::{Context, JobError, PackagesError, blocking, note_event};
 /// See [`JobError`].
 pub async fn import(context: &Context<'_>, image: &ImageReference, directory: &Path) -> Result<ImageLock, JobError> {
     Ok(context.found(&Image { image: image.clone() }, directory).await?.1)
+}
+
+/// What the manifest of an image is called among the outputs of a recipe that builds one.
+pub const MANIFEST_NAME: &str = "manifest.json";
+
+/// Rebuilds an image that somebody published from a project's directory: one output has to be its manifest, `manifest.json`,
+/// which names all else of it by digest. Paths of the image are relative to `here`. `key` signs the proof, also of a failure.
+///
+/// # Errors
+/// See [`JobError`].
+pub async fn rebuild_image(
+    context: &Context<'_>,
+    recipe: Recipe,
+    directory: &Path,
+    (image, here): (&ImageReference, &Path),
+    key: &Arc<dyn Signer>,
+) -> Result<Finished, JobError> {
+    crate::has_output(&recipe, MANIFEST_NAME)?;
+    let notes = |note| (context.events)(note_event(note));
+    let found = images::find(image, here, &context.skopeo, &context.store, &notes).await?;
+    let (mut lock, root) = context.lock_directory(recipe, directory).await?;
+    let manifest = found.manifest;
+    let purl = PackageUrl::oci(&image.name(), &manifest.sha256, None).map_err(InputsError::from)?;
+    let name = MANIFEST_NAME.parse().map_err(InputsError::from)?;
+    let (digest, size) = (manifest.digest(), manifest.size);
+    let (store, inputs) = (context.store.clone(), lock.inputs.clone());
+    blocking(move || crate::is_not_in_source(&store, &inputs, &digest)).await??;
+    lock.published = Some(Published { purl: Some(purl), name, digest, size, derived: BTreeSet::new() });
+    let wanted = context.wanted(&lock, &root, Wanted::of_published());
+    prove(context, key, lock, root, wanted).await
 }
 
 /// The environment of a project directory's recipe, where it is one that can be packed: its lock is written where there is none.

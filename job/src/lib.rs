@@ -29,7 +29,7 @@ pub use dated::{Dated, DatedResult};
 pub use derivation::rebuild_derivation;
 pub use environment::{PackagesError, Relocked, relock};
 pub use error::{BuildFailure, JobError};
-pub use images::{import, packed_environment};
+pub use images::{MANIFEST_NAME, import, packed_environment, rebuild_image};
 pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,31 +174,41 @@ pub async fn rebuild_file(
     artifact: (InputName, File),
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
-    let paths = &recipe.outputs.paths;
-    if !paths.is_empty() && recipe.outputs.directory.is_none() && !paths.iter().any(|path| path == artifact.0.as_str())
-    {
-        return Err(JobError::NoSuchOutput { name: artifact.0.to_string(), outputs: paths.join(", ") });
-    }
+    has_output(&recipe, artifact.0.as_str())?;
     let (mut lock, root) = context.lock_directory(recipe, directory).await?;
     let (store, (name, mut file)) = (context.store.clone(), artifact);
-    let trees: Vec<DigestSet> = (lock.inputs.iter())
-        .filter_map(|input| if let Content::Tree { digest } = &input.content { Some(*digest) } else { None })
-        .collect();
+    let inputs = lock.inputs.clone();
     lock.published = Some(
         blocking(move || {
             let (digest, size) = store.add_reader(&mut file)?;
-            for tree in trees {
-                let tree = store.load_tree(&tree.blake3)?;
-                if let Some((path, ..)) = tree.files().find(|(_, other, _)| **other == digest) {
-                    return Err(JobError::ArtifactInSource(path.to_string()));
-                }
-            }
-            Ok(Published { purl: None, name, digest, size, derived: BTreeSet::new() })
+            is_not_in_source(&store, &inputs, &digest)?;
+            Ok::<_, JobError>(Published { purl: None, name, digest, size, derived: BTreeSet::new() })
         })
         .await??,
     );
     let wanted = context.wanted(&lock, &root, Wanted::of_published());
     prove::prove(context, key, lock, root, wanted).await
+}
+
+/// Fails where a recipe names its outputs, and none of them is called so.
+fn has_output(recipe: &Recipe, name: &str) -> Result<(), JobError> {
+    let paths = &recipe.outputs.paths;
+    if !paths.is_empty() && recipe.outputs.directory.is_none() && !paths.iter().any(|path| path == name) {
+        return Err(JobError::NoSuchOutput { name: name.to_owned(), outputs: paths.join(", ") });
+    }
+    Ok(())
+}
+
+/// Fails where what was published is in the source, so that a build would only have to copy it.
+fn is_not_in_source(store: &Store, inputs: &[Input], digest: &DigestSet) -> Result<(), JobError> {
+    for input in inputs {
+        let Content::Tree { digest: tree } = &input.content else { continue };
+        let tree = store.load_tree(&tree.blake3)?;
+        if let Some((path, ..)) = tree.files().find(|(_, other, _)| *other == digest) {
+            return Err(JobError::ArtifactInSource(path.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Builds a project directory twice, under other conditions each time, and compares the two; `key` signs the proof, also of

@@ -305,6 +305,39 @@ fn an_image_is_rebuilt_from_its_project() {
     assert!(is_of("layer 2 of 1.0") && !is_of("layer 1 of 1.0"), "{places:?}");
 }
 
+/// An image is its manifest, which names all else by digest.
+#[test]
+fn an_image_of_a_registry_is_rebuilt_by_its_manifest() {
+    let bench = Bench::new();
+    let _ = bench.example("image-tar");
+    let long = std::time::Duration::from_secs(900);
+    let run = |arguments: &[&str]| reprove_tests::Running::start(bench.command(arguments)).wait(long);
+    let _ = run(&["build", "image-tar", "--out", "made"]).with_code(0);
+    let registry = Registry::start(&bench.path("registry"));
+    let at = format!("docker://{}/some/web:1", registry.host);
+    skopeo(
+        &bench,
+        &["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", "oci:made/outputs/image", &at],
+    );
+    let rebuild = |image: &str| run(&["rebuild", image, "--recipe", "image-tar", "-o", "web.proof.json", "--json"]);
+    for image in [at.as_str(), "oci:made/outputs/image"] {
+        let same = rebuild(image).with_code(0).json();
+        assert_eq!(same["verdict"]["matchesPublished"], true, "{image}");
+        fs::rename(bench.path("work/web.proof.json"), bench.path("work/one.proof.json")).unwrap();
+    }
+    // The proof is about the image, and is found at it.
+    let pushed = bench.run(["proof", "push", "one.proof.json", &at, "--json"]).with_code(0).json();
+    let proof = bench.run(["proof", "show", "one.proof.json", "--json"]).with_code(0).stdout;
+    let digest = pushed["subject"].as_str().unwrap().trim_start_matches("sha256:");
+    assert!(proof.contains(digest) && proof.contains(&format!("@sha256:{digest}")), "{proof}");
+    bench.write("image-tar/index.html", "another page\n");
+    let other = rebuild(&at).with_code(1).json();
+    assert_eq!(other["verdict"]["matchesPublished"], false);
+    let _ = bench.example("image-python");
+    let ran = bench.run(["rebuild", &at, "--recipe", "image-python"]).with_code(2);
+    assert!(ran.stderr.contains("manifest.json"), "{}", ran.stderr);
+}
+
 /// Three ways to make one: by umoci, by a script, by tar; and one that keeps the times of files.
 #[test]
 fn images_that_are_made_of_packages_come_out_the_same() {

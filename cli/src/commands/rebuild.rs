@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reprove_job::JobError;
-use reprove_model::{InputName, InvalidInputName, InvalidPackageUrl, Package, PackageUrl};
+use reprove_model::{ImageReference, InputName, InvalidInputName, InvalidPackageUrl, Package, PackageUrl};
 
 use crate::app::{App, absolute};
 use crate::commands::check::read_recipe;
@@ -18,8 +18,8 @@ use crate::verdicted::Verdicted;
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The package, as in pkg:pypi/idna@3.20; a derivation of Nix's, as in /nix/store/HASH-NAME.drv, or a path that one gave;
-    /// or, with --recipe, the file that was published
-    #[arg(value_name = "PURL|DRV|FILE")]
+    /// or, with --recipe, the file or the OCI image that was published
+    #[arg(value_name = "PURL|DRV|FILE|IMAGE")]
     artifact: String,
     /// The directory of the project that the file is built from, which has a reprove.toml; the file itself must not be in it
     #[arg(long, value_name = "DIR")]
@@ -103,8 +103,41 @@ async fn derivation(app: &App, arguments: Arguments) -> Result<u8, CommandError>
     prepared.finish(app, &path.display().to_string(), finished).await
 }
 
+/// The image that an argument names, by its place or by its package URL; none where it names a file.
+fn image(artifact: &str) -> Result<Option<ImageReference>, CommandError> {
+    let purl = artifact.parse::<PackageUrl>().ok().filter(|purl| purl.kind() == "oci");
+    let Some(purl) = purl else { return Ok(artifact.parse().ok()) };
+    // The repository with all its path, and without a scheme ("oci" of the package URLs' types).
+    let place = purl.qualifier("repository_url").zip(purl.version().map(str::to_owned));
+    let image = place.and_then(|(repository, version)| format!("docker://{repository}@{version}").parse().ok());
+    let next = "as in pkg:oci/NAME@sha256:DIGEST?repository_url=HOST/NAME";
+    let wrong = || CommandError::bad_usage("the package URL of an image has its digest, and where it is").next(next);
+    image.map(Some).ok_or_else(wrong)
+}
+
+/// An image, and the project in `directory` that it is built from.
+async fn of_image(
+    app: &App,
+    directory: &Path,
+    image: &ImageReference,
+    arguments: Arguments,
+) -> Result<u8, CommandError> {
+    let recipe = read_recipe(&directory.join("reprove.toml"))?;
+    let Package { name: package, version } = recipe.package.clone();
+    let project = Some((&recipe, directory));
+    let prepared = Verdicted::prepare(app, arguments.verdict, &package, version.as_deref(), project).await?;
+    let events = |event| app.tell(event);
+    let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
+    let here = absolute(Path::new("."))?;
+    let finished = reprove_job::rebuild_image(&context, recipe, directory, (image, &here), &prepared.key).await;
+    prepared.finish(app, image.as_str(), finished).await
+}
+
 /// A file, and the project in `directory` that it is built from.
 async fn file(app: &App, directory: &Path, arguments: Arguments) -> Result<u8, CommandError> {
+    if let Some(image) = image(&arguments.artifact)? {
+        return of_image(app, directory, &image, arguments).await;
+    }
     let next = "name the file that was published, and with --recipe the directory of the project that it is built from";
     let path = absolute(Path::new(&arguments.artifact)).map_err(|e| e.next(next))?;
     let file = open::regular("published file", &path, Links::Followed).map_err(|e| e.next(next))?;
@@ -119,4 +152,22 @@ async fn file(app: &App, directory: &Path, arguments: Arguments) -> Result<u8, C
     let shown = name.to_string();
     let finished = reprove_job::rebuild_file(&context, recipe, directory, (name, file), &prepared.key).await;
     prepared.finish(app, &shown, finished).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_named_by_its_place_or_its_package_url() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let named = |text: &str| image(text).map(|image| image.map(|image| image.to_string()));
+        let purl = format!("pkg:oci/web@{digest}?repository_url=r.example/some/web");
+        assert_eq!(named(&purl).unwrap(), Some(format!("docker://r.example/some/web@{digest}")));
+        assert_eq!(named("oci:dir:1").unwrap().as_deref(), Some("oci:dir:1"));
+        assert_eq!(named("some/file.tar").unwrap(), None);
+        for wrong in [format!("pkg:oci/web@{digest}"), "pkg:oci/web@1?repository_url=r.example/web".into()] {
+            assert!(named(&wrong).is_err(), "{wrong}");
+        }
+    }
 }
