@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use reprove_attest::Rebuilder;
 use reprove_attest::evidence::Nonce;
-use reprove_inputs::{Apt, Cargo, Nix, Npm, Pip, Skopeo};
+use reprove_inputs::{Apt, Bazel, Cargo, Nix, Npm, Pip, Skopeo};
 use reprove_job::{Clients, ConfidentialMachines, Context, Event, Processor, Search};
 use reprove_model::Isolation;
 use reprove_runner::vm::Guest;
@@ -111,6 +111,11 @@ impl App {
     /// What fetches Debian's packages.
     fn apt() -> Apt {
         Apt::new(env_vars::path(env_vars::APT).unwrap_or_else(|| "apt-get".into()))
+    }
+
+    /// What says how a target of Bazel's is made.
+    pub(crate) fn bazel() -> Bazel {
+        Bazel::new(env_vars::path(env_vars::BAZEL).unwrap_or_else(|| "bazel".into()))
     }
 
     /// What says what a store of Nix's has.

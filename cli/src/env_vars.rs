@@ -28,6 +28,8 @@ pub(crate) const PKCS11_MODULE: &str = "REPROVE_PKCS11_MODULE";
 pub(crate) const PYTHON: &str = "REPROVE_PYTHON";
 /// The npm to fetch with. Default: `npm`.
 pub(crate) const NPM: &str = "REPROVE_NPM";
+/// The Bazel that says how a target is made. Default: `bazel`.
+pub(crate) const BAZEL: &str = "REPROVE_BAZEL";
 /// The `nix-store` that says what a store has. Default: `nix-store`.
 pub(crate) const NIX: &str = "REPROVE_NIX";
 /// The cargo to fetch with. Default: `cargo`.

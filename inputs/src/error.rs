@@ -8,6 +8,7 @@ use reprove_store::{IngestError, StoreError, UnpackError};
 use thiserror::Error;
 
 use crate::WheelError;
+use crate::bazel::ActionError;
 use crate::dependencies::DependencyError;
 use crate::nix::NixError;
 use crate::npm::FormError;
@@ -264,6 +265,9 @@ pub enum InputsError {
     /// A package whose name no input can have.
     #[error("the package {0:?} has a name that no input can have")]
     DebianName(String),
+    /// A target of Bazel's can't be rebuilt.
+    #[error(transparent)]
+    Bazel(#[from] ActionError),
     /// A derivation can't be rebuilt.
     #[error(transparent)]
     Nix(#[from] NixError),
@@ -387,6 +391,7 @@ impl InputsError {
             | Self::Ask(_)
             | Self::NoDebianSource(_)
             | Self::NotHere(_)
+            | Self::Bazel(ActionError::Absent { .. } | ActionError::Json(_) | ActionError::Missing(_))
             | Self::Nix(NixError::Absent { .. } | NixError::System { .. })
             | Self::Failed { .. }
             | Self::TimeOut { .. }

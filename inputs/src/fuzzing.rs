@@ -7,7 +7,7 @@ use reprove_model::{Ecosystem, InputName, LockedPackage, PackageUrl, Recipe, Sha
 
 use crate::pypi::{self, backend, recipe, release, requirement, tools};
 use crate::{
-    BackendError, DependencyError, FormError, ImageError, InputsError, NixError, Pip, WheelError, cargo, debian,
+    BackendError, DependencyError, FormError, ImageError, InputsError, NixError, Pip, WheelError, bazel, cargo, debian,
     directory, init, nix, npm, oci,
 };
 
@@ -115,6 +115,14 @@ pub fn first_recipe(name: &str, text: &str) -> Result<Option<(String, Vec<String
     top.texts.insert(name.to_owned(), text.to_owned());
     let wish = init::Wish { debian: Some("bookworm".into()), epoch: 1_735_689_600, name: "demo".into() };
     Ok(init::detect(&top, &wish)?.map(|found| (found.recipe, found.notes)))
+}
+
+/// The recipe of what Bazel says of a target.
+///
+/// # Errors
+/// As locking.
+pub fn bazel_action(bytes: &[u8]) -> Result<Recipe, InputsError> {
+    bazel::recipe_of(bytes)
 }
 
 /// The recipe of a derivation of Nix's.

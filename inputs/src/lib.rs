@@ -6,6 +6,7 @@
 //! runs here. The ecosystem's own client does the fetching, as the machine has it set up; where something came from is not
 //! kept, so that any mirror serves.
 
+pub mod bazel;
 mod blocking;
 pub mod cargo;
 pub mod debian;
@@ -27,6 +28,7 @@ mod wheel;
 mod workplace;
 
 pub use self::nix::{DerivationError, Nix, NixError};
+pub use bazel::{ActionError, Bazel};
 pub use cargo::Cargo;
 pub use debian::Apt;
 pub use dependencies::DependencyError;

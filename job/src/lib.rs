@@ -5,6 +5,7 @@
 //! judge, look for causes, and sign. [`build`] takes a project directory, builds it once, and says nothing of whether it
 //! would be the same again. Dropping the future ends everything, and leaves nothing half-made.
 
+mod bazel;
 mod build;
 mod builds;
 mod causes;
@@ -21,6 +22,7 @@ mod mending;
 mod packed;
 mod prove;
 
+pub use bazel::rebuild_target;
 pub use build::{BuiltOnce, build};
 pub use confidential::{
     AmdCertificates, ConfidentialError, ConfidentialMachines, EmulatedProcessor, HardwareProcessor, Processor,

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use reprove_inputs::bazel;
 use reprove_job::JobError;
 use reprove_model::{ImageReference, InputName, InvalidInputName, InvalidPackageUrl, Package, PackageUrl};
 
@@ -17,9 +18,10 @@ use crate::verdicted::Verdicted;
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The package, as in pkg:pypi/idna@3.20; a derivation of Nix's, as in /nix/store/HASH-NAME.drv, or a path that one gave;
-    /// or, with --recipe, the file or the OCI image that was published
-    #[arg(value_name = "PURL|DRV|FILE|IMAGE")]
+    /// The package, as in pkg:pypi/idna@3.20; a derivation of Nix's, as in /nix/store/HASH-NAME.drv, or a path that one gave; a
+    /// target of Bazel's in the workspace here, as in //package:target; or, with --recipe, the file or the OCI image that was
+    /// published
+    #[arg(value_name = "PURL|DRV|TARGET|FILE|IMAGE")]
     artifact: String,
     /// The directory of the project that the file is built from, which has a reprove.toml; the file itself must not be in it
     #[arg(long, value_name = "DIR")]
@@ -65,6 +67,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             let folder = folder.unwrap_or(&given).to_owned();
             file(app, &folder, arguments).await
         }
+        None if bazel::is_label(&arguments.artifact) => target(app, arguments).await,
         None if is_path(&arguments.artifact) => derivation(app, arguments).await,
         None => package(app, arguments).await,
     }
@@ -88,6 +91,18 @@ async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
 /// Whether what is to be rebuilt is a path, in a store or to one: a package URL begins with `pkg:`.
 fn is_path(artifact: &str) -> bool {
     !artifact.starts_with("pkg:") && (artifact.contains('/') || artifact.ends_with(".drv"))
+}
+
+/// What a target of Bazel's is, in the workspace here.
+async fn target(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    let target = arguments.artifact;
+    let name = target.rsplit([':', '/']).next().unwrap_or_default();
+    let prepared = Verdicted::prepare(app, arguments.verdict, name, None, None).await?;
+    let events = |event| app.tell(event);
+    let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
+    let workspace = absolute(Path::new("."))?;
+    let finished = reprove_job::rebuild_target(&context, &target, &workspace, &App::bazel(), &prepared.key).await;
+    prepared.finish(app, &target, finished).await
 }
 
 /// What a store of Nix's has.

@@ -75,6 +75,17 @@ pub(super) fn npm_form(bytes: &[u8]) {
     }
 }
 
+/// The recipe of what Bazel says is a valid one, and what is wrong does nothing to a terminal.
+pub(super) fn bazel_action(bytes: &[u8]) {
+    match fuzzing::bazel_action(bytes) {
+        Ok(recipe) => {
+            recipe.check().unwrap();
+            assert_eq!((recipe.build.steps.len(), recipe.outputs.directory.is_some()), (3, true));
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
 /// The recipe of a derivation is a valid one of a store's, and what is wrong does nothing to a terminal.
 pub(super) fn derivation(bytes: &[u8]) {
     match fuzzing::derivation(bytes) {

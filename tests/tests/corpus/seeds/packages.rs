@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Packages of Debian's, as apt prints them and as they are locked; what cargo writes about crates; derivations of Nix's.
+//! Packages of Debian's, as apt prints them and as they are locked; what cargo writes about crates; actions of Bazel's;
+//! derivations of Nix's.
 
 use super::{Corpus, File};
 
 pub(super) fn all() -> Vec<Corpus> {
-    vec![apt_packages(), cargo_manifests(), crate_digests(), derivations(), package_locks()]
+    vec![apt_packages(), bazel_actions(), cargo_manifests(), crate_digests(), derivations(), package_locks()]
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {
@@ -65,6 +66,32 @@ fn cargo_manifests() -> Corpus {
         text("refused-end", package(&format!("{targets}["))),
     ];
     ("cargo_manifest", files)
+}
+
+fn bazel_actions() -> Corpus {
+    let old = r#"{"artifacts":[{"id":"0","execPath":"in.txt"},{"id":"1","execPath":"bazel-out/bin/a.txt"}],
+        "actions":[{"mnemonic":"Genrule","arguments":["/bin/bash","-c","sort in.txt"],
+        "environmentVariables":[{"key":"PATH","value":"/bin"}],"inputDepSetIds":["0"],"outputIds":["1"]}],
+        "depSetOfFiles":[{"id":"0","directArtifactIds":["0"]}]}"#;
+    let new = r#"{"artifacts":[{"id":1,"pathFragmentId":1},{"id":2,"pathFragmentId":3}],
+        "actions":[{"mnemonic":"Genrule","arguments":["/bin/bash"],"inputDepSetIds":[1],"outputIds":[2]}],
+        "depSetOfFiles":[{"id":1,"directArtifactIds":[1],"transitiveDepSetIds":[1]}],
+        "pathFragments":[{"id":1,"label":"in.txt"},{"id":2,"label":"bazel-out"},{"id":3,"label":"a","parentId":2}]}"#;
+    let files = vec![
+        text("old", old),
+        text("new", new),
+        text("quotes", old.replace("sort in.txt", "echo 'a' $(b)")),
+        text("refused-none", "{}"),
+        text("refused-cut", &old[..90]),
+        text("refused-two", new.replace("\"actions\":[", "\"actions\":[{\"mnemonic\":\"\\u001b[2J\"},")),
+        text("refused-path", old.replace("bin/a.txt", "../a.txt")),
+        text("refused-name", old.replace("a.txt", "a b")),
+        text("refused-variable", old.replace("\"PATH\"", "\"PA\\u001bTH\"")),
+        text("refused-loop", new.replace("\"parentId\":2", "\"parentId\":3")),
+        text("refused-set", new.replace("\"inputDepSetIds\":[1]", "\"inputDepSetIds\":[9]")),
+        text("refused-type", new.replace("[\"/bin/bash\"]", "\"\\u001b\"")),
+    ];
+    ("bazel_action", files)
 }
 
 fn derivations() -> Corpus {
