@@ -28,6 +28,11 @@ fn a_derivation_comes_out_of_its_closure_and_the_audit_takes_what_nix_dumps() {
     assert_eq!(["-tools", "-split-1.0", "-split-1.0-dev", "-user-1.0.drv", "source"].map(named), [1; 5]);
     assert_eq!(inputs.len(), 5);
     assert_eq!(lock["published"].get("derived"), None, "nothing was taken from what was published");
+    let record = fs::read(bench.path("work/made/first.record.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let seen = &record["observed"]["paths"];
+    // The tools and the header; the variable's file; what was made.
+    assert_eq!(["environment", "source"].map(|origin| seen[origin].as_u64() >= Some(1)), [true; 2], "{seen}");
     let dump = fs::File::create(bench.path("work/user-1.0.nar")).unwrap();
     let mut command = nix.with(bench.program_in_this_place(NixStore::program("nix-store")));
     assert!(command.args(["--dump", &outputs[0]]).stdout(dump).status().unwrap().success());

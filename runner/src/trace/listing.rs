@@ -206,24 +206,24 @@ impl<'a> Locator<'a> {
         Err(ListingError::Unlocked(target.clone()))
     }
 
-    /// Whether it is below a derivation's folder, or in its store and none of the paths that are there anyway.
-    fn is_of_derivation(&self, path: &[u8]) -> bool {
-        let Environment::Closure(closure) = &self.sources.lock.recipe.environment else { return false };
+    /// Of a path in a derivation's folder or its store: whether the build can have made it, which is so of all but the paths
+    /// that are there anyway. None of any other path.
+    fn is_made_by_derivation(&self, path: &[u8]) -> Option<bool> {
+        let Environment::Closure(closure) = &self.sources.lock.recipe.environment else { return None };
         if below(path, Closure::BUILD.as_bytes()).is_some() {
-            return true;
+            return Some(true);
         }
-        let Some(rest) = below(path, closure.store.as_bytes()) else { return false };
-        let name = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = below(path, closure.store.as_bytes())?.split(|byte| *byte == b'/').next().unwrap_or_default();
         let paths = self.sources.root.binds.iter().find(|(_, inside)| *inside == closure.store);
         let is_there = |(folder, _): &(std::path::PathBuf, String)| {
             folder.join(OsStr::from_bytes(name)).symlink_metadata().is_ok()
         };
-        !name.is_empty() && !paths.is_some_and(is_there)
+        Some(name.is_empty() || !paths.is_some_and(is_there))
     }
 
     fn is_writable(&self, path: &[u8]) -> bool {
-        if self.is_of_derivation(path) {
-            return true;
+        if let Some(is_made) = self.is_made_by_derivation(path) {
+            return is_made;
         }
         let places = [self.sources.build_path, "/tmp", "/dev/shm"].into_iter().chain(self.sources.home);
         places.into_iter().any(|folder| below(path, folder.as_bytes()).is_some())
@@ -232,8 +232,8 @@ impl<'a> Locator<'a> {
     /// Of a path where a build can write: the source's where the lock has it, else the build's own. Whether a call that would
     /// have made it anew succeeded is not seen, so that it may be the source's still.
     fn in_writable(&self, target: &InsidePath, seen: &SeenPath) -> (Origin, Known<'a>) {
-        let own =
-            below(target.as_bytes(), Closure::BUILD.as_bytes()).filter(|_| self.is_of_derivation(target.as_bytes()));
+        let own = self.is_made_by_derivation(target.as_bytes());
+        let own = own.and_then(|_| below(target.as_bytes(), Closure::BUILD.as_bytes()));
         let own = own.map(|path| [Closure::FOLDERS[0].as_bytes(), b"/", path].concat());
         let locked = own.as_deref().or(below(target.as_bytes(), self.source));
         let node = locked.and_then(|path| self.files.get(path));
