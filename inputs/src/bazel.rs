@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reprove_model::{
-    Build, Content, Environment, EpochRule, Input, InputName, Limits, Lock, LockedEnvironment, Node, Outputs, Package,
-    Published, Recipe, Role, Source, Tree, TreePath,
+    Build, Content, Dependencies, Environment, EpochRule, Input, InputName, Limits, Lock, LockedEnvironment, Node,
+    Outputs, Package, Published, Recipe, Role, Source, Tree, TreePath,
 };
 use reprove_store::Store;
 use tokio::process::Command;
@@ -142,6 +142,7 @@ fn recipe(target: &str, action: &Action, name: &InputName) -> Result<Recipe, Inp
         package: Package { name: package.to_owned(), version: None },
         source: Source::Directory(".".into()),
         environment: Environment::HostUsr,
+        dependencies: Dependencies::default(),
         build: Build {
             steps: vec![
                 format!("mkdir -p {}", quoted(folder)),
@@ -152,6 +153,7 @@ fn recipe(target: &str, action: &Action, name: &InputName) -> Result<Recipe, Inp
             env: action.env.clone(),
             source_date_epoch: EpochRule::Unset,
             deterministic: false,
+            loopback: false,
         },
         outputs: Outputs { directory: Some(OUTPUTS.into()), paths: Vec::new(), set_id: false, nar: None },
         limits: Limits { seconds: 7200, memory_mib: 16 << 10, disk_mib: 12 << 10, ..Limits::default() },
