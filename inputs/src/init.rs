@@ -129,11 +129,14 @@ pub fn detect(top: &Top, wish: &Wish) -> Result<Option<Detected>, InputsError> {
     let also = found.map(|(kind, _)| kind.name).collect();
     let because = text::plain(&because);
     let mut plan = (kind.plan)(top);
-    let recipe = text::recipe(kind.name, &because, &plan, wish);
-    Recipe::from_toml(&recipe)?;
     if wish.debian.as_deref() == Some("bookworm") {
         plan.notes.append(&mut plan.of_bookworm);
+        if !plan.in_bookworm.is_empty() {
+            plan.packages = std::mem::take(&mut plan.in_bookworm);
+        }
     }
+    let recipe = text::recipe(kind.name, &because, &plan, wish);
+    Recipe::from_toml(&recipe)?;
     Ok(Some(Detected { kind: kind.name, because, also, notes: plan.notes, recipe }))
 }
 

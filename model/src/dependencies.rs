@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::TreePath;
+use crate::recipe::value;
+use crate::{Recipe, RecipeError, Source, TreePath};
 
 /// The lock files whose packages a build is to have, each by its path below the source.
 ///
@@ -122,6 +123,32 @@ impl Dependencies {
         let why =
             "must be the path of a file below the source, of at most 255 letters, digits, `.`, `_`, `+`, `-` and `/`";
         Some((format!("dependencies.{}", ecosystem.name()), why.into()))
+    }
+}
+
+impl Recipe {
+    /// The environment variables that the recipe decides: its own, and those that tell clients where dependencies are.
+    #[must_use]
+    pub fn own_variables(&self) -> BTreeMap<String, String> {
+        let mut all = self.dependencies.variables();
+        all.extend(self.build.env.clone());
+        all
+    }
+
+    pub(crate) fn check_dependencies(&self) -> Result<(), RecipeError> {
+        if let Some((field, why)) = self.dependencies.wrong() {
+            return Err(value(&field, &why));
+        }
+        if !self.dependencies.is_empty() && matches!(self.source, Source::Package(_)) {
+            return Err(value("dependencies", "are those of a directory; the source is a package"));
+        }
+        let set = self.dependencies.variables();
+        match self.build.env.keys().find(|name| set.contains_key(*name)) {
+            Some(name) => {
+                Err(value(&format!("build.env.{name}"), "is set by what `dependencies` asks for; leave it out"))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -131,7 +131,8 @@ mod tests {
             ("\"a-b\"", "SOURCE_DATE_EPOCH", "source-date-epoch"),
             ("/nix/store\"\n", "nix/store\"\n", "environment.store"),
             ("store = \"/nix/store\"", "debian = \"bookworm\"", "environment"),
-            ("store = \"/nix/store\"", "store = \"/nix/store\"\ndebian = \"bookworm\"", "stands alone"),
+            ("store = \"/nix/store\"", "store = \"/nix/store\"\ndebian = \"bookworm\"", "or `store`"),
+            ("[build]", "[dependencies]\ncargo = \"Cargo.lock\"\n[build]", "dependencies"),
         ] {
             let text = TEXT.replacen(from, to, 1);
             assert_ne!(text, TEXT, "{from}");

@@ -209,14 +209,6 @@ impl Recipe {
         steps.map(|step| vec!["/bin/sh".into(), "-ec".into(), step]).collect()
     }
 
-    /// The environment variables that the recipe decides: its own, and those that tell clients where dependencies are.
-    #[must_use]
-    pub fn own_variables(&self) -> BTreeMap<String, String> {
-        let mut all = self.dependencies.variables();
-        all.extend(self.build.env.clone());
-        all
-    }
-
     /// Checks what the shape alone can't say. Recipes that come as JSON are checked with it too.
     ///
     /// # Errors
@@ -254,22 +246,6 @@ impl Recipe {
             (None, paths) => paths.iter().try_for_each(|path| inside("outputs.paths", path))?,
         }
         self.check_limits()
-    }
-
-    fn check_dependencies(&self) -> Result<(), RecipeError> {
-        if let Some((field, why)) = self.dependencies.wrong() {
-            return Err(value(&field, &why));
-        }
-        if !self.dependencies.is_empty() && matches!(self.source, Source::Package(_)) {
-            return Err(value("dependencies", "are those of a directory; the source is a package"));
-        }
-        let set = self.dependencies.variables();
-        match self.build.env.keys().find(|name| set.contains_key(*name)) {
-            Some(name) => {
-                Err(value(&format!("build.env.{name}"), "is set by what `dependencies` asks for; leave it out"))
-            }
-            None => Ok(()),
-        }
     }
 
     fn check_steps(&self) -> Result<(), RecipeError> {

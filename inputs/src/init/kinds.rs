@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) notes: Vec<String>,
     /// Notes for those who take bookworm's tools, which are old.
     pub(super) of_bookworm: Vec<String>,
+    /// The packages where the release is bookworm, if they are others: some of its tools are there a second time, and newer.
+    pub(super) in_bookworm: Vec<&'static str>,
 }
 
 /// What is kept.

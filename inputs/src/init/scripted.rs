@@ -25,7 +25,8 @@ pub(super) fn rust(top: &Top) -> Plan {
     let mut plan = Plan {
         name: of("name"),
         version: of("version"),
-        packages: if is_new { vec!["cargo-web", "rustc-web"] } else { vec!["cargo", "rustc"] },
+        packages: vec!["cargo", "rustc"],
+        in_bookworm: if is_new { vec!["cargo-web", "rustc-web"] } else { Vec::new() },
         // The directory that it is built in is no part of what is built.
         steps: vec![format!("RUSTFLAGS=\"--remap-path-prefix=$PWD=/build\" cargo build --release --offline{locked}")],
         outputs: Outputs::Paths(bins.iter().map(|bin| format!("target/release/{bin}")).collect()),

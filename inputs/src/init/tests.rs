@@ -145,18 +145,22 @@ fn a_crate_without_a_program_is_packed() {
 fn who_needs_newer_tools_than_bookworms_is_told_so() {
     let of = |release: &str, files: &[(&str, &str)]| {
         let wish = Wish { debian: Some(release.into()), ..wish() };
-        detect(&top(files), &wish).unwrap().unwrap().notes
+        let found = detect(&top(files), &wish).unwrap().unwrap();
+        (found.notes, found.recipe.contains("\"cargo-web\", \"rustc-web\""))
     };
     let lock = [("Cargo.toml", "[package]\nname = \"a\"\n"), ("Cargo.lock", "# by Cargo\nversion = 4\n")];
     let edition = [("Cargo.toml", "[package]\nname = \"a\"\nedition = \"2024\"\n")];
     let go = [("go.mod", "module a\n\ngo 1.22.1\n")];
-    for files in [lock.as_slice(), &edition, &go] {
-        let told = of("bookworm", files);
-        assert!(told.len() == 1 && told[0].ends_with("--environment trixie"), "{told:?}");
-        assert_eq!(of("trixie", files).len(), 0);
+    let (told, _) = of("bookworm", &go);
+    assert!(told.len() == 1 && told[0].ends_with("--environment trixie"), "{told:?}");
+    assert_eq!(of("trixie", &go).0.len(), 0);
+    for files in [lock.as_slice(), &edition] {
+        // It has a second, newer cargo.
+        assert_eq!(of("bookworm", files), (vec![], true));
+        assert_eq!(of("trixie", files), (vec![], false));
     }
     for old in [("Cargo.toml", "[package]\nname = \"a\"\nedition = \"2021\"\n"), ("go.mod", "module a\ngo 1.19\n")] {
-        assert_eq!(of("bookworm", &[old]).len(), 0);
+        assert_eq!(of("bookworm", &[old]), (vec![], false));
     }
 }
 
