@@ -47,10 +47,12 @@ pub(super) fn rust(top: &Top) -> Plan {
     plan
 }
 
-/// Whether it takes a newer cargo than Debian's own: by the lock file's version, or the edition.
+/// Whether it takes a newer cargo than bookworm's own, which is of Rust 1.63: by the lock file's version, the edition, or the
+/// Rust that it asks for.
 fn is_of_new_cargo(lock: &str, package: Option<&Table>) -> bool {
-    let edition = package.and_then(|package| package.get("edition")?.as_str());
-    lock.lines().any(|line| line == "version = 4") || edition == Some("2024")
+    let of = |key: &str| package?.get(key)?.as_str();
+    let minor = of("rust-version").and_then(|asked| asked.strip_prefix("1.")?.split('.').next()?.parse::<u32>().ok());
+    lock.lines().any(|line| line == "version = 4") || of("edition") == Some("2024") || minor > Some(63)
 }
 
 /// What it depends on, unless that is in the project.

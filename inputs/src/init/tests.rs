@@ -154,7 +154,11 @@ fn who_needs_newer_tools_than_bookworms_is_told_so() {
     let (told, _) = of("bookworm", &go);
     assert!(told.len() == 1 && told[0].ends_with("--environment trixie"), "{told:?}");
     assert_eq!(of("trixie", &go).0.len(), 0);
-    for files in [lock.as_slice(), &edition] {
+    let rust = |version: &str| [("Cargo.toml", format!("[package]\nname = \"a\"\nrust-version = \"{version}\"\n"))];
+    let (newer, bound) = (rust("1.64"), rust("1.63.0"));
+    let newer = [(newer[0].0, newer[0].1.as_str())];
+    assert_eq!(of("bookworm", &[(bound[0].0, &bound[0].1)]), (vec![], false));
+    for files in [lock.as_slice(), &edition, &newer] {
         // It has a second, newer cargo.
         assert_eq!(of("bookworm", files), (vec![], true));
         assert_eq!(of("trixie", files), (vec![], false));
