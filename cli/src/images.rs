@@ -17,7 +17,7 @@ use crate::output;
 
 #[derive(Args, Debug)]
 pub(crate) struct ImportArguments {
-    /// The image: oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker://HOST/NAME[:TAG], and @sha256:… for that one alone
+    /// The image: oci:DIR, oci-archive:FILE or docker://HOST/NAME, with :TAG, and @sha256:… for that one alone
     #[arg(value_name = "IMAGE")]
     image: ImageReference,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(crate) struct ExportArguments {
     /// The directory that has a reprove.toml, whose environment is written
     #[arg(default_value = ".")]
     directory: PathBuf,
-    /// Where to: oci:DIR[:TAG], which is not there yet or empty, or oci-archive:FILE[:TAG]
+    /// Where to: oci:DIR, which is not there yet or empty, or oci-archive:FILE, with :TAG
     #[arg(short, long, value_name = "IMAGE")]
     output: ImageReference,
     /// How its layer is packed

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Derivations of Nix: what is in the machine's store, and what that was built of.
 //!
-//! The derivation itself is read from the store ([`aterm`]): it says what is run. Nix says what belongs to what, and which hash
+//! The derivation itself is read from the store (`aterm`): it says what is run. Nix says what belongs to what, and which hash
 //! each path has; every path is read, and has to have that hash. Nothing is built or fetched here.
 
 mod aterm;

@@ -61,7 +61,7 @@ enum Command {
     Push {
         /// The proof
         proof: PathBuf,
-        /// The image: oci:DIR[:TAG] or docker://HOST/NAME[:TAG], and @sha256:… for that one alone
+        /// The image: oci:DIR or docker://HOST/NAME, with :TAG, and @sha256:… for that one alone
         image: ImageReference,
     },
     /// Fetch the proofs that are attached to an OCI image. Verifies nothing: `reprove audit` does
