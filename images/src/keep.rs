@@ -115,6 +115,10 @@ impl Place {
     #[expect(clippy::disallowed_methods, reason = "it is sorted")]
     fn top(&self) -> Result<Vec<(String, PathBuf, bool)>, KeepError> {
         let mut top = Vec::new();
+        // The list may be there, and the files be gone.
+        if !self.files.is_dir() {
+            return Ok(top);
+        }
         for entry in fs::read_dir(&self.files).map_err(at(&self.files))? {
             let entry = entry.map_err(at(&self.files))?;
             let is_directory = entry.file_type().map_err(at(&self.files))?.is_dir();
@@ -171,6 +175,21 @@ impl<'a> Parts<'a> {
         Ok(hash_tree(&roots, &is_left_out)?)
     }
 
+    /// What is there, where it is still what it was. The lock is held.
+    fn current(&self, store: &Store) -> Result<Option<Kept>, KeepError> {
+        let Some(kept) = read(&self.place.list)? else { return Ok(None) };
+        let now = self.fingerprint()?;
+        if now == kept.fingerprint {
+            return Ok(Some(kept));
+        }
+        if self.digest()? != kept.tree || self.fingerprint()? != now {
+            return Ok(None);
+        }
+        let kept = Kept { fingerprint: now, ..kept };
+        self.place.write(store, &kept)?;
+        Ok(Some(kept))
+    }
+
     fn root(
         &self,
         locked: LockedEnvironment,
@@ -183,7 +202,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Keeps the files of an environment, in place of what was there. `links` are those in `/`; `locked` is what locks are to call it.
+/// Keeps the files of an environment, in place of what was there, unless that is the same. `links` are those in `/`; `locked` is what locks are to call it.
 ///
 /// # Errors
 /// See [`KeepError`].
@@ -197,6 +216,10 @@ pub(crate) fn keep(
     let parts = Parts::of(store, making);
     let place = &parts.place;
     let _lock = place.lock()?;
+    // Somebody may have made it meanwhile, and build in it now.
+    if let Some(Kept { fingerprint, links, .. }) = parts.current(store)?.filter(|kept| kept.tree == locked.digest) {
+        return parts.root(locked, fingerprint, links);
+    }
     let made = store.temp_dir()?;
     let folder = File::open(made.path()).map_err(at(made.path()))?;
     store.check_out(tree, folder.into(), Use::Writable, SetId::Refuse, &AtomicBool::new(false))?;
@@ -224,17 +247,9 @@ pub(crate) fn kept(
     locked: impl FnOnce(DigestSet) -> LockedEnvironment,
 ) -> Result<Option<RootFilesystem>, KeepError> {
     let parts = Parts::of(store, making);
-    let place = &parts.place;
-    let _lock = place.lock()?;
-    let Some(Kept { tree, fingerprint, members, links }) = read(&place.list)? else { return Ok(None) };
-    let now = parts.fingerprint()?;
-    if now != fingerprint {
-        if parts.digest()? != tree || parts.fingerprint()? != now {
-            return Ok(None);
-        }
-        place.write(store, &Kept { tree, fingerprint: now, members, links: links.clone() })?;
-    }
-    parts.root(locked(tree), now, links).map(Some)
+    let _lock = parts.place.lock()?;
+    let Some(Kept { tree, fingerprint, links, .. }) = parts.current(store)? else { return Ok(None) };
+    parts.root(locked(tree), fingerprint, links).map(Some)
 }
 
 /// Removes the environments that are made of a blob that the store does not have any more, and what was not finished. Gives

@@ -103,6 +103,12 @@ mod tests {
         let tool = root.binds[1].0.join("bin/tool");
         assert_eq!(fs::metadata(&tool).unwrap().mtime(), i64::try_from(TIME).unwrap());
         assert!(crate::unchanged(&root).unwrap());
+        // Whoever made the same at the same time does not replace what is built in.
+        let inode = || fs::metadata(&tool).unwrap().ino();
+        let before = inode();
+        let second = keep(&store, &packages, &tree, locked(tree.digest())).unwrap();
+        assert_eq!((second.fingerprint, inode()), (root.fingerprint, before));
+        assert!(crate::unchanged(&root).unwrap());
         // Written anew with the same bytes, and with others.
         fs::write(&tool, "a tool").unwrap();
         assert!(again().is_some());
@@ -112,6 +118,9 @@ mod tests {
         assert!(again().is_some());
         let wrong = keep(&store, &packages, &tree, locked(DigestSet::of(b"another")));
         assert!(matches!(wrong, Err(KeepError::Other(_))) && again().is_none());
+        keep(&store, &packages, &tree, locked(tree.digest())).unwrap();
+        fs::remove_dir_all(tool.ancestors().nth(3).unwrap()).unwrap();
+        assert!(again().is_none(), "the files are gone");
     }
 
     #[test]
