@@ -143,6 +143,8 @@ async fn a_build_that_is_slower_under_a_condition_is_not_blamed_on_that_where_it
     };
     let verdict = causes(|c, _| Some(time(c, 2).to_string())).await;
     assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![Clock]], false));
+    let clocks = verdict.experiments.iter().filter(|e| e.changed == [Clock] && !e.deterministic).count();
+    assert_eq!(clocks, 2, "a clock that is a little ahead is not the second's");
     let verdict = causes(|c, _| Some(format!("{} in {}", time(c, 2), c.build_path))).await;
     assert_eq!((blamed(&verdict, 0), is_exact(&verdict, 0)), (vec![vec![BuildPath], vec![Clock]], false));
     // What has no more than the day in it is not looked into any further.

@@ -181,16 +181,25 @@ where
         changed: Vec<Variation>,
         deterministic: bool,
     ) -> Result<Option<(BuildRecord, DigestSet)>, ExplainError<E>> {
+        let Some((built, record)) = self.built(conditions, &changed).await? else { return Ok(None) };
+        let ended_well = built.exit == Exit::Success;
+        self.experiments.push(Experiment { changed, deterministic, record, ended_well });
+        Ok(ended_well.then_some((built, record)))
+    }
+
+    /// The same, and not among the verdict's experiments; however it ends.
+    async fn built(
+        &mut self,
+        conditions: &Conditions,
+        changed: &[Variation],
+    ) -> Result<Option<(BuildRecord, DigestSet)>, ExplainError<E>> {
         if self.left == 0 {
             return Ok(None);
         }
         self.left -= 1;
-        let built = (self.build)(conditions, &changed).await.map_err(ExplainError::Job)?;
-        let Some(built) = built else { return Ok(None) };
+        let Some(built) = (self.build)(conditions, changed).await.map_err(ExplainError::Job)? else { return Ok(None) };
         let record = DigestSet::of(&canonical::to_vec(&built)?);
-        let ended_well = built.exit == Exit::Success;
-        self.experiments.push(Experiment { changed, deterministic, record, ended_well });
-        Ok(ended_well.then_some((built, record)))
+        Ok(Some((built, record)))
     }
 }
 
@@ -365,8 +374,9 @@ where
                 Clock::Host | Clock::Fixed(_) => return Ok(false),
             };
             let conditions = Conditions { clock, ..self.first.conditions.clone() };
-            let built = self.tools.run(&conditions, vec![Variation::Clock], self.deterministic).await?;
-            self.ahead = Some(self.outcome_of(built).await?);
+            // No experiment of the verdict: its clock is not the second's, and no cause stands on it.
+            let built = self.tools.built(&conditions, &[Variation::Clock]).await?;
+            self.ahead = Some(self.outcome_of(built.filter(|(built, _)| built.exit == Exit::Success)).await?);
         }
         Ok(self.ahead.iter().flatten().any(|(differing, _)| differing.has(finding)))
     }
