@@ -44,7 +44,6 @@ async fn ask(
     if !(url.starts_with("http://") || url.starts_with("https://")) || !url.chars().all(|c| c.is_ascii_graphic()) {
         return Err(AskError::Url(url.chars().take(200).collect()));
     }
-    let failed = |why: String| AskError::Failed { url: url.to_owned(), why };
     let mut question = tempfile::NamedTempFile::new()?;
     question.write_all(body)?;
     let mut data = std::ffi::OsString::from("@");
@@ -63,6 +62,12 @@ async fn ask(
     ]);
     curl.arg("--header").arg(format!("Content-Type: {content_type}")).arg("--data-binary").arg(data);
     curl.args(["--url", url]);
+    answer(curl, url, limit, most).await
+}
+
+/// Runs a curl that has been told what to ask of `url`, and to write the status after all else.
+async fn answer(curl: Command, url: &str, limit: Duration, most: u64) -> Result<Answer, AskError> {
+    let failed = |why: String| AskError::Failed { url: url.to_owned(), why };
     let written = most.saturating_add(STATUS as u64);
     let finished = process::run(curl, limit, written).await.map_err(|error| match error {
         ProcessError::Start(e) if e.kind() == io::ErrorKind::NotFound => AskError::NoCurl,

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Questions to one server, with the machine's curl: with their headers, and with a token where it wants one.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
-use super::{AskError, STATUS};
-use crate::process::{self, ProcessError};
+use super::{Answer, AskError, answer};
 
 /// How long one answer may take.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
@@ -140,7 +139,6 @@ impl Exchange {
 }
 
 async fn run(mut curl: Command, scheme: &str, url: &str, body: Option<&[u8]>, most: u64) -> Result<Reply, AskError> {
-    let failed = |why: String| AskError::Failed { url: url.to_owned(), why };
     let place = TempDir::new()?;
     let (question, heads) = (place.path().join("question"), place.path().join("heads"));
     if let Some(body) = body {
@@ -151,22 +149,11 @@ async fn run(mut curl: Command, scheme: &str, url: &str, body: Option<&[u8]>, mo
     }
     curl.args(["--silent", "--globoff", "--show-error", "--netrc-optional", "--proto"]).arg(format!("={scheme}"));
     curl.args(["--write-out", "%{http_code}", "--dump-header"]).arg(&heads).args(["--url", url]);
-    let written = most.saturating_add(STATUS as u64);
-    let finished = process::run(curl, TIME_LIMIT, written).await.map_err(|error| match error {
-        ProcessError::Start(e) if e.kind() == io::ErrorKind::NotFound => AskError::NoCurl,
-        ProcessError::TooMuch(_) => failed(format!("it has more than {most} bytes")),
-        error => failed(error.to_string()),
-    })?;
-    if !finished.status.success() {
-        return Err(failed(finished.said));
-    }
-    let mut body = finished.stdout;
-    let status = body.split_off(body.len().saturating_sub(STATUS));
-    let status = str::from_utf8(&status).ok().and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| failed("curl says no status".into()))?;
+    let Answer { status, body } = answer(curl, url, TIME_LIMIT, most).await?;
     let heads = std::fs::read(&heads)?;
     if heads.len() > MAX_HEADERS {
-        return Err(failed(format!("its headers have more than {MAX_HEADERS} bytes")));
+        let why = format!("its headers have more than {MAX_HEADERS} bytes");
+        return Err(AskError::Failed { url: url.to_owned(), why });
     }
     Ok(Reply { status, headers: last(&String::from_utf8_lossy(&heads)), body })
 }
