@@ -8,15 +8,15 @@ mod actions;
 
 pub use actions::ActionError;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reprove_model::{
-    Build, Content, Dependencies, Environment, EpochRule, Input, InputName, Limits, Lock, LockedEnvironment, Node,
-    Outputs, Package, Published, Recipe, Role, Source, Tree, TreePath,
+    Build, Content, Dependencies, Derived, DigestSet, Environment, EpochRule, Input, InputName, Limits, Lock,
+    LockedEnvironment, Node, Outputs, Package, Published, Recipe, Role, Source, Tree, TreePath,
 };
 use reprove_store::Store;
 use tokio::process::Command;
@@ -101,15 +101,22 @@ fn locked(
     for path in &action.inputs {
         file(root, path, store, &mut entries)?;
     }
+    let files: Vec<DigestSet> = entries.values().filter_map(file_digest).collect();
     let tree = Tree::new(entries).map_err(ActionError::from)?;
     let source = store.save_tree(&tree)?;
     let at = root.join(&action.output);
     let mut made = File::open(&at).map_err(|source| ActionError::Absent { path: action.output.clone(), source })?;
     let (digest, size) = store.add_reader(&mut made)?;
-    let published = Some(Published { purl: None, name, digest, size, derived: BTreeSet::new() });
+    // What an action has only copied is its own contents, and no more is shown of it.
+    let derived = files.contains(&digest).then_some(Derived::Contents).into_iter().collect();
+    let published = Some(Published { purl: None, name, digest, size, derived });
     let content = Content::Tree { digest: source };
     let input = Input { name: "source".to_owned().try_into()?, role: Role::Source, purl: None, content };
     Ok(Lock { recipe, inputs: vec![input], environment, published })
+}
+
+fn file_digest(node: &Node) -> Option<DigestSet> {
+    if let Node::File { digest, .. } = node { Some(*digest) } else { None }
 }
 
 /// One file that the action reads, with the folders that lead to it.
@@ -187,6 +194,25 @@ mod tests {
         for bad in ["", "//", "/a", "a:b", "//...", "//a/...", "//a;b", "//a b", "deps(//a)", "//a+b\n"] {
             assert!(!is_label(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_an_action_only_copies_is_its_own_contents() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("out")).unwrap();
+        fs::write(root.join("in"), "one").unwrap();
+        let derived = |made: &str| {
+            fs::write(root.join("out/made"), made).unwrap();
+            let (inputs, output) = (["in".to_owned()].into(), "out/made".to_owned());
+            let action = Action { arguments: vec!["/bin/cp".into()], env: BTreeMap::new(), inputs, output };
+            let digest = DigestSet::of(b"");
+            let environment = LockedEnvironment { kind: Environment::HostUsr, description: "test".into(), digest };
+            locked("//:made", action, &root, &store, environment).unwrap().published.unwrap().derived
+        };
+        assert_eq!(derived("one"), [Derived::Contents].into());
+        assert_eq!(derived("another"), [].into());
     }
 
     #[test]
