@@ -128,6 +128,8 @@ pub enum Derived {
     Bytes,
     /// The source is its own contents: a rebuild shows how they were packed, and nothing of where they come from.
     Contents,
+    /// It itself, as one of the packages that the environment is made of: its files are there while it is rebuilt.
+    Environment,
     /// When its files were written: the times of those that the build wrote, or of all of them.
     Times,
     /// Which tools build it, by what it says of them or by its form.
@@ -141,6 +143,7 @@ impl Derived {
         match self {
             Self::Bytes => "some bytes, as they are",
             Self::Contents => "its contents, packed again: where they come from was not looked at",
+            Self::Environment => "itself, as a package of the environment that it is rebuilt in",
             Self::Times => "when its files were written",
             Self::Tools => "which tools made it",
         }
@@ -152,8 +155,12 @@ impl Lock {
     #[must_use]
     pub fn hides_its_source(&self) -> bool {
         let is_hidden = |published: &Published| {
-            let is_itself = |input: &Input| *input.content.digest() == published.digest;
-            self.inputs.iter().any(is_itself) && !published.derived.contains(&Derived::Contents)
+            let is_itself = |input: &&Input| *input.content.digest() == published.digest;
+            let is_said = |input: &Input| {
+                let said = |derived| published.derived.contains(&derived);
+                said(Derived::Contents) || input.role == Role::Environment && said(Derived::Environment)
+            };
+            self.inputs.iter().filter(is_itself).any(|input| !is_said(input))
         };
         self.published.as_ref().is_some_and(is_hidden)
     }
@@ -221,5 +228,30 @@ mod tests {
         assert!("idna-3.20-py3-none-any.whl".parse::<InputName>().is_ok());
         assert!("n".repeat(255).parse::<InputName>().is_ok());
         assert!("n".repeat(256).parse::<InputName>().is_err());
+    }
+
+    #[test]
+    fn what_was_published_is_an_input_only_where_that_is_said() {
+        let digest = DigestSet::of(b"it");
+        let hides = |role: Role, derived: &[Derived]| {
+            let name: InputName = "it.deb".parse().unwrap();
+            let input = Input { name: name.clone(), role, purl: None, content: Content::File { digest, size: 2 } };
+            let derived = derived.iter().copied().collect();
+            let environment = LockedEnvironment {
+                kind: Environment::HostUsr,
+                description: String::new(),
+                digest: DigestSet::of(b""),
+            };
+            let published = Some(Published { purl: None, name, digest, size: 2, derived });
+            let recipe = Recipe::from_toml(
+                "package = { name = 'it' }\nsource = { directory = '.' }\nbuild = { steps = ['make'] }\noutputs = { paths = ['it'] }",
+            );
+            Lock { recipe: recipe.unwrap(), inputs: vec![input], environment, published }.hides_its_source()
+        };
+        for role in [Role::Source, Role::Tool, Role::Dependency, Role::Environment] {
+            assert!(hides(role, &[]) && hides(role, &[Derived::Bytes, Derived::Tools]), "{role:?}");
+            assert!(!hides(role, &[Derived::Contents]), "{role:?}");
+            assert_eq!(hides(role, &[Derived::Environment]), role != Role::Environment, "{role:?}");
+        }
     }
 }
