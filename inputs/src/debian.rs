@@ -4,15 +4,19 @@
 //! The machine's apt says which, by the archive's signed indices, as if nothing were installed; what is installed here plays
 //! no part. `reprove.lock` keeps what it said.
 
+mod again;
 mod apt;
+mod buildinfo;
+mod fields;
 mod lines;
+mod package;
 mod source;
 
 pub use apt::Apt;
-
+pub use buildinfo::{BuildInfo, BuildInfoError};
 pub use source::{Rebuildable, check, fetch_published};
 
-use reprove_model::{Content, Debian, Digest, Input, LockedPackage, Role};
+use reprove_model::{Content, Debian, Digest, Input, LockedPackage, Role, Sha256};
 use reprove_store::Store;
 
 use self::apt::{Knows, Session};
@@ -128,6 +132,35 @@ async fn fetch(
         packages.extend(kept.await?);
     }
     Ok(packages)
+}
+
+/// Whether a package can have this name and this version.
+fn is_possible(name: &str, version: &str) -> bool {
+    is_possible_for(name, version, "all")
+}
+
+/// Whether one of this architecture can.
+fn is_possible_for(name: &str, version: &str, architecture: &str) -> bool {
+    let package = LockedPackage {
+        name: name.into(),
+        version: version.into(),
+        architecture: architecture.into(),
+        size: 0,
+        blake3: Digest::of(b""),
+        sha256: Sha256::of(b""),
+    };
+    package.is_possible()
+}
+
+/// For fuzzing: the entry of a changelog in the files of a package.
+pub(crate) fn changelog_entry(files: &[u8], source: &str, binary: &str) -> std::io::Result<Option<String>> {
+    again::in_files(files, again::Versions { source, binary })
+}
+
+/// For fuzzing: what apt is asked for, and what is put on top of the changelog.
+pub(crate) fn asked_of(info: &BuildInfo, source: &str, binary: &str) -> (Vec<String>, Option<String>) {
+    let specs = info.installed().iter().map(|package| package.spec()).collect();
+    (specs, info.changes(again::Versions { source, binary }))
 }
 
 /// For fuzzing: what apt prints, as packages that are locked.

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::WheelError;
 use crate::bazel::ActionError;
+use crate::debian::BuildInfoError;
 use crate::dependencies::DependencyError;
 use crate::nix::NixError;
 use crate::npm::FormError;
@@ -249,7 +250,7 @@ pub enum InputsError {
     NoDebianSource(String),
     /// A package that was built again without a change of its source.
     #[error(
-        "{binary} was built again from the source {source_version} without a change of it (a binNMU): its last entry of the changelog is in no source, so it can't be rebuilt"
+        "{binary} was built again from the source {source_version} without a change of it (a binNMU): what its builder put on top of the changelog is in no source and not in the package; give the builder's .buildinfo file with --buildinfo FILE"
     )]
     BinNmu {
         /// The package's version.
@@ -257,6 +258,9 @@ pub enum InputsError {
         /// The source's.
         source_version: String,
     },
+    /// What a builder wrote down is of no use here.
+    #[error(transparent)]
+    BuildInfo(#[from] BuildInfoError),
     /// The archive no longer has a package that is locked.
     #[error(
         "the archive has no longer what is locked ({0}); take an archive of that day, or remove reprove.lock to have what it has now"
@@ -387,6 +391,7 @@ impl InputsError {
             | Self::NoArchitecture(_)
             | Self::NoRelease { .. }
             | Self::GoneDebian(_)
+            | Self::BuildInfo(BuildInfoError::Gone { .. })
             | Self::Image(ImageError::Gone(_) | ImageError::Platform { .. } | ImageError::Contended(_))
             | Self::Ask(_)
             | Self::NoDebianSource(_)

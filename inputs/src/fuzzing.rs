@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use reprove_model::{Ecosystem, InputName, LockedPackage, PackageUrl, Recipe, Sha256, TreePath};
 
+use crate::debian::{BuildInfo, BuildInfoError};
 use crate::pypi::{self, backend, recipe, release, requirement, tools};
 use crate::{
     BackendError, DependencyError, FormError, ImageError, InputsError, NixError, Pip, WheelError, bazel, cargo, debian,
@@ -90,6 +91,23 @@ pub fn npm_view(bytes: &[u8]) -> Result<Option<[u8; 64]>, InputsError> {
 /// As locking.
 pub fn apt_packages(text: &str) -> Result<Vec<LockedPackage>, String> {
     debian::offered(text)
+}
+
+/// What a builder wrote down, for the package of these bytes and this version of the source `demo`: how apt is asked for what
+/// it had, and what is put on top of the changelog.
+///
+/// # Errors
+/// As locking.
+pub fn build_info(bytes: &[u8], version: &str) -> Result<(Vec<String>, Option<String>), BuildInfoError> {
+    Ok(debian::asked_of(&BuildInfo::read(bytes)?, "demo", version))
+}
+
+/// What is put on top of the changelog of the source `demo`, by the files of a package of that version.
+///
+/// # Errors
+/// Where they are no archive.
+pub fn binary_only_changes(files: &[u8], version: &str) -> std::io::Result<Option<String>> {
+    debian::changelog_entry(files, "demo", version)
 }
 
 /// The SHA-256 that a `Cargo.lock` has of a version of a crate.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use reprove_attest::Signer;
 use reprove_images::RootFilesystem;
 use reprove_inputs::cargo;
-use reprove_inputs::debian::{self, Rebuildable};
-use reprove_model::{Environment, Lock, LockedPackage, PackageUrl, Recipe};
+use reprove_inputs::debian::{self, BuildInfo, Rebuildable};
+use reprove_model::{Derived, Environment, Lock, LockedPackage, PackageUrl, Recipe};
 use reprove_verifier::Wanted;
 
 use crate::packed::{Otherwise, prove_any};
@@ -31,8 +31,25 @@ pub(crate) async fn rebuild(
     if purl.kind() == "cargo" {
         return rebuild_crate(context, purl, clients, key).await;
     }
+    rebuild_debian(context, purl, None, key).await
+}
+
+/// Rebuilds a binary package of Debian's with the packages that its builder had, where `info` says which these were; else with
+/// those that there are now. `key` signs the proof, also of a failure.
+///
+/// # Errors
+/// See [`JobError`]; [`debian::BuildInfoError`] where `info` is of something else, or what it names is there no longer.
+pub async fn rebuild_debian(
+    context: &Context<'_>,
+    purl: &PackageUrl,
+    info: Option<&BuildInfo>,
+    key: &Arc<dyn Signer>,
+) -> Result<Finished, JobError> {
+    if context.guest.is_some() {
+        return Err(PackagesError::InMachine.into());
+    }
     let notes = |note| (context.events)(note_event(note));
-    let fetched = debian::fetch_published(purl, &context.apt, &context.store, &notes).await?;
+    let fetched = debian::fetch_published(purl, info, &context.apt, &context.store, &notes).await?;
     let root = root(context, &fetched.recipe, &fetched.packages).await?;
     let lock = context.as_asked(lock(fetched, &root)?);
     let wanted = context.wanted(&lock, &root, Wanted::of_published());
@@ -65,7 +82,10 @@ async fn root(context: &Context<'_>, recipe: &Recipe, packages: &[LockedPackage]
 }
 
 fn lock(fetched: Rebuildable, root: &RootFilesystem) -> Result<Lock, JobError> {
-    let Rebuildable { recipe, mut inputs, packages, published } = fetched;
+    let Rebuildable { recipe, mut inputs, packages, mut published } = fetched;
+    if packages.iter().any(|package| package.digest() == published.digest) {
+        published.derived.insert(Derived::Environment);
+    }
     inputs.extend(debian::inputs(&packages)?);
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Lock { recipe, inputs, environment: root.locked.clone(), published: Some(published) })

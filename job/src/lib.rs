@@ -32,6 +32,7 @@ pub use derivation::rebuild_derivation;
 pub use environment::{PackagesError, Relocked, relock};
 pub use error::{BuildFailure, JobError};
 pub use images::{MANIFEST_NAME, import, packed_environment, rebuild_image};
+pub use installed::rebuild_debian;
 pub use mending::{EPOCH, MOST_MENDS, Tried, TriedResult};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use reprove_inputs::bazel;
+use reprove_inputs::debian::BuildInfo;
+use reprove_inputs::{InputsError, bazel};
 use reprove_job::JobError;
 use reprove_model::{ImageReference, InputName, InvalidInputName, InvalidPackageUrl, Package, PackageUrl};
 
@@ -26,6 +27,10 @@ pub(crate) struct Arguments {
     /// The directory of the project that the file is built from, which has a reprove.toml; the file itself must not be in it
     #[arg(long, value_name = "DIR")]
     recipe: Option<PathBuf>,
+    /// What the builder of a package of Debian's wrote down (.buildinfo): it is rebuilt with exactly these packages, as far as apt
+    /// has them
+    #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
+    buildinfo: Option<PathBuf>,
     #[command(flatten)]
     options: BuildOptions,
     #[command(flatten)]
@@ -58,6 +63,11 @@ pub(crate) struct VerdictArguments {
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    let names_package = arguments.artifact.starts_with("pkg:");
+    if arguments.buildinfo.is_some() && !names_package {
+        return Err(CommandError::bad_usage("--buildinfo is for packages of Debian's")
+            .next("name one, as in pkg:deb/debian/NAME@VERSION"));
+    }
     match &arguments.recipe {
         Some(directory) => {
             let given = absolute(directory)?;
@@ -81,11 +91,25 @@ async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     })?;
     // Before a key is made, or anything else.
     reprove_inputs::check(&purl).map_err(JobError::from)?;
+    let info = arguments.buildinfo.as_deref().map(|path| build_info(path, &purl)).transpose()?;
     let prepared = Verdicted::prepare(app, arguments.verdict, purl.name(), purl.version(), None).await?;
     let events = |event| app.tell(event);
     let context = prepared.context(app, (&arguments.options, &arguments.search), &events).await?;
-    let finished = reprove_job::rebuild(&context, &purl, &prepared.key).await;
+    let finished = match &info {
+        Some(info) => reprove_job::rebuild_debian(&context, &purl, Some(info), &prepared.key).await,
+        None => reprove_job::rebuild(&context, &purl, &prepared.key).await,
+    };
     prepared.finish(app, &purl.to_string(), finished).await
+}
+
+/// What a builder wrote down.
+fn build_info(path: &Path, of: &PackageUrl) -> Result<BuildInfo, CommandError> {
+    if of.kind() != "deb" {
+        return Err(CommandError::bad_usage("--buildinfo is for packages of Debian's")
+            .next("leave it out, or name one, as in pkg:deb/debian/NAME@VERSION"));
+    }
+    let bytes = open::read(".buildinfo file", &absolute(path)?, Links::Followed, BuildInfo::MAX_BYTES)?;
+    Ok(BuildInfo::read(&bytes).map_err(|error| JobError::from(InputsError::from(error)))?)
 }
 
 /// Whether what is to be rebuilt is a path, in a store or to one: a package URL begins with `pkg:`.

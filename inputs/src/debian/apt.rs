@@ -132,6 +132,22 @@ impl<'a> Session<'a> {
         offered(&String::from_utf8_lossy(&finished.stdout)).map_err(|why| InputsError::Answer { doing: RESOLVING, why })
     }
 
+    /// Those of these packages that there are, each named with its version.
+    pub(super) async fn exactly(&self, specs: &[String]) -> Result<Vec<Offered>, InputsError> {
+        let arguments = ["--quiet=2", "--yes", "--print-uris", "download"].into_iter();
+        let arguments: Vec<&str> = arguments.chain(specs.iter().map(String::as_str)).collect();
+        let finished = self.run(RESOLVING, &arguments).await?;
+        // It prints those that there are, and fails where there are others.
+        let is_said = |words: &str| finished.said.contains(words);
+        if finished.stdout.is_empty() && (is_said("was not found") || is_said("Unable to locate")) {
+            return Ok(Vec::new());
+        }
+        if finished.stdout.is_empty() {
+            return Err(failed(RESOLVING, finished));
+        }
+        offered(&String::from_utf8_lossy(&finished.stdout)).map_err(|why| InputsError::Answer { doing: RESOLVING, why })
+    }
+
     /// Fetches the files of a source package into a folder of the workplace, whose path it gives.
     pub(super) async fn source(&self, spec: &str) -> Result<PathBuf, InputsError> {
         let folder = self.workplace.path("tmp/source");

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A binary package that Debian published, the source that it was built from, and what builds that.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_model::{
-    Build, Content, Debian, Dependencies, Environment, EpochRule, Input, InputName, Limits, LockedPackage, Outputs,
-    Package, PackageUrl, Published, Recipe, Role, Source,
+    Build, Content, Debian, Dependencies, Derived, Environment, EpochRule, Input, InputName, Limits, LockedPackage,
+    Outputs, Package, PackageUrl, Published, Recipe, Role, Source,
 };
 use reprove_store::{IngestLimits, Store};
 
+use super::again::{self, Versions};
 use super::apt::{Apt, Knows, Session};
+use super::buildinfo::{BuildInfo, BuildInfoError};
 use super::lines::Offered;
+use super::package::{OfSource, control};
 use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking};
 
@@ -56,16 +57,9 @@ impl Asked {
         let count = usize::from(architecture.is_some()) + usize::from(release.is_some());
         let all = purl.to_string().split_once('?').map_or(0, |(_, rest)| rest.split('&').count());
         let name = purl.name().to_owned();
-        let one = LockedPackage {
-            architecture: architecture.clone().unwrap_or_else(|| "all".into()),
-            size: 0,
-            blake3: reprove_model::Digest::of(b""),
-            sha256: reprove_model::Sha256::of(b""),
-            name: name.clone(),
-            version: version.clone(),
-        };
+        let is_possible = super::is_possible_for(&name, &version, architecture.as_deref().unwrap_or("all"));
         let asked = Debian { debian: release.clone().unwrap_or_else(|| "any".into()), packages: Vec::new() };
-        if all != count || !one.is_possible() || !asked.is_possible() {
+        if all != count || !is_possible || !asked.is_possible() {
             return Err(wrong());
         }
         Ok(Self { name, version, architecture, release })
@@ -73,13 +67,14 @@ impl Asked {
 }
 
 /// Fetches a binary package, `pkg:deb/debian/NAME@VERSION?arch=ARCH&distro=RELEASE`, its source, and what builds that: the
-/// packages that it says it is built with, by the archive's index of now. All is in `store` afterwards. Without `distro` it is
-/// the first release that apt is set up for.
+/// packages that its builder had, where `info` says which these were, and else those that it says it is built with, by the
+/// archive's index of now. All is in `store` afterwards. Without `distro` it is the first release that apt is set up for.
 ///
 /// # Errors
-/// See [`InputsError`].
+/// See [`InputsError`]; [`BuildInfoError`] where `info` is of something else, or what it names is there no longer.
 pub async fn fetch_published(
     purl: &PackageUrl,
+    info: Option<&BuildInfo>,
     apt: &Apt,
     store: &Store,
     notes: &(dyn Fn(Note) + Sync),
@@ -88,22 +83,19 @@ pub async fn fetch_published(
     notes(Note::Doing("asking apt for packages and sources".into()));
     let session = Session::begin(apt, asked.release.as_deref(), Knows::Sources, Workplace::new(store)?).await?;
     let (offered, file) = published(&session, &asked).await?;
-    let of = control(&file.path)?;
-    if of.source_version != asked.version {
-        let (binary, source_version) = (format!("{} {}", asked.name, asked.version), of.source_version);
-        return Err(InputsError::BinNmu { binary, source_version });
+    if let Some(info) = info {
+        info.is_of(file.name.as_str(), file.digest.sha256)?;
     }
+    let of = control(&file.path)?;
+    let changes = changes(&session, &file, (&of, &asked), info).await?;
     let spec = format!("{}={}", of.source, of.source_version);
     notes(Note::Doing(format!("fetching the source package {spec}")));
     let folder = session.source(&spec).await?;
     let is_for_all = offered.architecture == "all";
-    let needed = needed(&session, &spec, is_for_all).await?;
-    let names: Vec<String> = needed.iter().map(|offered| offered.name.clone()).collect();
-    let mut wanted = session.resolve(&[]).await?;
-    wanted.extend(needed);
-    wanted.extend(session.resolve(&TOOLS.map(str::to_owned)).await?);
-    wanted.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
-    wanted.dedup();
+    let (names, wanted) = match info {
+        Some(info) => exactly(&session, info).await?,
+        None => of_now(&session, &spec, is_for_all).await?,
+    };
     let packages = super::fetch(&session, &wanted, store, notes).await?;
 
     let (to, place, kept) = (store.clone(), session.workplace().clone(), file.clone());
@@ -117,24 +109,122 @@ pub async fn fetch_published(
     let dsc =
         tree.entries().keys().map(|path| path.file_name()).find(is_dsc).and_then(|name| str::from_utf8(name).ok());
     let dsc = dsc.ok_or_else(|| InputsError::NoDebianSource(spec.clone()))?.parse::<InputName>()?;
-    let source = Input {
+    let mut inputs = vec![Input {
         name: "source".parse()?,
         role: Role::Source,
         purl: Some(PackageUrl::debian(&of.source, &of.source_version, "source")?),
         content: Content::Tree { digest: tree.digest() },
+    }];
+    let mut beside = |name: &str, bytes: &[u8]| {
+        let (digest, size) = store.add_bytes(bytes)?;
+        inputs.push(Input {
+            name: name.parse()?,
+            role: Role::Tool,
+            purl: None,
+            content: Content::File { digest, size },
+        });
+        Ok::<_, InputsError>(())
     };
-    let published = Published {
-        purl: Some(purl.clone()),
-        name: file.name.clone(),
-        digest: file.digest,
-        size: file.size,
-        derived: Default::default(),
-    };
+    if let Some(info) = info {
+        beside(INFO, info.bytes())?;
+    }
+    let mut derived = BTreeSet::new();
+    if let Some(changes) = &changes {
+        beside(CHANGES, changes.text.as_bytes())?;
+        let from = if changes.is_from_package { "the package has" } else { "the .buildinfo file has" };
+        let text = format!(
+            "it was built again without a change of its source: {from} what its builder put on top of the changelog"
+        );
+        notes(Note::Noticed(text));
+        derived.extend(changes.is_from_package.then_some(Derived::Bytes));
+    }
+    let published =
+        Published { purl: Some(purl.clone()), name: file.name.clone(), digest: file.digest, size: file.size, derived };
     let environment = Debian { debian: session.release().to_owned(), packages: names };
-    let recipe = recipe(&asked, environment, &dsc, is_for_all, &file.name);
+    let options = info.map(|info| info.options().clone()).unwrap_or_default();
+    let how = How { directory: of.directory(), dsc, is_for_all, has_changes: changes.is_some(), options };
+    let recipe = recipe(&asked, environment, how, &file.name);
     recipe.check()?;
-    Ok(Rebuildable { recipe, inputs: vec![source], packages, published })
+    Ok(Rebuildable { recipe, inputs, packages, published })
 }
+
+/// What a builder put on top of the changelog, and whether the package was asked for it.
+struct Changes {
+    text: String,
+    is_from_package: bool,
+}
+
+/// What was put there, where the source was not changed.
+async fn changes(
+    session: &Session<'_>,
+    file: &Fetched,
+    (of, asked): (&OfSource, &Asked),
+    info: Option<&BuildInfo>,
+) -> Result<Option<Changes>, InputsError> {
+    let Some(version) = of.built_again(&asked.version) else { return Ok(None) };
+    let of_info = info.and_then(|info| info.changes(Versions { source: &of.source, binary: &version }));
+    if let Some(text) = of_info {
+        return Ok(Some(Changes { text, is_from_package: false }));
+    }
+    let (path, place, source) = (file.path.clone(), session.workplace().clone(), of.source.clone());
+    let found = blocking::run(&file.path, move || {
+        let _place = place;
+        again::entry(&path, Versions { source: &source, binary: &version })
+    });
+    let no_entry = || {
+        let (binary, source_version) = (format!("{} {}", asked.name, asked.version), of.source_version.clone());
+        InputsError::BinNmu { binary, source_version }
+    };
+    let text = found.await?.ok_or_else(no_entry)?;
+    Ok(Some(Changes { text, is_from_package: true }))
+}
+
+/// The packages that there are now for what a source asks for, and what these are called that it names.
+async fn of_now(
+    session: &Session<'_>,
+    spec: &str,
+    is_for_all: bool,
+) -> Result<(Vec<String>, Vec<Offered>), InputsError> {
+    let which = if is_for_all { "--indep-only" } else { "--arch-only" };
+    let needed = session.offers(&[which, "build-dep", spec]).await?;
+    let names: Vec<String> = needed.iter().map(|offered| offered.name.clone()).collect();
+    let mut wanted = session.resolve(&[]).await?;
+    wanted.extend(needed);
+    wanted.extend(session.resolve(&TOOLS.map(str::to_owned)).await?);
+    wanted.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+    wanted.dedup();
+    Ok((names, wanted))
+}
+
+/// The packages that a builder had, all of them, and what they are called. What every build here needs besides comes with them.
+async fn exactly(session: &Session<'_>, info: &BuildInfo) -> Result<(Vec<String>, Vec<Offered>), InputsError> {
+    let installed = info.installed();
+    let specs: Vec<String> = installed.iter().map(|package| package.spec()).collect();
+    let mut wanted = Vec::new();
+    for some in specs.chunks(super::AT_ONCE) {
+        wanted.extend(session.exactly(some).await?);
+    }
+    let is_there = |offered: &Offered, name: &str| offered.name == name;
+    let is_gone = |package: &&super::buildinfo::Installed| {
+        !wanted.iter().any(|offered| is_there(offered, &package.name) && offered.version == package.version)
+    };
+    let gone: Vec<String> = installed.iter().filter(is_gone).map(|package| package.spec()).collect();
+    if !gone.is_empty() {
+        return Err(BuildInfoError::Gone { of: installed.len(), gone }.into());
+    }
+    let mut more = session.resolve(&TOOLS.map(str::to_owned)).await?;
+    more.retain(|offered| !wanted.iter().any(|known| is_there(known, &offered.name)));
+    wanted.extend(more);
+    wanted.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+    wanted.dedup();
+    let mut names: Vec<String> = installed.iter().map(|package| package.name.clone()).collect();
+    names.dedup();
+    Ok((names, wanted))
+}
+
+/// What the file is called that was given, and the one that has what is put on top of the changelog.
+const INFO: &str = "published.buildinfo";
+const CHANGES: &str = "binary-only-changes";
 
 /// What is installed beside what a source asks for: sources may ask for root, which this is for.
 const TOOLS: [&str; 2] = ["build-essential", "fakeroot"];
@@ -171,82 +261,44 @@ async fn published(session: &Session<'_>, asked: &Asked) -> Result<(Offered, Fet
     Ok((offered, file))
 }
 
-/// What a source package says that it is built with, and what that depends on.
-async fn needed(session: &Session<'_>, spec: &str, is_for_all: bool) -> Result<Vec<Offered>, InputsError> {
-    let which = if is_for_all { "--indep-only" } else { "--arch-only" };
-    session.offers(&[which, "build-dep", spec]).await
-}
-
-/// Which source a package is of.
-#[derive(Debug, PartialEq, Eq)]
-struct OfSource {
-    source: String,
-    source_version: String,
-}
-
-fn control(path: &Path) -> Result<OfSource, InputsError> {
-    let doing = "reading a package with dpkg-deb";
-    let output = Command::new("dpkg-deb")
-        .arg("--field")
-        .arg(path)
-        .args(["Package", "Version", "Source"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| InputsError::NoProgram {
-            program: "dpkg-deb".into(),
-            source,
-            install: "install dpkg (a Debian machine has it)",
-        })?;
-    of_source(&String::from_utf8_lossy(&output.stdout))
-        .ok_or_else(|| InputsError::Answer { doing, why: "it names no source".into() })
-}
-
-/// Reads the fields of a binary package: `Source` is there where the source has another name or version than it (Debian Policy
-/// 5.6.1).
-fn of_source(text: &str) -> Option<OfSource> {
-    let fields: BTreeMap<&str, &str> =
-        text.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())).collect();
-    let (name, version) = (*fields.get("Package")?, *fields.get("Version")?);
-    let (source, source_version) = match fields.get("Source") {
-        None => (name, version),
-        Some(source) => match source.split_once('(') {
-            Some((source, version)) => (source.trim(), version.trim_end_matches(')').trim()),
-            None => (*source, version),
-        },
-    };
-    let one = |name: &str, version: &str| LockedPackage {
-        name: name.into(),
-        version: version.into(),
-        architecture: "all".into(),
-        size: 0,
-        blake3: reprove_model::Digest::of(b""),
-        sha256: reprove_model::Sha256::of(b""),
-    };
-    one(source, source_version)
-        .is_possible()
-        .then(|| OfSource { source: source.into(), source_version: source_version.into() })
+/// How a source is built.
+struct How {
+    /// Where it is unpacked to, as its builders do.
+    directory: String,
+    dsc: InputName,
+    is_for_all: bool,
+    has_changes: bool,
+    /// Variables that its builder had.
+    options: BTreeMap<String, String>,
 }
 
 /// How it is built: as Debian's builders do, without the tests.
-fn recipe(asked: &Asked, environment: Debian, dsc: &InputName, is_for_all: bool, file: &InputName) -> Recipe {
+fn recipe(asked: &Asked, environment: Debian, how: How, file: &InputName) -> Recipe {
     let version = asked.version.split_once(':').map_or(asked.version.as_str(), |(_, rest)| rest);
+    let How { directory, dsc, is_for_all, has_changes, options } = how;
     let which = if is_for_all { "all" } else { "any" };
+    let put_on_top = format!(
+        "cat /inputs/{CHANGES} {directory}/debian/changelog >changelog && cp changelog {directory}/debian/changelog"
+    );
+    let steps = [
+        Some(format!("dpkg-source --no-check --extract {dsc} {directory}")),
+        has_changes.then_some(put_on_top),
+        Some(format!("cd {directory} && dpkg-buildpackage --unsigned-source --unsigned-changes --build={which}")),
+    ];
+    let mut env = options;
+    let words = env.entry("DEB_BUILD_OPTIONS".into()).or_default();
+    if !words.split(' ').any(|word| word == "nocheck") {
+        *words = format!("{words} nocheck").trim().to_owned();
+    }
+    // There is one user, and so nobody to give a file to; what fakeroot says of it is what counts.
+    env.insert("FAKEROOTDONTTRYCHOWN".into(), "1".into());
     Recipe {
         package: Package { name: asked.name.clone(), version: Some(version.to_owned()) },
         source: Source::Directory(".".into()),
         environment: Environment::Debian(environment),
         build: Build {
-            steps: vec![
-                format!("dpkg-source --no-check --extract {dsc} unpacked"),
-                format!("cd unpacked && dpkg-buildpackage --unsigned-source --unsigned-changes --build={which}"),
-            ],
-            env: [
-                ("DEB_BUILD_OPTIONS", "nocheck"),
-                // There is one user, and so nobody to give a file to; what fakeroot says of it is what counts.
-                ("FAKEROOTDONTTRYCHOWN", "1"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+            steps: steps.into_iter().flatten().collect(),
+            env,
             program: Vec::new(),
             source_date_epoch: EpochRule::Unset,
             deterministic: false,
@@ -285,23 +337,24 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_what_the_package_says() {
-        let of = |text: &str| of_source(text).map(|of| (of.source, of.source_version));
-        let pair = |name: &str, version: &str| Some((name.to_owned(), version.to_owned()));
-        assert_eq!(of("Package: hello\nVersion: 2.10-3\n"), pair("hello", "2.10-3"));
-        assert_eq!(of("Package: liblzma5\nVersion: 5.4\nSource: xz-utils\n"), pair("xz-utils", "5.4"));
-        assert_eq!(of("Package: a1\nVersion: 5.4+b1\nSource: a2 (5.4)\n"), pair("a2", "5.4"));
-        assert_eq!(of("Package: hello\n"), None);
-        assert_eq!(of("Package: a1\nVersion: 1\nSource: ../x\n"), None);
-    }
-
-    #[test]
     fn the_recipe_can_be() {
         let asked = Asked::of(&"pkg:deb/debian/a1@1:2.0~rc1-1".parse().unwrap()).unwrap();
         let environment = Debian { debian: "bookworm".into(), packages: vec!["debhelper".into()] };
         let file: InputName = "a1_2.0~rc1-1_all.deb".parse().unwrap();
-        let recipe = recipe(&asked, environment, &"a1_2.0~rc1-1.dsc".parse().unwrap(), true, &file);
-        recipe.check().unwrap();
-        assert!(recipe.build.steps[1].ends_with("--build=all"));
+        let made = |has_changes: bool, options: &[(&str, &str)]| {
+            let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let dsc = "a1_2.0~rc1-1.dsc".parse().unwrap();
+            let how = How { directory: "a1-2.0~rc1".into(), dsc, is_for_all: true, has_changes, options };
+            let made = recipe(&asked, environment.clone(), how, &file);
+            made.check().unwrap();
+            made.build
+        };
+        let usual = made(false, &[]);
+        assert_eq!(usual.steps.len(), 2);
+        assert!(usual.steps[1].starts_with("cd a1-2.0~rc1 && ") && usual.steps[1].ends_with("--build=all"));
+        assert_eq!(usual.env["DEB_BUILD_OPTIONS"], "nocheck");
+        let again = made(true, &[("DEB_BUILD_OPTIONS", "terse nocheck"), ("DEB_X", "y")]);
+        assert!(again.steps[1].starts_with("cat /inputs/binary-only-changes a1-2.0~rc1/debian/changelog "));
+        assert_eq!((again.env["DEB_BUILD_OPTIONS"].as_str(), again.env["DEB_X"].as_str()), ("terse nocheck", "y"));
     }
 }

@@ -136,6 +136,31 @@ pub(super) fn apt_packages(bytes: &[u8]) {
     }
 }
 
+/// What apt is asked for begins with a name, and means nothing else to it; what is put on top of a changelog is one entry.
+pub(super) fn build_info(bytes: &[u8]) {
+    match fuzzing::build_info(bytes, "1.0-1+b1") {
+        Ok((specs, changes)) => {
+            let is_word = |spec: &String| !spec.contains(|c: char| !c.is_ascii_graphic()) && !spec.starts_with('-');
+            assert!(!specs.is_empty() && specs.iter().all(|spec| is_word(spec) && spec.contains('=')));
+            changes.iter().for_each(|text| assert_one_entry(text));
+        }
+        Err(why) => assert_plain(&why.to_string()),
+    }
+}
+
+/// What is put on top of a changelog is one entry, and of that version.
+pub(super) fn binary_only_changes(bytes: &[u8]) {
+    if let Ok(Some(text)) = fuzzing::binary_only_changes(bytes, "1.0-1+b1") {
+        assert_one_entry(&text);
+    }
+}
+
+fn assert_one_entry(text: &str) {
+    assert!(text.starts_with("demo (1.0-1+b1) ") && text.ends_with("\n\n"), "{text:?}");
+    assert_eq!(text.lines().filter(|line| line.starts_with(" -- ")).count(), 1, "{text:?}");
+    assert_eq!(text.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')).count(), 1, "{text:?}");
+}
+
 /// A promise is of the crate and version that was asked for, and a comment behind it changes none.
 pub(super) fn crate_digest(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };

@@ -3,6 +3,7 @@
 
 mod archives;
 mod containers;
+mod debian;
 mod dependencies;
 mod documents;
 mod evidence;
@@ -23,6 +24,7 @@ pub(crate) type File = (&'static str, Vec<u8>);
 pub(crate) fn all() -> Vec<Corpus> {
     [
         texts::all(),
+        debian::all(),
         documents::all(),
         dependencies::all(),
         evidence::all(),
