@@ -40,7 +40,8 @@ pub(crate) async fn fetch(
 ) -> Result<Release, InputsError> {
     let files = workplace.path("files");
     let most = MAX_FILE.to_string();
-    let arguments = ["-c", include_str!("release.py"), name, version].map(OsString::from);
+    let arguments =
+        ["-c", concat!(include_str!("index.py"), include_str!("release.py")), name, version].map(OsString::from);
     let arguments = arguments.into_iter().chain([files.into_os_string(), most.into(), pip.interpreter.clone().into()]);
     let arguments = arguments.chain(wanted.map(|name| name.as_str().into()));
     let finished = pip.run(DOING, workplace, arguments).await?;
