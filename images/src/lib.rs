@@ -9,10 +9,12 @@ mod host;
 mod keep;
 mod locale;
 pub mod oci;
+mod pythons;
 
 pub use host::{EnvironmentError, HostParts, host_parts, host_usr, is_host_root, unchanged};
 pub use keep::{KeepError, collect};
 pub use locale::another_locale;
+pub use pythons::pythons;
 
 use std::path::PathBuf;
 

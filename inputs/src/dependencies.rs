@@ -10,6 +10,7 @@ mod cargo;
 mod error;
 mod kept;
 mod npm;
+mod pip;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +18,11 @@ use reprove_model::{Content, Ecosystem, Input, InputName, Node, PackageUrl, Reci
 use reprove_store::Store;
 
 pub use error::DependencyError;
+pub use pip::Pythons;
+pub(crate) use pip::read as pins;
 
 use crate::workplace::Fetched;
-use crate::{Cargo, InputsError, Note, Npm, blocking};
+use crate::{Cargo, InputsError, Note, Npm, Pip, blocking};
 
 /// The ecosystems' clients, as the machine has them.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,10 @@ pub struct Clients<'a> {
     pub cargo: &'a Cargo,
     /// For a `package-lock.json`.
     pub npm: &'a Npm,
+    /// For a requirements file.
+    pub pip: &'a Pip,
+    /// What the build has that wheels are for.
+    pub pythons: &'a Pythons,
 }
 
 /// The most bytes of a lock file that are read.
@@ -51,9 +58,13 @@ pub async fn inputs(
     for (ecosystem, file) in recipe.dependencies.lock_files() {
         let bad = |source| InputsError::Dependencies { file: file.to_owned(), source };
         let text = text(source, file, store).await?.map_err(bad)?;
+        let Some((name, script)) = script(ecosystem) else {
+            inputs.extend(pip::inputs((file, &text), clients.pip, clients.pythons, store, notes).await?);
+            continue;
+        };
         let wanted = wanted(ecosystem, &text).map_err(bad)?;
-        let (digest, size) = store.add_bytes(script(ecosystem).as_bytes())?;
-        let (name, content) = (ecosystem.script().parse()?, Content::File { digest, size });
+        let (digest, size) = store.add_bytes(script.as_bytes())?;
+        let (name, content) = (name.parse()?, Content::File { digest, size });
         inputs.push(Input { name, role: Role::Tool, purl: None, content });
         inputs.extend(fetched(ecosystem, wanted, &text, clients, store, notes).await?);
     }
@@ -61,11 +72,12 @@ pub async fn inputs(
     Ok(inputs)
 }
 
-/// What a lock file names.
+/// What a lock file names; nothing of one that leaves a choice, as pip's does.
 pub(crate) fn wanted(ecosystem: Ecosystem, text: &str) -> Result<Vec<Wanted>, DependencyError> {
     let found = match ecosystem {
         Ecosystem::Cargo => cargo::read(text)?,
         Ecosystem::Npm => npm::read(text, npm::cpu())?,
+        Ecosystem::Pip => pip::read(text).map(|_| Vec::new())?,
     };
     let mut all: BTreeMap<InputName, Wanted> = BTreeMap::new();
     for wanted in found {
@@ -116,12 +128,14 @@ impl Wanted {
     }
 }
 
-/// What lays the packages out.
-fn script(ecosystem: Ecosystem) -> &'static str {
-    match ecosystem {
+/// What lays the packages out, and its name; none where the client takes them as they are.
+fn script(ecosystem: Ecosystem) -> Option<(&'static str, &'static str)> {
+    let text = match ecosystem {
         Ecosystem::Cargo => include_str!("dependencies/lay_out_cargo.sh"),
         Ecosystem::Npm => include_str!("dependencies/lay_out_npm.js"),
-    }
+        Ecosystem::Pip => return None,
+    };
+    Some((ecosystem.script()?, text))
 }
 
 /// A lock file's text, as the source has it.
@@ -166,6 +180,7 @@ async fn fetched(
     let (workplace, fetched) = match ecosystem {
         Ecosystem::Cargo => cargo::fetch(clients.cargo, &missing, text, store).await?,
         Ecosystem::Npm => npm::fetch(clients.npm, &missing, store).await?,
+        Ecosystem::Pip => return Ok(inputs),
     };
     let to = store.clone();
     let added = blocking::run(&path, move || {
@@ -203,8 +218,10 @@ mod tests {
         let recipe = "package.name='p'\nsource.directory='.'\nbuild.steps=['true']\noutputs.directory='out'\n\
                       dependencies.cargo='Cargo.lock'";
         let recipe = Recipe::from_toml(recipe).unwrap();
-        let clients = (Cargo::new("/nonexistent", "/nonexistent"), Npm::new("/nonexistent"));
-        let clients = Clients { cargo: &clients.0, npm: &clients.1 };
+        let (cargo, npm) = (Cargo::new("/nonexistent", "/nonexistent"), Npm::new("/nonexistent"));
+        let pip = Pip::new("/nonexistent", "/nonexistent");
+        let pythons = Pythons { minors: Vec::new(), glibc: None };
+        let clients = Clients { cargo: &cargo, npm: &npm, pip: &pip, pythons: &pythons };
         inputs(&recipe, &source, clients, &store, &|_| {}).await.map(|inputs| inputs.len())
     }
 

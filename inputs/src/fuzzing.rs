@@ -160,6 +160,15 @@ pub fn dependencies(ecosystem: Ecosystem, text: &str) -> Result<Vec<(InputName, 
     Ok(wanted.into_iter().map(|wanted| (wanted.file_name, wanted.purl)).collect())
 }
 
+/// Name and version of each line of a requirements file with how many hashes it has, and what is wrong where it can't be used.
+///
+/// # Errors
+/// As fetching.
+pub fn requirements(text: &str) -> Result<Vec<(String, String, usize)>, DependencyError> {
+    let pins = crate::dependencies::pins(text)?;
+    Ok(pins.into_iter().map(|pin| (pin.name, pin.version, pin.hashes.len())).collect())
+}
+
 /// What each document of an image says: as an index or a manifest, as an index, as a configuration.
 pub fn image_documents(bytes: &[u8]) -> [Result<String, ImageError>; 3] {
     oci::documents(bytes)

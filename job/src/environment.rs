@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use reprove_images::{KeepError, RootFilesystem, debian, oci};
 use reprove_inputs::InputsError;
 use reprove_inputs::debian as packages;
+use reprove_inputs::dependencies::Pythons;
 use reprove_inputs::{LOCK_FILE, read_lock, write_lock};
 use reprove_model::{
     Debian, Digest, Environment, EnvironmentLock, Input, Limits, LockedPackage, PackageLock, Recipe, Role, Tree,
@@ -81,30 +82,40 @@ pub struct Relocked {
 /// See [`JobError`].
 pub async fn relock(context: &Context<'_>, recipe: &Recipe, directory: &Path) -> Result<Relocked, JobError> {
     recipe.check().map_err(InputsError::from)?;
-    let dependencies = context.fetched(recipe, directory).await?;
     // One that can't be read is what somebody would lock anew for.
     let before = read_lock(directory).ok().flatten();
-    let lock = match &recipe.environment {
-        Environment::HostUsr | Environment::Closure(_) => {
+    let (root, lock) = match &recipe.environment {
+        Environment::HostUsr => {
+            let root = if recipe.dependencies.is_empty() { None } else { Some(context.root_filesystem().await?) };
+            let dependencies = context.fetched(recipe, directory, root.as_ref()).await?;
             return Ok(Relocked { before: None, now: None, dependencies });
         }
+        Environment::Closure(_) => return Ok(Relocked { before: None, now: None, dependencies: Vec::new() }),
         Environment::Debian(asked) => {
-            EnvironmentLock::Packages(context.resolved(asked, packages::architecture()?).await?.1)
+            let (root, lock) = context.resolved(asked, packages::architecture()?).await?;
+            (root, EnvironmentLock::Packages(lock))
         }
-        Environment::Image(asked) => EnvironmentLock::Image(Box::new(context.found(asked, directory).await?.1)),
+        Environment::Image(asked) => {
+            let (root, lock) = context.found(asked, directory).await?;
+            (root, EnvironmentLock::Image(Box::new(lock)))
+        }
     };
+    let dependencies = context.fetched(recipe, directory, Some(&root)).await?;
     write_lock(directory, &lock)?;
     Ok(Relocked { before, now: Some(lock), dependencies })
 }
 
 impl Context<'_> {
     /// What the lock files of a project directory name.
-    async fn fetched(&self, recipe: &Recipe, directory: &Path) -> Result<Vec<Input>, JobError> {
-        if recipe.dependencies.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn fetched(
+        &self,
+        recipe: &Recipe,
+        directory: &Path,
+        root: Option<&RootFilesystem>,
+    ) -> Result<Vec<Input>, JobError> {
+        let Some(root) = root.filter(|_| !recipe.dependencies.is_empty()) else { return Ok(Vec::new()) };
         let source = reprove_inputs::directory::source(recipe, directory, &self.store).await?;
-        let mut inputs = self.dependencies(recipe, &source).await?;
+        let mut inputs = self.dependencies(recipe, &source, root).await?;
         inputs.retain(|input| input.role == Role::Dependency);
         Ok(inputs)
     }
@@ -266,6 +277,17 @@ impl Context<'_> {
         let (root, ()) = tokio::join!(root, told);
         Ok(root??)
     }
+}
+
+/// What `root` has that pip's packages are for; nothing is looked at where `recipe` has none of these.
+pub(crate) async fn pythons(recipe: &Recipe, root: &RootFilesystem) -> Result<Pythons, JobError> {
+    if recipe.dependencies.pip.is_none() {
+        return Ok(Pythons { minors: Vec::new(), glibc: None });
+    }
+    let root = root.clone();
+    let found = blocking(move || reprove_images::pythons(&root)).await?;
+    let (minors, glibc) = found.map_err(|source| InputsError::Io { path: "/usr".into(), source })?;
+    Ok(Pythons { minors, glibc })
 }
 
 /// Where each package's file is, which was looked at, and what it is called.

@@ -310,17 +310,23 @@ impl Context<'_> {
         lock.inputs.extend(inputs);
         let source = lock.inputs.iter().find(|input| input.role == Role::Source).cloned();
         if let Some(source) = source {
-            lock.inputs.extend(self.dependencies(&lock.recipe, &source).await?);
+            lock.inputs.extend(self.dependencies(&lock.recipe, &source, &root).await?);
         }
         lock.inputs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((lock, root))
     }
 
-    /// What `source` depends on, by the lock files that its recipe names.
-    pub(crate) async fn dependencies(&self, recipe: &Recipe, source: &Input) -> Result<Vec<Input>, JobError> {
-        let Clients { npm, cargo, .. } = &self.clients;
+    /// What `source` depends on, by the lock files that its recipe names, in a build that sees `root`.
+    pub(crate) async fn dependencies(
+        &self,
+        recipe: &Recipe,
+        source: &Input,
+        root: &RootFilesystem,
+    ) -> Result<Vec<Input>, JobError> {
+        let Clients { npm, cargo, pip } = &self.clients;
         let notes = |note| (self.events)(note_event(note));
-        let clients = dependencies::Clients { cargo, npm };
+        let pythons = environment::pythons(recipe, root).await?;
+        let clients = dependencies::Clients { cargo, npm, pip, pythons: &pythons };
         Ok(dependencies::inputs(recipe, source, clients, &self.store, &notes).await?)
     }
 

@@ -13,7 +13,7 @@ use crate::{Recipe, RecipeError, Source, TreePath};
 ///
 /// Every package that one names is an input of the role [`Role::Dependency`](crate::Role::Dependency). Before the recipe's steps,
 /// they are laid out below [`Dependencies::FOLDER`] so that the ecosystem's client finds them without a network, which it is told by
-/// environment variables.
+/// environment variables; pip takes them from where inputs are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Dependencies {
@@ -23,6 +23,9 @@ pub struct Dependencies {
     /// A `package-lock.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub npm: Option<String>,
+    /// A requirements file of pip's, with a hash of everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pip: Option<String>,
 }
 
 /// Whose lock file one is.
@@ -32,6 +35,8 @@ pub enum Ecosystem {
     Cargo,
     /// JavaScript's npm.
     Npm,
+    /// Python's pip.
+    Pip,
 }
 
 impl Ecosystem {
@@ -41,25 +46,24 @@ impl Ecosystem {
         match self {
             Self::Cargo => "cargo",
             Self::Npm => "npm",
+            Self::Pip => "pip",
         }
     }
 
-    /// The input that lays its packages out.
+    /// The input that lays its packages out; none where the client takes them as they are.
     #[must_use]
-    pub fn script(self) -> &'static str {
+    pub fn script(self) -> Option<&'static str> {
         match self {
-            Self::Cargo => "dependencies-cargo.sh",
-            Self::Npm => "dependencies-npm.js",
+            Self::Cargo => Some("dependencies-cargo.sh"),
+            Self::Npm => Some("dependencies-npm.js"),
+            Self::Pip => None,
         }
     }
 
     /// The command that does so, for a lock file.
-    fn step(self, lock_file: &str) -> String {
-        let program = match self {
-            Self::Cargo => "sh",
-            Self::Npm => "node",
-        };
-        format!("{program} /inputs/{} {lock_file} {}", self.script(), self.folder())
+    fn step(self, lock_file: &str) -> Option<String> {
+        let program = if self == Self::Npm { "node" } else { "sh" };
+        Some(format!("{program} /inputs/{} {lock_file} {}", self.script()?, self.folder()))
     }
 
     /// Where they are laid out.
@@ -80,6 +84,7 @@ impl Ecosystem {
                 ("npm_config_registry", "http://registry.invalid/".into()),
                 ("npm_config_update_notifier", "false".into()),
             ],
+            Self::Pip => vec![("PIP_FIND_LINKS", "/inputs".into()), ("PIP_NO_INDEX", "1".into())],
         }
     }
 }
@@ -96,15 +101,15 @@ impl Dependencies {
 
     /// Whose lock files there are, and where each is.
     pub fn lock_files(&self) -> impl Iterator<Item = (Ecosystem, &str)> {
-        let Self { cargo, npm } = self;
-        let all = [(Ecosystem::Cargo, cargo), (Ecosystem::Npm, npm)];
+        let Self { cargo, npm, pip } = self;
+        let all = [(Ecosystem::Cargo, cargo), (Ecosystem::Npm, npm), (Ecosystem::Pip, pip)];
         all.into_iter().filter_map(|(ecosystem, path)| Some((ecosystem, path.as_deref()?)))
     }
 
     /// The commands that lay them out, before those of the recipe.
     #[must_use]
     pub fn steps(&self) -> Vec<String> {
-        self.lock_files().map(|(ecosystem, path)| ecosystem.step(path)).collect()
+        self.lock_files().filter_map(|(ecosystem, path)| ecosystem.step(path)).collect()
     }
 
     /// The environment variables that tell the clients of them.
@@ -165,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_lays_out_runs_before_the_steps_and_says_where() {
-        let found = recipe("cargo='Cargo.lock'\nnpm='web/package-lock.json'", "").unwrap();
+        let table = "cargo='Cargo.lock'\nnpm='web/package-lock.json'\npip='requirements.txt'";
+        let found = recipe(table, "").unwrap();
         let commands: Vec<String> = found.commands().into_iter().map(|command| command[2].clone()).collect();
         assert_eq!(
             commands,
@@ -177,6 +183,7 @@ mod tests {
         );
         let variables = found.own_variables();
         assert_eq!(variables["CARGO_HOME"], "/tmp/dependencies/cargo");
+        assert_eq!((variables["PIP_FIND_LINKS"].as_str(), variables["PIP_NO_INDEX"].as_str()), ("/inputs", "1"));
         let json = crate::canonical::to_vec(&found).unwrap();
         assert_eq!(crate::canonical::from_slice::<Recipe>(&json).unwrap(), found);
         let none = recipe("", "").unwrap();

@@ -24,7 +24,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 66] = [
+pub const ALL: [Property; 67] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
@@ -61,6 +61,7 @@ pub const ALL: [Property; 66] = [
     Property { name: "package_lock", check: model::package_lock },
     Property { name: "path", check: model::path },
     Property { name: "pip_report", check: inputs::pip_report },
+    Property { name: "pip_requirements", check: inputs::pip_requirements },
     Property { name: "policy", check: attest::policy },
     Property { name: "private_key", check: attest::private_key },
     Property { name: "proof", check: attest::proof },

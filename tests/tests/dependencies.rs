@@ -115,6 +115,8 @@ fn what_a_lock_file_does_not_settle_is_refused_with_what_to_do() {
         ("cargo = \"Cargo.lock\"", "Cargo.lock", &none, "it has no checksum of a 1.0.0"),
         ("cargo = \"other.lock\"", "Cargo.lock", &none, "other.lock: it is not in the source"),
         ("npm = \"package-lock.json\"", "package-lock.json", "{\"lockfileVersion\":1}", "--lockfile-version=3"),
+        ("pip = \"requirements.txt\"", "requirements.txt", "a==1", "it has no checksum of a==1; pip-compile"),
+        ("pip = \"requirements.txt\"", "requirements.txt", "-r other.txt", "reads another file"),
     ] {
         project(&bench, table, (file, text), &["true > out"]);
         let ran = run(&bench, &["build", "p", "--out", "x"], "/bin/false").with_code(2);
@@ -185,4 +187,71 @@ fn npm_installs_from_what_was_fetched_whether_or_not_the_lock_file_has_addresses
         let ran = bench.run(["build", "p", "--out", "other"]).with_code(2);
         assert!(ran.stderr.contains("ms-2.1.3.tgz is not what the registry promised"), "{}", ran.stderr);
     }
+}
+
+/// Wheels and a source archive, each with one module that says where it is from, made in `dist`: gives the hash of each.
+const MADE: &str = r#"
+import hashlib, io, pathlib, tarfile, zipfile
+dist = pathlib.Path("dist")
+dist.mkdir()
+def wheel(name, version, tag, says):
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(dist / f"{name}-{version}-{tag}.whl", "w") as out:
+        out.writestr(f"{name}.py", f"says = {says!r}\n")
+        out.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        out.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        out.writestr(f"{info}/RECORD", "")
+wheel("made_a", "1.0", "py3-none-any", "any")
+wheel("made_a", "1.0", "cp27-cp27m-manylinux1_x86_64", "old")
+wheel("made_a", "1.0", "py3-none-win_amd64", "windows")
+wheel("made_a", "2.0", "py3-none-any", "other")
+with tarfile.open(dist / "made_b-1.0.tar.gz", "w:gz") as out:
+    text = b"raise SystemExit('this code ran')"
+    member = tarfile.TarInfo("made_b-1.0/setup.py")
+    member.size = len(text)
+    out.addfile(member, io.BytesIO(text))
+for file in sorted(dist.iterdir()):
+    print(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+"#;
+
+/// What has no hash of one's own index is looked at; what no Python of the build could install is not fetched.
+#[test]
+fn pip_installs_from_what_was_fetched_for_the_builds_python() {
+    let bench = Bench::new();
+    let mut made = bench.program_in_this_place("/usr/bin/python3");
+    made.args(["-c", MADE]);
+    let hashes = Running::start(made).wait(LONG).with_code(0).stdout;
+    let hashes: Vec<(&str, &str)> = hashes.lines().filter_map(|line| line.split_once(' ')).collect();
+    let of = |start: &str| {
+        let of =
+            hashes.iter().filter(|(name, _)| name.starts_with(start)).map(|(_, sum)| format!("--hash=sha256:{sum}"));
+        of.collect::<Vec<_>>().join(" \\\n    ")
+    };
+    let (a, b) = (of("made_a-1.0"), of("made_b-1.0"));
+    let lock = format!(
+        "made-a==1.0 \\\n    {a}\n    # via p\nmade_b==1.0 ; python_version < '3.13' {b}\n\
+         made_c==1 ; sys_platform == 'win32' {a}\nmade_d==1 ; python_full_version < '3.8' {a}\n"
+    );
+    let steps = [
+        "python3 -m venv ../venv; grep -v made_b requirements.txt > ../r; ../venv/bin/pip install -r ../r",
+        "../venv/bin/python -c 'import made_a; print(made_a.says)' > out",
+    ];
+    let build = |lock: &str, out: &str, found: &str| {
+        project(&bench, "pip = \"requirements.txt\"", ("requirements.txt", lock), &steps);
+        let mut command = bench.command(["build", "p", "--out", out]);
+        command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", bench.path("work").join(found));
+        Running::start(command).wait(LONG)
+    };
+    let ran = build(&lock, "first", "dist").with_code(0);
+    assert!(ran.stderr.contains("made_b-1.0.tar.gz has no wheel"), "{}", ran.stderr);
+    assert_eq!(fs::read_to_string(bench.path("work/first/outputs/out")).unwrap(), "any\n");
+    let inputs = json(&bench, "first/lock.json")["inputs"].as_array().unwrap().clone();
+    let found: Vec<&Value> = inputs.iter().filter(|input| input["role"] == "dependency").collect();
+    let names: Vec<&str> = found.iter().filter_map(|input| input["name"].as_str()).collect();
+    assert_eq!(names, ["made_a-1.0-py3-none-any.whl", "made_b-1.0.tar.gz"]);
+    assert_eq!(found[0]["purl"], "pkg:pypi/made-a@1.0?file_name=made_a-1.0-py3-none-any.whl");
+    let _ = build(&lock, "second", "nowhere").with_code(0);
+    assert_eq!(json(&bench, "second/lock.json"), json(&bench, "first/lock.json"));
+    let ran = build(&lock.replace(of("made_a-1.0-py3-none-any").as_str(), &of("made_a-2.0")), "other", "dist");
+    assert!(ran.with_code(2).stderr.contains("the index has no file of made-a 1.0"));
 }

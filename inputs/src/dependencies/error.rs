@@ -45,4 +45,40 @@ pub enum DependencyError {
     /// Two packages that are not to be told from each other.
     #[error("it has two different checksums of {0}")]
     Twice(String),
+    /// A line that leaves open which version it is.
+    #[error("{0} is not one version (NAME==VERSION); pip-compile --generate-hashes writes a file where each line is")]
+    Open(String),
+    /// A line that reads another file.
+    #[error("{0:?} reads another file; pip-compile --generate-hashes and uv export write all into one")]
+    OtherFile(String),
+    /// A directory, as the project itself is.
+    #[error("{0:?} is a directory, and no version of a package; leave it out (uv export --no-emit-project)")]
+    Directory(String),
+    /// An option that changes what is installed.
+    #[error("the option {0} is not known here, or changes what is installed; leave it out")]
+    Option(String),
+    /// The build has no Python that packages could be for.
+    #[error(
+        "the environment has no Python: no file python3.N in /usr/bin or /usr/local/bin; one of Debian's packages gets it with \"python3\" in `environment.packages`"
+    )]
+    NoPython,
+    /// The build has a C library that it is not known for which wheels fit.
+    #[error(
+        "the environment's C library is not glibc, and only wheels for that can be chosen; put the packages into the source, or take an environment with glibc"
+    )]
+    NoGlibc,
+    /// The release has no file that the build could install.
+    #[error(
+        "the index has no file of {name} that the environment's Python can install and that the lock file has the SHA-256 of ({}); lock it anew, or take a version that has one",
+        if files.is_empty() { "it has none of the files".to_owned() } else { format!("it has {}", files.join(", ")) }
+    )]
+    NothingFits {
+        /// Name and version.
+        name: String,
+        /// The files that the lock file has the hashes of.
+        files: Vec<String>,
+    },
+    /// Other bytes.
+    #[error("{0}, as it was fetched, has a SHA-256 that is not in the lock file; nothing was kept of it")]
+    OtherBytes(String),
 }

@@ -71,7 +71,7 @@ pub(super) const KINDS: &[Kind] = &[
 
 /// Whether the text of the file of this name is looked at.
 pub(super) fn is_read(name: &str) -> bool {
-    const READ: [&str; 14] = [
+    const READ: [&str; 15] = [
         "CMakeLists.txt",
         "Cargo.lock",
         "Cargo.toml",
@@ -86,6 +86,7 @@ pub(super) fn is_read(name: &str) -> bool {
         "package.json",
         "pom.xml",
         "pyproject.toml",
+        "requirements.txt",
     ];
     READ.contains(&name) || is_csproj(name)
 }

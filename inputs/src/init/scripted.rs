@@ -186,7 +186,26 @@ pub(super) fn python(top: &Top) -> Plan {
             "which package of Debian's has the back end {backend:?} is not known: add it to `environment.packages`"
         ));
     }
+    requirements(top, &mut plan);
     plan
+}
+
+/// What it depends on, by the file that pip installs from: beside Debian's own modules, since the back end is one of these.
+fn requirements(top: &Top, plan: &mut Plan) {
+    const FILE: &str = "requirements.txt";
+    let text = top.text(FILE);
+    // One that is too long to be read here has hashes.
+    if text.contains("--hash=sha256:") || (top.has(FILE) && text.is_empty()) {
+        plan.dependencies.push(("pip", FILE));
+        plan.packages.push("python3-venv");
+        plan.steps.insert(0, "python3 -m venv --system-site-packages ../venv".into());
+        plan.steps.insert(1, format!("../venv/bin/pip install --no-compile -r {FILE}"));
+        plan.steps.iter_mut().for_each(|step| *step = step.replace("python3 -m build", "../venv/bin/python -m build"));
+    } else if top.has(FILE) {
+        plan.notes.push(format!(
+            "{FILE} has no hashes; where the build needs what it names: pip-compile --generate-hashes, then reprove init again"
+        ));
+    }
 }
 
 pub(super) fn node(top: &Top) -> Plan {

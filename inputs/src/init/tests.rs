@@ -107,6 +107,14 @@ fn what_has_a_lock_file_has_its_dependencies_fetched_by_it() {
     let lock = lock(3, "registry+x");
     let (found, recipe) = detected(&[("Cargo.toml", manifest), ("Cargo.lock", &lock), ("vendor/", "")]);
     assert!(found.notes.is_empty() && recipe.dependencies.is_empty());
+    let of = |requirements: &str| detected(&[("setup.py", ""), ("requirements.txt", requirements)]);
+    let (found, recipe) = of("a==1 --hash=sha256:00\n");
+    assert!(found.notes.is_empty() && packages(&recipe).contains(&"python3-venv"));
+    assert_eq!(recipe.dependencies.pip.as_deref(), Some("requirements.txt"));
+    assert_eq!(recipe.build.steps[1], "../venv/bin/pip install --no-compile -r requirements.txt");
+    assert!(recipe.build.steps[2].starts_with("../venv/bin/python -m build"));
+    // One that is too long to be read here.
+    assert!(of("").1.dependencies.pip.is_some());
     let script = r#"{"name":"@a/b","dependencies":{"c":"1"},"scripts":{"build":"tsc && vite build"}}"#;
     let (found, recipe) = detected(&[("package.json", script), ("package-lock.json", "")]);
     assert!(found.notes.is_empty() && recipe.build.env.is_empty());
@@ -121,6 +129,8 @@ fn what_has_dependencies_and_no_lock_file_is_told_so() {
     assert!(found.notes[0].contains("cargo generate-lockfile") && recipe.dependencies.is_empty());
     let (found, recipe) = detected(&[("package.json", r#"{"name":"@a/b","dependencies":{"c":"1"}}"#)]);
     assert!(found.notes[0].contains("npm install --package-lock-only") && recipe.dependencies.is_empty());
+    let (found, recipe) = detected(&[("setup.py", ""), ("requirements.txt", "a==1\n")]);
+    assert!(found.notes[0].contains("pip-compile --generate-hashes") && recipe.dependencies.is_empty());
     let (found, recipe) = detected(&[("go.mod", "module example.org/sums\n"), ("go.sum", "x\n")]);
     assert!(found.notes[0].contains("go mod vendor") && recipe.build.steps[0].contains("-o out/sums"));
 }

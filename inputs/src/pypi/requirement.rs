@@ -23,6 +23,21 @@ impl Requirement {
         self.0.get(..end).is_some_and(|name| normalized(name) == normalized(distribution))
     }
 
+    /// Name and version, where it asks for one version alone.
+    pub(crate) fn pinned(&self) -> Option<(&str, &str)> {
+        let end = self.0.find(|c: char| !is_name_character(c)).unwrap_or(self.0.len());
+        let (name, rest) = self.0.split_at(end);
+        let rest = rest.split_once(']').filter(|_| rest.starts_with('[')).map_or(rest, |(_, after)| after);
+        let version = rest.split(';').next().unwrap_or(rest).strip_prefix("==")?;
+        let version = version.strip_prefix('=').unwrap_or(version);
+        (is_version(version) && !version.contains('*')).then_some((name, version))
+    }
+
+    /// When it is asked for; none where it always is.
+    pub(crate) fn marker(&self) -> Option<&str> {
+        self.0.split_once(';').map(|(_, marker)| marker.trim())
+    }
+
     /// The same, of one version, whatever it says of versions.
     pub(crate) fn at(&self, version: &str) -> Self {
         let end = self.0.find(|c: char| !is_name_character(c)).unwrap_or(self.0.len());
@@ -165,6 +180,18 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Requirement>().unwrap().as_str(), line);
         }
+    }
+
+    #[test]
+    fn one_version_alone_is_pinned() {
+        let of = |text: &str| text.parse::<Requirement>().unwrap();
+        assert_eq!(of("a.b[c, d] == 1.0+x ; os_name == 'nt'").pinned(), Some(("a.b", "1.0+x")));
+        assert_eq!(of("a===1").pinned(), Some(("a", "1")));
+        for open in ["a", "a>=1", "a==1.*", "a==1,<2", "a~=1.0", "a!=1", "a; python_version == '3'"] {
+            assert_eq!(of(open).pinned(), None, "{open}");
+        }
+        assert_eq!(of("a==1;os_name=='nt'").marker(), Some("os_name == 'nt'"));
+        assert_eq!(of("a==1").marker(), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use reprove_inputs::fuzzing;
-use reprove_model::{Ecosystem, Recipe, TreePath};
+use reprove_model::{Ecosystem, PackageUrl, Recipe, TreePath};
 
 use super::{assert_plain, split};
 
@@ -122,6 +122,26 @@ fn dependencies(ecosystem: Ecosystem, bytes: &[u8], end: &str) {
         Ok(found) => {
             assert!(found.iter().all(|(name, purl)| name.as_str().ends_with(end) && purl.version().is_some()));
             assert!(found.is_sorted_by(|(a, _), (b, _)| a < b));
+        }
+        Err(error) => assert_plain(&error.to_string()),
+    }
+}
+
+/// Each line that is taken is one version with a hash, can be nothing else to pip, and is in order; and what is wrong does nothing to
+/// a terminal.
+pub(super) fn pip_requirements(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match fuzzing::requirements(text) {
+        Ok(found) => {
+            assert!(found.is_sorted_by(|a, b| (&a.0, &a.1) <= (&b.0, &b.1)));
+            for (name, version, hashes) in found {
+                assert!(hashes > 0);
+                assert_eq!(
+                    fuzzing::requirement(&format!("{name}=={version}")).ok(),
+                    Some(format!("{name}=={version}"))
+                );
+                assert!(PackageUrl::pypi(&name, &version, None).is_ok());
+            }
         }
         Err(error) => assert_plain(&error.to_string()),
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Lock files of projects, as cargo and npm write them.
+//! Lock files of projects, as cargo, npm and pip-compile write them.
 
 use super::{Corpus, File};
 
 pub(super) fn all() -> Vec<Corpus> {
-    vec![cargo_locks(), npm_locks()]
+    vec![cargo_locks(), npm_locks(), pip_requirements()]
 }
 
 fn text(name: &'static str, text: impl Into<String>) -> File {
@@ -59,4 +59,29 @@ fn npm_locks() -> Corpus {
         text("refused-shape", r#"{"\u001b[2J":1}"#),
     ];
     ("npm_lock", files)
+}
+
+fn pip_requirements() -> Corpus {
+    let hash = |byte: &str| format!("--hash=sha256:{}", byte.repeat(32));
+    let one = format!("a==1.0 \\\n    {} \\\n    {}\n    # via b\n", hash("ab"), hash("cd"));
+    let files = vec![
+        text("one", one.clone()),
+        text(
+            "several",
+            format!("--index-url https://a.invalid\n{one}B_c[x]==2!1.0+l ; os_name == 'nt' {}\n", hash("ef")),
+        ),
+        text("apart", format!("a === 1.0 --hash sha256:{}", "ab".repeat(32))),
+        text("none", "# nothing\n"),
+        text("refused-open", one.replace("==", ">=")),
+        text("refused-any", one.replace("1.0", "1.*")),
+        text("refused-checksum", one.replace("256", "512")),
+        text("refused-hash", one.replace("abab", "\u{1b}[2J")),
+        text("refused-git", format!("a @ git+https://a.invalid/\u{1b}[2J {}", hash("ab"))),
+        text("refused-file", format!("./\u{1b}[2J {}", hash("ab"))),
+        text("refused-other-file", "-r \u{1b}[2J.txt"),
+        text("refused-option", "--no-binary=\u{1b}[2J"),
+        text("refused-unknown-option", "--\u{1b}[2J"),
+        text("refused-name", format!("\u{1b}[2J==1 {}", hash("ab"))),
+    ];
+    ("pip_requirements", files)
 }
