@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
-use reprove_store::{HashTreeError, Store, hash_tree, stat_fingerprint};
+use reprove_store::{ChangeTimes, HashTreeError, Store, hash_tree, stat_fingerprint};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -131,12 +131,17 @@ pub fn host_usr(store: &Store, now: i64, slow: &dyn Fn()) -> Result<RootFilesyst
     Ok(parts.digested(digest, fingerprint))
 }
 
-/// Whether the files of `root` are still those that its digest was taken of, as far as their inodes tell.
+/// Whether the files of `root` are still those that its digest was taken of, as far as their inodes tell: all but the change
+/// times of files that environments share.
 ///
 /// # Errors
 /// [`EnvironmentError::Hash`], also where a file goes while they are looked at.
 pub fn unchanged(root: &RootFilesystem) -> Result<bool, EnvironmentError> {
-    Ok(stat_fingerprint(&roots(&root.binds), &is_left_out)?.0 == root.fingerprint)
+    let times = match root.locked.kind {
+        Environment::HostUsr => ChangeTimes::All,
+        _ => ChangeTimes::OfUnshared,
+    };
+    Ok(stat_fingerprint(&roots(&root.binds), &is_left_out, times)?.0 == root.fingerprint)
 }
 
 /// What was digested when the files had this fingerprint.
@@ -160,7 +165,7 @@ fn digest(
 ) -> Result<Remembered, EnvironmentError> {
     let roots = roots(binds);
     let path = store.root().join("host-usr.json");
-    let (fingerprint, newest) = stat_fingerprint(&roots, &is_left_out)?;
+    let (fingerprint, newest) = stat_fingerprint(&roots, &is_left_out, ChangeTimes::All)?;
     if let Some(remembered) = remembered(&path)
         && remembered.fingerprint == fingerprint
     {
@@ -170,7 +175,7 @@ fn digest(
     let (taken, newest) = still(
         (fingerprint, newest),
         || Ok(hash_tree(&roots, &is_left_out)?),
-        || Ok(stat_fingerprint(&roots, &is_left_out)?),
+        || Ok(stat_fingerprint(&roots, &is_left_out, ChangeTimes::All)?),
     )?;
     if newest < now - 2 {
         let io_error = |source| EnvironmentError::Io { path: path.clone(), source };

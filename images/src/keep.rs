@@ -2,6 +2,13 @@
 //! Environments that were made, in the store's folder `environments`: for each key, which is made of what they are made of, a
 //! folder with the files and a list that says which tree they are.
 
+mod collect;
+mod examine;
+
+pub use collect::collect;
+pub use examine::{ExaminedEnvironments, examine};
+
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -14,8 +21,10 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::geteuid;
-use reprove_model::{Digest, DigestSet, InvalidTreePath, LockedEnvironment, PackageLock, Tree, TreeError};
-use reprove_store::{CheckOutError, HashTreeError, SetId, Store, StoreError, Use, hash_tree, stat_fingerprint};
+use reprove_model::{Digest, DigestSet, InvalidTreePath, LockedEnvironment, Node, PackageLock, Tree, TreeError};
+use reprove_store::{
+    ChangeTimes, CheckOutError, HashTreeError, SetId, Store, StoreError, Use, hash_tree, stat_fingerprint,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -64,7 +73,10 @@ pub enum KeepError {
 #[serde(deny_unknown_fields)]
 struct Kept {
     tree: DigestSet,
+    /// With all change times.
     fingerprint: Digest,
+    /// Which folders of it the tree is of; all that there is at its top, where none are named.
+    parts: Vec<String>,
     /// What it is made of. It goes when one of these does.
     members: Vec<Digest>,
     /// The links in `/`, and what each points at.
@@ -111,6 +123,15 @@ impl Place {
         Ok(lock)
     }
 
+    /// All of them that have files or a list, sorted.
+    fn all(store: &Store) -> Result<Vec<Self>, KeepError> {
+        let folder = store.root().join(FOLDER);
+        let keys =
+            names(&folder)?.into_iter().filter_map(|name| name.strip_suffix(".json").unwrap_or(&name).parse().ok());
+        let keys: BTreeSet<Digest> = keys.collect();
+        Ok(keys.iter().map(|key| Self::of(store, key)).collect())
+    }
+
     /// What is directly in it, by name, sorted, and whether it is a directory.
     #[expect(clippy::disallowed_methods, reason = "it is sorted")]
     fn top(&self) -> Result<Vec<(String, PathBuf, bool)>, KeepError> {
@@ -139,20 +160,23 @@ impl Place {
 }
 
 /// An environment's place, with its parts.
-struct Parts<'a> {
+struct Parts {
     place: Place,
-    making: &'a Making,
+    /// As a list has them.
+    named: Vec<String>,
 }
 
-impl<'a> Parts<'a> {
-    fn of(store: &Store, making: &'a Making) -> Self {
-        Self { place: Place::of(store, &making.key), making }
+impl Parts {
+    fn of(store: &Store, making: &Making) -> Self {
+        Self { place: Place::of(store, &making.key), named: making.parts.clone().unwrap_or_default() }
     }
 
     /// What is directly below `/`, or named, with whether it is a folder.
     fn all(&self) -> Result<Vec<(String, PathBuf, bool)>, KeepError> {
-        let Some(parts) = &self.making.parts else { return self.place.top() };
-        let parts = parts.iter().map(|name| (name.clone(), self.place.files.join(name), true));
+        if self.named.is_empty() {
+            return self.place.top();
+        }
+        let parts = self.named.iter().map(|name| (name.clone(), self.place.files.join(name), true));
         Ok(parts.filter(|(_, path, _)| path.is_dir()).collect())
     }
 
@@ -162,11 +186,11 @@ impl<'a> Parts<'a> {
         Ok(all.map(|(name, path, _)| (name, path)).collect())
     }
 
-    /// Of the folders, as [`crate::unchanged`] takes it.
-    fn fingerprint(&self) -> Result<Digest, KeepError> {
+    /// Of the folders.
+    fn fingerprint(&self, times: ChangeTimes) -> Result<Digest, KeepError> {
         let roots = self.folders()?;
         let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
-        Ok(stat_fingerprint(&roots, &is_left_out)?.0)
+        Ok(stat_fingerprint(&roots, &is_left_out, times)?.0)
     }
 
     fn digest(&self) -> Result<DigestSet, KeepError> {
@@ -178,11 +202,11 @@ impl<'a> Parts<'a> {
     /// What is there, where it is still what it was. The lock is held.
     fn current(&self, store: &Store) -> Result<Option<Kept>, KeepError> {
         let Some(kept) = read(&self.place.list)? else { return Ok(None) };
-        let now = self.fingerprint()?;
+        let now = self.fingerprint(ChangeTimes::All)?;
         if now == kept.fingerprint {
             return Ok(Some(kept));
         }
-        if self.digest()? != kept.tree || self.fingerprint()? != now {
+        if self.digest()? != kept.tree || self.fingerprint(ChangeTimes::All)? != now {
             return Ok(None);
         }
         let kept = Kept { fingerprint: now, ..kept };
@@ -190,14 +214,15 @@ impl<'a> Parts<'a> {
         Ok(Some(kept))
     }
 
+    /// With the fingerprint that [`crate::unchanged`] takes: while a build is in it, others may come to share its files.
     fn root(
         &self,
+        making: &Making,
         locked: LockedEnvironment,
-        fingerprint: Digest,
         links: Vec<(String, String)>,
     ) -> Result<RootFilesystem, KeepError> {
         let binds = self.folders()?.into_iter().map(|(name, path)| (path, format!("/{name}"))).collect();
-        let files = self.making.files.clone();
+        let (files, fingerprint) = (making.files.clone(), self.fingerprint(ChangeTimes::OfUnshared)?);
         Ok(RootFilesystem { locked, fingerprint, binds, hidden: Vec::new(), links, files })
     }
 }
@@ -217,24 +242,25 @@ pub(crate) fn keep(
     let place = &parts.place;
     let _lock = place.lock()?;
     // Somebody may have made it meanwhile, and build in it now.
-    if let Some(Kept { fingerprint, links, .. }) = parts.current(store)?.filter(|kept| kept.tree == locked.digest) {
-        return parts.root(locked, fingerprint, links);
+    if let Some(Kept { links, .. }) = parts.current(store)?.filter(|kept| kept.tree == locked.digest) {
+        return parts.root(making, locked, links);
     }
     let made = store.temp_dir()?;
     let folder = File::open(made.path()).map_err(at(made.path()))?;
-    store.check_out(tree, folder.into(), Use::Writable, SetId::Refuse, &AtomicBool::new(false))?;
-    for path in tree.entries().keys().rev() {
+    let what_for = Use::Shared { time: making.time };
+    store.check_out(tree, folder.into(), what_for, SetId::Refuse, &AtomicBool::new(false))?;
+    for (path, _) in tree.entries().iter().rev().filter(|(_, node)| !matches!(node, Node::File { .. })) {
         set_time(&made.path().join(OsStr::from_bytes(path.as_bytes())), making.time)?;
     }
     remove(place)?;
     fs::rename(made.keep(), &place.files).map_err(at(&place.files))?;
-    let fingerprint = parts.fingerprint()?;
+    let fingerprint = parts.fingerprint(ChangeTimes::All)?;
     if parts.digest()? != locked.digest {
         return Err(KeepError::Other(parts.place.files));
     }
-    let members = making.members.clone();
-    place.write(store, &Kept { tree: locked.digest, fingerprint, members, links: links.clone() })?;
-    parts.root(locked, fingerprint, links)
+    let (members, named) = (making.members.clone(), parts.named.clone());
+    place.write(store, &Kept { tree: locked.digest, fingerprint, parts: named, members, links: links.clone() })?;
+    parts.root(making, locked, links)
 }
 
 /// The environment, where it was kept and is still what it was. `locked` gives what locks are to call one with this tree.
@@ -248,57 +274,18 @@ pub(crate) fn kept(
 ) -> Result<Option<RootFilesystem>, KeepError> {
     let parts = Parts::of(store, making);
     let _lock = parts.place.lock()?;
-    let Some(Kept { tree, fingerprint, links, .. }) = parts.current(store)? else { return Ok(None) };
-    parts.root(locked(tree), fingerprint, links).map(Some)
+    let Some(Kept { tree, links, .. }) = parts.current(store)? else { return Ok(None) };
+    parts.root(making, locked(tree), links).map(Some)
 }
 
-/// Removes the environments that are made of a blob that the store does not have any more, and what was not finished. Gives
-/// how many, and how many bytes their files have. With `dry_run` it only says so.
-///
-/// # Errors
-/// See [`KeepError`].
-#[expect(clippy::disallowed_methods, reason = "the order in which they are removed shows nowhere")]
-pub fn collect(store: &Store, dry_run: bool) -> Result<(u64, u64), KeepError> {
-    let place = Place::of(store, &Digest::of(b""));
-    if !place.folder.is_dir() {
-        return Ok((0, 0));
+/// What is directly in a folder, where there is one.
+#[expect(clippy::disallowed_methods, reason = "the caller sorts them")]
+fn names(folder: &Path) -> Result<Vec<String>, KeepError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
     }
-    let _lock = place.lock()?;
-    let (mut count, mut bytes) = (0, 0);
-    for entry in fs::read_dir(&place.folder).map_err(at(&place.folder))? {
-        let path = entry.map_err(at(&place.folder))?.path();
-        let key = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Digest>().ok());
-        let Some(key) = key else { continue };
-        let place = Place::of(store, &key);
-        let has = |digest: &Digest| store.blob_root().join(Store::blob_name(digest)).is_file();
-        if read(&place.list)?.is_some_and(|kept| kept.members.iter().all(has)) {
-            continue;
-        }
-        count += 1;
-        bytes += size(&place.files)?;
-        if !dry_run {
-            remove(&place)?;
-        }
-    }
-    Ok((count, bytes))
-}
-
-/// What the files below a folder have together, in bytes.
-#[expect(clippy::disallowed_methods, reason = "a sum needs no order")]
-fn size(folder: &Path) -> Result<u64, KeepError> {
-    let (mut folders, mut bytes) = (vec![folder.to_owned()], 0);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(at(&folder))? {
-            let entry = entry.map_err(at(&folder))?;
-            let metadata = entry.metadata().map_err(at(&entry.path()))?;
-            if metadata.is_dir() {
-                folders.push(entry.path());
-            } else if metadata.is_file() {
-                bytes += metadata.len();
-            }
-        }
-    }
-    Ok(bytes)
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(at(folder))?;
+    Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
 fn read(list: &Path) -> Result<Option<Kept>, KeepError> {
@@ -352,3 +339,6 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> KeepError {
     let path = path.to_owned();
     move |source| KeepError::Io { path, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ pub mod oci;
 mod pythons;
 
 pub use host::{EnvironmentError, HostParts, host_parts, host_usr, is_host_root, unchanged};
-pub use keep::{KeepError, collect};
+pub use keep::{ExaminedEnvironments, KeepError, collect, examine};
 pub use locale::another_locale;
 pub use pythons::pythons;
 

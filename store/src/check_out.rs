@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A tree out of the store into a directory, sharing its bytes where that can be done safely.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{File, Permissions};
+use std::fs::{File, FileTimes, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{linkat, symlinkat};
+use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
 use reprove_model::{Digest, Node, Tree, TreePath};
 use thiserror::Error;
 
 use crate::ingest::SetId;
 use crate::lock::Kind;
+use crate::shared::Shared;
 use crate::{Store, StoreError};
 
 /// Who will write to what is checked out.
@@ -28,6 +31,13 @@ pub enum Use {
     /// Nobody: a file may be the store's own, by hard link. Root can write to such a file whatever its mode, and would
     /// write to the store; so can its owner after `chmod`.
     ReadOnly,
+    /// Nobody, and there are several that have the same files: each file has the time, in seconds since 1970, and is the one that
+    /// others have with the same bytes, mode and time, by hard link, unless bytes can be shared by reflinks. It is none of the
+    /// store's blobs, and no two paths of one check-out are the same file.
+    Shared {
+        /// Of all files.
+        time: u64,
+    },
     /// Anybody: each file has bytes of its own, or shares them in a way that a write ends (a reflink).
     Writable,
 }
@@ -37,6 +47,8 @@ pub enum Use {
 pub struct CheckedOut {
     /// Hard links: the store's own files.
     pub linked: u64,
+    /// Hard links to files that other check-outs have, or are to have.
+    pub shared: u64,
     /// Reflinks: bytes shared until one side is written to.
     pub cloned: u64,
     /// Copies, where the file system, or a file's mode, allows nothing else.
@@ -70,7 +82,7 @@ impl Store {
     /// are checked as often as reads are; set-id bits are only set with [`SetId::Keep`]. Ends soon after `stop` is true, but
     /// not while it checks a file.
     ///
-    /// A file is linked only for [`Use::ReadOnly`] and where it has mode 444, which is that of all files in the store, and
+    /// A file of the store's is linked only for [`Use::ReadOnly`] and where it has mode 444, which is that of all files in the store, and
     /// thus of the link.
     ///
     /// # Errors
@@ -84,7 +96,8 @@ impl Store {
         stop: &AtomicBool,
     ) -> Result<CheckedOut, CheckOutError> {
         let mask = if set_id == SetId::Keep { 0o7777 } else { 0o777 };
-        let mut out = Out { store: self, folder: directory, what_for, mask, stop, done: CheckedOut::default() };
+        let (done, seen) = (CheckedOut::default(), BTreeMap::new());
+        let mut out = Out { store: self, folder: directory, what_for, mask, stop, way: Way::Clone, seen, done };
         let here = out.open(None).map_err(|source| CheckOutError::Io { path: ".".into(), source })?;
         if !is_empty(here).map_err(|e| CheckOutError::Io { path: ".".into(), source: e.into() })? {
             return Err(CheckOutError::NotEmpty);
@@ -123,7 +136,18 @@ struct Out<'a> {
     what_for: Use,
     mask: u16,
     stop: &'a AtomicBool,
+    way: Way,
+    /// How often each file was there, by digest and mode.
+    seen: BTreeMap<(Digest, u16), u64>,
     done: CheckedOut,
+}
+
+/// How files are shared where they may be shared with other check-outs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Clone,
+    Link,
+    Copy,
 }
 
 impl Out<'_> {
@@ -148,21 +172,10 @@ impl Out<'_> {
     fn file(&mut self, path: &TreePath, parent: &OwnedFd, mode: u16, digest: &Digest) -> Result<(), CheckOutError> {
         let fail = |e| io_error(path, e);
         let name = OsStr::from_bytes(path.file_name());
-        let mut from = self.store.open_blob(digest)?;
-        if self.what_for == Use::ReadOnly && mode == 0o444 {
-            // Nobody takes the name away between the check and the link.
-            let _held = self.store.hold(Kind::WithOthers)?;
-            let blob = self.store.blob_path(digest);
-            match linkat(AT_FDCWD, &blob, parent.as_fd(), name, AtFlags::empty()) {
-                Ok(()) => {
-                    self.done.linked += 1;
-                    return Ok(());
-                }
-                // Another file system; as many links as it can hold; links to others' files not allowed.
-                Err(Errno::EXDEV | Errno::EMLINK | Errno::EPERM) => {}
-                Err(e) => return Err(fail(e.into())),
-            }
+        if self.link(path, parent, mode, digest)? {
+            return Ok(());
         }
+        let mut from = self.store.open_blob(digest)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let to = openat(parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|e| fail(e.into()))?;
         let mut to = File::from(to);
@@ -174,6 +187,11 @@ impl Out<'_> {
                 | rustix::io::Errno::INVAL
                 | rustix::io::Errno::NOTTY,
             ) => {
+                if matches!(self.what_for, Use::Shared { .. }) && self.way == Way::Clone {
+                    self.way = Way::Link;
+                    unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).map_err(|e| fail(e.into()))?;
+                    return self.file(path, parent, mode, digest);
+                }
                 while io::copy(&mut Read::by_ref(&mut from).take(PART), &mut to).map_err(fail)? > 0 {
                     self.go_on()?;
                 }
@@ -181,7 +199,44 @@ impl Out<'_> {
             }
             Err(e) => return Err(fail(e.into())),
         }
-        to.set_permissions(permissions(mode)).map_err(fail)
+        to.set_permissions(permissions(mode)).map_err(fail)?;
+        if let Use::Shared { time } = self.what_for {
+            let time = UNIX_EPOCH.checked_add(Duration::from_secs(time)).unwrap_or(UNIX_EPOCH);
+            to.set_times(FileTimes::new().set_accessed(time).set_modified(time)).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is there now as a link to a file that is there already.
+    fn link(&mut self, path: &TreePath, parent: &OwnedFd, mode: u16, digest: &Digest) -> Result<bool, CheckOutError> {
+        let name = OsStr::from_bytes(path.file_name());
+        match self.what_for {
+            Use::ReadOnly if mode == 0o444 => {
+                self.store.open_blob(digest)?;
+                // Nobody takes the name away between the check and the link.
+                let _held = self.store.hold(Kind::WithOthers)?;
+                let blob = self.store.blob_path(digest);
+                match linkat(AT_FDCWD, &blob, parent.as_fd(), name, AtFlags::empty()) {
+                    Ok(()) => self.done.linked += 1,
+                    // Another file system; as many links as it can hold; links to others' files not allowed.
+                    Err(Errno::EXDEV | Errno::EMLINK | Errno::EPERM) => return Ok(false),
+                    Err(e) => return Err(io_error(path, e.into())),
+                }
+                Ok(true)
+            }
+            Use::Shared { time } if self.way == Way::Link => {
+                let seen = self.seen.entry((*digest, mode)).or_default();
+                let file = Shared { digest: *digest, mode, time, number: *seen };
+                *seen += 1;
+                if self.store.share(&file, parent.as_fd(), name)? {
+                    self.done.shared += 1;
+                    return Ok(true);
+                }
+                self.way = Way::Copy;
+                Ok(false)
+            }
+            Use::ReadOnly | Use::Shared { .. } | Use::Writable => Ok(false),
+        }
     }
 
     /// Opens a directory below the one that is written to; links lead nowhere.

@@ -35,7 +35,7 @@ pub struct Collected {
     /// Lists of trees.
     pub trees: u64,
     /// Files.
-    pub blobs: u64,
+    pub blobs: BTreeSet<Digest>,
     /// Logs that no root names.
     pub logs: u64,
     /// Bytes of all these together.
@@ -76,7 +76,7 @@ impl Store {
         let (blobs, blobs_left) = there.blobs.iter().partition::<Vec<_>, _>(|(digest, _)| !plan.kept.contains(digest));
         let sum = |found: &[(&Digest, &u64)]| found.iter().map(|(_, size)| **size).sum::<u64>();
         collected.trees = trees.len() as u64;
-        collected.blobs = blobs.len() as u64;
+        collected.blobs = blobs.iter().map(|(digest, _)| **digest).collect();
         collected.logs = logs.len() as u64;
         collected.freed += sum(&trees) + sum(&blobs) + logs.iter().map(|(_, size)| size).sum::<u64>();
         collected.left = sum(&trees_left) + sum(&blobs_left);
@@ -240,7 +240,7 @@ impl Inventory {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the caller sorts them")]
-fn listed(folder: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+pub(crate) fn listed(folder: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound) => return Ok(Vec::new()),

@@ -23,6 +23,8 @@ pub struct Examined {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Files that check-outs share, which were read.
+    pub shared: u64,
     /// Lists of trees that were read.
     pub trees: u64,
     /// Roots that were read.
@@ -77,20 +79,25 @@ impl Store {
     /// [`StoreError::Busy`], [`StoreError::Io`]. What is wrong with the store is no error, but in [`Examined::wrong`].
     pub fn examine(&self, repair: bool) -> Result<Examined, StoreError> {
         let held = self.hold(Kind::WithOthers)?;
-        let found = self.look(|_| true)?;
+        let found = self.look(|_| true, |_| true)?;
         drop(held);
         let moved = if repair && !found.examined.wrong.is_empty() {
             let held = self.hold(Kind::Alone)?;
-            self.set_aside(&self.look(|digest| found.blobs.contains(digest))?, &held)?
+            let again = self.look(|digest| found.blobs.contains(digest), |path| found.shared.contains(path))?;
+            self.set_aside(&again, &held)?
         } else {
             Vec::new()
         };
         Ok(Examined { moved, ..found.examined })
     }
 
-    /// Reads all lists and roots, and those blobs that are asked for. Roots first, then what they need, so that what is added
-    /// meanwhile lacks nothing.
-    fn look(&self, blobs: impl Fn(&Digest) -> bool + Sync) -> Result<Found, StoreError> {
+    /// Reads all lists and roots, and those blobs and shared files that are asked for. Roots first, then what they need, so that
+    /// what is added meanwhile lacks nothing.
+    fn look(
+        &self,
+        blobs: impl Fn(&Digest) -> bool + Sync,
+        shared: impl Fn(&Path) -> bool + Sync,
+    ) -> Result<Found, StoreError> {
         let all = self.in_roots()?;
         let roots: Vec<(PathBuf, Option<Root>)> = all.into_iter().map(read_root).collect::<Result<_, StoreError>>()?;
         let there = Inventory::of(self)?;
@@ -105,18 +112,22 @@ impl Store {
             })
             .filter_map(Result::transpose)
             .collect::<Result<_, StoreError>>()?;
+        let (bad_shared, shared) = self.damaged_shared(shared)?;
         let mut found = Found {
             examined: Examined {
+                shared,
                 blobs: there.blobs.len() as u64,
                 bytes: there.blobs.values().sum(),
                 trees: there.trees.len() as u64,
                 ..Examined::default()
             },
             blobs: bad.into_iter().collect(),
+            shared: bad_shared.into_iter().collect(),
             ..Found::default()
         };
         let mut wrong: BTreeSet<Wrong> =
             found.blobs.iter().map(|digest| Wrong::Damaged(self.blob_path(digest))).collect();
+        wrong.extend(found.shared.iter().cloned().map(Wrong::Damaged));
         for tree in there.trees.keys() {
             let path = self.tree_path(tree);
             match self.read_tree(tree) {
@@ -186,7 +197,7 @@ impl Store {
             moved.push(to);
         }
         self.sync_folder("trees")?;
-        for path in found.blobs.iter().map(|digest| self.blob_path(digest)) {
+        for path in found.blobs.iter().map(|digest| self.blob_path(digest)).chain(found.shared.iter().cloned()) {
             let to = aside(&path);
             fs::rename(&path, &to).map_err(|e| io_error(&path, e))?;
             moved.push(to);
@@ -209,6 +220,7 @@ fn read_root(path: PathBuf) -> Result<(PathBuf, Option<Root>), StoreError> {
 struct Found {
     examined: Examined,
     blobs: BTreeSet<Digest>,
+    shared: BTreeSet<PathBuf>,
     trees: BTreeSet<Digest>,
     /// Each with what is left of it, where it is a root at all.
     roots: BTreeMap<PathBuf, Option<Root>>,

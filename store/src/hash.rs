@@ -120,6 +120,16 @@ pub fn hash_tree(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<DigestSet, H
     Ok(listing.digest())
 }
 
+/// Whose change times count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeTimes {
+    /// All files'.
+    All,
+    /// Not those of files that have several names: each time that one gets another or loses one, it has changed. A write still
+    /// shows, by the time of the last one.
+    OfUnshared,
+}
+
 /// A digest over the paths and the inode data (number, size, times of change) of what [`hash_tree`] would read. While it
 /// stays the same, so does what it was taken of: the kernel sets an inode's change time at every write.
 ///
@@ -127,7 +137,11 @@ pub fn hash_tree(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<DigestSet, H
 ///
 /// # Errors
 /// See [`HashTreeError`].
-pub fn stat_fingerprint(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<(Digest, i64), HashTreeError> {
+pub fn stat_fingerprint(
+    roots: &[(&str, &Path)],
+    skip: Skip<'_>,
+    times: ChangeTimes,
+) -> Result<(Digest, i64), HashTreeError> {
     let mut hasher = blake3::Hasher::new();
     let mut newest = i64::MIN;
     for Entry { path, metadata: m, .. } in walk(roots, skip)? {
@@ -136,7 +150,10 @@ pub fn stat_fingerprint(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<(Dige
         for number in [m.dev(), m.ino(), m.size(), u64::from(m.mode())] {
             hasher.update(&number.to_le_bytes());
         }
-        for number in [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()] {
+        let is_shared = m.is_file() && m.nlink() > 1;
+        let counts = times == ChangeTimes::All || !is_shared;
+        let (changed, fraction) = if counts { (m.ctime(), m.ctime_nsec()) } else { (0, 0) };
+        for number in [m.mtime(), m.mtime_nsec(), changed, fraction] {
             hasher.update(&number.to_le_bytes());
         }
         newest = newest.max(m.ctime());
@@ -238,7 +255,7 @@ mod tests {
     fn a_fingerprint_changes_with_content_mode_and_name() {
         let dir = sample();
         let root = dir.path().join("t");
-        let print = || stat_fingerprint(&[("t", &root)], &|_, _| false).unwrap().0;
+        let print = || stat_fingerprint(&[("t", &root)], &|_, _| false, ChangeTimes::All).unwrap().0;
         let mut seen = vec![print()];
         assert_eq!(print(), seen[0]);
         fs::write(root.join("a"), "bb").unwrap();
@@ -248,6 +265,22 @@ mod tests {
         fs::rename(root.join("a"), root.join("c")).unwrap();
         seen.push(print());
         assert_eq!(seen.iter().collect::<std::collections::BTreeSet<_>>().len(), seen.len());
+    }
+
+    #[test]
+    fn another_name_of_a_file_counts_or_not_and_a_write_always_does() {
+        let dir = sample();
+        let root = dir.path().join("t");
+        let (here, apart) = (root.join("a"), dir.path().join("apart"));
+        fs::hard_link(&here, &apart).unwrap();
+        let print = |times| stat_fingerprint(&[("t", &root)], &|_, _| false, times).unwrap().0;
+        let (all, unshared) = (print(ChangeTimes::All), print(ChangeTimes::OfUnshared));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::hard_link(&here, dir.path().join("more")).unwrap();
+        assert_ne!(print(ChangeTimes::All), all);
+        assert_eq!(print(ChangeTimes::OfUnshared), unshared);
+        fs::write(&apart, "c").unwrap();
+        assert_ne!(print(ChangeTimes::OfUnshared), unshared);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Content-addressed files and trees on one machine.
 //!
 //! A store is a directory: `blobs/ab/cdef…` holds files by BLAKE3 digest, `trees/` holds trees by the digest of their
-//! canonical list, `roots/` says what is kept, `logs/` holds build logs, `tmp/` what is being made. Nothing gets its name
+//! canonical list, `shared/` what check-outs share, `roots/` says what is kept, `logs/` holds build logs, `tmp/` what is being made. Nothing gets its name
 //! before it is whole, so that a process that is killed leaves nothing but files in `tmp/`, which the next
 //! [`Store::open`] removes. [`Store::collect`] removes what no root reaches. `docs/store.md` says more.
 
@@ -18,6 +18,7 @@ mod nar;
 mod options;
 mod quota;
 mod roots;
+mod shared;
 mod unpack;
 mod workers;
 mod write;
@@ -26,7 +27,7 @@ pub use blobs::{Store, StoreError};
 pub use check_out::{CheckOutError, CheckedOut, Use};
 pub use collect::{Collected, Collection};
 pub use examine::{Examined, Wrong};
-pub use hash::{HashTreeError, Skip, digest_file, hash_tree, stat_fingerprint};
+pub use hash::{ChangeTimes, HashTreeError, Skip, digest_file, hash_tree, stat_fingerprint};
 pub use ingest::{IngestError, IngestLimits, Mounts, SetId};
 pub use options::{ByteSize, ParseByteSizeError, ParseVerifyRateError, StoreOptions, Tell, VerifyRate};
 pub use roots::Root;

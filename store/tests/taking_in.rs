@@ -151,8 +151,8 @@ fn a_check_out_says_how_each_file_shares_its_bytes() {
     for (what_for, linked) in [(Use::ReadOnly, 1), (Use::Writable, 0)] {
         let tried = tried();
         let Tried { store, to, .. } = &tried;
-        let CheckedOut { linked: links, cloned, copied } = tried.check_out(what_for, SetId::Refuse).unwrap();
-        assert_eq!((links, cloned + copied), (linked, 4 - linked));
+        let CheckedOut { linked: links, shared, cloned, copied } = tried.check_out(what_for, SetId::Refuse).unwrap();
+        assert_eq!((links, shared, cloned + copied), (linked, 0, 4 - linked));
         let found = |name: &str| fs::symlink_metadata(to.join(name)).unwrap();
         let modes = ["closed", "closed/read-only", "plain", "program"].map(|name| found(name).mode() & 0o7777);
         assert_eq!(modes, [0o555, 0o444, 0o644, 0o755], "set-id bits go");
@@ -164,6 +164,63 @@ fn a_check_out_says_how_each_file_shares_its_bytes() {
         fs::write(to.join("program"), "other").unwrap();
         assert_eq!(store.examine(false).unwrap().wrong, []);
     }
+}
+
+/// One file for all check-outs, but never for two paths of one; and none that somebody has written to. Where bytes can be shared by
+/// reflinks, each has files of its own.
+#[test]
+fn what_check_outs_share_is_one_file_while_it_is_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    fs::create_dir(&source).unwrap();
+    for name in ["a", "b"] {
+        fs::write(source.join(name), "same").unwrap();
+    }
+    let store = store(dir.path());
+    let tree = store.add_tree(&source, IngestLimits::of_own_files(), &|_| false).unwrap();
+    let check_out = |name: &str, time| {
+        let to = dir.path().join("store").join(name);
+        fs::create_dir(&to).unwrap();
+        let folder = fs::File::open(&to).unwrap().into();
+        let never = AtomicBool::new(false);
+        let done = store.check_out(&tree, folder, Use::Shared { time }, SetId::Refuse, &never).unwrap();
+        assert_eq!(done.shared + done.cloned, 2, "{done:?}");
+        (to, done.shared > 0)
+    };
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let (first, is_shared) = check_out("first", 7);
+    let (second, _) = check_out("second", 7);
+    let (other, _) = check_out("other", 8);
+    assert_ne!(inode(&first.join("a")), inode(&first.join("b")));
+    assert_eq!(fs::metadata(first.join("a")).unwrap().mtime(), 7);
+    assert_eq!(fs::metadata(other.join("a")).unwrap().mtime(), 8);
+    assert_eq!(inode(&first.join("a")) == inode(&second.join("a")), is_shared);
+    assert_eq!(store.examine(false).unwrap().wrong, []);
+    fs::write(second.join("a"), "else").unwrap();
+    chmod(&second.join("b"), 0o600);
+    let wrong = store.examine(false).unwrap().wrong;
+    assert_eq!(wrong.len(), if is_shared { 2 } else { 0 }, "{wrong:?}");
+    let (third, _) = check_out("third", 7);
+    assert_eq!(fs::read_to_string(third.join("a")).unwrap(), "same");
+    assert_eq!(fs::metadata(third.join("b")).unwrap().mode() & 0o777, 0o644);
+    assert_eq!(store.examine(false).unwrap().wrong, []);
+    // With a repair, what nobody may get any more is moved.
+    fs::write(third.join("a"), "else").unwrap();
+    assert_eq!(store.examine(true).unwrap().moved.len(), usize::from(is_shared));
+    assert_eq!(
+        store.examine(false).unwrap(),
+        reprove_store::Examined { moved: vec![], ..store.examine(true).unwrap() }
+    );
+    let count = || store.examine(false).unwrap().shared;
+    fs::remove_dir_all(other).unwrap();
+    fs::remove_dir_all(third).unwrap();
+    store.collect_shared().unwrap();
+    // The ones that were written to are none of these any more.
+    assert_eq!(count(), 0);
+    let (last, _) = check_out("last", 7);
+    store.collect_shared().unwrap();
+    assert_eq!(count(), if is_shared { 2 } else { 0 });
+    fs::remove_dir_all(last).unwrap();
 }
 
 #[test]

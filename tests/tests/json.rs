@@ -2,10 +2,14 @@
 //! Whatever `--json` prints is one object, as its schema in `docs/schema` says. An independent implementation validates.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use reprove_model::{Closure, Node, TreePath};
+use reprove_store::Store;
 use reprove_tests::{Bench, Ran, Running, workspace};
 use serde_json::{Value, json};
 
@@ -248,6 +252,17 @@ fn a_key() {
     assert_eq!(valid(bench.run(["key", "show", "--json"]), 0, "key"), made);
 }
 
+/// Makes an environment of a store's paths in the bench's store; gives a file of it.
+fn environment(bench: &Bench) -> PathBuf {
+    let store = Store::open(&bench.path("store")).unwrap();
+    let (digest, size) = store.add_bytes(b"tool").unwrap();
+    let path = TreePath::new("tool").unwrap();
+    let entries = BTreeMap::from([(path, Node::File { mode: 0o755, size, digest })]);
+    let closure = Closure { store: "/nix/store".into() };
+    let made = reprove_images::closure::keep(&store, &closure, digest.blake3, &entries).unwrap();
+    made.binds[0].0.join("tool")
+}
+
 #[test]
 fn what_the_store_keeps_and_removes() {
     let bench = Bench::new();
@@ -267,7 +282,25 @@ fn what_the_store_keeps_and_removes() {
     let damaged = valid(bench.run(["store", "verify", "--repair", "--json"]), 1, "store-verify");
     assert_eq!(damaged["wrong"], json!([{ "type": "damaged", "path": blob }]));
     assert!(!blob.exists() && fs::read_to_string(damaged["moved"][0].as_str().unwrap()).unwrap() == "damaged");
-    assert_eq!(valid(bench.run(["store", "verify", "--json"]), 0, "store-verify")["roots"], 2);
+    let whole = valid(bench.run(["store", "verify", "--json"]), 0, "store-verify");
+    assert_eq!((&whole["roots"], &whole["environments"]), (&json!(2), &json!(0)));
+    let file = environment(&bench);
+    let whole = valid(bench.run(["store", "verify", "--json"]), 0, "store-verify");
+    assert_eq!(whole["environments"], 1);
+    fs::write(&file, "other").unwrap();
+    let verify = ["store", "verify", "--repair"];
+    let damaged = valid(bench.run([&verify[..], &["--json"]].concat()), 1, "store-verify");
+    let environments: Vec<&Value> =
+        damaged["wrong"].as_array().unwrap().iter().filter(|wrong| wrong["type"] == "environment").collect();
+    assert_eq!(environments.len(), 1, "{damaged:#}");
+    assert!(file.starts_with(environments[0]["path"].as_str().unwrap()) && !file.exists());
+    fs::write(environment(&bench), "other").unwrap();
+    let said = bench.run(verify).with_code(1).stdout;
+    assert!(said.contains("an environment that is not what its list says\n") && said.contains("next: run "), "{said}");
+    assert_eq!(valid(bench.run(["store", "verify", "--json"]), 0, "store-verify")["environments"], 0);
+    environment(&bench);
+    let would = valid(bench.run(["store", "gc", "--dry-run", "--json"]), 0, "store-gc");
+    assert_eq!(would["environments"], 1, "{would:#}");
     let gone = valid(bench.run(["store", "gc", "--max-size", "1B", "--json"]), 0, "store-gc");
     assert_eq!((gone["roots"].as_array().unwrap().len(), &gone["left"]), (2, &json!(0)));
 }

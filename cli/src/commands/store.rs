@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reprove store`: what is kept, for how long, and whether it is whole.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use reprove_images::ExaminedEnvironments;
 use reprove_job::JobError;
 use reprove_store::{ByteSize, Collected, Collection, Examined, Wrong};
 use serde_json::{Value, json};
@@ -48,7 +51,8 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
             let what = Collection { before: Some(before), at_most: max_size, dry_run };
             let (collected, environments) = blocking(move || {
                 let mut collected = store.collect(&what)?;
-                let (environments, bytes) = reprove_images::collect(&store, dry_run).map_err(JobError::from)?;
+                let (environments, bytes) =
+                    reprove_images::collect(&store, dry_run, &collected.blobs).map_err(JobError::from)?;
                 collected.freed += bytes;
                 Ok::<_, CommandError>((collected, environments))
             })
@@ -63,14 +67,20 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         }
         Command::Verify { repair } => {
             app.progress.doing("reading all that is kept");
-            let examined = blocking(move || store.examine(repair)).await??;
+            let (examined, environments) = blocking(move || {
+                // A shared file that is damaged goes before what has it, so that nothing new gets it.
+                let examined = store.examine(repair)?;
+                let environments = reprove_images::examine(&store, repair).map_err(JobError::from)?;
+                Ok::<_, CommandError>((examined, environments))
+            })
+            .await??;
             app.progress.clear();
             if app.global.json {
-                output::json(&examined_json(&examined))?;
+                output::json(&examined_json(&examined, &environments))?;
             } else {
-                output::text(&examined_text(&examined))?;
+                output::text(&examined_text(&examined, &environments))?;
             }
-            Ok(if examined.wrong.is_empty() { YES } else { NO })
+            Ok(if examined.wrong.is_empty() && environments.wrong.is_empty() { YES } else { NO })
         }
     }
 }
@@ -78,7 +88,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
 fn collected_json(collected: &Collected, environments: u64, dry_run: bool) -> Value {
     let Collected { roots, trees, blobs, logs, freed, roots_left, left } = collected;
     json!({
-        "dryRun": dry_run, "roots": roots, "trees": trees, "blobs": blobs, "logs": logs,
+        "dryRun": dry_run, "roots": roots, "trees": trees, "blobs": blobs.len(), "logs": logs,
         "environments": environments, "freed": freed,
         "rootsLeft": roots_left, "left": left,
     })
@@ -92,43 +102,52 @@ fn collected_text(collected: &Collected, environments: u64, dry_run: bool) -> St
         "{removed} {freed}: {}, {}, {}, {}, {}\nleft: {left}, {}\n",
         count(roots.len() as u64, "build record"),
         count(*trees, "tree"),
-        count(*blobs, "file"),
+        count(blobs.len() as u64, "file"),
         count(*logs, "log"),
         count(environments, "environment"),
         count(*roots_left, "build record"),
     )
 }
 
-fn examined_json(examined: &Examined) -> Value {
-    let Examined { blobs, bytes, trees, roots, wrong, moved } = examined;
-    let wrong: Vec<Value> = wrong
-        .iter()
-        .map(|wrong| match wrong {
-            Wrong::Damaged(path) => json!({ "type": "damaged", "path": path }),
-            Wrong::TreeLacks { tree, blob } => json!({ "type": "tree-lacks", "tree": tree, "digest": blob }),
-            Wrong::RootLacks { root, digest } => json!({ "type": "root-lacks", "root": root, "digest": digest }),
-        })
-        .collect();
+fn examined_json(examined: &Examined, environments: &ExaminedEnvironments) -> Value {
+    let Examined { blobs, bytes, shared, trees, roots, wrong, moved } = examined;
+    let wrong = wrong.iter().map(|wrong| match wrong {
+        Wrong::Damaged(path) => json!({ "type": "damaged", "path": path }),
+        Wrong::TreeLacks { tree, blob } => json!({ "type": "tree-lacks", "tree": tree, "digest": blob }),
+        Wrong::RootLacks { root, digest } => json!({ "type": "root-lacks", "root": root, "digest": digest }),
+    });
+    let changed = environments.wrong.iter().map(|path| json!({ "type": "environment", "path": path }));
+    let wrong: Vec<Value> = wrong.chain(changed).collect();
+    let moved: Vec<&PathBuf> = moved.iter().chain(&environments.moved).collect();
     json!({
-        "whole": wrong.is_empty(), "blobs": blobs, "bytes": bytes, "trees": trees, "roots": roots, "wrong": wrong,
-        "moved": moved,
+        "whole": wrong.is_empty(), "blobs": blobs, "bytes": bytes, "shared": shared, "trees": trees, "roots": roots,
+        "environments": environments.count, "wrong": wrong, "moved": moved,
     })
 }
 
-fn examined_text(examined: &Examined) -> String {
-    let Examined { blobs, bytes, trees, roots, wrong, moved } = examined;
+fn examined_text(examined: &Examined, environments: &ExaminedEnvironments) -> String {
+    let Examined { blobs, bytes, shared, trees, roots, wrong, moved } = examined;
+    let number = wrong.len() + environments.wrong.len();
+    let of_environments = match environments.count {
+        0 => String::new(),
+        some => format!(", {} with {}", count(some, "environment"), count(*shared, "shared file")),
+    };
     let mut text = format!(
-        "read {} of {}, {}, {}: {}\n",
+        "read {} of {}, {}, {}{of_environments}: {}\n",
         count(*blobs, "file"),
         ByteSize(*bytes),
         count(*trees, "tree"),
         count(*roots, "build record"),
-        if wrong.is_empty() { "all whole".to_owned() } else { format!("{} wrong", wrong.len()) },
+        if number == 0 { "all whole".to_owned() } else { format!("{number} wrong") },
     );
     wrong.iter().for_each(|wrong| text.push_str(&format!("  {wrong}\n")));
-    moved.iter().for_each(|path| text.push_str(&format!("  moved to {}\n", path.display())));
-    if !wrong.is_empty() {
-        let next = if moved.is_empty() { "`reprove store verify --repair`, then run" } else { "run" };
+    for path in &environments.wrong {
+        text.push_str(&format!("  {}: an environment that is not what its list says\n", path.display()));
+    }
+    let mut moved = moved.iter().chain(&environments.moved).peekable();
+    let next = if moved.peek().is_none() { "`reprove store verify --repair`, then run" } else { "run" };
+    moved.for_each(|path| text.push_str(&format!("  moved to {}\n", path.display())));
+    if number > 0 {
         text.push_str(&format!("next: {next} what needs it again: it is fetched or built anew\n"));
     }
     text

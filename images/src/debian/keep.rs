@@ -58,7 +58,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
 
-    use reprove_model::{Debian, Environment, Sha256};
+    use reprove_model::{Debian, Digest, Environment, Sha256};
     use reprove_store::IngestLimits;
     use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(fs::metadata(&tool).unwrap().mtime(), i64::try_from(TIME).unwrap());
         assert!(crate::unchanged(&root).unwrap());
         // Whoever made the same at the same time does not replace what is built in.
-        let inode = || fs::metadata(&tool).unwrap().ino();
+        let inode = || fs::metadata(root.binds[1].0.join("bin")).unwrap().ino();
         let before = inode();
         let second = keep(&store, &packages, &tree, locked(tree.digest())).unwrap();
         assert_eq!((second.fingerprint, inode()), (root.fingerprint, before));
@@ -127,12 +127,14 @@ mod tests {
     fn an_environment_goes_with_its_packages() {
         let (_dir, store, packages, tree) = installed();
         keep(&store, &packages, &tree, locked(tree.digest())).unwrap();
-        assert_eq!(collect(&store, false).unwrap(), (0, 0));
+        let collect = |dry_run, gone: &[Digest]| collect(&store, dry_run, &gone.iter().copied().collect()).unwrap();
+        assert_eq!(collect(false, &[]), (0, 0));
+        assert_eq!(collect(true, &[packages[0].blake3]), (1, 6), "what is to go as well");
         fs::remove_file(store.blob_root().join(Store::blob_name(&packages[0].blake3))).unwrap();
-        assert_eq!(collect(&store, true).unwrap(), (1, 6));
+        assert_eq!(collect(true, &[]), (1, 6));
         assert!(kept(&store, &packages, locked).unwrap().is_some());
-        assert_eq!(collect(&store, false).unwrap(), (1, 6));
+        assert_eq!(collect(false, &[]), (1, 6));
         assert!(kept(&store, &packages, locked).unwrap().is_none());
-        assert_eq!(collect(&store, false).unwrap(), (0, 0));
+        assert_eq!(collect(false, &[]), (0, 0));
     }
 }

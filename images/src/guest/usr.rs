@@ -212,7 +212,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
-    use reprove_store::stat_fingerprint;
+    use reprove_store::{ChangeTimes, stat_fingerprint};
 
     use super::*;
 
@@ -220,7 +220,7 @@ mod tests {
     fn verity(usr: &Path, digest: &[u8]) -> Verity {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
-        let (fingerprint, _) = stat_fingerprint(&[("usr", usr)], &is_left_out).unwrap();
+        let (fingerprint, _) = stat_fingerprint(&[("usr", usr)], &is_left_out, ChangeTimes::All).unwrap();
         let digest = DigestSet::of(digest);
         let locked = LockedEnvironment { kind: Environment::HostUsr, description: "this".into(), digest };
         let mut root = RootFilesystem {

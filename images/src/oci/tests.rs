@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -189,9 +190,9 @@ fn an_image_is_kept_and_goes_with_its_layers() {
     fs::write(root.binds[1].0.join("tool"), "y").unwrap();
     assert!(kept(&store, &lock).unwrap().is_none(), "it is another than it was");
     keep(&store, &lock, &tree).unwrap();
-    assert_eq!(collect(&store, false).unwrap().0, 0);
+    assert_eq!(collect(&store, false, &BTreeSet::new()).unwrap().0, 0);
     fs::remove_file(store.blob_root().join(Store::blob_name(&lock.layers[0].blake3))).unwrap();
-    assert_eq!(collect(&store, false).unwrap().0, 1);
+    assert_eq!(collect(&store, false, &BTreeSet::new()).unwrap().0, 1);
     assert!(kept(&store, &lock).unwrap().is_none());
     assert!(matches!(tree.entries().values().next(), Some(Node::Symlink { .. })));
 }
