@@ -59,7 +59,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use reprove_model::{Between, Digest, Finding, Normalization, Tree};
+use reprove_model::{Between, Digest, Finding, Normalization, Sha256, Tree, TreePath};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -221,6 +221,30 @@ impl<'a> Options<'a> {
 /// See [`CompareError`].
 pub fn compare(left: Side<'_>, right: Side<'_>, options: Options<'_>) -> Result<Comparison, CompareError> {
     trees::compare(left, right, &options, &Bounds::default())
+}
+
+/// Compares two images of containers: each side has a manifest of that name, and of the blobs that it names those that there
+/// are, below `blobs/sha256`. What is not said of one is as with [`compare`].
+///
+/// # Errors
+/// See [`CompareError`].
+pub fn compare_images(
+    left: Side<'_>,
+    right: Side<'_>,
+    manifest: &TreePath,
+    options: Options<'_>,
+) -> Result<Comparison, CompareError> {
+    trees::compare_images(left, right, manifest, &options, &Bounds::default())
+}
+
+/// The largest manifest of an image, in bytes, that is read.
+pub const MAX_MANIFEST: u64 = oci::MAX_MANIFEST;
+
+/// Names the blobs that an image's manifest leads to: its configuration and its layers, by SHA-256. None where it is no
+/// manifest.
+#[must_use]
+pub fn blobs_of_manifest(bytes: &[u8]) -> Vec<Sha256> {
+    oci::blobs_of(bytes)
 }
 
 /// Compares two files' bytes. `place` is what the findings call the file.

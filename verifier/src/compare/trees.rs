@@ -27,8 +27,30 @@ pub(super) fn compare(
     options: &Options<'_>,
     bounds: &Bounds,
 ) -> Result<Comparison, CompareError> {
-    let mut state = State::new(options, bounds);
     let blobs = layouts(left, right)?;
+    with_blobs((left, right), &blobs, options, bounds)
+}
+
+/// Compares two images within bounds: each is a manifest of that name, and blobs.
+pub(super) fn compare_images(
+    left: Side<'_>,
+    right: Side<'_>,
+    manifest: &TreePath,
+    options: &Options<'_>,
+    bounds: &Bounds,
+) -> Result<Comparison, CompareError> {
+    let mut blobs = Pairs::default();
+    blobs.find_images((&left, &right), manifest.as_bytes())?;
+    with_blobs((left, right), &blobs, options, bounds)
+}
+
+fn with_blobs(
+    (left, right): (Side<'_>, Side<'_>),
+    blobs: &Pairs,
+    options: &Options<'_>,
+    bounds: &Bounds,
+) -> Result<Comparison, CompareError> {
+    let mut state = State::new(options, bounds);
     for (path, node) in left.tree.entries() {
         match right.tree.entries().get(path) {
             Some(other) if other == node => {}

@@ -7,6 +7,10 @@ use serde::Deserialize;
 
 use super::super::preview;
 
+/// The most characters of a media type, and of what a configuration says that a layer was made by.
+const MAX_TYPE: usize = 100;
+const MAX_MADE_BY: usize = 200;
+
 const TAG: &str = "org.opencontainers.image.ref.name";
 
 /// An index or a manifest, or what is neither and has none of this.
@@ -23,6 +27,8 @@ pub(super) struct Document {
 #[derive(Deserialize)]
 pub(super) struct Descriptor {
     pub(super) digest: String,
+    #[serde(default, rename = "mediaType")]
+    media_type: String,
     platform: Option<Platform>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
@@ -36,6 +42,46 @@ struct Platform {
     os: String,
     #[serde(default)]
     variant: String,
+}
+
+/// What a configuration says of the layers.
+#[derive(Default, Deserialize)]
+pub(super) struct Config {
+    #[serde(default)]
+    history: Vec<Step>,
+    #[serde(default)]
+    rootfs: Rootfs,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    #[serde(default)]
+    created_by: String,
+    #[serde(default)]
+    empty_layer: bool,
+}
+
+#[derive(Default, Deserialize)]
+struct Rootfs {
+    #[serde(default)]
+    diff_ids: Vec<String>,
+}
+
+impl Config {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// What made the layer that stands there.
+    pub(super) fn made_by(&self, at: usize) -> Option<&str> {
+        let step = self.history.iter().filter(|step| !step.empty_layer).nth(at)?;
+        Some(step.created_by.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// The digest of the archive that this layer unpacks to, by its word.
+    pub(super) fn diff_id(&self, at: usize) -> Option<&str> {
+        self.rootfs.diff_ids.get(at).map(String::as_str)
+    }
 }
 
 /// One image in `manifest.json` of `docker save`.
@@ -52,11 +98,20 @@ pub(super) struct Saved {
 /// What both sides have one of, where they have one by this name.
 pub(super) trait Blob {
     fn blob(&self) -> &str;
+
+    /// What it says that it is.
+    fn media_type(&self) -> &str {
+        ""
+    }
 }
 
 impl Blob for Descriptor {
     fn blob(&self) -> &str {
         &self.digest
+    }
+
+    fn media_type(&self) -> &str {
+        &self.media_type
     }
 }
 
@@ -70,6 +125,14 @@ impl Blob for String {
     fn blob(&self) -> &str {
         self
     }
+}
+
+/// What is said of a blob beside its name: its type, and what made it.
+pub(super) fn about(media_type: &str, made_by: Option<&str>) -> String {
+    let short = |text: &str, most| preview::name(text.chars().take(most).collect::<String>().as_bytes());
+    let media_type = Some(short(media_type, MAX_TYPE)).filter(|text| !text.is_empty());
+    let made_by = made_by.map(|text| format!("made by {:?}", short(text, MAX_MADE_BY)));
+    media_type.into_iter().chain(made_by).collect::<Vec<_>>().join(", ")
 }
 
 /// A document; `None`: it is none.

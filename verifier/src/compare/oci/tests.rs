@@ -125,6 +125,40 @@ fn what_differs_in_a_layer_is_found_there() {
 }
 
 #[test]
+fn layers_that_unpack_to_the_same_are_told() {
+    let tar = tar_of(&[FILE]);
+    let config = |tar: &[u8]| format!(r#"{{"rootfs":{{"diff_ids":["sha256:{}"]}}}}"#, digest(tar));
+    let of = |tar: &[u8], level| image(&config(tar), &[&gzip(tar, 0, level)]);
+    let said = |left: &Files, right: &Files| {
+        let found = in_trees(left, right);
+        found.into_iter().find(|finding| finding.place == "blobs").unwrap().summary
+    };
+    let packed = said(&of(&tar, 1), &of(&tar, 9));
+    let same = "; layer 1 of linux/amd64 unpacks to the same archive on both sides, as the configurations have it";
+    assert!(packed.ends_with(&format!("; no layer of linux/amd64 has the same digest{same}")), "{packed}");
+    assert!(!said(&of(&tar, 1), &of(&tar_of(&[CHANGED]), 1)).contains("unpacks"));
+}
+
+/// What is said of what is the same has a bound.
+#[test]
+fn equal_layers_are_named_to_a_bound() {
+    let all: Vec<Vec<u8>> = (0..=super::MAX_SAME).map(|n| n.to_string().into_bytes()).collect();
+    let of = |equal: usize, last: &[u8]| {
+        let layers: Vec<&[u8]> = all[..equal].iter().map(Vec::as_slice).chain([last]).collect();
+        image(CONFIG, &layers)
+    };
+    for (equal, text) in [
+        (1, "layer 1 of linux/amd64 has the same digest".to_owned()),
+        (2, "layers 1, 2 of linux/amd64 have the same digests".to_owned()),
+        (super::MAX_SAME + 1, format!("{} of 22 layers of linux/amd64 have the same digests", super::MAX_SAME + 1)),
+    ] {
+        let found = in_trees(&of(equal, b"left"), &of(equal, b"right"));
+        let names = found.iter().find(|finding| finding.place == "blobs").unwrap();
+        assert!(names.summary.contains(&text), "{}", names.summary);
+    }
+}
+
+#[test]
 fn configurations_are_matched_and_names_are_told() {
     let of = |config| image(config, &[&layer(&[FILE])]);
     let (left, right) = (of(CONFIG), of(r#"{"created":"2024-01-02T03:04:05Z"}"#));
