@@ -68,7 +68,7 @@ pub fn comparison(
         tool: Tool::this(),
         compared_on,
     };
-    let subject = subject_of(published, first);
+    let subject = subject_of(published, verdict.matches_published, first);
     consistent(&parts, &subject, &comparison)?;
     Ok(Statement { subject, predicate: Predicate::Comparison(Arc::new(comparison)) })
 }

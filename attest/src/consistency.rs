@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use reprove_model::{DigestSet, Published, Sha256, canonical};
+use reprove_model::{DigestSet, Published, PublishedPart, Sha256, canonical};
 use thiserror::Error;
 
 use crate::truth::{UntrueVerdict, check_verdict};
@@ -234,7 +234,7 @@ pub(crate) fn consistent(
     check_lock(first.provenance, comparison)?;
     check_tool(&comparison.tool)?;
     comparison.rebuilder.check()?;
-    if subject != subject_of(comparison.published.as_ref(), first) {
+    if subject != subject_of(comparison.published.as_ref(), comparison.details.matches_published, first) {
         return Err(Inconsistency::Subject);
     }
     Ok(check_verdict(parts, comparison)?)
@@ -244,17 +244,24 @@ pub(crate) fn check_tool(tool: &Tool) -> Result<(), Inconsistency> {
     if tool.name == Tool::NAME { Ok(()) } else { Err(Inconsistency::Tool(tool.name.chars().take(80).collect())) }
 }
 
-/// What a comparison is about: what was published, or else the first rebuild's output files.
-pub(crate) fn subject_of(published: Option<&Published>, first: &Part<'_>) -> Vec<ResourceDescriptor> {
-    match published {
-        Some(published) => vec![ResourceDescriptor::published(published)],
-        None => first.subject.to_vec(),
-    }
+/// What a comparison is about: what was published, or else the first rebuild's output files. Where it matches, it is about
+/// each part of what was published as well, but for those that are inputs; where it does not, some of these may be equal.
+pub(crate) fn subject_of(
+    published: Option<&Published>,
+    matches: Option<bool>,
+    first: &Part<'_>,
+) -> Vec<ResourceDescriptor> {
+    let Some(published) = published else { return first.subject.to_vec() };
+    let inputs = &first.provenance.build_definition.resolved_dependencies;
+    let is_input = |part: &PublishedPart| inputs.iter().any(|input| input.digest == part.digest);
+    let parts = published.parts.iter().filter(|part| matches == Some(true) && !is_input(part));
+    let parts = parts.map(|part| ResourceDescriptor::named(&part.path(), part.digest));
+    [ResourceDescriptor::published(published)].into_iter().chain(parts).collect()
 }
 
-/// The digests of the output file at the top that has the published artifact's file name. A path is there once.
+/// The digests of the output file at the top that has the published artifact's file name, whole. A path is there once.
 pub(crate) fn rebuilt_artifact(subject: &[ResourceDescriptor], published: &Published) -> Option<DigestSet> {
-    subject.iter().find(|file| file.name == published.name.as_str()).map(|file| file.digest)
+    published.rebuilt(subject.iter().map(|file| (file.name.as_bytes(), file.digest)))
 }
 
 fn check_claim(

@@ -86,6 +86,14 @@ impl Artifacts {
             self.directory("published")?;
             let name = Path::new("published").join(published.name.as_str());
             self.copy(store.open_blob(&published.digest.blake3)?, 0o644, &name).await?;
+            if !published.parts.is_empty() {
+                self.directory("published/blobs")?;
+                self.directory("published/blobs/sha256")?;
+            }
+            for part in &published.parts {
+                let name = Path::new("published").join(part.path());
+                self.copy(store.open_blob(&part.digest.blake3)?, 0o644, &name).await?;
+            }
         }
         self.document("lock.json", canonical::to_vec(&finished.lock)).await?;
         for ((name, record), log) in ["first", "second"].into_iter().zip(&finished.records).zip(&finished.logs) {

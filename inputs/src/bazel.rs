@@ -109,7 +109,7 @@ fn locked(
     let (digest, size) = store.add_reader(&mut made)?;
     // What an action has only copied is its own contents, and no more is shown of it.
     let derived = files.contains(&digest).then_some(Derived::Contents).into_iter().collect();
-    let published = Some(Published { purl: None, name, digest, size, derived });
+    let published = Some(Published { purl: None, name, digest, size, derived, parts: Default::default() });
     let content = Content::Tree { digest: source };
     let input = Input { name: "source".to_owned().try_into()?, role: Role::Source, purl: None, content };
     Ok(Lock { recipe, inputs: vec![input], environment, published })

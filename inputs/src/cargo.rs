@@ -171,6 +171,7 @@ pub async fn fetch_published(
         digest: file.digest,
         size: file.size,
         derived: BTreeSet::from([Derived::Bytes, Derived::Contents, Derived::Tools]),
+        parts: BTreeSet::new(),
     };
     let recipe = recipe((name, version), purl, Environment::Debian(environment), &file.name);
     recipe.check()?;
@@ -375,7 +376,8 @@ mod tests {
             blake3: digest.blake3,
             sha256: digest.sha256,
         };
-        let published = Published { purl: Some(purl), name, digest, size: 0, derived: BTreeSet::new() };
+        let published =
+            Published { purl: Some(purl), name, digest, size: 0, derived: BTreeSet::new(), parts: BTreeSet::new() };
         let ways = Crate { recipe, inputs, packages: vec![package], published, compressors }.ways();
         let told: Vec<_> = ways.iter().map(|(name, way)| (name.as_str(), way.inputs.len())).collect();
         let names = ["cargo-web 1.96.0, zlib-rs 0.6.8", "cargo-web 1.96.0, zlib-rs 0.5.2", "cargo-web 1.96.0, zlib"];

@@ -277,8 +277,14 @@ impl Reading {
             entries.extend(one);
         }
         let (digest, size) = self.store.add_nar(&entries)?;
-        let published =
-            Published { purl: None, name: self.planned.nar.clone(), digest, size, derived: BTreeSet::new() };
+        let published = Published {
+            purl: None,
+            name: self.planned.nar.clone(),
+            digest,
+            size,
+            derived: BTreeSet::new(),
+            parts: BTreeSet::new(),
+        };
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
         let closure = Closure { store: self.folder };
         Ok(Rebuildable { recipe, inputs, published, closure, derivation: derivation.blake3, paths })

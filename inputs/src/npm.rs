@@ -192,8 +192,14 @@ fn assemble(
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
     let taken = packing.takes_bytes.then_some(Derived::Bytes);
     let derived = [Derived::Contents, Derived::Tools].into_iter().chain(taken).collect();
-    let published =
-        Published { purl: Some(purl.clone()), name: file.name.clone(), digest: file.digest, size: file.size, derived };
+    let published = Published {
+        purl: Some(purl.clone()),
+        name: file.name.clone(),
+        digest: file.digest,
+        size: file.size,
+        derived,
+        parts: Default::default(),
+    };
     Ok(Lock { recipe: packing.recipe, inputs, environment, published: Some(published) })
 }
 

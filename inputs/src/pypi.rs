@@ -205,7 +205,8 @@ impl Published {
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
         let Fetched { name: file_name, digest, size, .. } = published.clone();
         let purl = Some(PackageUrl::pypi(name, version, Some(file_name.as_str()))?);
-        let published = Some(reprove_model::Published { purl, name: file_name, digest, size, derived });
+        let published =
+            Some(reprove_model::Published { purl, name: file_name, digest, size, derived, parts: BTreeSet::new() });
         Ok(Lock { recipe, inputs, environment, published })
     }
 }

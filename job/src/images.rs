@@ -9,8 +9,10 @@ use reprove_attest::Signer;
 use reprove_images::{RootFilesystem, oci};
 use reprove_inputs::{InputsError, oci as images, read_lock};
 use reprove_model::{
-    DigestSet, Environment, EnvironmentLock, Image, ImageLock, ImageReference, Input, PackageUrl, Published, Recipe,
+    DigestSet, Environment, EnvironmentLock, Image, ImageLock, ImageReference, Input, PackageUrl, Published,
+    PublishedPart, Recipe,
 };
+use reprove_store::Store;
 use reprove_verifier::Wanted;
 
 use crate::prove::prove;
@@ -47,11 +49,32 @@ pub async fn rebuild_image(
     let purl = PackageUrl::oci(&image.name(), &manifest.sha256, None).map_err(InputsError::from)?;
     let name = MANIFEST_NAME.parse().map_err(InputsError::from)?;
     let (digest, size) = (manifest.digest(), manifest.size);
-    let (store, inputs) = (context.store.clone(), lock.inputs.clone());
-    blocking(move || crate::is_not_in_source(&store, &inputs, &digest)).await??;
-    lock.published = Some(Published { purl: Some(purl), name, digest, size, derived: BTreeSet::new() });
+    let layers: BTreeSet<PublishedPart> =
+        found.layers.iter().map(|layer| PublishedPart { digest: layer.digest(), size: layer.size }).collect();
+    let (store, inputs, own) = (context.store.clone(), lock.inputs.clone(), layers.clone());
+    blocking(move || {
+        crate::is_not_in_source(&store, &inputs, &digest)?;
+        are_not_in_source(&store, &inputs, &own)
+    })
+    .await??;
+    let config = PublishedPart { digest: found.config.digest(), size: found.config.size };
+    let parts = layers.into_iter().chain([config]).collect();
+    lock.published = Some(Published { purl: Some(purl), name, digest, size, derived: BTreeSet::new(), parts });
     let wanted = context.wanted(&lock, &root, Wanted::of_published());
     prove(context, key, lock, root, wanted).await
+}
+
+/// Fails where every layer that was published is in the source: what is below an image may be, and what it adds may not.
+fn are_not_in_source(store: &Store, inputs: &[Input], layers: &BTreeSet<PublishedPart>) -> Result<(), JobError> {
+    let mut last = None;
+    for layer in layers {
+        match crate::is_not_in_source(store, inputs, &layer.digest) {
+            Ok(()) => return Ok(()),
+            Err(JobError::ArtifactInSource(path)) => last = Some(path),
+            Err(error) => return Err(error),
+        }
+    }
+    last.map_or(Ok(()), |path| Err(JobError::ArtifactInSource(path)))
 }
 
 /// The environment of a project directory's recipe, where it is one that can be packed: its lock is written where there is none.

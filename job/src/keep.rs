@@ -34,6 +34,8 @@ fn keep_now(store: &Store, lock: &Lock, built: &[(BuildRecord, PathBuf)], now: T
         };
         root.blobs.extend(record.observed.listing.iter().map(|listing| listing.blake3));
         root.blobs.extend(lock.published.iter().map(|published| published.digest.blake3));
+        let parts = lock.published.iter().flat_map(|published| &published.parts);
+        root.blobs.extend(parts.map(|part| part.digest.blake3));
         for input in &record.inputs {
             match &input.content {
                 Content::Tree { digest } => root.trees.insert(digest.blake3),

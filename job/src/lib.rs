@@ -185,7 +185,14 @@ pub async fn rebuild_file(
         blocking(move || {
             let (digest, size) = store.add_reader(&mut file)?;
             is_not_in_source(&store, &inputs, &digest)?;
-            Ok::<_, JobError>(Published { purl: None, name, digest, size, derived: BTreeSet::new() })
+            Ok::<_, JobError>(Published {
+                purl: None,
+                name,
+                digest,
+                size,
+                derived: BTreeSet::new(),
+                parts: BTreeSet::new(),
+            })
         })
         .await??,
     );

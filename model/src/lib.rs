@@ -37,7 +37,9 @@ pub use environment::{Debian, Environment, EnvironmentLock, LockFileError, Locke
 pub use image::{
     Image, ImageLock, ImagePlace, ImageReference, InvalidImageReference, LockedBlob, LockedLayer, Platform,
 };
-pub use lock::{Content, Derived, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, Role};
+pub use lock::{
+    Content, Derived, Input, InputName, InvalidInputName, Lock, LockedEnvironment, Published, PublishedPart, Role,
+};
 pub use observed::{
     Asker, ListingFormat, Loss, Observed, ObservedListing, ObservedPath, Origin, RecordMode, UnknownRecordMode, Use,
 };

@@ -118,6 +118,44 @@ pub struct Published {
     /// What of the recipe and of the inputs was taken from it: the more, the less a rebuild shows.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub derived: BTreeSet<Derived>,
+    /// The files that it names by digest, and is not whole without: of an image's manifest its configuration and its layers.
+    /// Outputs have to be these as well.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub parts: BTreeSet<PublishedPart>,
+}
+
+/// A file that what was published names by digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PublishedPart {
+    /// Of its bytes.
+    pub digest: DigestSet,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl PublishedPart {
+    /// Where it is in a layout of images, which its digest names.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("blobs/sha256/{}", self.digest.sha256)
+    }
+}
+
+impl Published {
+    /// The digests of the one of these files, which are all outputs of a build, that has its name. None where that one is
+    /// it, and one of its parts is not among the files: what has only the list of its parts has not come out whole.
+    pub fn rebuilt<'a>(&self, outputs: impl Iterator<Item = (&'a [u8], DigestSet)>) -> Option<DigestSet> {
+        let mut missing: BTreeSet<DigestSet> = self.parts.iter().map(|part| part.digest).collect();
+        let mut named = None;
+        for (name, digest) in outputs {
+            missing.remove(&digest);
+            if name == self.name.as_str().as_bytes() {
+                named = Some(digest);
+            }
+        }
+        named.filter(|digest| *digest != self.digest || missing.is_empty())
+    }
 }
 
 /// What can be taken from what was published, to rebuild it.
@@ -242,7 +280,7 @@ mod tests {
                 description: String::new(),
                 digest: DigestSet::of(b""),
             };
-            let published = Some(Published { purl: None, name, digest, size: 2, derived });
+            let published = Some(Published { purl: None, name, digest, size: 2, derived, parts: BTreeSet::new() });
             let recipe = Recipe::from_toml(
                 "package = { name = 'it' }\nsource = { directory = '.' }\nbuild = { steps = ['make'] }\noutputs = { paths = ['it'] }",
             );

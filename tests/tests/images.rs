@@ -330,9 +330,23 @@ fn an_image_of_a_registry_is_rebuilt_by_its_manifest() {
     let proof = bench.run(["proof", "show", "one.proof.json", "--json"]).with_code(0).stdout;
     let digest = pushed["subject"].as_str().unwrap().trim_start_matches("sha256:");
     assert!(proof.contains(digest) && proof.contains(&format!("@sha256:{digest}")), "{proof}");
+    // And about its layer.
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(bench.path("work/made/outputs/manifest.json")).unwrap()).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().replace(':', "/");
+    let (key, layer) = (bench.public_key(), format!("made/outputs/image/blobs/{layer}"));
+    let audit = |proof: &str, of: &str| bench.run(["audit", proof, of, "--key", key.to_str().unwrap()]);
+    let _ = audit("one.proof.json", &layer).with_code(0);
     bench.write("image-tar/index.html", "another page\n");
     let other = rebuild(&at).with_code(1).json();
     assert_eq!(other["verdict"]["matchesPublished"], false);
+    let findings = other["verdict"]["findings"].as_array().unwrap();
+    let in_layer = |finding: &&Value| {
+        let place = finding["place"].as_str().unwrap();
+        place.starts_with("blobs: layer 1 of the image (sha256:") && place.ends_with("!www/index.html")
+    };
+    assert!(findings.iter().any(|finding| in_layer(&finding)), "{findings:?}");
+    let _ = audit("web.proof.json", &layer).with_code(1);
     let _ = bench.example("image-python");
     let ran = bench.run(["rebuild", &at, "--recipe", "image-python"]).with_code(2);
     assert!(ran.stderr.contains("manifest.json"), "{}", ran.stderr);

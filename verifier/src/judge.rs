@@ -2,14 +2,17 @@
 //! Records, and what was published, to a verdict.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use reprove_model::{
     Between, BuildRecord, DigestSet, EpochUsed, Exit, Finding, InvalidTreePath, Node, Normalization, Outcome,
-    Published, Tree, TreeError, TreePath, Verdict,
+    Published, Sha256, Tree, TreeError, TreePath, Verdict,
 };
 use thiserror::Error;
 
-use crate::compare::{Blobs, CompareError, Level, Options, Side, compare, compare_files};
+use crate::compare::{
+    Blobs, CompareError, Level, MAX_MANIFEST, Options, Side, blobs_of_manifest, compare, compare_files, compare_images,
+};
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -86,8 +89,7 @@ pub fn judge(
 /// The digests of the output that has the published artifact's name, where there is one.
 #[must_use]
 pub fn artifact(record: &BuildRecord, published: &Published) -> Option<DigestSet> {
-    let named = |path: &TreePath| path.as_bytes() == published.name.as_str().as_bytes();
-    record.outputs.files().find(|(path, ..)| named(path)).map(|(_, digest, _)| *digest)
+    published.rebuilt(record.outputs.files().map(|(path, digest, _)| (path.as_bytes(), *digest)))
 }
 
 /// What makes the published artifact and the rebuilt one equal; none where they are so, or nothing does.
@@ -119,6 +121,9 @@ pub fn against_published(
     published: &Published,
     blobs: &dyn Blobs,
 ) -> Result<Vec<Finding>, JudgeError> {
+    if !published.parts.is_empty() {
+        return images(record, published, blobs);
+    }
     // A published file has no mode; the rebuilt one's is compared between rebuilds.
     let file = |digest: DigestSet, size| Node::File { mode: 0o644, size, digest };
     let name = TreePath::new(published.name.as_str())?;
@@ -135,4 +140,57 @@ pub fn against_published(
     let (left, right) = (Tree::new(left)?, Tree::new(right)?);
     let (left, right) = (Side { tree: &left, blobs }, Side { tree: &right, blobs });
     Ok(compare(left, right, Options::beside(Between::PublishedAndRebuilt, blobs))?.findings)
+}
+
+/// What differs between a published image and the rebuilt one, blob by blob. On the right there is what the rebuilt manifest
+/// names, as far as it is among the outputs; without such a manifest, all outputs at the top.
+fn images(record: &BuildRecord, published: &Published, blobs: &dyn Blobs) -> Result<Vec<Finding>, JudgeError> {
+    let file = |digest: DigestSet, size| Node::File { mode: 0o644, size, digest };
+    let name = TreePath::new(published.name.as_str())?;
+    let mut left = BTreeMap::from([(name.clone(), file(published.digest, published.size))]);
+    for part in &published.parts {
+        left.insert(TreePath::new(part.path())?, file(part.digest, part.size));
+    }
+    let mut right = BTreeMap::new();
+    for (path, digest, size) in record.outputs.files() {
+        if *path != name {
+            continue;
+        }
+        right.insert(name.clone(), file(*digest, size));
+        for sha256 in named_by(digest, size, &name, blobs)? {
+            let found = record.outputs.files().find(|(_, digest, _)| digest.sha256 == sha256);
+            if let Some((_, digest, size)) = found {
+                right.insert(TreePath::new(format!("blobs/sha256/{sha256}"))?, file(*digest, size));
+            }
+        }
+    }
+    if right.is_empty() {
+        let at_top = record.outputs.files().filter(|(path, ..)| path.parent().is_none());
+        right = at_top.map(|(path, digest, size)| (path.clone(), file(*digest, size))).collect();
+    }
+    let (left, right) = (with_folders(left)?, with_folders(right)?);
+    let (left, right) = (Side { tree: &left, blobs }, Side { tree: &right, blobs });
+    Ok(compare_images(left, right, &name, Options::beside(Between::PublishedAndRebuilt, blobs))?.findings)
+}
+
+/// The blobs that a manifest names.
+fn named_by(digest: &DigestSet, size: u64, name: &TreePath, blobs: &dyn Blobs) -> Result<Vec<Sha256>, CompareError> {
+    if size > MAX_MANIFEST {
+        return Ok(Vec::new());
+    }
+    let place = || name.to_string();
+    let unopened = |source| CompareError::Open { place: place(), digest: digest.blake3, source };
+    let file = blobs.open(&digest.blake3).map_err(unopened)?;
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_MANIFEST).read_to_end(&mut bytes);
+    read.map_err(|source| CompareError::Read { place: place(), source })?;
+    Ok(blobs_of_manifest(&bytes))
+}
+
+/// A tree of files, on both sides with the folders that blobs are in.
+fn with_folders(mut files: BTreeMap<TreePath, Node>) -> Result<Tree, JudgeError> {
+    for folder in ["blobs", "blobs/sha256"] {
+        files.insert(TreePath::new(folder)?, Node::Directory { mode: 0o755 });
+    }
+    Ok(Tree::new(files)?)
 }

@@ -33,6 +33,8 @@ mod failures;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 #[path = "../evidence/keys.rs"]
 mod keys;
 #[cfg(test)]

@@ -71,6 +71,7 @@ pub(crate) fn lock_of(recipe: Recipe, published: bool) -> Lock {
             digest: DigestSet::of(WHEEL),
             size: WHEEL.len() as u64,
             derived: BTreeSet::new(),
+            parts: BTreeSet::new(),
         }),
     }
 }

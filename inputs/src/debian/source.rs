@@ -138,8 +138,14 @@ pub async fn fetch_published(
         notes(Note::Noticed(text));
         derived.extend(changes.is_from_package.then_some(Derived::Bytes));
     }
-    let published =
-        Published { purl: Some(purl.clone()), name: file.name.clone(), digest: file.digest, size: file.size, derived };
+    let published = Published {
+        purl: Some(purl.clone()),
+        name: file.name.clone(),
+        digest: file.digest,
+        size: file.size,
+        derived,
+        parts: BTreeSet::new(),
+    };
     let environment = Debian { debian: session.release().to_owned(), packages: names };
     let options = info.map(|info| info.options().clone()).unwrap_or_default();
     let how = How { directory: of.directory(), dsc, is_for_all, has_changes: changes.is_some(), options };

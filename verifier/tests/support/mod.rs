@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_model::{
     BuildRecord, Clock, Conditions, Digest, DigestSet, Enforced, Environment, EpochOrigin, EpochUsed, Exit, FileSystem,
-    Isolation, Limits, LockedEnvironment, LogRecord, Node, Observed, PeakMemory, Published, Tree, TreePath, Verdict,
+    Isolation, Limits, LockedEnvironment, LogRecord, Node, Observed, PeakMemory, Published, PublishedPart, Tree,
+    TreePath, Verdict,
 };
 use reprove_store::Store;
 use reprove_verifier::{JudgeError, Wanted, conditions, judge};
@@ -81,9 +82,25 @@ impl Bench {
         pair: &(BuildRecord, BuildRecord),
         published: Option<&str>,
     ) -> Result<Verdict, JudgeError> {
+        self.judge_whole(pair, published, "a.whl", &[])
+    }
+
+    /// The same, where what was published has another name, and these parts.
+    pub(crate) fn judge_whole(
+        &self,
+        pair: &(BuildRecord, BuildRecord),
+        published: Option<&str>,
+        name: &str,
+        parts: &[&str],
+    ) -> Result<Verdict, JudgeError> {
+        let parts = parts.iter().map(|text| {
+            let (digest, size) = self.store.add_bytes(text.as_bytes()).unwrap();
+            PublishedPart { digest, size }
+        });
+        let parts = parts.collect();
         let published = published.map(|text| {
             let (digest, size) = self.store.add_bytes(text.as_bytes()).unwrap();
-            Published { purl: None, name: "a.whl".parse().unwrap(), digest, size, derived: BTreeSet::new() }
+            Published { purl: None, name: name.parse().unwrap(), digest, size, derived: BTreeSet::new(), parts }
         });
         let epoch = EpochUsed { seconds: None, origin: EpochOrigin::Recipe, tried: vec![] };
         judge(&pair.0, &pair.1, published.as_ref(), epoch, &self.store)

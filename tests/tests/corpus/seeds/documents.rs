@@ -54,6 +54,7 @@ pub(super) fn lock(published: bool) -> Lock {
             digest: DigestSet::of(WHEEL),
             size: WHEEL.len() as u64,
             derived: BTreeSet::new(),
+            parts: BTreeSet::new(),
         }),
     }
 }
