@@ -9,7 +9,7 @@ use crate::debian::{BuildInfo, BuildInfoError};
 use crate::pypi::{self, backend, recipe, release, requirement, tools};
 use crate::{
     BackendError, DependencyError, FormError, ImageError, InputsError, NixError, Pip, WheelError, bazel, cargo, debian,
-    directory, init, nix, npm, oci,
+    directory, http, init, nix, npm, oci,
 };
 
 /// The recipe that a `pyproject.toml` gives, and the lines of the requirements file for its back end.
@@ -180,6 +180,12 @@ pub fn image_documents(bytes: &[u8]) -> [Result<String, ImageError>; 3] {
 /// As pulling one.
 pub fn image_artifact(bytes: &[u8]) -> Result<Option<String>, ImageError> {
     oci::artifact(bytes)
+}
+
+/// Where a server says that tokens are, for what, and for how much; none where it wants no token, or it can't be read.
+#[must_use]
+pub fn bearer(text: &str) -> Option<[String; 3]> {
+    http::exchange::Bearer::read(text).map(|bearer| bearer.parts().map(str::to_owned))
 }
 
 /// Whether `path` is in what `git ls-files -z` lists.

@@ -24,12 +24,13 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 67] = [
+pub const ALL: [Property; 68] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
     Property { name: "authority", check: attest::authority },
     Property { name: "bazel_action", check: inputs::bazel_action },
+    Property { name: "bearer", check: inputs::bearer },
     Property { name: "binary_only_changes", check: inputs::binary_only_changes },
     Property { name: "build_info", check: inputs::build_info },
     Property { name: "bundle", check: attest::bundle },

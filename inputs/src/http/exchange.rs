@@ -186,6 +186,11 @@ pub(crate) struct Bearer {
 }
 
 impl Bearer {
+    /// What a question for a token has in it: where it is asked, and what for.
+    pub(crate) fn parts(&self) -> [&str; 3] {
+        [self.realm.as_str(), self.service.as_deref().unwrap_or_default(), self.scope.as_deref().unwrap_or_default()]
+    }
+
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (scheme, mut rest) = text.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") || text.len() > 4096 {

@@ -199,6 +199,14 @@ pub(super) fn cargo_manifest(bytes: &[u8]) {
     }
 }
 
+/// A question for a token has nothing in it that ends a line or does something to a terminal, and says no more than the server.
+pub(super) fn bearer(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for part in fuzzing::bearer(&text).into_iter().flatten() {
+        assert!(part.chars().all(|c| c.is_ascii_graphic() || c == ' ') && text.contains(&part), "{part:?}");
+    }
+}
+
 /// What is read of an image's documents has nothing in it that does something to a terminal, nor has what is said of them.
 pub(super) fn image_documents(bytes: &[u8]) {
     let artifact = fuzzing::image_artifact(bytes).map(Option::unwrap_or_default);

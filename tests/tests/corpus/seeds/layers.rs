@@ -12,7 +12,7 @@ use super::archives::{Entry, file, tar_of};
 use super::{Corpus, text};
 
 pub(super) fn all() -> Vec<Corpus> {
-    vec![documents(), layers()]
+    vec![bearers(), documents(), layers()]
 }
 
 fn documents() -> Corpus {
@@ -59,6 +59,24 @@ fn documents() -> Corpus {
         text("refused-diff-id", config.replace("sha256:", "md5:")),
     ];
     ("image_documents", files)
+}
+
+fn bearers() -> Corpus {
+    let registry = "Bearer realm=\"https://auth.example/token\",service=\"r.example\",scope=\"repository:a/b:pull\"";
+    let files = vec![
+        text("registry", registry),
+        text("spaced", registry.replace(",s", ", s")),
+        text("small", registry.replace("Bearer", "bearer")),
+        text("realm-alone", "Bearer realm=\"https://auth.example/token\""),
+        text("realm-twice", format!("{registry},realm=\"http://other.example/\"")),
+        text("another-parameter", format!("{registry},error=\"invalid_token\"")),
+        text("refused-scheme", registry.replace("Bearer", "Basic")),
+        text("refused-no-realm", registry.replace("realm", "place")),
+        text("refused-unclosed", registry.trim_end_matches('"')),
+        text("refused-control", registry.replace("/token", "/\u{1b}[2J\r\n")),
+        text("refused-long", registry.replace("token", &"t".repeat(4096))),
+    ];
+    ("bearer", files)
 }
 
 fn layers() -> Corpus {
