@@ -4,6 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -54,6 +55,24 @@ fn a_client_that_is_not_there_is_told() {
         let finding = finding(command, 0, what);
         assert_eq!(finding["found"], format!("there is no /nonexistent/client, which {name} names"));
         assert!(finding["mend"].as_str().unwrap().contains(name), "{finding}");
+    }
+    // Without a variable, those on the search path.
+    for (what, variable, name, package) in [
+        ("images of registries", "REPROVE_SKOPEO", "skopeo", "skopeo"),
+        ("rebuilding derivations of Nix's", "REPROVE_NIX", "nix-store", "nix-bin"),
+        ("rebuilding targets of Bazel's", "REPROVE_BAZEL", "bazel", "bazel-bootstrap"),
+    ] {
+        let program = bench.write(&format!("clients/{name}"), "");
+        let look = |path: &Path| {
+            let mut command = bench.command(["doctor", "--json"]);
+            command.env_remove(variable).env("PATH", path);
+            finding(command, 0, what)
+        };
+        let there = look(program.parent().unwrap());
+        assert_eq!((&there["works"], &there["found"]), (&json!(true), &json!(program.display().to_string())));
+        let missing = look(&bench.path("work/none"));
+        assert_eq!((&missing["needed"], &missing["found"]), (&json!(false), &json!(format!("there is no {name}"))));
+        assert_eq!(missing["mend"], format!("apt install {package}"));
     }
 }
 

@@ -60,6 +60,8 @@ pub(crate) async fn run(app: &App) -> Result<u8, CommandError> {
         "use a Debian machine, or a container of one",
     ));
     all.push(client(env_vars::SKOPEO, "skopeo", "images of registries", "apt install skopeo"));
+    all.push(client(env_vars::NIX, "nix-store", "rebuilding derivations of Nix's", "apt install nix-bin"));
+    all.push(client(env_vars::BAZEL, "bazel", "rebuilding targets of Bazel's", "apt install bazel-bootstrap"));
     all.extend(machines(app).await?);
     all.push(Finding {
         what: "evidence of confidential virtual machines, by hardware",
