@@ -8,7 +8,7 @@ use reprove_model::{Closure, Digest, DigestSet, Environment, Listing, LockedEnvi
 use reprove_store::Store;
 
 use crate::RootFilesystem;
-use crate::keep::{self, KeepError, Making};
+use crate::keep::{self, KeepError, Making, Shape};
 
 /// The time of all files of a store, in seconds since 1970.
 const TIME: u64 = 1;
@@ -34,15 +34,18 @@ pub fn keep(
     let making = Making {
         key: Digest::of(format!("reprove closure 1\n{derivation} {}\n", digest.blake3).as_bytes()),
         members: vec![derivation],
-        parts: Some(vec![part(closure).to_owned()]),
-        time: TIME,
-        files: files(),
+        shape: shape(closure),
     };
     let kept = keep::kept(store, &making, |tree| LockedEnvironment { digest: tree, ..locked.clone() })?;
     match kept.filter(|kept| kept.locked == locked) {
         Some(kept) => Ok(kept),
         None => keep::keep(store, &making, Vec::new(), &tree, locked),
     }
+}
+
+/// What all of them with this store look like.
+pub(crate) fn shape(closure: &Closure) -> Shape {
+    Shape { parts: Some(vec![part(closure).to_owned()]), time: TIME, files: files() }
 }
 
 /// The store's path below the root.

@@ -6,7 +6,7 @@
 //! which is kept in the store's folder `environments` ([`keep`]) and used from there ([`kept`]).
 
 pub(crate) mod base;
-mod keep;
+pub(crate) mod keep;
 
 pub use base::{Base, BaseError, base};
 pub use keep::{keep, kept};

@@ -23,7 +23,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::geteuid;
 use reprove_model::{Digest, DigestSet, InvalidTreePath, LockedEnvironment, Node, PackageLock, Tree, TreeError};
 use reprove_store::{
-    ChangeTimes, CheckOutError, HashTreeError, SetId, Store, StoreError, Use, hash_tree, stat_fingerprint,
+    ChangeTimes, CheckOutError, HashTreeError, SetId, Skip, Store, StoreError, Use, hash_tree, stat_fingerprint,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -94,6 +94,12 @@ pub(crate) struct Making {
     pub(crate) key: Digest,
     /// The blobs that it is made of. It goes when one of these does.
     pub(crate) members: Vec<Digest>,
+    /// What it looks like.
+    pub(crate) shape: Shape,
+}
+
+/// What every environment of one kind looks like, whatever is in it.
+pub(crate) struct Shape {
     /// Which folders it has, by their paths below `/`; those that are not there are none of it. All that there are, where none
     /// are named: then the links at its top are part of it as well.
     pub(crate) parts: Option<Vec<String>>,
@@ -160,7 +166,7 @@ impl Place {
 }
 
 /// An environment's place, with its parts.
-struct Parts {
+pub(crate) struct Parts {
     place: Place,
     /// As a list has them.
     named: Vec<String>,
@@ -168,7 +174,18 @@ struct Parts {
 
 impl Parts {
     fn of(store: &Store, making: &Making) -> Self {
-        Self { place: Place::of(store, &making.key), named: making.parts.clone().unwrap_or_default() }
+        Self { place: Place::of(store, &making.key), named: making.shape.parts.clone().unwrap_or_default() }
+    }
+
+    /// Of what is in `files`, where nothing was kept.
+    pub(crate) fn within(files: &Path, shape: &Shape) -> Self {
+        let place = Place { folder: files.into(), files: files.into(), list: PathBuf::new() };
+        Self { place, named: shape.parts.clone().unwrap_or_default() }
+    }
+
+    /// What is directly below `/`, with whether it is a folder.
+    pub(crate) fn top(&self) -> Result<Vec<(String, PathBuf, bool)>, KeepError> {
+        self.place.top()
     }
 
     /// What is directly below `/`, or named, with whether it is a folder.
@@ -181,7 +198,7 @@ impl Parts {
     }
 
     /// The folders of it, by their names.
-    fn folders(&self) -> Result<Vec<(String, PathBuf)>, KeepError> {
+    pub(crate) fn folders(&self) -> Result<Vec<(String, PathBuf)>, KeepError> {
         let all = self.all()?.into_iter().filter(|(_, _, is_folder)| *is_folder);
         Ok(all.map(|(name, path, _)| (name, path)).collect())
     }
@@ -194,9 +211,14 @@ impl Parts {
     }
 
     fn digest(&self) -> Result<DigestSet, KeepError> {
+        self.digest_but_for(&is_left_out)
+    }
+
+    /// The digest without what `skip` says yes to.
+    pub(crate) fn digest_but_for(&self, skip: Skip<'_>) -> Result<DigestSet, KeepError> {
         let roots = self.all()?;
         let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path, _)| (name.as_str(), path.as_path())).collect();
-        Ok(hash_tree(&roots, &is_left_out)?)
+        Ok(hash_tree(&roots, skip)?)
     }
 
     /// What is there, where it is still what it was. The lock is held.
@@ -222,7 +244,7 @@ impl Parts {
         links: Vec<(String, String)>,
     ) -> Result<RootFilesystem, KeepError> {
         let binds = self.folders()?.into_iter().map(|(name, path)| (path, format!("/{name}"))).collect();
-        let (files, fingerprint) = (making.files.clone(), self.fingerprint(ChangeTimes::OfUnshared)?);
+        let (files, fingerprint) = (making.shape.files.clone(), self.fingerprint(ChangeTimes::OfUnshared)?);
         Ok(RootFilesystem { locked, fingerprint, binds, hidden: Vec::new(), links, files })
     }
 }
@@ -247,10 +269,10 @@ pub(crate) fn keep(
     }
     let made = store.temp_dir()?;
     let folder = File::open(made.path()).map_err(at(made.path()))?;
-    let what_for = Use::Shared { time: making.time };
+    let what_for = Use::Shared { time: making.shape.time };
     store.check_out(tree, folder.into(), what_for, SetId::Refuse, &AtomicBool::new(false))?;
     for (path, _) in tree.entries().iter().rev().filter(|(_, node)| !matches!(node, Node::File { .. })) {
-        set_time(&made.path().join(OsStr::from_bytes(path.as_bytes())), making.time)?;
+        set_time(&made.path().join(OsStr::from_bytes(path.as_bytes())), making.shape.time)?;
     }
     remove(place)?;
     fs::rename(made.keep(), &place.files).map_err(at(&place.files))?;

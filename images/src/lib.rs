@@ -8,12 +8,14 @@ pub mod guest;
 mod host;
 mod keep;
 mod locale;
+mod mounted;
 pub mod oci;
 mod pythons;
 
 pub use host::{EnvironmentError, HostParts, host_parts, host_usr, is_host_root, unchanged};
 pub use keep::{ExaminedEnvironments, KeepError, collect, examine};
 pub use locale::another_locale;
+pub use mounted::{MountedError, mounted};
 pub use pythons::pythons;
 
 use std::path::PathBuf;

@@ -19,7 +19,7 @@ use reprove_store::{Store, UnpackLimits};
 
 use crate::debian::TIME;
 use crate::host::fixed_files;
-use crate::keep::Making;
+use crate::keep::{Making, Shape};
 use crate::{KeepError, RootFilesystem};
 
 /// The files of an image with these layers, which are blobs of `store`, as a build sees them.
@@ -74,10 +74,13 @@ fn making(lock: &ImageLock) -> Making {
     Making {
         key: lock.key(),
         members: lock.blobs().into_iter().map(|(_, digest, _)| digest.blake3).collect(),
-        parts: None,
-        time: TIME,
-        files: fixed_files(),
+        shape: shape(),
     }
+}
+
+/// What all of them look like.
+pub(crate) fn shape() -> Shape {
+    Shape { parts: None, time: TIME, files: fixed_files() }
 }
 
 /// Keeps the files of an environment that is this image, in place of what was there.

@@ -7,16 +7,15 @@ use reprove_store::Store;
 use super::{DIRECTORIES, TIME, base, key};
 use crate::RootFilesystem;
 use crate::host::fixed_files;
-use crate::keep::{self as general, KeepError, Making};
+use crate::keep::{self as general, KeepError, Making, Shape};
 
 fn making(packages: &[LockedPackage]) -> Making {
-    Making {
-        key: key(packages),
-        members: packages.iter().map(|package| package.blake3).collect(),
-        parts: Some(DIRECTORIES.map(str::to_owned).into()),
-        time: TIME,
-        files: fixed_files(),
-    }
+    Making { key: key(packages), members: packages.iter().map(|package| package.blake3).collect(), shape: shape() }
+}
+
+/// What all of them look like.
+pub(crate) fn shape() -> Shape {
+    Shape { parts: Some(DIRECTORIES.map(str::to_owned).into()), time: TIME, files: fixed_files() }
 }
 
 /// Keeps the files of an environment that is made of `packages`, in place of what was there. `locked` is what locks are to call

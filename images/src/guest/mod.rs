@@ -13,5 +13,6 @@ pub use initrd::{
     ASKING, InitrdError, MODULES, Module, Modules, initrd, modules, modules_for_disks, modules_with_asking,
 };
 pub use kernel::{Kernel, KernelError, Which, keep_kernel, kept_kernel, user_mode_kernel};
+pub(crate) use usr::collect_images;
 pub use usr::{UsrError, UsrImage, usr_image};
 pub use verity::{BLOCK, InvalidVerity, Verity, append_tree};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `/usr` as one read-only image: an erofs file system, and behind it a hash tree.
+//! `/usr`, or all of a kept environment, as one read-only image: an erofs file system, and behind it a hash tree.
 //!
-//! It has what the environment's digest covers and nothing else: no times, no owners, no extended attributes, and nothing
-//! that the digest leaves out. It is made once for each digest and kept in the store's folder `guest`.
+//! It has what the environment's digest covers and nothing else: no times of its own, no owners, no extended attributes, and
+//! nothing that the digest leaves out. It is made once for each digest and kept in the store's folder `guest`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,13 +13,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use nix::unistd::geteuid;
+use reprove_model::{Digest, Environment};
 use reprove_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::verity::{Verity, append_tree};
 use crate::host::is_left_out;
-use crate::{EnvironmentError, RootFilesystem, unchanged};
+use crate::{EnvironmentError, RootFilesystem, closure, debian, oci, unchanged};
 
 /// Why there is no image.
 #[derive(Debug, Error)]
@@ -26,14 +28,20 @@ pub enum UsrError {
     /// `/usr` changed while it was made.
     #[error("this machine's /usr changed since its digest was taken: something is being installed")]
     Changed,
+    /// A kept environment changed while it was made.
+    #[error("the environment in {} changed while an image of it was made; is something else writing there?", .0.display())]
+    EnvironmentChanged(PathBuf),
     /// The root filesystem has no `/usr`.
     #[error("the root filesystem has no /usr to make an image of")]
     NoUsr,
+    /// The parts of a kept environment are not where one is kept.
+    #[error("the environment's folders are not in one place: {}", .0.display())]
+    Apart(PathBuf),
     /// `mkfs.erofs` is not there.
-    #[error("there is no mkfs.erofs to make an image of /usr with (Debian: install `erofs-utils`)")]
+    #[error("there is no mkfs.erofs to make images for virtual machines with (Debian: install `erofs-utils`)")]
     NoProgram,
     /// `mkfs.erofs` failed.
-    #[error("mkfs.erofs could not make an image of /usr: {0}")]
+    #[error("mkfs.erofs could not make an image of the root filesystem: {0}")]
     Failed(String),
     /// The files can't be looked at.
     #[error(transparent)]
@@ -51,7 +59,7 @@ pub enum UsrError {
     },
 }
 
-/// An image of `/usr`, open for reading, so that it is there as long as the value.
+/// An image of `/usr` or of all of an environment, open for reading, so that it is there as long as the value.
 #[derive(Clone, Debug)]
 pub struct UsrImage {
     /// The image with its hash tree.
@@ -72,7 +80,58 @@ pub(super) const FOLDER: &str = "guest";
 /// How it is written matters for the bytes of images: another number makes others.
 const FORMAT: u32 = 1;
 
-/// The image of `root`'s `/usr`, made where it is not there yet. Others of this store are then removed.
+/// What an image is made of.
+struct Made {
+    /// What it is called, but for the digest.
+    kind: &'static str,
+    folder: PathBuf,
+    /// Folders in it that appear empty.
+    hidden: Vec<PathBuf>,
+    /// Of all files.
+    time: u64,
+}
+
+impl Made {
+    fn of(root: &RootFilesystem) -> Result<Self, UsrError> {
+        let time = match &root.locked.kind {
+            Environment::HostUsr => {
+                let (usr, _) = root.binds.iter().find(|(_, inside)| inside == "/usr").ok_or(UsrError::NoUsr)?;
+                let hidden = root.hidden.iter().filter_map(|inside| inside.strip_prefix("/usr/"));
+                let hidden = hidden.map(|name| usr.join(name)).collect();
+                return Ok(Self { kind: USR, folder: usr.clone(), hidden, time: 0 });
+            }
+            Environment::Debian(_) => debian::keep::shape().time,
+            Environment::Image(_) => oci::shape().time,
+            Environment::Closure(closure) => closure::shape(closure).time,
+        };
+        let mut folders = root.binds.iter().map(|(outside, inside)| {
+            let apart = || UsrError::Apart(outside.clone());
+            let count = Path::new(inside).components().count().saturating_sub(1);
+            let folder = outside.ancestors().nth(count).ok_or_else(apart)?;
+            let is_below = folder.join(inside.trim_start_matches('/')) == *outside;
+            if is_below { Ok(folder) } else { Err(apart()) }
+        });
+        let folder = folders.next().ok_or(UsrError::NoUsr)??.to_owned();
+        for other in folders {
+            if other? != folder {
+                return Err(UsrError::Apart(folder));
+            }
+        }
+        Ok(Self { kind: ENVIRONMENT, folder, hidden: Vec::new(), time })
+    }
+
+    /// That it is not any more what its digest was taken of.
+    fn changed(&self) -> UsrError {
+        if self.kind == USR { UsrError::Changed } else { UsrError::EnvironmentChanged(self.folder.clone()) }
+    }
+}
+
+/// What images of a machine's `/usr` are called, and those of kept environments.
+const USR: &str = "usr";
+const ENVIRONMENT: &str = "environment";
+
+/// The image of `root`'s `/usr`, or of all of it where it is a kept environment, made where it is not there yet. Of a `/usr`, others
+/// of this store are then removed; of an environment, it goes with that ([`crate::collect`]).
 ///
 /// `slow` is called once before it is made, which takes a minute for some gigabytes.
 ///
@@ -84,30 +143,31 @@ pub fn usr_image(store: &Store, root: &RootFilesystem, slow: &dyn Fn()) -> Resul
     let lock = File::create(folder.join("lock")).map_err(at(&folder))?;
     // Where two want the same image, one waits until the other has made it.
     lock.lock().map_err(at(&folder))?;
-    let name = format!("usr-{FORMAT}-{}", root.locked.digest.blake3);
+    let made = Made::of(root)?;
+    let name = format!("{}-{FORMAT}-{}", made.kind, root.locked.digest.blake3);
     let (path, kept) = (folder.join(format!("{name}.img")), folder.join(format!("{name}.json")));
     if let Some(image) = there(&path, &kept) {
         return Ok(image);
     }
     slow();
-    let (usr, _) = root.binds.iter().find(|(_, inside)| inside == "/usr").ok_or(UsrError::NoUsr)?;
     let temporary = store.temp_file()?;
-    let hidden: Vec<&str> = root.hidden.iter().filter_map(|inside| inside.strip_prefix("/usr/")).collect();
-    make(usr, &hidden, temporary.path())?;
+    make(&made, temporary.path())?;
     let mut file = File::options().read(true).write(true).open(temporary.path()).map_err(at(temporary.path()))?;
     let verity = append_tree(&mut file).map_err(at(temporary.path()))?;
     file.sync_all().map_err(at(temporary.path()))?;
     if !unchanged(root)? {
-        return Err(UsrError::Changed);
+        return Err(made.changed());
     }
-    remove_others(&folder, &name)?;
+    if made.kind == USR {
+        remove_others(&folder, &name)?;
+    }
     let json = serde_json::to_vec(&Kept { verity }).map_err(|e| at(&kept)(e.into()))?;
     let beside = store.temp_file()?;
     fs::write(beside.path(), json).map_err(at(&kept))?;
     temporary.persist(&path).map_err(|e| at(&path)(e.error))?;
     // Last: it says that the image is whole.
     beside.persist(&kept).map_err(|e| at(&kept)(e.error))?;
-    there(&path, &kept).ok_or(UsrError::Changed)
+    there(&path, &kept).ok_or_else(|| made.changed())
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> UsrError {
@@ -133,16 +193,43 @@ fn remove_others(folder: &Path, name: &str) -> Result<(), UsrError> {
     Ok(())
 }
 
+/// Removes the images of environments that are none of `there`, and gives how many bytes they have. With `dry_run` it only says so.
+#[expect(clippy::disallowed_methods, reason = "the order in which they are removed shows nowhere")]
+pub(crate) fn collect_images(store: &Store, there: &BTreeSet<Digest>, dry_run: bool) -> io::Result<u64> {
+    let folder = store.root().join(FOLDER);
+    if !folder.is_dir() {
+        return Ok(0);
+    }
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock()?;
+    let mut bytes = 0;
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let of = name.to_str().and_then(|name| name.strip_prefix(ENVIRONMENT)?.rsplit_once('-')?.1.split_once('.'));
+        let Some(digest) = of.and_then(|(digest, _)| digest.parse::<Digest>().ok()) else { continue };
+        if there.contains(&digest) {
+            continue;
+        }
+        bytes += entry.metadata()?.len();
+        if !dry_run {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(bytes)
+}
+
 /// Puts an empty directory over each hidden one, so that it has the same mode everywhere, and makes the image. Arguments: how
 /// many are hidden, they, and the arguments of `mkfs.erofs`.
 const SCRIPT: &str = "n=$1; shift; while [ \"$n\" -gt 0 ]; do mount -t tmpfs -o mode=0755,size=4k none \"$1\"; shift; \
                       n=$((n - 1)); done; exec mkfs.erofs \"$@\"";
 
 /// Runs `mkfs.erofs` in a mount namespace of its own; it ends with this thread.
-fn make(usr: &Path, hidden: &[&str], to: &Path) -> Result<(), UsrError> {
-    let hidden: Vec<PathBuf> = hidden.iter().map(|name| usr.join(name)).filter(|path| path.is_dir()).collect();
+fn make(made: &Made, to: &Path) -> Result<(), UsrError> {
+    let hidden: Vec<PathBuf> = made.hidden.iter().filter(|path| path.is_dir()).cloned().collect();
+    let folder = made.folder.as_path();
     let mut closed = Vec::new();
-    left_out(usr, usr, &hidden, &mut closed, 0)?;
+    left_out(folder, folder, &hidden, &mut closed, 0)?;
     closed.sort();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", "--mount"]);
@@ -150,9 +237,10 @@ fn make(usr: &Path, hidden: &[&str], to: &Path) -> Result<(), UsrError> {
         command.arg("--map-root-user");
     }
     command.args(["sh", "-ec", SCRIPT, "sh"]).arg(hidden.len().to_string()).args(&hidden);
-    command.args(["--quiet", "-x-1", "-T0", "--all-root", "-U00000000-0000-0000-0000-000000000000"]);
+    command.args(["--quiet", "-x-1", "--all-root", "-U00000000-0000-0000-0000-000000000000"]);
+    command.arg(format!("-T{}", made.time));
     command.args(closed.iter().map(|path| format!("--exclude-path={path}")));
-    command.arg(to).arg(usr).stdin(Stdio::null()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.arg(to).arg(folder).stdin(Stdio::null()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let output = command.output().map_err(at(Path::new("setpriv")))?;
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
@@ -211,8 +299,8 @@ impl UsrImage {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
-    use reprove_store::{ChangeTimes, stat_fingerprint};
+    use reprove_model::{Debian, DigestSet, LockedEnvironment, LockedPackage, Sha256};
+    use reprove_store::{ChangeTimes, IngestLimits, stat_fingerprint};
 
     use super::*;
 
@@ -262,5 +350,73 @@ mod tests {
         let executable = verity(&usr, b"1");
         fs::write(usr.join("bin/tool"), "b tool").unwrap();
         assert!(executable != first && verity(&usr, b"1") != executable);
+    }
+
+    /// A kept environment with one file in it, as if it were made of a package.
+    fn environment(dir: &Path, store: &Store, text: &str) -> (RootFilesystem, PathBuf) {
+        let files = dir.join(text);
+        for folder in ["etc", "usr/bin"] {
+            fs::create_dir_all(files.join(folder)).unwrap();
+        }
+        fs::write(files.join("usr/bin/tool"), text).unwrap();
+        let tree = store.add_tree(&files, IngestLimits::default(), &|_| false).unwrap();
+        let (digest, size) = store.add_bytes(text.as_bytes()).unwrap();
+        let package = LockedPackage {
+            name: "tool".into(),
+            version: "1".into(),
+            architecture: "all".into(),
+            size,
+            blake3: digest.blake3,
+            sha256: Sha256::of(text.as_bytes()),
+        };
+        let asked = Debian { debian: "bookworm".into(), packages: Vec::new() };
+        let locked = debian::locked(&asked, "amd64", 1, tree.digest());
+        let root = debian::keep(store, &[package], &tree, locked).unwrap();
+        (root, store.blob_root().join(Store::blob_name(&digest.blake3)))
+    }
+
+    #[test]
+    fn the_image_of_an_environment_is_made_once_and_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let ((one, package), (two, _)) =
+            (environment(dir.path(), &store, "one"), environment(dir.path(), &store, "two"));
+        let made = std::cell::Cell::new(0);
+        let take = |root: &RootFilesystem| usr_image(&store, root, &|| made.set(made.get() + 1)).unwrap().verity;
+        let first = take(&one);
+        assert_ne!(take(&two), first);
+        assert_eq!((take(&one), made.get()), (first, 2), "neither takes the other's place");
+        let other = Store::open(&dir.path().join("other")).unwrap();
+        let (again, _) = environment(dir.path(), &other, "one");
+        assert_eq!(usr_image(&other, &again, &|| {}).unwrap().verity, first);
+        assert_eq!(crate::collect(&store, false, &BTreeSet::new()).unwrap(), (0, 0));
+        fs::remove_file(package).unwrap();
+        let (count, bytes) = crate::collect(&store, false, &BTreeSet::new()).unwrap();
+        assert!(count == 1 && bytes > BLOCK_BYTES, "{bytes}");
+        let images = sorted(&store.root().join(FOLDER));
+        assert_eq!(images.len(), 3, "{images:?}");
+        assert!(images.iter().all(|name| name == "lock" || name.contains(&two.locked.digest.blake3.to_string())));
+    }
+
+    const BLOCK_BYTES: u64 = 4096;
+
+    #[expect(clippy::disallowed_methods, reason = "they are sorted")]
+    fn sorted(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_environment_that_changes_while_its_image_is_made_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let (root, _) = environment(dir.path(), &store, "one");
+        fs::write(root.binds[1].0.join("bin/more"), "more").unwrap();
+        assert!(matches!(usr_image(&store, &root, &|| {}), Err(UsrError::EnvironmentChanged(_))));
+        let mut apart = root;
+        apart.binds[0].0 = dir.path().join("one/etc");
+        assert!(matches!(usr_image(&store, &apart, &|| {}), Err(UsrError::Apart(_))));
     }
 }

@@ -10,15 +10,16 @@ use reprove_model::Digest;
 use reprove_store::Store;
 
 use super::{KeepError, Place, at, read, remove};
+use crate::guest::collect_images;
 
 /// Removes the environments that are made of a blob that the store does not have any more, what was not finished, and files that
-/// only these had. Gives how many, and how many bytes that frees. With `dry_run` it only says so; then a blob that is `gone` is
+/// only these had, and the images of these for virtual machines. Gives how many, and how many bytes that frees. With `dry_run` it only says so; then a blob that is `gone` is
 /// none that the store has. What is shared with environments that stay, stays.
 ///
 /// # Errors
 /// See [`KeepError`].
 pub fn collect(store: &Store, dry_run: bool, gone: &BTreeSet<Digest>) -> Result<(u64, u64), KeepError> {
-    let (mut count, mut files) = (0, Links::default());
+    let (mut count, mut files, mut there) = (0, Links::default(), BTreeSet::new());
     let any = Place::of(store, &Digest::of(b""));
     if !any.folder.is_dir() {
         return Ok((0, 0));
@@ -27,7 +28,8 @@ pub fn collect(store: &Store, dry_run: bool, gone: &BTreeSet<Digest>) -> Result<
     files.add(&store.shared_root())?;
     for place in Place::all(store)? {
         let has = |blob: &Digest| !gone.contains(blob) && store.blob_root().join(Store::blob_name(blob)).is_file();
-        if read(&place.list)?.is_some_and(|kept| kept.members.iter().all(has)) {
+        if let Some(kept) = read(&place.list)?.filter(|kept| kept.members.iter().all(has)) {
+            there.insert(kept.tree.blake3);
             continue;
         }
         count += 1;
@@ -39,7 +41,9 @@ pub fn collect(store: &Store, dry_run: bool, gone: &BTreeSet<Digest>) -> Result<
     if !dry_run {
         store.collect_shared()?;
     }
-    Ok((count, files.freed()))
+    // What virtual machines have of those that are there stays.
+    let images = collect_images(store, &there, dry_run).map_err(at(store.root()))?;
+    Ok((count, files.freed() + images))
 }
 
 /// Files, each with how many of its names were seen.

@@ -27,8 +27,8 @@ impl Kit {
     /// What it is made of, which is a blob of the store's.
     fn making(&self, name: &str) -> Making {
         let (member, _) = self.store.add_bytes(name.as_bytes()).unwrap();
-        let parts = Some(vec!["usr".to_owned()]);
-        Making { key: Digest::of(name.as_bytes()), members: vec![member.blake3], parts, time: 7, files: Vec::new() }
+        let shape = Shape { parts: Some(vec!["usr".to_owned()]), time: 7, files: Vec::new() };
+        Making { key: Digest::of(name.as_bytes()), members: vec![member.blake3], shape }
     }
 
     /// An environment with [`FILES`] files of 8 KiB, of which the first `own` are no other's.
