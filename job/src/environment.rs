@@ -57,10 +57,8 @@ pub enum PackagesError {
         "the environment is this machine's /usr, which is not written as an image; say in reprove.toml: environment = {{ debian = \"bookworm\", packages = [\"gcc\"] }}"
     )]
     HostUsr,
-    /// A virtual machine has this machine's `/usr`, as of now.
-    #[error(
-        "an environment of packages, of an image, or of a store's paths, is not built in by virtual machines yet; leave out `--isolation`, or say `environment = \"host-usr\"` in the recipe"
-    )]
+    /// Derivations are not built in virtual machines, as of now.
+    #[error("derivations are not built in virtual machines yet; leave out `--isolation`")]
     InMachine,
 }
 
@@ -128,7 +126,6 @@ impl Context<'_> {
     ) -> Result<(RootFilesystem, Vec<Input>), JobError> {
         match asked {
             Environment::HostUsr => Ok((self.root_filesystem().await?, Vec::new())),
-            _ if self.guest.is_some() => Err(PackagesError::InMachine.into()),
             Environment::Debian(asked) => self.of_packages(asked, directory).await,
             Environment::Closure(_) => Err(PackagesError::NoDirectory.into()),
             Environment::Image(asked) => self.of_image(asked, directory).await,

@@ -12,7 +12,7 @@ use reprove_verifier::Wanted;
 
 use crate::packed::{Otherwise, prove_any};
 use crate::prove::prove;
-use crate::{Clients, Context, Finished, JobError, PackagesError, note_event};
+use crate::{Clients, Context, Finished, JobError, note_event};
 
 /// Whether packages of this type are.
 pub(crate) fn is_for(kind: &str) -> bool {
@@ -25,9 +25,6 @@ pub(crate) async fn rebuild(
     clients: &Clients,
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
-    if context.guest.is_some() {
-        return Err(PackagesError::InMachine.into());
-    }
     if purl.kind() == "cargo" {
         return rebuild_crate(context, purl, clients, key).await;
     }

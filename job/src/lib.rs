@@ -46,8 +46,8 @@ use reprove_images::guest::usr_image;
 use reprove_images::{RootFilesystem, another_locale};
 use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip, Skopeo, dependencies};
 use reprove_model::{
-    BuildRecord, Clock, Content, DigestSet, EpochRule, FileSystem, Input, InputName, Lock, PackageUrl, Published,
-    Recipe, RecordMode, Role, Variation, Verdict,
+    BuildRecord, Clock, Content, DigestSet, Environment, EpochRule, FileSystem, Input, InputName, Lock, PackageUrl,
+    Published, Recipe, RecordMode, Role, Variation, Verdict,
 };
 use reprove_runner::vm::{Formatter, Guest, Machine};
 use reprove_runner::{Sandbox, SourceFiles, other_file_system};
@@ -284,9 +284,10 @@ impl Context<'_> {
         (!lock.recipe.build.deterministic).then_some(moved)
     }
 
-    /// The machine for builds in `root`, with an image of its `/usr`.
+    /// The machine for builds in `root`, with an image of its `/usr` or of all of it.
     async fn machine(&self, root: &RootFilesystem) -> Result<Option<Machine>, JobError> {
         let Some(guest) = self.guest.clone() else { return Ok(None) };
+        let is_usr = root.locked.kind == Environment::HostUsr;
         let (store, root) = (self.store.clone(), root.clone());
         let (say, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let image = blocking(move || {
@@ -297,7 +298,12 @@ impl Context<'_> {
         });
         let told = async {
             if heard.recv().await.is_some() {
-                self.doing("making an image of this machine's /usr; done the first time, and after a change");
+                let what = if is_usr {
+                    "this machine's /usr; done the first time, and after a change"
+                } else {
+                    "the environment; done once"
+                };
+                self.doing(&format!("making an image of {what}"));
             }
         };
         let (image, ()) = tokio::join!(image, told);

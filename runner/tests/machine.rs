@@ -5,58 +5,21 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use reprove_images::RootFilesystem;
-use reprove_images::guest::{MODULES, Modules, UsrImage, append_tree, initrd, modules, usr_image};
+use reprove_images::guest::{UsrImage, append_tree, usr_image};
 use reprove_model::{
     Clock, Conditions, Content, Engine, Exit, FileOrder, Input, Isolation, Lock, Recipe, RecordMode, Role,
 };
-use reprove_runner::vm::{Guest, Machine, MachineError, hello};
+use reprove_runner::vm::{Machine, MachineError, hello};
 use reprove_runner::{BuildRequest, Built, RunError, Runner, SourceFiles};
 use reprove_store::{IngestLimits, Store};
+use support::machines::{GO_ON, guest, runs_here, tampering};
 use support::sandbox;
 use tempfile::TempDir;
-
-/// The guest's program, compiled once.
-fn program() -> Vec<u8> {
-    static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
-    let compile = || {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/guest");
-        let output = Command::new(script).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        fs::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap()
-    };
-    PROGRAM.get_or_init(compile).clone()
-}
-
-/// Whether User-mode Linux runs here: see `reprove_tests::engine`. Says so where it does not.
-#[expect(clippy::print_stdout, reason = "to say what was skipped")]
-fn runs_here() -> bool {
-    let has_amx = fs::read_to_string("/proc/cpuinfo").unwrap().contains(" amx_tile");
-    if has_amx {
-        println!("skipped: User-mode Linux can't start a process on a processor with AMX");
-    }
-    !has_amx
-}
-
-/// User-mode Linux with our program (Debian: `user-mode-linux`).
-fn guest() -> Guest {
-    static GUEST: OnceLock<Guest> = OnceLock::new();
-    GUEST.get_or_init(new_guest).clone()
-}
-
-fn new_guest() -> Guest {
-    let kernel = PathBuf::from("/usr/bin/linux.uml");
-    #[expect(clippy::disallowed_methods, reason = "there is one")]
-    let folder = fs::read_dir("/usr/lib/uml/modules").unwrap().next().unwrap().unwrap().path();
-    let initrd =
-        initrd(&program(), &Modules { always: modules(&folder, &MODULES).unwrap(), ..Modules::default() }).unwrap();
-    Guest::new(Engine::UserModeLinux, kernel.clone(), kernel, &initrd).unwrap()
-}
 
 /// This machine's `/usr` and the image of it, which all tests of all runs share.
 fn usr() -> (RootFilesystem, UsrImage) {
@@ -194,15 +157,6 @@ async fn what_the_project_lacks_is_said_as_it_is_outside() {
     assert!(text.contains("out"), "{text}");
 }
 
-/// An engine that does something to the machine's files first: `$JOB`, `$USR` and `$REPORT` are their paths.
-fn tampering(folder: &Path, script: &str) -> PathBuf {
-    let path = folder.join("engine");
-    let paths = "JOB=/proc/self/fd/21 USR=/proc/self/fd/22 REPORT=/proc/self/fd/23";
-    fs::write(&path, format!("#!/bin/sh\n{paths}\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
-
 /// Such an engine, of a project with a `/usr` of its own, since nothing may be done to the one that is shared.
 async fn tampered(script: &str) -> MachineError {
     let mut project = Project::new("true");
@@ -226,8 +180,6 @@ fn small_usr(folder: &Path) -> UsrImage {
     let verity = append_tree(&mut file).unwrap();
     UsrImage { file: file.into(), verity }
 }
-
-const GO_ON: &str = "exec /usr/bin/linux.uml \"$@\"";
 
 #[tokio::test]
 async fn a_guest_refuses_what_is_not_as_its_command_line_says() {

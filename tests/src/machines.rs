@@ -36,11 +36,18 @@ pub fn engine() -> &'static str {
 }
 
 impl Bench {
+    /// A new place with a program of its own, where virtual machines can be started; no image is there yet.
+    #[must_use]
+    pub fn with_guest() -> Self {
+        let mut bench = Self::with_own_program();
+        bench.guest = Some(guest_program());
+        bench
+    }
+
     /// A new place with a program of its own, where virtual machines can be started: [`engine`] is known to work.
     #[must_use]
     pub fn with_machines() -> Self {
-        let mut bench = Self::with_own_program();
-        bench.guest = Some(guest_program());
+        let bench = Self::with_guest();
         let shared = shared_store();
         once("machines", |_| {
             let project = bench.project("warm", &["touch out"], "");

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use reprove_tests::{Bench, Ran, Running, is_root, once};
-use serde_json::Value;
+use reprove_tests::{Bench, Ran, Running, engine, is_root, kernel_package, once};
+use serde_json::{Value, json};
 
 const LONG: Duration = Duration::from_secs(900);
 
@@ -87,6 +87,89 @@ fn what_is_locked_is_built_with_again_and_is_in_the_proof() {
     assert_eq!(ran["verified"], true);
     let shown = bench.run(["proof", "show", "sum.proof.json", "--json"]).with_code(0).stdout;
     assert!(shown.contains("pkg:deb/debian/bc@") && shown.contains("pkg:deb/debian/libc6@"));
+}
+
+/// What a machine builds in is made of the same packages, and its guest has found that to be so.
+#[test]
+fn packages_are_built_in_by_a_machine_too() {
+    let bench = Bench::with_guest();
+    built(&bench);
+    let by = ["--isolation", "vm", "--engine", engine()];
+    let _ = wait(bench.command(["build", "sum", "--out", "inside"].into_iter().chain(by))).with_code(0);
+    let record = |name: &str| json(&bench, &format!("{name}/record.json"));
+    let (inside, outside) = (record("inside"), record("made"));
+    assert_eq!((&inside["isolation"], &outside["isolation"]), (&json!("vm"), &json!("namespaces")));
+    for same in ["environment", "inputs", "outputs", "commands"] {
+        assert_eq!(inside[same], outside[same], "{same}");
+    }
+    let check = ["check", "sum", "-o", "sum.proof.json", "--vary", "build-path"];
+    let _ = wait(bench.command(check.into_iter().chain(by))).with_code(0);
+    let key = bench.public_key();
+    let said = bench.run(["audit", "sum.proof.json", "--key", key.to_str().unwrap(), "--json"]).with_code(0).json();
+    assert_eq!((&said["verified"], &said["isolation"]), (&json!(true), &json!("vm")));
+    // The image goes with the environment.
+    let images = || fs::read_dir(bench.path("store/guest")).unwrap().filter(is_image).count();
+    assert_eq!(images(), 1);
+    let _ = bench.run(["store", "gc"]).with_code(0);
+    assert_eq!(images(), 1);
+    fs::remove_dir_all(bench.path("store/environments")).unwrap();
+    fs::create_dir(bench.path("store/environments")).unwrap();
+    let _ = bench.run(["store", "gc"]).with_code(0);
+    assert_eq!(images(), 0);
+}
+
+fn is_image(entry: &std::io::Result<fs::DirEntry>) -> bool {
+    let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
+    name.starts_with("environment-") && name.ends_with(".img")
+}
+
+/// An image is on the disk as packages are.
+#[test]
+fn an_image_is_built_in_by_a_machine_too() {
+    let bench = Bench::with_guest();
+    built(&bench);
+    let _ = wait(bench.command(["image", "export", "sum", "-o", "oci:one:1"])).with_code(0);
+    bench.write(
+        "in-it/reprove.toml",
+        "environment = { image = \"oci:../one\" }\n[package]\nname = \"in-it\"\n[source]\ndirectory = \".\"\n\
+         [build]\nsteps = [\"echo 6*7 | bc > out; echo / /* >> out; date -r /usr/bin/bc +%s >> out\"]\n\
+         [outputs]\npaths = [\"out\"]\n",
+    );
+    let by = ["--isolation", "vm", "--engine", engine()];
+    let _ = wait(bench.command(["build", "in-it", "--out", "inside"].into_iter().chain(by))).with_code(0);
+    let _ = wait(bench.command(["build", "in-it", "--out", "outside"])).with_code(0);
+    let (inside, outside) = (json(&bench, "inside/record.json"), json(&bench, "outside/record.json"));
+    for same in ["environment", "inputs", "outputs"] {
+        assert_eq!(inside[same], outside[same], "{same}");
+    }
+}
+
+#[test]
+fn packages_are_built_in_with_evidence() {
+    let bench = Bench::with_guest();
+    built(&bench);
+    let _ = bench.run(["image", "build", "guest", "--kernel", kernel_package().to_str().unwrap()]).with_code(0);
+    let nonce = "5".repeat(64);
+    let by = ["--isolation", "emulated-snp", "--engine", "qemu-tcg", "--nonce", &nonce, "--vary", "build-path"];
+    let _ = wait(bench.command(["check", "sum", "-o", "sum.proof.json"].into_iter().chain(by))).with_code(0);
+    let measured = bench.run(["image", "measure", "--json"]).with_code(0).json();
+    let kinds = bench.run(["tee", "--json"]).with_code(0).json();
+    let mut kinds = kinds["emulated"].as_array().unwrap().iter();
+    let root = &kinds.find(|kind| kind["isolation"] == "emulated-snp").unwrap()["root"];
+    let public = fs::read_to_string(bench.public_key()).unwrap();
+    let trust = format!(
+        "[[key]]\npublic = '''\n{public}'''\noperator = 'one'\nplatform = 'here'\n[tee]\nemulated-roots = [{root}]\n\
+         [[guest]]\nname = 'ours'\nfirmware = {}\nkernel = {}\ninitrd = {}\n",
+        measured["firmware"], measured["kernel"], measured["initrd"]
+    );
+    bench.write("trust.toml", trust);
+    bench.write("policy.toml", format!("evidence = true\nnonce = '{nonce}'\n"));
+    let audit = ["audit", "sum.proof.json", "--trust", "trust.toml", "--policy", "policy.toml", "--json"];
+    let said = bench.run(audit).with_code(0).json();
+    assert_eq!(said["claims"][0]["evidence"].as_array().unwrap().len(), 2, "{said}");
+    let shown = bench.run(["proof", "show", "sum.proof.json", "--json"]).with_code(0).stdout;
+    let locked = json(&bench, "made/lock.json")["environment"]["digest"]["blake3"].as_str().unwrap().to_owned();
+    assert!(shown.contains(&locked) && shown.contains("pkg:deb/debian/bc@"), "{shown}");
 }
 
 #[test]

@@ -25,12 +25,11 @@ pub(crate) fn build(wanted: &JobBuild, clock: u64, told: &CommandLine, store: &S
     if let Some(tree) = source {
         store.save_tree(tree).map_err(Failure::at("keeping the source"))?;
     }
-    // Whoever starts the machine tells what is beside `/usr`: it may be what it always is, and nothing over that.
-    if !root.is_as_everywhere() {
-        return Err(Failure::at("putting the root filesystem together")("it is not one of a machine's /usr"));
-    }
-    lay_out(root, store)?;
-    let root = root.filesystem(lock, USR.into(), Path::new(PARTS));
+    // Whoever starts the machine tells what is beside `/usr`: it may be what it always is, and nothing over that. A kept
+    // environment has to be what the lock names, which nobody but this guest says here.
+    let filesystem = wanted.root_filesystem(Path::new(USR), Path::new(PARTS));
+    let filesystem = filesystem.map_err(Failure::at("putting the root filesystem together"))?;
+    root.as_ref().map_or(Ok(()), |root| lay_out(root, store))?;
     let source = SourceFiles::of(lock, store).map_err(Failure::of_project("reading the source"))?;
     let sandbox = Sandbox::default().demanding(*demanded);
     let is_on_disk = conditions.surroundings.file_system.is_some_and(FileSystem::is_on_disk);
@@ -40,7 +39,7 @@ pub(crate) fn build(wanted: &JobBuild, clock: u64, told: &CommandLine, store: &S
     let runtime = runtime.map_err(Failure::at("starting the runtime"))?;
     let request = BuildRequest {
         lock,
-        root: &root,
+        root: &filesystem,
         source: &source,
         conditions,
         epoch: *epoch,

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reprove_images::guest::{BLOCK, UsrImage};
-use reprove_images::{RootFilesystem, is_host_root};
 use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role, Surroundings};
 use reprove_store::Store;
 
 use super::engine::{Guest, Parts, Size, Voice, launch};
 use super::hardware::{Closed, shared_mib};
-use super::job::{Job, JobBuild, JobEvidence, JobRoot};
+use super::job::{Job, JobBuild, JobEvidence};
 use super::processor::{Confidential, Port, SecureProcessor, Speaker, Started, bytes_of_file, firmware};
 use super::report::{GuestEvidence, Report, ReportedEnd};
+use super::root::JobRoot;
 use super::running::{Running, Times};
 use super::scratch::Formatter;
 use super::{MachineError, io_error};
@@ -34,7 +34,7 @@ pub struct Machine {
     pub other: Option<Guest>,
     /// What makes the file system of a disk to build on, where something does.
     pub formatter: Option<Formatter>,
-    /// The lock's `/usr`.
+    /// The lock's `/usr`, or all of its environment.
     pub usr: UsrImage,
     /// What its guest has to have evidence of itself from, where it has to.
     pub confidential: Option<Confidential>,
@@ -355,37 +355,6 @@ impl SourceFiles {
             Some(reprove_model::Content::Tree { digest }) => store.load_tree(&digest.blake3).map(Some),
             _ => Ok(None),
         }
-    }
-}
-
-impl JobRoot {
-    /// Whether it is what every root filesystem of a machine's `/usr` has beside that: see [`is_host_root`].
-    #[must_use]
-    pub fn is_as_everywhere(&self) -> bool {
-        is_host_root(self.parts.keys().map(String::as_str), &self.hidden, &self.links, &self.files)
-    }
-
-    /// The root filesystem in a guest, where `/usr` is mounted at `usr` and the other parts are below `parts`, as
-    /// [`JobRoot::place`] says.
-    #[must_use]
-    pub fn filesystem(&self, lock: &Lock, usr: PathBuf, parts: &Path) -> RootFilesystem {
-        let mut binds = vec![(usr, "/usr".to_owned())];
-        binds.extend((0..).zip(self.parts.keys()).map(|(n, inside)| (Self::place(parts, n), inside.clone())));
-        RootFilesystem {
-            locked: lock.environment.clone(),
-            // Nothing is looked at again: nothing can change it.
-            fingerprint: Digest::of(b""),
-            binds,
-            hidden: self.hidden.clone(),
-            links: self.links.clone(),
-            files: self.files.clone(),
-        }
-    }
-
-    /// Where the part with this number, in the order of [`JobRoot::parts`], is below `parts`.
-    #[must_use]
-    pub fn place(parts: &Path, number: u32) -> PathBuf {
-        parts.join(number.to_string())
     }
 }
 

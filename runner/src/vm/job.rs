@@ -9,16 +9,17 @@ use std::fs::File;
 use std::io::{self, Read as _, Write};
 
 use jiff::Timestamp;
-use reprove_images::RootFilesystem;
 use reprove_images::guest::BLOCK;
 use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{
     Conditions, Content, Digest, DigestSet, Engine, InputName, Isolation, IsolationLevel, Lock, RecordMode, Role,
     Sha256, Tree,
 };
-use reprove_store::{IngestError, IngestLimits, Store, StoreError};
+use reprove_store::{IngestError, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::root::JobRoot;
 
 /// The largest job's disk, in bytes. A guest holds it in memory.
 pub const MAX_JOB: u64 = 1 << 30;
@@ -58,8 +59,10 @@ pub struct JobBuild {
     /// What is asked of a machine that has to have evidence; none of any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidential: Option<JobEvidence>,
-    /// The root filesystem beside `/usr`.
-    pub root: JobRoot,
+    /// The root filesystem beside a machine's `/usr`; none where all of it is a kept environment, which is on the disk that is
+    /// `/usr`'s else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<JobRoot>,
     /// The source's files, where the source is a tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Tree>,
@@ -80,20 +83,6 @@ pub struct JobEvidence {
     pub kernel: DigestSet,
     /// Of its first file system.
     pub initrd: DigestSet,
-}
-
-/// A root filesystem beside `/usr`; the fields are those of [`RootFilesystem`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JobRoot {
-    /// Directories beside `/usr`, by where they appear.
-    pub parts: BTreeMap<String, Tree>,
-    /// Directories that appear empty.
-    pub hidden: Vec<String>,
-    /// Symbolic links.
-    pub links: Vec<(String, String)>,
-    /// Small files.
-    pub files: Vec<(String, String)>,
 }
 
 /// A blob behind a head.
@@ -140,25 +129,6 @@ pub enum JobError {
     Io(#[from] io::Error),
 }
 
-impl JobRoot {
-    /// `root` without its `/usr`. The directories beside it are taken into the store, and have to be small.
-    ///
-    /// # Errors
-    /// [`JobError::Part`].
-    pub fn of(root: &RootFilesystem, store: &Store) -> Result<Self, JobError> {
-        let mut parts = BTreeMap::new();
-        for (outside, inside) in root.binds.iter().filter(|(_, inside)| inside != "/usr") {
-            let limits = IngestLimits { bytes: MAX_PART, ..IngestLimits::default() };
-            let fail = |error| JobError::Part { part: inside.clone(), error };
-            parts.insert(inside.clone(), store.add_tree(outside, limits, &|_| false).map_err(fail)?);
-        }
-        Ok(Self { parts, hidden: root.hidden.clone(), links: root.links.clone(), files: root.files.clone() })
-    }
-}
-
-/// The most that a directory beside `/usr` may hold, in bytes.
-const MAX_PART: u64 = 16 << 20;
-
 impl Job {
     /// A job that is to build nothing: the guest says that it is there, and ends.
     #[must_use]
@@ -172,7 +142,8 @@ impl Job {
     /// See [`JobError`].
     pub fn build(clock: u64, build: JobBuild, store: &Store) -> Result<Self, JobError> {
         let mut sizes = BTreeMap::new();
-        for input in &build.lock.inputs {
+        // What the environment is made of is in the environment.
+        for input in build.lock.inputs.iter().filter(|input| input.role != Role::Environment) {
             match &input.content {
                 Content::File { digest, size } | Content::Archive { digest, size }
                     if input.role == Role::Source || matches!(input.content, Content::File { .. }) =>
@@ -183,7 +154,7 @@ impl Job {
                 _ => return Err(JobError::Tool(input.name.clone())),
             }
         }
-        for tree in build.source.iter().chain(build.root.parts.values()) {
+        for tree in build.source.iter().chain(build.root.iter().flat_map(|root| root.parts.values())) {
             sizes.extend(tree.files().map(|(_, digest, size)| (digest.blake3, size)));
         }
         let blobs = sizes.into_iter().map(|(digest, size)| Blob { digest, size }).collect();

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each file of tests uses a part")]
 #![allow(clippy::print_stdout, reason = "to say what was skipped")]
 
+pub(crate) mod machines;
 pub(crate) mod programs;
 pub(crate) mod project;
 

@@ -44,12 +44,12 @@ fn jobs() -> Vec<File> {
             kernel: DigestSet::of(b"kernel"),
             initrd: DigestSet::of(b"initrd"),
         }),
-        root: JobRoot {
+        root: Some(JobRoot {
             parts: [("/etc/alternatives".to_owned(), Tree::default())].into(),
             hidden: vec!["/usr/local".into()],
             links: vec![("/bin".into(), "usr/bin".into())],
             files: vec![("/etc/hosts".into(), "127.0.0.1 localhost\n".into())],
-        },
+        }),
         source: Some(Tree::default()),
     };
     let disk = |job: &Job| {
