@@ -42,9 +42,6 @@ pub async fn rebuild_debian(
     info: Option<&BuildInfo>,
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
-    if context.guest.is_some() {
-        return Err(PackagesError::InMachine.into());
-    }
     let notes = |note| (context.events)(note_event(note));
     let fetched = debian::fetch_published(purl, info, &context.apt, &context.store, &notes).await?;
     let root = root(context, &fetched.recipe, &fetched.packages).await?;

@@ -55,7 +55,7 @@ fn what_was_built_again_gets_the_entry_of_its_changelog_and_what_its_builder_had
     let purl = format!("pkg:deb/debian/bc@{}?arch=amd64&distro=bookworm", version.replace('+', "%2B"));
     let rebuilt = |made: &str, more: &[&str]| {
         let ran = rebuild(&bench, &purl, &[&["--explain", "fast", "--artifacts", made], more].concat());
-        assert!(matches!(ran.code, 0 | 1), "{} {}", ran.code, ran.stderr);
+        assert!(matches!(ran.code, Some(0 | 1)), "{:?} {}", ran.code, ran.stderr);
         let lock = fs::read(bench.path(&format!("work/{made}/lock.json"))).unwrap();
         (serde_json::from_slice::<Value>(&lock).unwrap(), ran)
     };
