@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use reprove_tests::{Bench, Ran, Running, engine, is_root, kernel_package, once};
+use reprove_tests::{Bench, Ran, Running, engine, is_root, kernel_package, once, sorted_names};
 use serde_json::{Value, json};
 
 const LONG: Duration = Duration::from_secs(900);
@@ -108,7 +108,7 @@ fn packages_are_built_in_by_a_machine_too() {
     let said = bench.run(["audit", "sum.proof.json", "--key", key.to_str().unwrap(), "--json"]).with_code(0).json();
     assert_eq!((&said["verified"], &said["isolation"]), (&json!(true), &json!("vm")));
     // The image goes with the environment.
-    let images = || fs::read_dir(bench.path("store/guest")).unwrap().filter(is_image).count();
+    let images = || sorted_names(&bench.path("store/guest")).iter().filter(is_image).count();
     assert_eq!(images(), 1);
     let _ = bench.run(["store", "gc"]).with_code(0);
     assert_eq!(images(), 1);
@@ -118,8 +118,7 @@ fn packages_are_built_in_by_a_machine_too() {
     assert_eq!(images(), 0);
 }
 
-fn is_image(entry: &std::io::Result<fs::DirEntry>) -> bool {
-    let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
+fn is_image(name: &&String) -> bool {
     name.starts_with("environment-") && name.ends_with(".img")
 }
 

@@ -27,7 +27,7 @@ fn rebuilt(lock: &Lock, files: &[(&str, &[u8])], matches: bool) -> Case {
     Case::of(lock, &records, &verdict)
 }
 
-const WHOLE: [(&str, &[u8]); 3] = [(WHEEL_NAME, WHEEL), ("blobs/1", LAYER), ("blobs/2", BASE)];
+const WHOLE: [(&str, &[u8]); 3] = [(WHEEL_NAME, WHEEL), ("blob-1", LAYER), ("blob-2", BASE)];
 
 #[test]
 fn the_parts_of_what_matches_are_subjects_unless_they_were_inputs() {
