@@ -81,16 +81,16 @@ fn what_was_built_again_gets_the_entry_of_its_changelog_and_what_its_builder_had
         Sha256::of(&published),
         published.len()
     );
-    bench.write("work/bc.buildinfo", &info);
+    bench.write("bc.buildinfo", &info);
     let (with, _) = rebuilt("second", &["--buildinfo", "bc.buildinfo"]);
     assert_eq!(tools(&with), ["binary-only-changes", "published.buildinfo"]);
     assert_eq!(with["environment"]["digest"], lock["environment"]["digest"]);
 
     let digest = Sha256::of(&published).to_string();
-    bench.write("work/other.buildinfo", info.replace(&digest, &"0".repeat(64)));
+    bench.write("other.buildinfo", info.replace(&digest, &"0".repeat(64)));
     let ran = rebuild(&bench, &purl, &["--buildinfo", "other.buildinfo"]).with_code(2);
     assert!(ran.stderr.contains("is of another build"), "{}", ran.stderr);
-    bench.write("work/gone.buildinfo", info.replace(" gcc (= ", " gcc (= 0"));
+    bench.write("gone.buildinfo", info.replace(" gcc (= ", " gcc (= 0"));
     let ran = rebuild(&bench, &purl, &["--buildinfo", "gone.buildinfo"]).with_code(4);
     assert!(ran.stderr.contains("apt has 1 no longer: gcc=0"), "{}", ran.stderr);
     let ran = rebuild(&bench, "pkg:pypi/idna@3.20", &["--buildinfo", "bc.buildinfo"]).with_code(2);

@@ -65,7 +65,7 @@ fn a_client_that_is_not_there_is_told() {
         let program = bench.write(&format!("clients/{name}"), "");
         let look = |path: &Path| {
             let mut command = bench.command(["doctor", "--json"]);
-            command.env_remove(variable).env("PATH", path);
+            command.env_remove(variable).env("PATH", path).env("REPROVE_PYTHON", "/usr/bin/python3");
             finding(command, 0, what)
         };
         let there = look(program.parent().unwrap());

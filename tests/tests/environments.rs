@@ -102,7 +102,7 @@ fn packages_are_built_in_by_a_machine_too() {
     for same in ["environment", "inputs", "outputs", "commands"] {
         assert_eq!(inside[same], outside[same], "{same}");
     }
-    let check = ["check", "sum", "-o", "sum.proof.json", "--vary", "build-path"];
+    let check = ["check", "sum", "-o", "sum.proof.json", "--vary", "hostname"];
     let _ = wait(bench.command(check.into_iter().chain(by))).with_code(0);
     let key = bench.public_key();
     let said = bench.run(["audit", "sum.proof.json", "--key", key.to_str().unwrap(), "--json"]).with_code(0).json();
@@ -149,7 +149,7 @@ fn packages_are_built_in_with_evidence() {
     built(&bench);
     let _ = bench.run(["image", "build", "guest", "--kernel", kernel_package().to_str().unwrap()]).with_code(0);
     let nonce = "5".repeat(64);
-    let by = ["--isolation", "emulated-snp", "--engine", "qemu-tcg", "--nonce", &nonce, "--vary", "build-path"];
+    let by = ["--isolation", "emulated-snp", "--engine", "qemu-tcg", "--nonce", &nonce, "--vary", "hostname"];
     let _ = wait(bench.command(["check", "sum", "-o", "sum.proof.json"].into_iter().chain(by))).with_code(0);
     let measured = bench.run(["image", "measure", "--json"]).with_code(0).json();
     let kinds = bench.run(["tee", "--json"]).with_code(0).json();
