@@ -12,7 +12,6 @@ use super::{is_possible, is_possible_for};
 /// What one says: of which source, to which files, and with which packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildInfo {
-    bytes: Vec<u8>,
     source: String,
     version: String,
     /// By name: what each file's digest is.
@@ -89,8 +88,8 @@ impl BuildInfo {
     /// The most bytes of one.
     pub const MAX_BYTES: usize = 4 << 20;
 
-    /// Reads one, with or without a signature around it, which is not looked at: whoever asks for a rebuild gives it, and what it
-    /// says is held against the digest of what was published.
+    /// Reads one, with or without a signature around it, which is not looked at. It has to name the digest of what was published,
+    /// and it may be from whoever published: it says which packages there are and what is on top of the changelog, and no more.
     ///
     /// # Errors
     /// See [`BuildInfoError`].
@@ -117,12 +116,7 @@ impl BuildInfo {
         }
         let changes = fields.get("Binary-Only-Changes").map(|text| format!("{}\n", text.trim_start_matches('\n')));
         let options = fields.get("Environment").map(|text| options(text)).unwrap_or_default();
-        Ok(Self { bytes: bytes.to_vec(), source, version, files, installed, changes, options })
-    }
-
-    /// It itself.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        Ok(Self { source, version, files, installed, changes, options })
     }
 
     /// Fails where it is not of this file.
@@ -198,18 +192,19 @@ fn installed(text: &str) -> Option<Vec<Installed>> {
     (!packages.is_empty()).then_some(packages)
 }
 
-/// Those variables of `NAME="VALUE"` lines that say to dpkg and debhelper what is built and how; not how many processors there
-/// are, which a rebuild has of its own.
+/// Words that say which parts of a package are built, and that can have nothing else run or compiled: what a builder writes
+/// down comes from whoever published, and may not say how.
+const HARMLESS: [&str; 6] = ["noautodbgsym", "nocheck", "nodoc", "noopt", "nostrip", "terse"];
+
+/// Of `NAME="VALUE"` lines, `DEB_BUILD_OPTIONS` and `DEB_BUILD_PROFILES`, with those of their words that are harmless.
 fn options(text: &str) -> BTreeMap<String, String> {
     let one = |line: &str| {
         let (name, value) = line.trim().split_once('=')?;
         let value = value.strip_prefix('"')?.strip_suffix('"')?;
-        let is_plain = value.chars().all(|c| (' '..='~').contains(&c) && !matches!(c, '"' | '\\' | '$' | '`'));
-        let is_name =
-            name.starts_with("DEB_") && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-        let words = value.split_ascii_whitespace().filter(|word| !word.starts_with("parallel="));
+        let words = value.split_ascii_whitespace().filter(|word| HARMLESS.contains(word));
         let value = words.collect::<Vec<_>>().join(" ");
-        (is_name && is_plain && !value.is_empty()).then(|| (name.to_owned(), value))
+        let is_known = matches!(name, "DEB_BUILD_OPTIONS" | "DEB_BUILD_PROFILES");
+        (is_known && !value.is_empty()).then(|| (name.to_owned(), value))
     };
     text.lines().filter_map(one).collect()
 }
@@ -224,7 +219,7 @@ mod tests {
             "Format: 1.0\nSource: bc (1.07-3)\nBinary: bc dc\nArchitecture: amd64\nVersion: 1.07-3+b1\n\
              Binary-Only-Changes:\n bc (1.07-3+b1) sid; urgency=low, binary-only=yes\n .\n   * Rebuild\n .\n  -- A B <c@d>  Sun\n\
              Checksums-Sha256:\n {} 109 bc_1.07-3+b1_amd64.deb\nBuild-Origin: Debian\nInstalled-Build-Depends:\n{packages}\n\
-             Environment:\n DEB_BUILD_OPTIONS=\"noautodbgsym parallel=4\"\n LANG=\"C\"\n DEB_X=\"$(id)\"\n",
+             Environment:\n DEB_BUILD_OPTIONS=\"noautodbgsym parallel=4\"\n DEB_BUILD_PROFILES=\"nodoc x\"\n DEB_CFLAGS_APPEND=\"-include x\"\n DEB_X=\"$(id)\"\n",
             Sha256::of(b"deb")
         )
     }
@@ -242,7 +237,9 @@ mod tests {
             assert_eq!((read.source.as_str(), read.version.as_str()), ("bc", "1.07-3+b1"));
             let specs: Vec<String> = read.installed().iter().map(Installed::spec).collect();
             assert_eq!(specs, ["autoconf=2.71-3", "gcc:amd64=4:12.2.0-3"]);
-            assert_eq!(read.options(), &[("DEB_BUILD_OPTIONS".to_owned(), "noautodbgsym".to_owned())].into());
+            // Nothing of it can have anything else compiled or run.
+            let options = [("DEB_BUILD_OPTIONS", "noautodbgsym"), ("DEB_BUILD_PROFILES", "nodoc")];
+            assert_eq!(read.options(), &options.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
             let changes = read.changes(Versions { source: "bc", binary: "1.07-3+b1" }).unwrap();
             assert!(changes.ends_with("\n\n  * Rebuild\n\n -- A B <c@d>  Sun\n\n"), "{changes}");
             assert_eq!(read.changes(Versions { source: "bc", binary: "1.07-3+b2" }), None);

@@ -125,10 +125,8 @@ pub async fn fetch_published(
         });
         Ok::<_, InputsError>(())
     };
-    if let Some(info) = info {
-        beside(INFO, info.bytes())?;
-    }
-    let mut derived = BTreeSet::new();
+    // What a builder wrote down is of what was published, and is as much its publisher's word.
+    let mut derived: BTreeSet<Derived> = info.map(|_| Derived::Tools).into_iter().collect();
     if let Some(changes) = &changes {
         beside(CHANGES, changes.text.as_bytes())?;
         let from = if changes.is_from_package { "the package has" } else { "the .buildinfo file has" };
@@ -136,7 +134,7 @@ pub async fn fetch_published(
             "it was built again without a change of its source: {from} what its builder put on top of the changelog"
         );
         notes(Note::Noticed(text));
-        derived.extend(changes.is_from_package.then_some(Derived::Bytes));
+        derived.insert(Derived::Bytes);
     }
     let published = Published {
         purl: Some(purl.clone()),
@@ -228,8 +226,7 @@ async fn exactly(session: &Session<'_>, info: &BuildInfo) -> Result<(Vec<String>
     Ok((names, wanted))
 }
 
-/// What the file is called that was given, and the one that has what is put on top of the changelog.
-const INFO: &str = "published.buildinfo";
+/// What the file is called that has what is put on top of the changelog.
 const CHANGES: &str = "binary-only-changes";
 
 /// What is installed beside what a source asks for: sources may ask for root, which this is for.
