@@ -128,6 +128,11 @@ impl Wanted {
     }
 }
 
+/// A text of a lock file, or of who fetches, as part of a message.
+fn plain(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
 /// What lays the packages out, and its name; none where the client takes them as they are.
 fn script(ecosystem: Ecosystem) -> Option<(&'static str, &'static str)> {
     let text = match ecosystem {

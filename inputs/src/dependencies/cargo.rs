@@ -10,7 +10,7 @@ use reprove_store::Store;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::{Checksum, DependencyError, Wanted};
+use super::{Checksum, DependencyError, Wanted, plain};
 use crate::cargo::{cached, is_version};
 use crate::workplace::{Fetched, Workplace, failed};
 use crate::{Cargo, InputsError, blocking};
@@ -76,10 +76,6 @@ fn wanted(package: &Package) -> Result<Option<Wanted>, DependencyError> {
     let purl = format!("pkg:cargo/{name}@{}", version.replace('+', "%2B")).parse().map_err(|_| wrong())?;
     let (name, version) = (name.clone(), version.clone());
     Ok(Some(Wanted { name, version, file_name, purl, checksum: Checksum::Sha256(checksum) }))
-}
-
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 const FETCHING: &str = "fetching dependencies with cargo";

@@ -78,7 +78,17 @@ pub enum DependencyError {
         /// The files that the lock file has the hashes of.
         files: Vec<String>,
     },
+    /// A marker that pip does not read.
+    #[error("it has {name} only where {marker}, which pip can't read; lock it anew")]
+    Marker {
+        /// Of which package.
+        name: String,
+        /// What it says.
+        marker: String,
+    },
     /// Other bytes.
-    #[error("{0}, as it was fetched, has a SHA-256 that is not in the lock file; nothing was kept of it")]
+    #[error(
+        "{0}, as it was fetched, has a SHA-256 that is not in the lock file; nothing was kept of it: compare this machine's index with the one that it was locked by, or lock it anew"
+    )]
     OtherBytes(String),
 }

@@ -11,7 +11,7 @@ use reprove_store::Store;
 use serde::Deserialize;
 
 use super::kept::hex;
-use super::{Checksum, DependencyError, Wanted};
+use super::{Checksum, DependencyError, Wanted, plain};
 use crate::npm::{Version, refused};
 use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Npm, blocking};
@@ -103,10 +103,6 @@ fn fits(list: &[String], word: &str) -> bool {
     let (not, only): (Vec<&str>, Vec<&str>) = list.iter().map(String::as_str).partition(|one| one.starts_with('!'));
     let is_any = only.is_empty() || only.contains(&word) || only == ["any"];
     is_any && !not.iter().any(|one| one.strip_prefix('!') == Some(word))
-}
-
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 const FETCHING: &str = "fetching dependencies with npm";

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::requirements::Pin;
 pub(crate) use self::requirements::read;
 use super::kept::{self, Choice};
-use super::{Checksum, DependencyError, Wanted};
+use super::{Checksum, DependencyError, Wanted, plain};
 use crate::workplace::{Fetched, MAX_FILE, Workplace, failed};
 use crate::{InputsError, Note, Pip, blocking};
 
@@ -123,6 +123,7 @@ struct Request<'a> {
 enum Answer {
     Found { packages: Vec<Vec<Named>> },
     NothingFits { name: String, version: String, files: Vec<String> },
+    BadMarker { name: String, marker: String },
     NoPip,
     OldPip { version: String },
     TooLarge { name: String },
@@ -205,6 +206,10 @@ fn packages(stdout: &[u8], file: &str, python: &Path) -> Result<Vec<Vec<Named>>,
             let (name, files) = (plain(&format!("{name} {version}")), files.iter().map(|name| plain(name)).collect());
             InputsError::Dependencies { file: file.to_owned(), source: DependencyError::NothingFits { name, files } }
         }
+        Answer::BadMarker { name, marker } => {
+            let source = DependencyError::Marker { name: plain(&name), marker: plain(&marker) };
+            InputsError::Dependencies { file: file.to_owned(), source }
+        }
         Answer::NoPip => InputsError::NoPip(python.to_owned()),
         Answer::OldPip { version } => InputsError::OldPip { python: python.to_owned(), version: plain(&version) },
         Answer::TooLarge { name } => InputsError::TooLarge { name: plain(&name), most: MAX_FILE },
@@ -215,10 +220,6 @@ fn packages(stdout: &[u8], file: &str, python: &Path) -> Result<Vec<Vec<Named>>,
 
 fn answer(why: &str) -> InputsError {
     InputsError::Answer { doing: FETCHING, why: plain(why) }
-}
-
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 #[cfg(test)]
@@ -275,6 +276,7 @@ mod tests {
         for (json, text) in [
             (r#"{"answer":"nothing-fits","name":"a","version":"1","files":["a-1-cp27-none-any.whl"]}"#, "a 1"),
             (r#"{"answer":"nothing-fits","name":"a","version":"1","files":[]}"#, "has none of the files"),
+            (r#"{"answer":"bad-marker","name":"a","marker":"x < 1"}"#, "only where x < 1"),
             (r#"{"answer":"no-pip"}"#, "/python has no pip"),
             (r#"{"answer":"old-pip","version":"9.0"}"#, "pip 9.0"),
             (r#"{"answer":"too-large","name":"a"}"#, "larger than"),

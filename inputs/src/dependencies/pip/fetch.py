@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds, for each line of a requirements file, the files that pip would install in a build, and downloads them; runs none of it.
 
-Argument: a JSON file with `pins` (each with `name`, `version`, `marker` and `hashes`), `minors` (of the Pythons 3 that the build
+Argument: a JSON file with `pins` (each with `name`, `version`, `marker`, `hashes` and `is_wheel`), `minors` (of the Pythons 3 that the build
 has), `glibc` (the second number of its C library), `machine`, `directory` and `most` (bytes of one file). The files are written as
 DIRECTORY/0, DIRECTORY/1 and so on; one JSON object on standard output has for each line the names of its files and which number
 each has, or says why not. A line whose marker says no has none.
@@ -32,8 +32,8 @@ def tags(minor, request):
 
 
 def answers(marker, minor, machine):
-    """What a marker says in a Python of which the third number is not known; both where that can't be told."""
-    from pip._vendor.packaging.markers import Marker
+    """What a marker says in a Python of which the third number is not known; both where that can't be told. ValueError: nothing."""
+    from pip._vendor.packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
     if marker is None:
         return {True}
@@ -45,19 +45,36 @@ def answers(marker, minor, machine):
         "sys_platform": "linux",
     }
     full = [f"3.{minor}.{patch}" for patch in range(100)]
-    parsed = Marker(marker)
-    return {parsed.evaluate({**known, "python_full_version": one, "implementation_version": one}) for one in full}
+    try:
+        parsed = Marker(marker)
+        return {parsed.evaluate({**known, "python_full_version": one, "implementation_version": one}) for one in full}
+    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise ValueError(str(error)) from None
 
 
-def known_sha256(link):
-    """What is said of it; of a file of this machine, what it is."""
+def said_by(pin, request):
+    """What its marker says in each of the build's Pythons."""
+    try:
+        return {minor: answers(pin["marker"], minor, request["machine"]) for minor in request["minors"]}
+    except ValueError:
+        raise Answer("bad-marker", {"name": pin["name"], "marker": pin["marker"]}) from None
+
+
+def known_sha256(link, most):
+    """What is said of it; of a file of this machine, what it is, unless it is too large to be fetched."""
     if sha256(link) is None and link.is_file:
+        digest, left = hashlib.sha256(), most
         with open(link.file_path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+            while piece := file.read(1 << 16):
+                left -= len(piece)
+                if left < 0:
+                    return None
+                digest.update(piece)
+        return digest.hexdigest()
     return sha256(link)
 
 
-def files_of(links, pin):
+def files_of(links, pin, most):
     """The files of a version of which the line has the hash, or may have it: names, links, tags, and whether it has."""
     from pip._vendor.packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
     from pip._vendor.packaging.version import InvalidVersion, Version
@@ -72,26 +89,25 @@ def files_of(links, pin):
                 continue
         except (InvalidVersion, ValueError):
             continue
-        known = known_sha256(link)
+        known = known_sha256(link, most)
         if known is None or known in pin["hashes"]:
             found.append((file_name, link, [str(tag) for tag in more[1]] if more else [], known is not None))
     return sorted(found, key=lambda file: (not file[3], file[0]))
 
 
-def best(files, fitting):
-    """The wheel that fits best, or an sdist; none where nothing fits."""
+def best(files, fitting, is_wheel):
+    """The wheel that fits best, or an sdist where it need be no wheel; none where nothing fits."""
     wheels = [(min(fitting[tag] for tag in file[2] if tag in fitting), file) for file in files if fitting.keys() & file[2]]
-    sdists = [file for file in files if not file[2] and not file[0].endswith(".whl")]
+    sdists = [file for file in files if not is_wheel and not file[2] and not file[0].endswith(".whl")]
     return min(wheels, key=lambda found: found[0])[1] if wheels else next(iter(sdists), None)
 
 
 def chosen(links, pin, request):
     """The files that one of the build's Pythons would take: link by file name."""
-    files, found, is_needed = files_of(links, pin), {}, True
-    for minor in request["minors"]:
-        said = answers(pin["marker"], minor, request["machine"])
+    files, found, is_needed = files_of(links, pin, request["most"]), {}, True
+    for minor, said in said_by(pin, request).items():
         is_needed = is_needed and said == {True}
-        file = best(files, tags(minor, request)) if True in said else None
+        file = best(files, tags(minor, request), pin["is_wheel"]) if True in said else None
         if file:
             found[file[0]] = file[1]
     if is_needed and not found:
@@ -100,7 +116,7 @@ def chosen(links, pin, request):
 
 
 def is_wanted(pin, request):
-    return any(True in answers(pin["marker"], minor, request["machine"]) for minor in request["minors"])
+    return any(True in said for said in said_by(pin, request).values())
 
 
 def fetched(request):

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use reprove_model::Sha256;
 use serde::Serialize;
 
-use crate::dependencies::{DependencyError, MAX_PACKAGES};
+use crate::dependencies::{DependencyError, MAX_PACKAGES, plain};
 use crate::pypi::requirement::Requirement;
 
 /// A line: one version of a package, and the hashes that its files may have.
@@ -17,15 +17,16 @@ pub(crate) struct Pin {
     /// When it is installed; none where it always is.
     pub(crate) marker: Option<String>,
     pub(crate) hashes: BTreeSet<Sha256>,
+    /// Whether pip may take no source archive in its place.
+    pub(crate) is_wheel: bool,
 }
 
-/// Options that say where packages come from, and which are allowed: the machine's own settings say where, and the hashes which.
-const WITHOUT_EFFECT: [&str; 11] = [
+/// Options that say where packages come from, which the machine's own settings say, and which versions, which lines say.
+const WITHOUT_EFFECT: [&str; 10] = [
     "--extra-index-url",
     "--find-links",
     "--index-url",
     "--no-index",
-    "--only-binary",
     "--pre",
     "--prefer-binary",
     "--require-hashes",
@@ -38,10 +39,12 @@ const WITH_HASHES: &str = "pip-compile --generate-hashes, uv pip compile --gener
 
 /// The lines of a requirements file.
 pub(crate) fn read(text: &str) -> Result<Vec<Pin>, DependencyError> {
-    let mut pins = BTreeSet::new();
+    let (mut pins, mut wheels) = (BTreeSet::new(), Wheels::default());
     for line in joined(text) {
         let line = without_comment(&line).trim();
-        if line.starts_with('-') {
+        if let Some(names) = line.strip_prefix("--only-binary").filter(|rest| rest.starts_with(['=', ' ', '\t'])) {
+            wheels.add(names);
+        } else if line.starts_with('-') {
             option(line)?;
         } else if !line.is_empty() {
             pins.insert(pin(line)?);
@@ -50,7 +53,32 @@ pub(crate) fn read(text: &str) -> Result<Vec<Pin>, DependencyError> {
             return Err(DependencyError::TooMany);
         }
     }
-    Ok(pins.into_iter().collect())
+    // An option is of the whole file, wherever it stands.
+    Ok(pins.into_iter().map(|pin| Pin { is_wheel: wheels.has(&pin.name), ..pin }).collect())
+}
+
+/// Of which packages pip takes no source archive (`--only-binary`).
+#[derive(Default)]
+struct Wheels {
+    all: bool,
+    names: Vec<String>,
+}
+
+impl Wheels {
+    fn add(&mut self, names: &str) {
+        for name in names.split(['=', ' ', '\t', ',']).filter(|name| !name.is_empty()) {
+            match name {
+                ":all:" => self.all = true,
+                ":none:" => *self = Self::default(),
+                name => self.names.push(name.to_owned()),
+            }
+        }
+    }
+
+    fn has(&self, package: &str) -> bool {
+        let is_it = |name: &String| package.parse::<Requirement>().is_ok_and(|of| of.is_for(name));
+        self.all || self.names.iter().any(is_it)
+    }
 }
 
 /// Lines that end with a backslash, with those that they go on in. A comment ends one.
@@ -110,7 +138,13 @@ fn pin(line: &str) -> Result<Pin, DependencyError> {
     if hashes.is_empty() {
         return Err(DependencyError::NoChecksum(shown(), WITH_HASHES));
     }
-    Ok(Pin { name: name.to_owned(), version: version.to_owned(), marker: requirement.marker().map(plain), hashes })
+    Ok(Pin {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        marker: requirement.marker().map(str::to_owned),
+        hashes,
+        is_wheel: false,
+    })
 }
 
 /// What is no name and version: an address, a path, or nothing that is known.
@@ -122,10 +156,6 @@ fn not_read(asked: &str) -> DependencyError {
         _ if is_path || asked.contains('@') => DependencyError::Elsewhere(shown),
         _ => DependencyError::Name(shown),
     }
-}
-
-fn plain(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 #[cfg(test)]
@@ -156,6 +186,26 @@ mod tests {
         assert_eq!(b.marker.as_deref(), Some("python_version < '3.12'"));
         assert_eq!((a.name.as_str(), a.version.as_str(), a.marker.as_deref(), a.hashes.len()), ("a", "2", None, 1));
         assert_eq!(read("# nothing\n").unwrap(), []);
+    }
+
+    #[test]
+    fn what_may_be_no_source_archive_is_told_wherever_the_option_stands() {
+        let of = |options: &str| {
+            let text = format!("{options}\na.b==1 {}\nc==1 {}\n", hash("ab"), hash("ab"));
+            read(&text).unwrap().into_iter().map(|pin| pin.is_wheel).collect::<Vec<_>>()
+        };
+        assert_eq!(of("--pre"), [false, false]);
+        assert_eq!(of("--only-binary :all:"), [true, true]);
+        assert_eq!(of("--only-binary=A-B,d"), [true, false]);
+        assert_eq!(of("--only-binary=:all:\n--only-binary :none:,c"), [false, true]);
+        assert!(read(&format!("c==1 {}\n--only-binary=:all:", hash("ab"))).unwrap()[0].is_wheel);
+        assert!(matches!(read("--only-binaryx"), Err(DependencyError::Option(_))));
+    }
+
+    #[test]
+    fn a_long_marker_is_kept_whole() {
+        let marker = format!("python_version < '3.12' and platform_release != '{}'", "x".repeat(400));
+        assert_eq!(one(&format!("a==1 ; {marker} {}", hash("ab"))).unwrap().marker, Some(marker));
     }
 
     #[test]
