@@ -165,14 +165,7 @@ pub async fn fetch_published(
     }
     drop(workplace);
     let (environment, packages) = tools(&[tool, "git", "python3"], apt, store, notes).await?;
-    let published = Published {
-        purl: Some(purl.clone()),
-        name: file.name.clone(),
-        digest: file.digest,
-        size: file.size,
-        derived: BTreeSet::from([Derived::Bytes, Derived::Contents, Derived::Tools]),
-        parts: BTreeSet::new(),
-    };
+    let published = file.clone().published(purl, BTreeSet::from([Derived::Bytes, Derived::Contents, Derived::Tools]));
     let recipe = recipe((name, version), purl, Environment::Debian(environment), &file.name);
     recipe.check()?;
     Ok(Crate { recipe, inputs, packages, published, compressors })

@@ -9,6 +9,7 @@ mod apt;
 mod buildinfo;
 mod fields;
 mod lines;
+mod needed;
 mod package;
 mod source;
 
@@ -152,9 +153,9 @@ fn is_possible_for(name: &str, version: &str, architecture: &str) -> bool {
     package.is_possible()
 }
 
-/// For fuzzing: the entry of a changelog in the files of a package.
-pub(crate) fn changelog_entry(files: &[u8], source: &str, binary: &str) -> std::io::Result<Option<String>> {
-    again::in_files(files, again::Versions { source, binary })
+/// For fuzzing: the entry on top of a compressed changelog.
+pub(crate) fn changelog_entry(compressed: &[u8], source: &str, binary: &str) -> Option<String> {
+    again::changelog(compressed, again::Versions { source, binary })
 }
 
 /// For fuzzing: what apt is asked for, and what is put on top of the changelog.

@@ -102,12 +102,10 @@ pub fn build_info(bytes: &[u8], version: &str) -> Result<(Vec<String>, Option<St
     Ok(debian::asked_of(&BuildInfo::read(bytes)?, "demo", version))
 }
 
-/// What is put on top of the changelog of the source `demo`, by the files of a package of that version.
-///
-/// # Errors
-/// Where they are no archive.
-pub fn binary_only_changes(files: &[u8], version: &str) -> std::io::Result<Option<String>> {
-    debian::changelog_entry(files, "demo", version)
+/// What is on top of a compressed changelog, where that is of this version of the source `demo`.
+#[must_use]
+pub fn binary_only_changes(compressed: &[u8], version: &str) -> Option<String> {
+    debian::changelog_entry(compressed, "demo", version)
 }
 
 /// The SHA-256 that a `Cargo.lock` has of a version of a crate.

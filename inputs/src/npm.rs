@@ -13,7 +13,7 @@ mod recipe;
 use std::fs::File;
 use std::io::BufReader;
 
-use reprove_model::{Content, Derived, Input, InputName, Lock, LockedEnvironment, PackageUrl, Published, Recipe, Role};
+use reprove_model::{Content, Derived, Input, InputName, Lock, LockedEnvironment, PackageUrl, Recipe, Role};
 use reprove_store::Store;
 
 pub use client::Npm;
@@ -192,14 +192,7 @@ fn assemble(
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
     let taken = packing.takes_bytes.then_some(Derived::Bytes);
     let derived = [Derived::Contents, Derived::Tools].into_iter().chain(taken).collect();
-    let published = Published {
-        purl: Some(purl.clone()),
-        name: file.name.clone(),
-        digest: file.digest,
-        size: file.size,
-        derived,
-        parts: Default::default(),
-    };
+    let published = file.clone().published(purl, derived);
     Ok(Lock { recipe: packing.recipe, inputs, environment, published: Some(published) })
 }
 

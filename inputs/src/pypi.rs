@@ -203,10 +203,8 @@ impl Published {
             });
         }
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
-        let Fetched { name: file_name, digest, size, .. } = published.clone();
-        let purl = Some(PackageUrl::pypi(name, version, Some(file_name.as_str()))?);
-        let published =
-            Some(reprove_model::Published { purl, name: file_name, digest, size, derived, parts: BTreeSet::new() });
+        let purl = PackageUrl::pypi(name, version, Some(published.name.as_str()))?;
+        let published = Some(published.clone().published(&purl, derived));
         Ok(Lock { recipe, inputs, environment, published })
     }
 }

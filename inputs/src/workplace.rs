@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The place where an ecosystem's client works, and what it has fetched there.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reprove_model::{DigestSet, HashBoth, InputName, Sha256};
+use reprove_model::{Derived, DigestSet, HashBoth, InputName, PackageUrl, Published, Sha256};
 use reprove_store::Store;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -149,6 +150,12 @@ impl Fetched {
             }
             _ => Ok(Self { name, path: path.to_owned(), digest, size }),
         }
+    }
+
+    /// It as what was published, which this was taken of.
+    pub(crate) fn published(self, purl: &PackageUrl, derived: BTreeSet<Derived>) -> Published {
+        let Self { name, digest, size, .. } = self;
+        Published { purl: Some(purl.clone()), name, digest, size, derived, parts: BTreeSet::new() }
     }
 
     /// Puts it into the store, and sees that it is still the same.

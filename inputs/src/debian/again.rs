@@ -6,9 +6,15 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
+use reprove_model::{Node, TreePath};
+use reprove_store::{Layout, Store, UnpackLimits, Unpacked};
 
-use crate::InputsError;
+use super::apt::Session;
+use super::buildinfo::BuildInfo;
+use super::package::{OfSource, no_dpkg};
+use crate::workplace::Fetched;
+use crate::{InputsError, blocking};
 
 /// A version of a source, and the one that was built of it without a change.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +25,46 @@ pub(crate) struct Versions<'a> {
     pub(crate) binary: &'a str,
 }
 
-/// The entry that was put on top of the changelog, as the package in `path` has it; none where that has none. debhelper puts it
-/// into a file of its own, `changelog.Debian.ARCHITECTURE.gz`; others leave it where it was.
+/// What a builder put on top of the changelog, and where it was found.
+pub(super) struct Changes {
+    pub(super) text: String,
+    pub(super) from: &'static str,
+}
+
+/// What was put there, by the `.buildinfo` file or else by the package of this version; none where the source was changed.
 ///
 /// # Errors
-/// [`InputsError::NoProgram`] where there is no dpkg-deb, [`InputsError::Answer`] for what is no package.
-pub(super) fn entry(path: &Path, of: Versions<'_>) -> Result<Option<String>, InputsError> {
+/// [`InputsError::BinNmu`] where neither has it; those of reading the package.
+pub(super) async fn changes(
+    session: &Session<'_>,
+    file: &Fetched,
+    (of, version): (&OfSource, &str),
+    info: Option<&BuildInfo>,
+    store: &Store,
+) -> Result<Option<Changes>, InputsError> {
+    let Some(built) = of.built_again(version) else { return Ok(None) };
+    if let Some(text) = info.and_then(|info| info.changes(Versions { source: &of.source, binary: &built })) {
+        return Ok(Some(Changes { text, from: "the .buildinfo file" }));
+    }
+    let (path, place, source) = (file.path.clone(), session.workplace().clone(), of.source.clone());
+    let to = store.clone();
+    let found = blocking::run(&file.path, move || {
+        let _place = place;
+        entry(&path, &to, Versions { source: &source, binary: &built })
+    });
+    let no_entry = || InputsError::BinNmu {
+        binary: format!("{} {version}", file.name),
+        source_version: of.source_version.clone(),
+    };
+    let text = found.await?.ok_or_else(no_entry)?;
+    Ok(Some(Changes { text, from: "the package" }))
+}
+
+/// The entry as the package in `path` has it; none where that has none. debhelper puts it into a file of its own,
+/// `changelog.Debian.ARCHITECTURE.gz`; others leave it where it was. The package's files are in `store` afterwards.
+fn entry(path: &Path, store: &Store, of: Versions<'_>) -> Result<Option<String>, InputsError> {
+    let doing = "reading a package with dpkg-deb";
+    let bad = |why: String| InputsError::Answer { doing, why };
     let mut dpkg = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(path)
@@ -32,40 +72,49 @@ pub(super) fn entry(path: &Path, of: Versions<'_>) -> Result<Option<String>, Inp
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(super::package::no_dpkg)?;
-    let found = dpkg.stdout.take().map_or(Ok(None), |files| in_files(files, of));
-    // It may not have been read to its end.
-    let _ = dpkg.kill();
-    let _ = dpkg.wait();
-    found.map_err(|error| InputsError::Answer { doing: "reading a package with dpkg-deb", why: error.to_string() })
+        .map_err(no_dpkg)?;
+    let files = dpkg.stdout.take().map(|tar| store.unpack_tar(tar, Layout::AtTop, LIMITS));
+    // It ends where nobody reads on.
+    let ended = dpkg.wait().map_err(no_dpkg)?;
+    let files = files.ok_or_else(|| bad("it says nothing".into()))?.map_err(|error| bad(error.to_string()))?;
+    if !ended.success() {
+        return Err(bad(ended.to_string()));
+    }
+    in_files(&files, store, of)
 }
 
-/// The most files of a package that are looked at, and the most bytes of a changelog.
-const MOST_FILES: usize = 1 << 20;
-const MOST_CHANGELOG: u64 = 16 << 20;
+/// What is read of a package.
+const LIMITS: UnpackLimits = UnpackLimits { entries: 500_000, bytes: 4 << 30 };
 
-/// The entry in the files of a package, as a tar archive has them.
-pub(crate) fn in_files(files: impl Read, of: Versions<'_>) -> io::Result<Option<String>> {
-    for file in tar::Archive::new(files).entries()?.take(MOST_FILES) {
-        let file = file?;
-        let path = file.path_bytes();
-        let Ok(path) = str::from_utf8(&path) else { continue };
-        let Some((_, name)) =
-            path.trim_start_matches("./").strip_prefix("usr/share/doc/").unwrap_or("").split_once('/')
-        else {
-            continue;
-        };
-        if !name.starts_with("changelog") || !name.ends_with(".gz") || name.contains('/') {
-            continue;
-        }
-        let mut text = Vec::new();
-        GzDecoder::new(file).take(MOST_CHANGELOG).read_to_end(&mut text)?;
-        if let Some(entry) = str::from_utf8(&text).ok().and_then(|text| first(text, of)) {
-            return Ok(Some(entry));
+/// The entry in the files of a package.
+fn in_files(files: &Unpacked, store: &Store, of: Versions<'_>) -> Result<Option<String>, InputsError> {
+    for (path, entry) in &files.entries {
+        let Node::File { digest, .. } = &entry.node else { continue };
+        if is_changelog(path)
+            && let Some(found) = changelog(store.open_blob(&digest.blake3)?, of)
+        {
+            return Ok(Some(found));
         }
     }
     Ok(None)
 }
+
+fn is_changelog(path: &TreePath) -> bool {
+    let name =
+        str::from_utf8(path.as_bytes()).ok().and_then(|path| path.strip_prefix("usr/share/doc/")?.split_once('/'));
+    name.is_some_and(|(_, name)| name.starts_with("changelog") && name.ends_with(".gz") && !name.contains('/'))
+}
+
+/// The entry on top of a compressed changelog; none where there is none, or it is no changelog.
+pub(crate) fn changelog(compressed: impl Read, of: Versions<'_>) -> Option<String> {
+    let mut bytes = Vec::new();
+    // Of one that is damaged, or longer, what comes before counts.
+    let _: io::Result<usize> = MultiGzDecoder::new(compressed).take(MOST_READ).read_to_end(&mut bytes);
+    first(&String::from_utf8_lossy(&bytes), of)
+}
+
+/// The most bytes of a changelog that are read: the entry is on top.
+const MOST_READ: u64 = 2 * MOST_ENTRY as u64;
 
 /// The most bytes of an entry.
 const MOST_ENTRY: usize = 64 << 10;
@@ -126,25 +175,40 @@ mod tests {
         assert!(first(&of(MOST_ENTRY + 1), OF).is_none());
     }
 
-    /// A package's files, with a changelog of this name.
-    fn files(name: &str, text: &str) -> Vec<u8> {
+    fn compressed(text: &str) -> Vec<u8> {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
-        let (mut archive, bytes) = (tar::Builder::new(Vec::new()), gzip.finish().unwrap());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        archive.append_data(&mut header, name, &bytes[..]).unwrap();
-        archive.into_inner().unwrap()
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn it_is_on_top_of_a_changelog_whatever_comes_after() {
+        let of = |bytes: &[u8]| changelog(bytes, OF).is_some();
+        let longer = |bytes: u64| format!("{ENTRY}{}", "é".repeat(usize::try_from(bytes / 2).unwrap()));
+        for bytes in [0, MOST_READ - ENTRY.len() as u64, MOST_READ, 4 * MOST_READ] {
+            assert!(of(&compressed(&longer(bytes))), "{bytes}");
+        }
+        let cut = compressed(&longer(MOST_READ));
+        assert!(!of(&cut[..cut.len() / 50]) && !of(b"no gzip") && !of(&compressed("")));
     }
 
     #[test]
     fn it_is_looked_for_where_changelogs_are() {
-        let of = |name: &str| in_files(&files(name, ENTRY)[..], OF).unwrap();
-        assert!(of("./usr/share/doc/bc/changelog.Debian.amd64.gz").is_some());
-        assert!(of("usr/share/doc/bc/changelog.gz").is_some());
-        assert!(of("./usr/share/doc/bc/examples/changelog.gz").is_none());
-        assert!(of("./usr/share/doc/bc/changes.gz").is_none());
-        assert!(of("./etc/changelog.gz").is_none());
-        assert!(in_files(&b"no archive, and longer than none"[..], OF).is_err());
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let of = |name: &str| {
+            let mut archive = tar::Builder::new(Vec::new());
+            let (mut header, bytes) = (tar::Header::new_gnu(), compressed(ENTRY));
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, &bytes[..]).unwrap();
+            let files = store.unpack_tar(&archive.into_inner().unwrap()[..], Layout::AtTop, LIMITS).unwrap();
+            in_files(&files, &store, OF).unwrap().is_some()
+        };
+        assert!(of("./usr/share/doc/bc/changelog.Debian.amd64.gz"));
+        assert!(of("usr/share/doc/bc/changelog.gz"));
+        assert!(!of("./usr/share/doc/bc/examples/changelog.gz"));
+        assert!(!of("./usr/share/doc/bc/changes.gz"));
+        assert!(!of("./etc/changelog.gz"));
     }
 }

@@ -7,6 +7,7 @@ use reprove_model::{PackageLock, Sha256};
 use thiserror::Error;
 
 use super::fields::fields;
+use super::lines::Offered;
 use super::{is_possible, is_possible_for};
 
 /// What one says: of which source, to which files, and with which packages.
@@ -34,16 +35,16 @@ pub(super) struct Installed {
 #[derive(Debug, Error)]
 pub enum BuildInfoError {
     /// It is larger than [`BuildInfo::MAX_BYTES`].
-    #[error("the .buildinfo file is larger than {} MiB", BuildInfo::MAX_BYTES >> 20)]
+    #[error("the .buildinfo file is larger than {} MiB; {GIVE}", BuildInfo::MAX_BYTES >> 20)]
     TooLarge,
     /// It is no text.
-    #[error("the .buildinfo file is no text")]
+    #[error("the .buildinfo file is no text; {GIVE}")]
     NotText,
     /// A field is not there, or is not what it should be.
-    #[error("the .buildinfo file has no field {0} as deb-buildinfo(5) describes it")]
+    #[error("the .buildinfo file has no field {0} as deb-buildinfo(5) describes it; {GIVE}")]
     Field(&'static str),
     /// It names more packages than an environment can have.
-    #[error("the .buildinfo file names {0} packages; an environment can have {most}", most = PackageLock::MAX_PACKAGES)]
+    #[error("the .buildinfo file names {0} packages; an environment can have {most}; {GIVE}", most = PackageLock::MAX_PACKAGES)]
     TooMany(usize),
     /// It is of other files.
     #[error(
@@ -52,7 +53,7 @@ pub enum BuildInfoError {
     NotNamed(String),
     /// It is of another build of the same version.
     #[error(
-        "the .buildinfo file is of another build: its {name} has the SHA-256 digest {stated}, and what the archive has {there}"
+        "the .buildinfo file is of another build: its {name} has the SHA-256 digest {stated}, and what the archive has {there}; {GIVE}"
     )]
     Other {
         /// The file.
@@ -75,6 +76,9 @@ pub enum BuildInfoError {
         gone: Vec<String>,
     },
 }
+
+/// What to do where one is of no use.
+const GIVE: &str = "give the one that the builder wrote, or leave out --buildinfo";
 
 /// A list that may be long.
 fn shown(names: &[String]) -> String {
@@ -147,6 +151,13 @@ impl BuildInfo {
 }
 
 impl Installed {
+    /// Whether what an archive offers is it. One without an architecture is of this machine's, or of every one.
+    pub(super) fn is(&self, offered: &Offered, native: &str) -> bool {
+        let is_of = |wanted: &str| offered.architecture == wanted;
+        let fits = self.architecture.as_deref().map_or_else(|| is_of(native) || is_of("all"), is_of);
+        fits && offered.name == self.name && offered.version == self.version
+    }
+
     /// How apt is asked for it, and for no other.
     pub(super) fn spec(&self) -> String {
         match &self.architecture {
@@ -194,7 +205,7 @@ fn installed(text: &str) -> Option<Vec<Installed>> {
 
 /// Words that say which parts of a package are built, and that can have nothing else run or compiled: what a builder writes
 /// down comes from whoever published, and may not say how.
-const HARMLESS: [&str; 6] = ["noautodbgsym", "nocheck", "nodoc", "noopt", "nostrip", "terse"];
+const HARMLESS: [&str; 4] = ["noautodbgsym", "nocheck", "nodoc", "nostrip"];
 
 /// Of `NAME="VALUE"` lines, `DEB_BUILD_OPTIONS` and `DEB_BUILD_PROFILES`, with those of their words that are harmless.
 fn options(text: &str) -> BTreeMap<String, String> {
@@ -244,6 +255,20 @@ mod tests {
             assert!(changes.ends_with("\n\n  * Rebuild\n\n -- A B <c@d>  Sun\n\n"), "{changes}");
             assert_eq!(read.changes(Versions { source: "bc", binary: "1.07-3+b2" }), None);
         }
+    }
+
+    #[test]
+    fn what_apt_has_is_it_only_in_its_architecture() {
+        let read = BuildInfo::read(text(" gcc (= 1),\n libc6:i386 (= 1)").as_bytes()).unwrap();
+        let [gcc, libc] = read.installed() else { panic!() };
+        let is = |package: &Installed, name: &str, version: &str, architecture: &str| {
+            let sha256 = Sha256::of(b"");
+            let [name, version, architecture] = [name, version, architecture].map(str::to_owned);
+            package.is(&Offered { name, version, architecture, size: 0, sha256 }, "amd64")
+        };
+        assert!(is(gcc, "gcc", "1", "amd64") && is(gcc, "gcc", "1", "all") && is(libc, "libc6", "1", "i386"));
+        assert!(!is(gcc, "gcc", "1", "i386") && !is(gcc, "gcc", "2", "amd64") && !is(gcc, "g++", "1", "amd64"));
+        assert!(!is(libc, "libc6", "1", "amd64") && !is(libc, "libc6", "1", "all"));
     }
 
     #[test]

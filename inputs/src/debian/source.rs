@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reprove_model::{
     Build, Content, Debian, Dependencies, Derived, Environment, EpochRule, Input, InputName, Limits, LockedPackage,
-    Outputs, Package, PackageUrl, Published, Recipe, Role, Source,
+    Outputs, Package, PackageUrl, Published, Recipe, Role, Source, Tree,
 };
 use reprove_store::{IngestLimits, Store};
 
-use super::again::{self, Versions};
+use super::again::{self, Changes};
 use super::apt::{Apt, Knows, Session};
-use super::buildinfo::{BuildInfo, BuildInfoError};
+use super::buildinfo::BuildInfo;
 use super::lines::Offered;
-use super::package::{OfSource, control};
+use super::needed::{exactly, of_now};
+use super::package::control;
 use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking};
 
@@ -71,7 +72,7 @@ impl Asked {
 /// archive's index of now. All is in `store` afterwards. Without `distro` it is the first release that apt is set up for.
 ///
 /// # Errors
-/// See [`InputsError`]; [`BuildInfoError`] where `info` is of something else, or what it names is there no longer.
+/// See [`InputsError`]; [`super::BuildInfoError`] where `info` is of something else, or what it names is there no longer.
 pub async fn fetch_published(
     purl: &PackageUrl,
     info: Option<&BuildInfo>,
@@ -87,7 +88,7 @@ pub async fn fetch_published(
         info.is_of(file.name.as_str(), file.digest.sha256)?;
     }
     let of = control(&file.path)?;
-    let changes = changes(&session, &file, (&of, &asked), info).await?;
+    let changes = again::changes(&session, &file, (&of, &asked.version), info, store).await?;
     let spec = format!("{}={}", of.source, of.source_version);
     notes(Note::Doing(format!("fetching the source package {spec}")));
     let folder = session.source(&spec).await?;
@@ -105,132 +106,37 @@ pub async fn fetch_published(
         Ok::<_, InputsError>(to.add_tree(&folder, IngestLimits::of_own_files(), &|_| false)?)
     })
     .await?;
-    let is_dsc = |name: &&[u8]| name.ends_with(b".dsc");
-    let dsc =
-        tree.entries().keys().map(|path| path.file_name()).find(is_dsc).and_then(|name| str::from_utf8(name).ok());
-    let dsc = dsc.ok_or_else(|| InputsError::NoDebianSource(spec.clone()))?.parse::<InputName>()?;
-    let mut inputs = vec![Input {
-        name: "source".parse()?,
-        role: Role::Source,
-        purl: Some(PackageUrl::debian(&of.source, &of.source_version, "source")?),
-        content: Content::Tree { digest: tree.digest() },
-    }];
-    let mut beside = |name: &str, bytes: &[u8]| {
-        let (digest, size) = store.add_bytes(bytes)?;
-        inputs.push(Input {
-            name: name.parse()?,
-            role: Role::Tool,
-            purl: None,
-            content: Content::File { digest, size },
-        });
-        Ok::<_, InputsError>(())
-    };
+    let purl_of_source = PackageUrl::debian(&of.source, &of.source_version, "source")?;
+    let content = Content::Tree { digest: tree.digest() };
+    let mut inputs = vec![Input { name: "source".parse()?, role: Role::Source, purl: Some(purl_of_source), content }];
     // What a builder wrote down is of what was published, and is as much its publisher's word.
     let mut derived: BTreeSet<Derived> = info.map(|_| Derived::Tools).into_iter().collect();
-    if let Some(changes) = &changes {
-        beside(CHANGES, changes.text.as_bytes())?;
-        let from = if changes.is_from_package { "the package has" } else { "the .buildinfo file has" };
-        let text = format!(
-            "it was built again without a change of its source: {from} what its builder put on top of the changelog"
-        );
-        notes(Note::Noticed(text));
+    if let Some(Changes { text, from }) = &changes {
+        notes(Note::Noticed(format!(
+            "it was built again without a change of its source: {from} has what its builder put on top of the changelog"
+        )));
+        let (digest, size) = store.add_bytes(text.as_bytes())?;
+        let content = Content::File { digest, size };
+        inputs.push(Input { name: CHANGES.parse()?, role: Role::Tool, purl: None, content });
         derived.insert(Derived::Bytes);
     }
-    let published = Published {
-        purl: Some(purl.clone()),
-        name: file.name.clone(),
-        digest: file.digest,
-        size: file.size,
-        derived,
-        parts: BTreeSet::new(),
-    };
     let environment = Debian { debian: session.release().to_owned(), packages: names };
     let options = info.map(|info| info.options().clone()).unwrap_or_default();
+    let dsc = dsc(&tree).ok_or(InputsError::NoDebianSource(spec))?;
     let how = How { directory: of.directory(), dsc, is_for_all, has_changes: changes.is_some(), options };
     let recipe = recipe(&asked, environment, how, &file.name);
     recipe.check()?;
-    Ok(Rebuildable { recipe, inputs, packages, published })
+    Ok(Rebuildable { recipe, inputs, packages, published: file.published(purl, derived) })
 }
 
-/// What a builder put on top of the changelog, and whether the package was asked for it.
-struct Changes {
-    text: String,
-    is_from_package: bool,
-}
-
-/// What was put there, where the source was not changed.
-async fn changes(
-    session: &Session<'_>,
-    file: &Fetched,
-    (of, asked): (&OfSource, &Asked),
-    info: Option<&BuildInfo>,
-) -> Result<Option<Changes>, InputsError> {
-    let Some(version) = of.built_again(&asked.version) else { return Ok(None) };
-    let of_info = info.and_then(|info| info.changes(Versions { source: &of.source, binary: &version }));
-    if let Some(text) = of_info {
-        return Ok(Some(Changes { text, is_from_package: false }));
-    }
-    let (path, place, source) = (file.path.clone(), session.workplace().clone(), of.source.clone());
-    let found = blocking::run(&file.path, move || {
-        let _place = place;
-        again::entry(&path, Versions { source: &source, binary: &version })
-    });
-    let no_entry = || {
-        let (binary, source_version) = (format!("{} {}", asked.name, asked.version), of.source_version.clone());
-        InputsError::BinNmu { binary, source_version }
-    };
-    let text = found.await?.ok_or_else(no_entry)?;
-    Ok(Some(Changes { text, is_from_package: true }))
-}
-
-/// The packages that there are now for what a source asks for, and what these are called that it names.
-async fn of_now(
-    session: &Session<'_>,
-    spec: &str,
-    is_for_all: bool,
-) -> Result<(Vec<String>, Vec<Offered>), InputsError> {
-    let which = if is_for_all { "--indep-only" } else { "--arch-only" };
-    let needed = session.offers(&[which, "build-dep", spec]).await?;
-    let names: Vec<String> = needed.iter().map(|offered| offered.name.clone()).collect();
-    let mut wanted = session.resolve(&[]).await?;
-    wanted.extend(needed);
-    wanted.extend(session.resolve(&TOOLS.map(str::to_owned)).await?);
-    wanted.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
-    wanted.dedup();
-    Ok((names, wanted))
-}
-
-/// The packages that a builder had, all of them, and what they are called. What every build here needs besides comes with them.
-async fn exactly(session: &Session<'_>, info: &BuildInfo) -> Result<(Vec<String>, Vec<Offered>), InputsError> {
-    let installed = info.installed();
-    let specs: Vec<String> = installed.iter().map(|package| package.spec()).collect();
-    let mut wanted = Vec::new();
-    for some in specs.chunks(super::AT_ONCE) {
-        wanted.extend(session.exactly(some).await?);
-    }
-    let is_there = |offered: &Offered, name: &str| offered.name == name;
-    let is_gone = |package: &&super::buildinfo::Installed| {
-        !wanted.iter().any(|offered| is_there(offered, &package.name) && offered.version == package.version)
-    };
-    let gone: Vec<String> = installed.iter().filter(is_gone).map(|package| package.spec()).collect();
-    if !gone.is_empty() {
-        return Err(BuildInfoError::Gone { of: installed.len(), gone }.into());
-    }
-    let mut more = session.resolve(&TOOLS.map(str::to_owned)).await?;
-    more.retain(|offered| !wanted.iter().any(|known| is_there(known, &offered.name)));
-    wanted.extend(more);
-    wanted.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
-    wanted.dedup();
-    let mut names: Vec<String> = installed.iter().map(|package| package.name.clone()).collect();
-    names.dedup();
-    Ok((names, wanted))
+/// What the file is called that says which files the source has.
+fn dsc(source: &Tree) -> Option<InputName> {
+    let mut names = source.entries().keys().map(|path| path.file_name());
+    str::from_utf8(names.find(|name| name.ends_with(b".dsc"))?).ok()?.parse().ok()
 }
 
 /// What the file is called that has what is put on top of the changelog.
 const CHANGES: &str = "binary-only-changes";
-
-/// What is installed beside what a source asks for: sources may ask for root, which this is for.
-const TOOLS: [&str; 2] = ["build-essential", "fakeroot"];
 
 /// The package itself.
 async fn published(session: &Session<'_>, asked: &Asked) -> Result<(Offered, Fetched), InputsError> {

@@ -46,30 +46,25 @@ fn build_infos() -> Corpus {
 }
 
 fn changes() -> Corpus {
-    let files = |name: &str, text: &str| {
+    let compressed = |text: &str| {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
-        let (mut archive, bytes) = (tar::Builder::new(Vec::new()), gzip.finish().unwrap());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        archive.append_data(&mut header, name, &bytes[..]).unwrap();
-        archive.into_inner().unwrap()
+        gzip.finish().unwrap()
     };
-    let place = "./usr/share/doc/demo/changelog.Debian.amd64.gz";
-    let whole = format!("{ENTRY}\ndemo (1.0-1) sid; urgency=low\n\n  * Older\n\n -- A B <c@d>  Mon\n");
-    let found = vec![
-        ("of-its-own", files(place, ENTRY)),
-        ("on-top", files("usr/share/doc/demo/changelog.gz", &whole)),
-        ("elsewhere", files("./etc/changelog.gz", ENTRY)),
-        ("of-another", files(place, &ENTRY.replace("+b1", "+b2"))),
-        ("of-a-change", files(place, &ENTRY.replace(", binary-only=yes", ""))),
-        ("no-end", files(place, &ENTRY.replace(" -- ", "  "))),
-        ("no-gzip", {
-            let mut bytes = files(place, ENTRY);
-            bytes.get_mut(512..514).unwrap().fill(0);
-            bytes
-        }),
-        ("refused", b"no archive".to_vec()),
+    let older = format!("{ENTRY}\ndemo (1.0-1) sid; urgency=low\n\n  * Older\n\n -- A B <c@d>  Mon\n");
+    let long = format!("{ENTRY}\n{}", "  * é\n".repeat(30_000));
+    let mut damaged = compressed(&long);
+    let end = damaged.len() - 20;
+    damaged.truncate(end);
+    let files = vec![
+        ("alone", compressed(ENTRY)),
+        ("on-top", compressed(&older)),
+        ("on-top-of-more-than-is-read", compressed(&long)),
+        ("damaged-after-it", damaged),
+        ("of-another", compressed(&ENTRY.replace("+b1", "+b2"))),
+        ("of-a-change", compressed(&ENTRY.replace(", binary-only=yes", ""))),
+        ("no-end", compressed(&ENTRY.replace(" -- ", "  "))),
+        ("no-gzip", ENTRY.into()),
     ];
-    ("binary_only_changes", found)
+    ("binary_only_changes", files)
 }
