@@ -245,7 +245,8 @@ pub(crate) fn check_tool(tool: &Tool) -> Result<(), Inconsistency> {
 }
 
 /// What a comparison is about: what was published, or else the first rebuild's output files. Where it matches, it is about
-/// each part of what was published as well, but for those that are inputs; where it does not, some of these may be equal.
+/// each part of what was published as well, but for those that are inputs or lie in the source; where it does not, some of
+/// these may be equal.
 pub(crate) fn subject_of(
     published: Option<&Published>,
     matches: Option<bool>,
@@ -253,8 +254,8 @@ pub(crate) fn subject_of(
 ) -> Vec<ResourceDescriptor> {
     let Some(published) = published else { return first.subject.to_vec() };
     let inputs = &first.provenance.build_definition.resolved_dependencies;
-    let is_input = |part: &PublishedPart| inputs.iter().any(|input| input.digest == part.digest);
-    let parts = published.parts.iter().filter(|part| matches == Some(true) && !is_input(part));
+    let is_given = |part: &PublishedPart| part.in_source || inputs.iter().any(|input| input.digest == part.digest);
+    let parts = published.parts.iter().filter(|part| matches == Some(true) && !is_given(part));
     let parts = parts.map(|part| ResourceDescriptor::named(&part.path(), part.digest));
     [ResourceDescriptor::published(published)].into_iter().chain(parts).collect()
 }

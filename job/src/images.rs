@@ -49,32 +49,32 @@ pub async fn rebuild_image(
     let purl = PackageUrl::oci(&image.name(), &manifest.sha256, None).map_err(InputsError::from)?;
     let name = MANIFEST_NAME.parse().map_err(InputsError::from)?;
     let (digest, size) = (manifest.digest(), manifest.size);
-    let layers: BTreeSet<PublishedPart> =
-        found.layers.iter().map(|layer| PublishedPart { digest: layer.digest(), size: layer.size }).collect();
-    let (store, inputs, own) = (context.store.clone(), lock.inputs.clone(), layers.clone());
-    blocking(move || {
+    let (layers, config) = (found.layers, found.config);
+    let layers: Vec<(DigestSet, u64)> = layers.iter().map(|layer| (layer.digest(), layer.size)).collect();
+    let (store, inputs) = (context.store.clone(), lock.inputs.clone());
+    let parts = blocking(move || {
         crate::is_not_in_source(&store, &inputs, &digest)?;
-        are_not_in_source(&store, &inputs, &own)
-    })
-    .await??;
-    let config = PublishedPart { digest: found.config.digest(), size: found.config.size };
-    let parts = layers.into_iter().chain([config]).collect();
+        parts(&store, &inputs, &layers)
+    });
+    let mut parts = parts.await??;
+    parts.insert(PublishedPart { digest: config.digest(), size: config.size, in_source: false });
     lock.published = Some(Published { purl: Some(purl), name, digest, size, derived: BTreeSet::new(), parts });
     let wanted = context.wanted(&lock, &root, Wanted::of_published());
     prove(context, key, lock, root, wanted).await
 }
 
-/// Fails where every layer that was published is in the source: what is below an image may be, and what it adds may not.
-fn are_not_in_source(store: &Store, inputs: &[Input], layers: &BTreeSet<PublishedPart>) -> Result<(), JobError> {
-    let mut last = None;
-    for layer in layers {
-        match crate::is_not_in_source(store, inputs, &layer.digest) {
-            Ok(()) => return Ok(()),
-            Err(JobError::ArtifactInSource(path)) => last = Some(path),
+/// The layers, the lowest first, as parts. What is below an image may lie in the source, which is said of it; fails where the
+/// top one does, which is what the image adds.
+fn parts(store: &Store, inputs: &[Input], layers: &[(DigestSet, u64)]) -> Result<BTreeSet<PublishedPart>, JobError> {
+    let part = |(number, &(digest, size)): (usize, &(DigestSet, u64))| {
+        let in_source = match crate::is_not_in_source(store, inputs, &digest) {
+            Ok(()) => false,
+            Err(JobError::ArtifactInSource(_)) if number + 1 < layers.len() => true,
             Err(error) => return Err(error),
-        }
-    }
-    last.map_or(Ok(()), |path| Err(JobError::ArtifactInSource(path)))
+        };
+        Ok(PublishedPart { digest, size, in_source })
+    };
+    layers.iter().enumerate().map(part).collect()
 }
 
 /// The environment of a project directory's recipe, where it is one that can be packed: its lock is written where there is none.
@@ -145,5 +145,37 @@ impl Context<'_> {
             oci::keep(&store, &lock, &tree).map_err(PackagesError::from)
         });
         Ok(made.await??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use reprove_model::{Content, Role};
+    use reprove_store::IngestLimits;
+
+    use super::*;
+
+    #[test]
+    fn a_layer_in_the_source_is_said_to_be_there_and_the_top_one_may_not_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let source = dir.path().join("source");
+        fs::create_dir(&source).unwrap();
+        fs::write(source.join("base.tar"), "base").unwrap();
+        let tree = store.add_tree(&source, IngestLimits::default(), &|_| false).unwrap();
+        let content = Content::Tree { digest: tree.digest() };
+        let inputs = [Input { name: "source".parse().unwrap(), role: Role::Source, purl: None, content }];
+        let layer = |text: &str| (DigestSet::of(text.as_bytes()), text.len() as u64);
+        let of = |layers: &[&str]| parts(&store, &inputs, &layers.iter().map(|text| layer(text)).collect::<Vec<_>>());
+        let in_source = |layers: &[&str]| -> Vec<DigestSet> {
+            of(layers).unwrap().into_iter().filter(|part| part.in_source).map(|part| part.digest).collect()
+        };
+        assert_eq!(in_source(&["one", "two"]), []);
+        assert_eq!(in_source(&["base", "two"]), [layer("base").0]);
+        for copied in [&["one", "base"][..], &["base"]] {
+            assert!(matches!(of(copied), Err(JobError::ArtifactInSource(path)) if path == "base.tar"), "{copied:?}");
+        }
     }
 }

@@ -96,6 +96,34 @@ fn what_differs_in_an_image_is_told_by_its_layer() {
     assert_eq!(layer.right, format!("blobs/sha256/{} {about}", Sha256::of(b"other\n")));
 }
 
+/// Fields that one reader takes and another does not are no difference where the bytes are the same.
+#[test]
+fn a_manifest_that_is_not_understood_is_the_same_where_its_bytes_are() {
+    let mut image = Image::of(&["one"]);
+    image.manifest = image.manifest.replacen("{\"mediaType\":", "{\"annotations\":null,\"mediaType\":", 1);
+    let verdict = judged(&image, &image.outputs(&[]));
+    assert_eq!((verdict.outcome, verdict.findings.len()), (Outcome::Reproducible, 0));
+    let layer = Sha256::of(b"one").to_string();
+    let without = image.outputs(&["one"]);
+    let verdict = judged(&image, &without);
+    assert_eq!((verdict.outcome, verdict.matches_published), (Outcome::Different, Some(false)));
+    assert!(verdict.findings.iter().any(|finding| finding.place.ends_with(&layer)));
+}
+
+/// A rebuilt manifest is read to a bound; past it, its blobs are not looked for.
+#[test]
+fn a_rebuilt_manifest_is_read_to_a_bound() {
+    let (published, mut rebuilt) = (Image::of(&["one\n"]), Image::of(&["two\n"]));
+    let most = 4 << 20;
+    for (bytes, is_read) in [(most, true), (most + 1, false)] {
+        rebuilt.manifest = rebuilt.manifest.trim_end().to_owned();
+        rebuilt.manifest += &" ".repeat(bytes - rebuilt.manifest.len());
+        let verdict = judged(&published, &rebuilt.outputs(&[]));
+        assert_eq!(verdict.outcome, Outcome::Different);
+        assert_eq!(!found(&verdict, "blobs: layer 1").is_empty(), is_read, "{bytes}");
+    }
+}
+
 /// Nothing of what was published is taken for what was built.
 #[test]
 fn without_a_manifest_of_that_name_all_is_different() {

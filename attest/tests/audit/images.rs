@@ -12,7 +12,8 @@ const BASE: &[u8] = b"base";
 /// A lock of what has two parts.
 fn image() -> Lock {
     let mut lock = lock(true);
-    let part = |bytes: &[u8]| PublishedPart { digest: DigestSet::of(bytes), size: bytes.len() as u64 };
+    let part =
+        |bytes: &[u8]| PublishedPart { digest: DigestSet::of(bytes), size: bytes.len() as u64, in_source: false };
     lock.published.as_mut().unwrap().parts = [part(LAYER), part(BASE)].into();
     lock
 }
@@ -46,6 +47,12 @@ fn the_parts_of_what_matches_are_subjects_unless_they_were_inputs() {
     let other = rebuilt(&lock, &[(WHEEL_NAME, b"other"), WHOLE[1]], false);
     assert_eq!(digests(&other), [DigestSet::of(WHEEL)]);
     assert!(!is_about(&other));
+    // What lies in the source, and what is an input itself, was given.
+    let mut copied = image();
+    let parts = &mut copied.published.as_mut().unwrap().parts;
+    *parts =
+        parts.iter().map(|part| PublishedPart { in_source: part.digest == DigestSet::of(BASE), ..*part }).collect();
+    assert_eq!(digests(&rebuilt(&copied, &WHOLE, true)), [DigestSet::of(WHEEL), DigestSet::of(LAYER)]);
     let (digest, size) = (DigestSet::of(BASE), BASE.len() as u64);
     lock.inputs[1].role = Role::Tool;
     lock.inputs[1].content = Content::File { digest, size };

@@ -95,7 +95,7 @@ impl Bench {
     ) -> Result<Verdict, JudgeError> {
         let parts = parts.iter().map(|text| {
             let (digest, size) = self.store.add_bytes(text.as_bytes()).unwrap();
-            PublishedPart { digest, size }
+            PublishedPart { digest, size, in_source: false }
         });
         let parts = parts.collect();
         let published = published.map(|text| {

@@ -47,6 +47,7 @@ struct Platform {
 /// What a configuration says of the layers.
 #[derive(Default, Deserialize)]
 pub(super) struct Config {
+    /// Of those steps that made one.
     #[serde(default)]
     history: Vec<Step>,
     #[serde(default)]
@@ -69,12 +70,14 @@ struct Rootfs {
 
 impl Config {
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        let mut config: Self = serde_json::from_slice(bytes).ok()?;
+        config.history.retain(|step| !step.empty_layer);
+        Some(config)
     }
 
     /// What made the layer that stands there.
     pub(super) fn made_by(&self, at: usize) -> Option<&str> {
-        let step = self.history.iter().filter(|step| !step.empty_layer).nth(at)?;
+        let step = self.history.get(at)?;
         Some(step.created_by.as_str()).filter(|text| !text.is_empty())
     }
 
@@ -161,5 +164,19 @@ impl Descriptor {
         let names = [platform.as_str(), self.tag()];
         let name = names.into_iter().find(|name| !name.is_empty());
         name.map_or_else(|| format!("image {}", at + 1), |name| preview::name(name.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_blob_has_bounds() {
+        let of = |kind: usize, made_by: usize| about(&"k".repeat(kind), Some(&"m".repeat(made_by)));
+        let whole = |kind: usize, made_by: usize| format!("{}, made by {:?}", "k".repeat(kind), "m".repeat(made_by));
+        assert_eq!(of(MAX_TYPE, MAX_MADE_BY), whole(MAX_TYPE, MAX_MADE_BY));
+        assert_eq!(of(MAX_TYPE + 1, MAX_MADE_BY + 1), whole(MAX_TYPE, MAX_MADE_BY));
+        assert_eq!(about("", None), "");
     }
 }

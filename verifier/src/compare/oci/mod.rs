@@ -208,7 +208,9 @@ impl<'a> Matching<'a> {
         let name = self.named("manifest.json");
         let Some([lefts, rights]) = self.both([&name, &name], documents::saved)? else { return Ok(()) };
         let tag = |saved: &Saved| saved.tags.iter().flatten().next().cloned();
-        for (at, a, b) in matched(&lefts, &rights, [&|saved| tag(saved).unwrap_or_default(), &|_| String::new()]) {
+        for Matched { at: [at, _], left: a, right: b } in
+            matched(&lefts, &rights, [&|saved| tag(saved).unwrap_or_default(), &|_| String::new()])
+        {
             let image = tag(a).map_or_else(|| format!("image {}", at + 1), |tag| preview::name(tag.as_bytes()));
             let configs = [self.named(&a.config), self.named(&b.config)];
             let said = self.configs(&configs)?;
@@ -233,7 +235,7 @@ impl<'a> Matching<'a> {
     fn indexes(&mut self, left: &Document, right: &Document, depth: usize) -> Result<(), CompareError> {
         let keys: [&dyn Fn(&Descriptor) -> String; 3] =
             [&|it| format!("{}\n{}", it.platform(), it.tag()), &|it| it.platform(), &|_| String::new()];
-        for (at, a, b) in matched(&left.manifests, &right.manifests, keys) {
+        for Matched { at: [at, _], left: a, right: b } in matched(&left.manifests, &right.manifests, keys) {
             let image = a.image(at);
             let (Some(one), Some(other)) = (self.blob(a), self.blob(b)) else { continue };
             let documents = self.both([&one, &other], documents::read)?;
@@ -283,8 +285,11 @@ impl<'a> Matching<'a> {
         name: impl Fn(&Self, &T) -> Option<Vec<u8>>,
     ) {
         self.equal_layers(lefts, rights, image);
-        for (at, a, b) in matched(lefts, rights, [&|_| String::new()]) {
-            let place = rights.iter().position(|it| std::ptr::eq(it, b)).unwrap_or(at);
+        for Matched { at: [at, place], left: a, right: b } in matched(lefts, rights, [&|_| String::new()]) {
+            // No pair comes any more, and what is said of one has come before.
+            if self.blobs == 0 {
+                break;
+            }
             let unpacked = (left.diff_id(at), right.diff_id(place));
             if unpacked.0.is_some() && unpacked.0 == unpacked.1 && self.same.len() < MAX_SAME {
                 let text = format!(
@@ -342,31 +347,38 @@ impl<'a> Matching<'a> {
     }
 }
 
-/// Those of two lists that differ, matched by the first of `keys`, what that leaves by the second, and so on; each with where
-/// the left one stands. What both lists have is the same.
+/// One of each list, and where they stand in these.
+struct Matched<'a, T> {
+    at: [usize; 2],
+    left: &'a T,
+    right: &'a T,
+}
+
+/// Those of two lists that differ, matched by the first of `keys`, what that leaves by the second, and so on, in the order of the
+/// left list. What both lists have is the same.
 fn matched<'a, T: Blob, const N: usize>(
     lefts: &'a [T],
     rights: &'a [T],
     keys: [&dyn Fn(&T) -> String; N],
-) -> Vec<(usize, &'a T, &'a T)> {
+) -> Vec<Matched<'a, T>> {
     let on_left: BTreeSet<&str> = lefts.iter().map(Blob::blob).collect();
     let on_right: BTreeSet<&str> = rights.iter().map(Blob::blob).collect();
     let mut lefts: Vec<_> = lefts.iter().enumerate().filter(|(_, it)| !on_right.contains(it.blob())).collect();
-    let mut rights: Vec<_> = rights.iter().filter(|it| !on_left.contains(it.blob())).collect();
+    let mut rights: Vec<_> = rights.iter().enumerate().filter(|(_, it)| !on_left.contains(it.blob())).collect();
     let mut all = Vec::new();
     for key in keys {
-        let mut by_key: BTreeMap<String, VecDeque<&T>> = BTreeMap::new();
+        let mut by_key: BTreeMap<String, VecDeque<(usize, &T)>> = BTreeMap::new();
         for right in rights {
-            by_key.entry(key(right)).or_default().push_back(right);
+            by_key.entry(key(right.1)).or_default().push_back(right);
         }
         lefts.retain(|(at, left)| {
             let found = by_key.get_mut(&key(left)).and_then(VecDeque::pop_front);
-            all.extend(found.map(|right| (*at, *left, right)));
+            all.extend(found.map(|(place, right)| Matched { at: [*at, place], left: *left, right }));
             found.is_none()
         });
         rights = by_key.into_values().flatten().collect();
     }
-    all.sort_by_key(|(at, ..)| *at);
+    all.sort_by_key(|found| found.at);
     all
 }
 

@@ -150,12 +150,30 @@ fn equal_layers_are_named_to_a_bound() {
     for (equal, text) in [
         (1, "layer 1 of linux/amd64 has the same digest".to_owned()),
         (2, "layers 1, 2 of linux/amd64 have the same digests".to_owned()),
+        (super::MAX_SAME, format!("19, {} of linux/amd64 have the same digests", super::MAX_SAME)),
         (super::MAX_SAME + 1, format!("{} of 22 layers of linux/amd64 have the same digests", super::MAX_SAME + 1)),
     ] {
         let found = in_trees(&of(equal, b"left"), &of(equal, b"right"));
         let names = found.iter().find(|finding| finding.place == "blobs").unwrap();
         assert!(names.summary.contains(&text), "{}", names.summary);
     }
+}
+
+/// How many images and layers there are that something is said of has the same bound.
+#[test]
+fn what_is_the_same_is_said_to_a_bound() {
+    let said = |layers: usize| {
+        let tars: Vec<Vec<u8>> = (0..layers).map(|n| tar_of(&[File { time: n as u64, ..FILE }])).collect();
+        let ids: Vec<_> = tars.iter().map(|tar| format!("\"sha256:{}\"", digest(tar))).collect();
+        let config = format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, ids.join(","));
+        let of = |level| {
+            let packed: Vec<Vec<u8>> = tars.iter().map(|tar| gzip(tar, 0, level)).collect();
+            image(&config, &packed.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        };
+        let found = in_trees(&of(1), &of(9));
+        found.into_iter().find(|finding| finding.place == "blobs").unwrap().summary.matches("; ").count()
+    };
+    assert_eq!((said(super::MAX_SAME - 1), said(super::MAX_SAME)), (super::MAX_SAME, super::MAX_SAME));
 }
 
 #[test]
