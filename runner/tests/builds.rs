@@ -8,10 +8,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use reprove_model::{Clock, Conditions, Content, Exit, FileOrder, HeldBy, Input, Lock, Node, Recipe, RecordMode, Role};
-use reprove_runner::{BuildRequest, Built, MAX_OUTPUT_FILES, RunError, Runner, SandboxError, SourceFiles};
+use reprove_model::{Clock, Content, Exit, HeldBy, Input, Lock, Node, Recipe, RecordMode, Role};
+use reprove_runner::{Built, MAX_OUTPUT_FILES, RunError, SandboxError};
 use reprove_store::{IngestError, IngestLimits, Store};
-use support::{AS_ORDINARY_USER, again, root, sandbox};
+use support::build::build;
+use support::{AS_ORDINARY_USER, again, root};
 use tempfile::TempDir;
 
 /// A store, and a lock in it.
@@ -47,27 +48,7 @@ impl Project {
     }
 
     async fn build(&self) -> Result<Built, RunError> {
-        let conditions = Conditions {
-            build_path: "/build".into(),
-            hostname: "reprove".into(),
-            processors: 1,
-            file_order: FileOrder::Sorted,
-            clock: Clock::Host,
-            surroundings: reprove_model::Surroundings::default(),
-        };
-        let runner = Runner { store: self.store.clone(), sandbox: sandbox(), machine: None };
-        let request = BuildRequest {
-            lock: &self.lock,
-            root: &root(),
-            source: &SourceFiles::of(&self.lock, &self.store).unwrap(),
-            conditions: &conditions,
-            epoch: None,
-            started: jiff::Timestamp::UNIX_EPOCH,
-            watched: self.watched,
-            label: "label",
-            followed: false,
-        };
-        runner.build(request).await
+        build((&self.store, None), (&self.lock, &root()), Clock::Host, self.watched).await
     }
 
     async fn built(&self) -> Built {

@@ -11,14 +11,12 @@ use std::sync::OnceLock;
 
 use reprove_images::RootFilesystem;
 use reprove_images::guest::{UsrImage, append_tree, usr_image};
-use reprove_model::{
-    Clock, Conditions, Content, Engine, Exit, FileOrder, Input, Isolation, Lock, Recipe, RecordMode, Role,
-};
+use reprove_model::{Clock, Content, Engine, Exit, Input, Isolation, Lock, Recipe, RecordMode, Role};
 use reprove_runner::vm::{Machine, MachineError, hello};
-use reprove_runner::{BuildRequest, Built, RunError, Runner, SourceFiles};
+use reprove_runner::{Built, RunError};
 use reprove_store::{IngestLimits, Store};
+use support::build::build;
 use support::machines::{GO_ON, guest, runs_here, tampering};
-use support::sandbox;
 use tempfile::TempDir;
 
 /// This machine's `/usr` and the image of it, which all tests of all runs share.
@@ -66,27 +64,8 @@ impl Project {
     }
 
     async fn build(&self) -> Result<Built, RunError> {
-        let conditions = Conditions {
-            build_path: "/build".into(),
-            hostname: "reprove".into(),
-            processors: 1,
-            file_order: FileOrder::Sorted,
-            clock: self.clock,
-            surroundings: reprove_model::Surroundings::default(),
-        };
-        let runner = Runner { store: self.store.clone(), sandbox: sandbox(), machine: self.machine.clone() };
-        let request = BuildRequest {
-            lock: &self.lock,
-            root: &self.root,
-            source: &SourceFiles::of(&self.lock, &self.store).unwrap(),
-            conditions: &conditions,
-            epoch: None,
-            started: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
-            watched: RecordMode::Files,
-            label: "label",
-            followed: false,
-        };
-        runner.build(request).await
+        let of = (&self.lock, &self.root);
+        build((&self.store, self.machine.clone()), of, self.clock, RecordMode::Files).await
     }
 }
 
@@ -194,11 +173,11 @@ async fn a_guest_refuses_what_is_not_as_its_command_line_says() {
         ),
         ("truncate -s +4096 $JOB", "checking the job's disk"),
         // The name of the file system, in its first block, which has no sum of its own: the tree alone sees it.
-        ("printf ! | dd of=$USR bs=1 seek=1088 conv=notrunc 2>/dev/null", "mounting /usr"),
+        ("printf ! | dd of=$USR bs=1 seek=1088 conv=notrunc 2>/dev/null", "mounting the disk with /usr"),
         ("truncate -s 8192 $USR", "checking the disk with /usr"),
         ("set -- $(echo \"$@\" | sed 's/reprove.job=..../reprove.job=0123/')", "checking the job's disk"),
         ("set -- $(echo \"$@\" | sed 's/reprove.usr=[^ ]*//')", "checking the disk with /usr"),
-        ("set -- $(echo \"$@\" | sed 's/\\(reprove.usr=[0-9]*:\\)..../\\1abcd/')", "mounting /usr"),
+        ("set -- $(echo \"$@\" | sed 's/\\(reprove.usr=[0-9]*:\\)..../\\1abcd/')", "mounting the disk with /usr"),
     ];
     for (script, said) in cases {
         let error = tampered(&format!("{script}\n{GO_ON}")).await;

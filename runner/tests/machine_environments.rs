@@ -12,14 +12,14 @@ use std::process::Command;
 use reprove_images::guest::{UsrImage, append_tree, usr_image};
 use reprove_images::{RootFilesystem, debian};
 use reprove_model::{
-    Clock, Conditions, Content, Debian, DigestSet, Environment, Exit, FileOrder, Input, Isolation, Lock,
-    LockedEnvironment, LockedPackage, Recipe, RecordMode, Role, Sha256, Surroundings,
+    Clock, Content, Debian, DigestSet, Environment, Exit, Input, Isolation, Lock, LockedEnvironment, LockedPackage,
+    Recipe, RecordMode, Role, Sha256,
 };
 use reprove_runner::vm::{Machine, MachineError};
-use reprove_runner::{BuildRequest, Built, RunError, Runner, SourceFiles};
+use reprove_runner::{Built, RunError};
 use reprove_store::{IngestLimits, Store};
+use support::build::build;
 use support::machines::{GO_ON, guest, runs_here, tampering};
-use support::sandbox;
 use tempfile::TempDir;
 
 /// What there is of a shell, and what it is linked to, of this machine's.
@@ -84,27 +84,8 @@ impl Project {
     }
 
     async fn build(&self) -> Result<Built, RunError> {
-        let conditions = Conditions {
-            build_path: "/build".into(),
-            hostname: "reprove".into(),
-            processors: 1,
-            file_order: FileOrder::Sorted,
-            clock: Clock::Host,
-            surroundings: Surroundings::default(),
-        };
-        let runner = Runner { store: self.store.clone(), sandbox: sandbox(), machine: self.machine.clone() };
-        let request = BuildRequest {
-            lock: &self.lock,
-            root: &self.root,
-            source: &SourceFiles::of(&self.lock, &self.store).unwrap(),
-            conditions: &conditions,
-            epoch: None,
-            started: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
-            watched: RecordMode::Files,
-            label: "label",
-            followed: false,
-        };
-        runner.build(request).await
+        let of = (&self.lock, &self.root);
+        build((&self.store, self.machine.clone()), of, Clock::Host, RecordMode::Files).await
     }
 
     /// What a guest says that does not build in it.

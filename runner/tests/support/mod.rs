@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each file of tests uses a part")]
 #![allow(clippy::print_stdout, reason = "to say what was skipped")]
 
+pub(crate) mod build;
 pub(crate) mod machines;
 pub(crate) mod programs;
 pub(crate) mod project;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use reprove_images::RootFilesystem;
-use reprove_model::{Digest, DigestSet, Environment, Exit, Limits, LockedEnvironment, RecordMode};
+use reprove_model::{DigestSet, Environment, Exit, Limits, LockedEnvironment, RecordMode};
 use reprove_runner::{Sandbox, SandboxOutcome, SandboxRequest};
 use tempfile::TempDir;
 
@@ -28,7 +29,7 @@ pub(crate) fn root() -> RootFilesystem {
     let digest = DigestSet::of(b"not looked at");
     RootFilesystem {
         locked: LockedEnvironment { kind: Environment::HostUsr, description: "this".into(), digest },
-        fingerprint: Digest::of(b"not looked at"),
+        fingerprint: reprove_store::Fingerprint::none(),
         binds: vec![("/usr".into(), "/usr".into())],
         hidden: vec!["/usr/local".into()],
         links: ["bin", "lib", "lib64"].map(|name| (format!("/{name}"), format!("usr/{name}"))).into(),
