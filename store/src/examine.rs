@@ -91,8 +91,8 @@ impl Store {
         Ok(Examined { moved, ..found.examined })
     }
 
-    /// Reads all lists and roots, and those blobs and shared files that are asked for. Roots first, then what they need, so that
-    /// what is added meanwhile lacks nothing.
+    /// Reads all lists and roots, and those blobs and shared files that are asked for. Roots first, then what they need, so
+    /// that what is added meanwhile lacks nothing.
     fn look(
         &self,
         blobs: impl Fn(&Digest) -> bool + Sync,
@@ -146,24 +146,7 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        for (path, root) in roots {
-            let (Some(name), Some(root)) = (roots::name_of(&path), root) else {
-                wrong.insert(Wrong::Damaged(path.clone()));
-                found.roots.insert(path, None);
-                continue;
-            };
-            found.examined.roots += 1;
-            let is_there = |digest: &&Digest| there.blobs.contains_key(digest) || there.trees.contains_key(digest);
-            let named = root.blobs.iter().chain(&root.trees);
-            let lost = named.filter(|digest| !is_there(digest));
-            wrong.extend(lost.map(|digest| Wrong::RootLacks { root: name.to_owned(), digest: *digest }));
-            let mut whole = root.clone();
-            whole.blobs.retain(|blob| there.blobs.contains_key(blob) && !found.blobs.contains(blob));
-            whole.trees.retain(|tree| there.trees.contains_key(tree) && !found.trees.contains(tree));
-            if whole != root {
-                found.roots.insert(path, Some(whole));
-            }
-        }
+        found.add_roots(roots, &there, &mut wrong);
         found.examined.wrong = wrong.into_iter().collect();
         Ok(found)
     }
@@ -203,6 +186,30 @@ impl Store {
             moved.push(to);
         }
         Ok(moved)
+    }
+}
+
+impl Found {
+    /// Adds what roots lack, once it is known which blobs and trees are whole.
+    fn add_roots(&mut self, roots: Vec<(PathBuf, Option<Root>)>, there: &Inventory, wrong: &mut BTreeSet<Wrong>) {
+        for (path, root) in roots {
+            let (Some(name), Some(root)) = (roots::name_of(&path), root) else {
+                wrong.insert(Wrong::Damaged(path.clone()));
+                self.roots.insert(path, None);
+                continue;
+            };
+            self.examined.roots += 1;
+            let is_there = |digest: &&Digest| there.blobs.contains_key(digest) || there.trees.contains_key(digest);
+            let named = root.blobs.iter().chain(&root.trees);
+            let lost = named.filter(|digest| !is_there(digest));
+            wrong.extend(lost.map(|digest| Wrong::RootLacks { root: name.to_owned(), digest: *digest }));
+            let mut whole = root.clone();
+            whole.blobs.retain(|blob| there.blobs.contains_key(blob) && !self.blobs.contains(blob));
+            whole.trees.retain(|tree| there.trees.contains_key(tree) && !self.trees.contains(tree));
+            if whole != root {
+                self.roots.insert(path, Some(whole));
+            }
+        }
     }
 }
 

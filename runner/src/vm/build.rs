@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reprove_images::guest::{BLOCK, UsrImage};
-use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, Limits, Lock, Role, Surroundings};
+use reprove_model::{BuildRecord, Clock, Digest, Exit, Isolation, IsolationLevel, Limits, Lock, Role, Surroundings};
 use reprove_store::Store;
 
 use super::engine::{Guest, Parts, Size, Voice, launch};
@@ -132,7 +132,8 @@ pub async fn hello(program: &Path, guest: &Guest, clock: u64, store: &Store) -> 
     }
 }
 
-/// Builds, and gives the record, with what the host says of the machine; all that the record names is in the store afterwards, also its log.
+/// Builds, and gives the record, with what the host says of the machine; all that the record names is in the store afterwards,
+/// also its log.
 pub(crate) async fn build(
     sandbox: &Sandbox,
     machine: &Machine,
@@ -153,23 +154,7 @@ pub(crate) async fn build(
     if conditions.processors > most {
         return Err(MachineError::Processors { wanted: conditions.processors, most });
     }
-    let job = JobBuild {
-        lock: lock.clone(),
-        conditions: conditions.clone(),
-        epoch: request.epoch,
-        started: request.started,
-        watched: request.watched,
-        demanded,
-        confidential: confidential.as_ref().map(|confidential| JobEvidence {
-            isolation: confidential.isolation,
-            nonce: confidential.nonce,
-            engine: guest.engine,
-            kernel: guest.kernel_digest,
-            initrd: guest.initrd_digest,
-        }),
-        root: JobRoot::of(request.root, store)?,
-        source: request.source.tree_of(lock, store).map_err(super::JobError::Store)?,
-    };
+    let job = wanted(request, demanded, (guest, confidential.as_ref()), store)?;
     let limits = lock.recipe.limits;
     let (on, report_bytes) = (store.clone(), report_bytes(&limits));
     // On threads of their own, so that this future can be dropped at any time.
@@ -185,13 +170,6 @@ pub(crate) async fn build(
     let confidential = confidential.as_ref();
     let ran = run(sandbox.helper(), guest, Some(usr), &mut files, size, times, confidential);
     let (report, started) = ran.await?;
-    let mut record = match &report.end {
-        ReportedEnd::Built(record) => (**record).clone(),
-        ReportedEnd::Failed { fault, text } => {
-            return Err(MachineError::Inside { fault: *fault, text: text.clone() });
-        }
-        ReportedEnd::Hello => return Err(MachineError::OtherBuild("kind")),
-    };
     let named = reprove_model::Machine {
         engine: guest.engine,
         kernel: guest.kernel_digest,
@@ -199,14 +177,7 @@ pub(crate) async fn build(
         usr: usr.verity.to_string(),
         job: files.digest,
     };
-    if let Some(confidential) = confidential {
-        // Its guest has said so itself, and had that bound by its processor.
-        let is_so = record.isolation == confidential.isolation && record.machine.as_ref() == Some(&named);
-        if !is_so {
-            return Err(MachineError::OtherBuild("machine"));
-        }
-        (record.isolation, record.machine) = (Isolation::Namespaces, None);
-    }
+    let mut record = built(&report, &named, confidential)?;
     check(&record, request, env)?;
     if record.enforced.level() < Some(demanded) {
         return Err(MachineError::OtherBuild("strength of its walls"));
@@ -224,6 +195,57 @@ pub(crate) async fn build(
         _ => None,
     };
     Ok((record, evidence))
+}
+
+/// What a guest is asked to build.
+fn wanted(
+    request: &BuildRequest<'_>,
+    demanded: IsolationLevel,
+    (guest, confidential): (&Guest, Option<&Confidential>),
+    store: &Store,
+) -> Result<JobBuild, MachineError> {
+    let BuildRequest { lock, conditions, .. } = *request;
+    Ok(JobBuild {
+        lock: lock.clone(),
+        conditions: conditions.clone(),
+        epoch: request.epoch,
+        started: request.started,
+        watched: request.watched,
+        demanded,
+        confidential: confidential.map(|confidential| JobEvidence {
+            isolation: confidential.isolation,
+            nonce: confidential.nonce,
+            engine: guest.engine,
+            kernel: guest.kernel_digest,
+            initrd: guest.initrd_digest,
+        }),
+        root: JobRoot::of(request.root, store)?,
+        source: request.source.tree_of(lock, store).map_err(super::JobError::Store)?,
+    })
+}
+
+/// The record that a guest gives, as the runner inside wrote it: what is said of the machine is told apart.
+fn built(
+    report: &Report,
+    named: &reprove_model::Machine,
+    confidential: Option<&Confidential>,
+) -> Result<BuildRecord, MachineError> {
+    let mut record = match &report.end {
+        ReportedEnd::Built(record) => (**record).clone(),
+        ReportedEnd::Failed { fault, text } => {
+            return Err(MachineError::Inside { fault: *fault, text: text.clone() });
+        }
+        ReportedEnd::Hello => return Err(MachineError::OtherBuild("kind")),
+    };
+    if let Some(confidential) = confidential {
+        // Its guest has said so itself, and had that bound by its processor.
+        let is_so = record.isolation == confidential.isolation && record.machine.as_ref() == Some(named);
+        if !is_so {
+            return Err(MachineError::OtherBuild("machine"));
+        }
+        (record.isolation, record.machine) = (Isolation::Namespaces, None);
+    }
+    Ok(record)
 }
 
 /// The record is from outside: it has to be of what was asked for.
