@@ -272,7 +272,7 @@ pub(crate) fn from_environment(error: &EnvironmentError) -> CommandError {
     match error {
         EnvironmentError::NotMerged(_) => this.next("apt install usrmerge"),
         EnvironmentError::Changing => this.next("run it again when nothing is being installed"),
-        EnvironmentError::Hash(_) | EnvironmentError::Io { .. } => this,
+        EnvironmentError::Hash(_) | EnvironmentError::Kept(_) | EnvironmentError::Io { .. } => this,
     }
 }
 

@@ -78,7 +78,7 @@ pub fn locked(asked: &Debian, architecture: &str, packages: usize, tree: DigestS
 /// A root filesystem with nothing in it but the links in `/`: what packages are installed into.
 #[must_use]
 pub fn nothing(locked: LockedEnvironment) -> RootFilesystem {
-    let fingerprint = locked.digest.blake3;
+    let fingerprint = reprove_store::Fingerprint::none();
     let (binds, hidden, files) = (Vec::new(), Vec::new(), Vec::new());
     RootFilesystem { locked, fingerprint, binds, hidden, links: Base::links(), files }
 }

@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
-use reprove_store::{ChangeTimes, HashTreeError, Store, hash_tree, stat_fingerprint};
+use reprove_store::{Fingerprint, HashTreeError, Store, hash_tree, stat_fingerprint};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::RootFilesystem;
+use crate::keep::{KeepError, Parts, Shape, folder_of};
 
 /// Why this machine's `/usr` can't be a root filesystem.
 #[derive(Debug, Error)]
@@ -33,6 +34,9 @@ pub enum EnvironmentError {
     /// The files could not be read.
     #[error(transparent)]
     Hash(#[from] HashTreeError),
+    /// Those of a kept environment could not be.
+    #[error(transparent)]
+    Kept(Box<KeepError>),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -64,6 +68,7 @@ impl HostParts {
     /// The root filesystem with this digest, taken while the files had this fingerprint.
     #[must_use]
     pub fn digested(self, digest: DigestSet, fingerprint: Digest) -> RootFilesystem {
+        let fingerprint = Fingerprint { all: fingerprint, ..Fingerprint::none() };
         let Self { binds, hidden, links, files } = self;
         let locked = LockedEnvironment { kind: Environment::HostUsr, description: description(), digest };
         RootFilesystem { locked, fingerprint, binds, hidden, links, files }
@@ -131,17 +136,23 @@ pub fn host_usr(store: &Store, now: i64, slow: &dyn Fn()) -> Result<RootFilesyst
     Ok(parts.digested(digest, fingerprint))
 }
 
-/// Whether the files of `root` are still those that its digest was taken of, as far as their inodes tell: all but the change
-/// times of files that environments share.
+/// Whether the files of `root` are still those that its digest was taken of, as far as their inodes tell. Where those of a kept
+/// environment tell that one has another name now, which is no change, or may have been written to, they are read again.
 ///
 /// # Errors
-/// [`EnvironmentError::Hash`], also where a file goes while they are looked at.
+/// [`EnvironmentError::Hash`] and [`EnvironmentError::Kept`], also where a file goes while they are looked at.
 pub fn unchanged(root: &RootFilesystem) -> Result<bool, EnvironmentError> {
-    let times = match root.locked.kind {
-        Environment::HostUsr => ChangeTimes::All,
-        _ => ChangeTimes::OfUnshared,
-    };
-    Ok(stat_fingerprint(&roots(&root.binds), &is_left_out, times)?.0 == root.fingerprint)
+    let look = || Ok::<_, EnvironmentError>(stat_fingerprint(&roots(&root.binds), &is_left_out)?.0);
+    let now = look()?;
+    if now.all == root.fingerprint.all {
+        return Ok(true);
+    }
+    let (Some(shape), Ok(folder)) = (Shape::of(&root.locked.kind), folder_of(root)) else { return Ok(false) };
+    if now.but_for_changes != root.fingerprint.but_for_changes {
+        return Ok(false);
+    }
+    let digest = Parts::within(&folder, &shape).digest().map_err(|error| EnvironmentError::Kept(Box::new(error)))?;
+    Ok(digest == root.locked.digest && look()?.but_for_changes == now.but_for_changes)
 }
 
 /// What was digested when the files had this fingerprint.
@@ -165,18 +176,15 @@ fn digest(
 ) -> Result<Remembered, EnvironmentError> {
     let roots = roots(binds);
     let path = store.root().join("host-usr.json");
-    let (fingerprint, newest) = stat_fingerprint(&roots, &is_left_out, ChangeTimes::All)?;
+    let look = || stat_fingerprint(&roots, &is_left_out).map(|(found, newest)| (found.all, newest));
+    let (fingerprint, newest) = look()?;
     if let Some(remembered) = remembered(&path)
         && remembered.fingerprint == fingerprint
     {
         return Ok(remembered);
     }
     slow();
-    let (taken, newest) = still(
-        (fingerprint, newest),
-        || Ok(hash_tree(&roots, &is_left_out)?),
-        || Ok(stat_fingerprint(&roots, &is_left_out, ChangeTimes::All)?),
-    )?;
+    let (taken, newest) = still((fingerprint, newest), || Ok(hash_tree(&roots, &is_left_out)?), || Ok(look()?))?;
     if newest < now - 2 {
         let io_error = |source| EnvironmentError::Io { path: path.clone(), source };
         let json = serde_json::to_vec(&taken).map_err(|e| io_error(e.into()))?;

@@ -21,15 +21,17 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::geteuid;
-use reprove_model::{Digest, DigestSet, InvalidTreePath, LockedEnvironment, Node, PackageLock, Tree, TreeError};
+use reprove_model::{
+    Digest, DigestSet, Environment, InvalidTreePath, LockedEnvironment, Node, PackageLock, Tree, TreeError,
+};
 use reprove_store::{
-    ChangeTimes, CheckOutError, HashTreeError, SetId, Skip, Store, StoreError, Use, hash_tree, stat_fingerprint,
+    CheckOutError, Fingerprint, HashTreeError, SetId, Skip, Store, StoreError, Use, hash_tree, stat_fingerprint,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::RootFilesystem;
 use crate::host::is_left_out;
+use crate::{RootFilesystem, closure, debian, oci};
 
 /// Why an environment can't be kept, or used.
 #[derive(Debug, Error)]
@@ -107,6 +109,33 @@ pub(crate) struct Shape {
     pub(crate) time: u64,
     /// Small files that it has besides.
     pub(crate) files: Vec<(String, String)>,
+}
+
+impl Shape {
+    /// That of environments of this kind; none of a machine's `/usr`, which is not kept.
+    pub(crate) fn of(kind: &Environment) -> Option<Self> {
+        match kind {
+            Environment::HostUsr => None,
+            Environment::Debian(_) => Some(debian::keep::shape()),
+            Environment::Image(_) => Some(oci::shape()),
+            Environment::Closure(closure) => Some(closure::shape(closure)),
+        }
+    }
+}
+
+/// The folder that all files of a kept environment are in; the one that is not where it should be where there is none.
+pub(crate) fn folder_of(root: &RootFilesystem) -> Result<PathBuf, PathBuf> {
+    let mut folders = root.binds.iter().map(|(outside, inside)| {
+        let count = Path::new(inside).components().count().saturating_sub(1);
+        let folder = outside.ancestors().nth(count).ok_or_else(|| outside.clone())?;
+        let is_below = folder.join(inside.trim_start_matches('/')) == *outside;
+        if is_below { Ok(folder) } else { Err(outside.clone()) }
+    });
+    let folder = folders.next().unwrap_or_else(|| Err(PathBuf::new()))?.to_owned();
+    match folders.find(|other| *other != Ok(&folder)) {
+        Some(_) => Err(folder),
+        None => Ok(folder),
+    }
 }
 
 struct Place {
@@ -204,13 +233,13 @@ impl Parts {
     }
 
     /// Of the folders.
-    fn fingerprint(&self, times: ChangeTimes) -> Result<Digest, KeepError> {
+    fn fingerprint(&self) -> Result<Fingerprint, KeepError> {
         let roots = self.folders()?;
         let roots: Vec<(&str, &Path)> = roots.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
-        Ok(stat_fingerprint(&roots, &is_left_out, times)?.0)
+        Ok(stat_fingerprint(&roots, &is_left_out)?.0)
     }
 
-    fn digest(&self) -> Result<DigestSet, KeepError> {
+    pub(crate) fn digest(&self) -> Result<DigestSet, KeepError> {
         self.digest_but_for(&is_left_out)
     }
 
@@ -221,35 +250,36 @@ impl Parts {
         Ok(hash_tree(&roots, skip)?)
     }
 
-    /// What is there, where it is still what it was. The lock is held.
-    fn current(&self, store: &Store) -> Result<Option<Kept>, KeepError> {
+    /// What is there, where it is still what it was, with the fingerprint that it was found so with. The lock is held.
+    fn current(&self, store: &Store) -> Result<Option<(Kept, Fingerprint)>, KeepError> {
         let Some(kept) = read(&self.place.list)? else { return Ok(None) };
-        let now = self.fingerprint(ChangeTimes::All)?;
-        if now == kept.fingerprint {
-            return Ok(Some(kept));
+        let now = self.fingerprint()?;
+        if now.all == kept.fingerprint {
+            return Ok(Some((kept, now)));
         }
-        if self.digest()? != kept.tree || self.fingerprint(ChangeTimes::All)? != now {
+        if self.digest()? != kept.tree || self.fingerprint()? != now {
             return Ok(None);
         }
-        let kept = Kept { fingerprint: now, ..kept };
+        let kept = Kept { fingerprint: now.all, ..kept };
         self.place.write(store, &kept)?;
-        Ok(Some(kept))
+        Ok(Some((kept, now)))
     }
 
-    /// With the fingerprint that [`crate::unchanged`] takes: while a build is in it, others may come to share its files.
     fn root(
         &self,
         making: &Making,
         locked: LockedEnvironment,
         links: Vec<(String, String)>,
+        fingerprint: Fingerprint,
     ) -> Result<RootFilesystem, KeepError> {
         let binds = self.folders()?.into_iter().map(|(name, path)| (path, format!("/{name}"))).collect();
-        let (files, fingerprint) = (making.shape.files.clone(), self.fingerprint(ChangeTimes::OfUnshared)?);
+        let files = making.shape.files.clone();
         Ok(RootFilesystem { locked, fingerprint, binds, hidden: Vec::new(), links, files })
     }
 }
 
-/// Keeps the files of an environment, in place of what was there, unless that is the same. `links` are those in `/`; `locked` is what locks are to call it.
+/// Keeps the files of an environment, in place of what was there, unless that is the same. `links` are those in `/`; `locked`
+/// is what locks are to call it.
 ///
 /// # Errors
 /// See [`KeepError`].
@@ -264,8 +294,8 @@ pub(crate) fn keep(
     let place = &parts.place;
     let _lock = place.lock()?;
     // Somebody may have made it meanwhile, and build in it now.
-    if let Some(Kept { links, .. }) = parts.current(store)?.filter(|kept| kept.tree == locked.digest) {
-        return parts.root(making, locked, links);
+    if let Some((kept, found)) = parts.current(store)?.filter(|(kept, _)| kept.tree == locked.digest) {
+        return parts.root(making, locked, kept.links, found);
     }
     let made = store.temp_dir()?;
     let folder = File::open(made.path()).map_err(at(made.path()))?;
@@ -276,13 +306,14 @@ pub(crate) fn keep(
     }
     remove(place)?;
     fs::rename(made.keep(), &place.files).map_err(at(&place.files))?;
-    let fingerprint = parts.fingerprint(ChangeTimes::All)?;
+    let fingerprint = parts.fingerprint()?;
     if parts.digest()? != locked.digest {
         return Err(KeepError::Other(parts.place.files));
     }
     let (members, named) = (making.members.clone(), parts.named.clone());
-    place.write(store, &Kept { tree: locked.digest, fingerprint, parts: named, members, links: links.clone() })?;
-    parts.root(making, locked, links)
+    let kept = Kept { tree: locked.digest, fingerprint: fingerprint.all, parts: named, members, links: links.clone() };
+    place.write(store, &kept)?;
+    parts.root(making, locked, links, fingerprint)
 }
 
 /// The environment, where it was kept and is still what it was. `locked` gives what locks are to call one with this tree.
@@ -296,8 +327,8 @@ pub(crate) fn kept(
 ) -> Result<Option<RootFilesystem>, KeepError> {
     let parts = Parts::of(store, making);
     let _lock = parts.place.lock()?;
-    let Some(Kept { tree, links, .. }) = parts.current(store)? else { return Ok(None) };
-    parts.root(making, locked(tree), links).map(Some)
+    let Some((kept, found)) = parts.current(store)? else { return Ok(None) };
+    parts.root(making, locked(kept.tree), kept.links, found).map(Some)
 }
 
 /// What is directly in a folder, where there is one.

@@ -20,7 +20,8 @@ pub use pythons::pythons;
 
 use std::path::PathBuf;
 
-use reprove_model::{Digest, LockedEnvironment};
+use reprove_model::LockedEnvironment;
+use reprove_store::Fingerprint;
 
 /// A root filesystem, as parts that a runner puts together; every part is read-only to the build.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub struct RootFilesystem {
     pub locked: LockedEnvironment,
     /// Of the inodes (see `reprove_store::stat_fingerprint`) while the digest in `locked` was taken; [`unchanged`] takes it
     /// again.
-    pub fingerprint: Digest,
+    pub fingerprint: Fingerprint,
     /// Directories of this machine and where they appear, absolute.
     pub binds: Vec<(PathBuf, String)>,
     /// Directories inside a bind that appear empty, absolute.

@@ -49,7 +49,7 @@ fn archived(path: &Path) -> Option<Vec<u8>> {
 mod tests {
     use std::fs;
 
-    use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
+    use reprove_model::{DigestSet, Environment, LockedEnvironment};
 
     use super::*;
 
@@ -57,7 +57,7 @@ mod tests {
         let digest = DigestSet::of(b"");
         RootFilesystem {
             locked: LockedEnvironment { kind: Environment::HostUsr, description: "test".into(), digest },
-            fingerprint: Digest::of(b""),
+            fingerprint: reprove_store::Fingerprint::none(),
             binds: vec![(usr.into(), "/usr".into())],
             hidden: vec![],
             links: vec![],

@@ -2,9 +2,9 @@
 //! An environment in a file system that somebody else has made, and that nobody can change: an image with a hash tree, in a
 //! virtual machine. Nothing is believed of it but the lock's digest, which has to come of all that is read here.
 //!
-//! What the digest does not cover is the same in every kept environment, and has to be so in this one: owner, times, no extended
-//! attributes, no devices. What a digest of this machine's files leaves out, since no build can read it, is not left out here:
-//! there is no such thing in a kept environment.
+//! What the digest does not cover is the same in every kept environment, and has to be so in this one: owner, times, no
+//! extended attributes, no devices. What a digest of this machine's files leaves out, since no build can read it, is not left
+//! out here: there is no such thing in a kept environment.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader};
@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
+use reprove_store::{Fingerprint, MAPPED};
 use rustix::fs::llistxattr;
 use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::keep::{KeepError, Parts, Shape};
-use crate::{RootFilesystem, closure, debian, oci};
+use crate::{RootFilesystem, debian};
 
 /// Why what is mounted is not the environment that is locked.
 #[derive(Debug, Error)]
@@ -28,7 +29,7 @@ pub enum MountedError {
     HostUsr,
     /// The files are others.
     #[error(
-        "the image of the environment has other files than the lock says: their digest is {here}, and should be {locked}"
+        "the image of the environment has other files than the lock says: their digest is {here}, and should be {locked}; remove it from the store's folder `guest`, to have it made again"
     )]
     Other {
         /// In the lock.
@@ -66,14 +67,14 @@ pub fn mounted(files: &Path, locked: &LockedEnvironment) -> Result<RootFilesyste
 }
 
 fn owned_by(files: &Path, locked: &LockedEnvironment, owner: (u32, u32)) -> Result<RootFilesystem, MountedError> {
-    let (shape, links): (Shape, _) = match &locked.kind {
-        Environment::HostUsr => return Err(MountedError::HostUsr),
+    let shape = Shape::of(&locked.kind).ok_or(MountedError::HostUsr)?;
+    let links = match &locked.kind {
         Environment::Debian(_) => {
             let is_folder = |name: &str| fs::symlink_metadata(files.join(name)).is_ok_and(|found| found.is_dir());
-            (debian::keep::shape(), debian::base::links(is_folder))
+            debian::base::links(is_folder)
         }
-        Environment::Image(_) => (oci::shape(), links(&Parts::within(files, &oci::shape()))?),
-        Environment::Closure(closure) => (closure::shape(closure), Vec::new()),
+        Environment::Image(_) => links(&Parts::within(files, &shape))?,
+        Environment::HostUsr | Environment::Closure(_) => Vec::new(),
     };
     let parts = Parts::within(files, &shape);
     let here = digest(&parts, shape.time, owner)?;
@@ -82,7 +83,7 @@ fn owned_by(files: &Path, locked: &LockedEnvironment, owner: (u32, u32)) -> Resu
     }
     let binds = parts.folders()?.into_iter().map(|(name, path)| (path, format!("/{name}"))).collect();
     // Nothing is looked at again: nothing can change it.
-    let (locked, fingerprint) = (locked.clone(), Digest::of(b""));
+    let (locked, fingerprint) = (locked.clone(), Fingerprint::none());
     Ok(RootFilesystem { locked, fingerprint, binds, hidden: Vec::new(), links, files: shape.files })
 }
 
@@ -120,6 +121,10 @@ fn looks_alike(path: &Path, metadata: &Metadata, time: u64, owner: (u32, u32)) -
     if (metadata.uid(), metadata.gid()) != owner {
         return unlike("has another owner");
     }
+    // `tar` and `cp` would write one of two names as a link.
+    if kind.is_file() && metadata.nlink() > 1 {
+        return unlike("has another name");
+    }
     if (u64::try_from(metadata.mtime()), metadata.mtime_nsec()) != (Ok(time), 0) {
         return unlike("has another time");
     }
@@ -130,15 +135,12 @@ fn looks_alike(path: &Path, metadata: &Metadata, time: u64, owner: (u32, u32)) -
         Err(error) => return Err(at(path)(error.into())),
     }
     // To hash it, it may be mapped: a block that is not the tree's would then end the process, and nobody could say why.
-    if kind.is_file() && metadata.len() >= LARGE {
+    if kind.is_file() && metadata.len() >= MAPPED {
         let file = File::open(path).map_err(at(path))?;
         io::copy(&mut BufReader::with_capacity(1 << 16, file), &mut io::sink()).map_err(at(path))?;
     }
     Ok(())
 }
-
-/// From so many bytes on a file is read once before it is hashed.
-const LARGE: u64 = 1 << 20;
 
 /// The links at the top, and what each points at.
 fn links(parts: &Parts) -> Result<Vec<(String, String)>, MountedError> {
@@ -224,7 +226,7 @@ mod tests {
     #[test]
     fn what_a_kept_environment_does_not_have_is_refused() {
         type Change = fn(&Path);
-        let changes: [(&str, Change); 9] = [
+        let changes: [(&str, Change); 10] = [
             ("other files", |files| fs::write(files.join("usr/bin/tool"), "b tool").unwrap()),
             ("other files", |files| {
                 fs::set_permissions(files.join("usr/bin/tool"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -246,6 +248,7 @@ mod tests {
                     lsetxattr(files.join("usr"), &*name, b"1", XattrFlags::empty()).unwrap();
                 }
             }),
+            ("has another name", |files| fs::hard_link(files.join("usr/bin/tool"), files.join("apart")).unwrap()),
             ("is a link", |files| {
                 fs::rename(files.join("usr"), files.join("other")).unwrap();
                 symlink("other", files.join("usr")).unwrap();

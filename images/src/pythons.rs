@@ -69,7 +69,7 @@ fn version_of(library: &Path) -> io::Result<Option<u8>> {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use reprove_model::{Digest, DigestSet, Environment, LockedEnvironment};
+    use reprove_model::{DigestSet, Environment, LockedEnvironment};
 
     use super::*;
 
@@ -77,7 +77,14 @@ mod tests {
         let locked =
             LockedEnvironment { kind: Environment::HostUsr, description: String::new(), digest: DigestSet::of(b"") };
         let hidden = hidden.iter().map(|path| (*path).to_owned()).collect();
-        RootFilesystem { locked, fingerprint: Digest::of(b""), binds, hidden, links: Vec::new(), files: Vec::new() }
+        RootFilesystem {
+            locked,
+            fingerprint: reprove_store::Fingerprint::none(),
+            binds,
+            hidden,
+            links: Vec::new(),
+            files: Vec::new(),
+        }
     }
 
     #[test]

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{File, FileTimes, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -22,7 +21,7 @@ use thiserror::Error;
 
 use crate::ingest::SetId;
 use crate::lock::Kind;
-use crate::shared::Shared;
+use crate::shared::{Shared, set_time};
 use crate::{Store, StoreError};
 
 /// Who will write to what is checked out.
@@ -31,9 +30,9 @@ pub enum Use {
     /// Nobody: a file may be the store's own, by hard link. Root can write to such a file whatever its mode, and would
     /// write to the store; so can its owner after `chmod`.
     ReadOnly,
-    /// Nobody, and there are several that have the same files: each file has the time, in seconds since 1970, and is the one that
-    /// others have with the same bytes, mode and time, by hard link, unless bytes can be shared by reflinks. It is none of the
-    /// store's blobs, and no two paths of one check-out are the same file.
+    /// Nobody, and there are several that have the same files: each file has the time, in seconds since 1970, and is the one
+    /// that others have with the same bytes, mode and time, by hard link, unless bytes can be shared by reflinks. It is none
+    /// of the store's blobs, and no two paths of one check-out are the same file.
     Shared {
         /// Of all files.
         time: u64,
@@ -82,8 +81,8 @@ impl Store {
     /// are checked as often as reads are; set-id bits are only set with [`SetId::Keep`]. Ends soon after `stop` is true, but
     /// not while it checks a file.
     ///
-    /// A file of the store's is linked only for [`Use::ReadOnly`] and where it has mode 444, which is that of all files in the store, and
-    /// thus of the link.
+    /// A file of the store's is linked only for [`Use::ReadOnly`] and where it has mode 444, which is that of all files in the
+    /// store, and thus of the link.
     ///
     /// # Errors
     /// See [`CheckOutError`]. What was written before one stays.
@@ -201,8 +200,7 @@ impl Out<'_> {
         }
         to.set_permissions(permissions(mode)).map_err(fail)?;
         if let Use::Shared { time } = self.what_for {
-            let time = UNIX_EPOCH.checked_add(Duration::from_secs(time)).unwrap_or(UNIX_EPOCH);
-            to.set_times(FileTimes::new().set_accessed(time).set_modified(time)).map_err(fail)?;
+            set_time(&to, time).map_err(fail)?;
         }
         Ok(())
     }
@@ -224,7 +222,8 @@ impl Out<'_> {
                 }
                 Ok(true)
             }
-            Use::Shared { time } if self.way == Way::Link => {
+            // Of one that its owner can't read, nobody could say whether it is what it was.
+            Use::Shared { time } if self.way == Way::Link && mode & 0o400 != 0 => {
                 let seen = self.seen.entry((*digest, mode)).or_default();
                 let file = Shared { digest: *digest, mode, time, number: *seen };
                 *seen += 1;

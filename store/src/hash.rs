@@ -14,8 +14,8 @@ use thiserror::Error;
 use crate::buffer::{Buffer, Spare};
 
 /// Below this many bytes a file is read; from it on it is mapped and hashed by several threads. Mapping a small file costs
-/// more than it saves.
-const MAPPED: u64 = 1 << 20;
+/// more than it saves. A part of a mapped file that can't be read ends the process.
+pub const MAPPED: u64 = 1 << 20;
 
 /// How much is read at a time: nearly all files of a tree are smaller, and take one call to read and one to see the end.
 const BUFFER: usize = 64 << 10;
@@ -120,45 +120,52 @@ pub fn hash_tree(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<DigestSet, H
     Ok(listing.digest())
 }
 
-/// Whose change times count.
+/// What the inodes of a tree tell of it, without reading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeTimes {
-    /// All files'.
-    All,
-    /// Not those of files that have several names: each time that one gets another or loses one, it has changed. A write still
-    /// shows, by the time of the last one.
-    OfUnshared,
+pub struct Fingerprint {
+    /// With the times of each inode's last change. While it stays the same, so does what it was taken of: the kernel sets that
+    /// time at every write.
+    pub all: Digest,
+    /// Without these: a file's time of change is another as soon as it gets a name or loses one, wherever that is. It stays the
+    /// same where who writes puts the time of writing back.
+    pub but_for_changes: Digest,
 }
 
-/// A digest over the paths and the inode data (number, size, times of change) of what [`hash_tree`] would read. While it
-/// stays the same, so does what it was taken of: the kernel sets an inode's change time at every write.
+impl Fingerprint {
+    /// Of what is never looked at again.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { all: Digest::of(b""), but_for_changes: Digest::of(b"") }
+    }
+}
+
+/// The digests over the paths and the inode data (number, size, mode, times) of what [`hash_tree`] would read.
 ///
 /// Also gives the newest change time, in seconds since 1970: what changed in the last two seconds may change again unseen.
 ///
 /// # Errors
 /// See [`HashTreeError`].
-pub fn stat_fingerprint(
-    roots: &[(&str, &Path)],
-    skip: Skip<'_>,
-    times: ChangeTimes,
-) -> Result<(Digest, i64), HashTreeError> {
-    let mut hasher = blake3::Hasher::new();
+pub fn stat_fingerprint(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<(Fingerprint, i64), HashTreeError> {
+    let (mut all, mut but_for_changes) = (blake3::Hasher::new(), blake3::Hasher::new());
     let mut newest = i64::MIN;
     for Entry { path, metadata: m, .. } in walk(roots, skip)? {
-        hasher.update(&(path.as_bytes().len() as u64).to_le_bytes());
-        hasher.update(path.as_bytes());
-        for number in [m.dev(), m.ino(), m.size(), u64::from(m.mode())] {
-            hasher.update(&number.to_le_bytes());
+        for hasher in [&mut all, &mut but_for_changes] {
+            hasher.update(&(path.as_bytes().len() as u64).to_le_bytes());
+            hasher.update(path.as_bytes());
+            for number in [m.dev(), m.ino(), m.size(), u64::from(m.mode())] {
+                hasher.update(&number.to_le_bytes());
+            }
+            for number in [m.mtime(), m.mtime_nsec()] {
+                hasher.update(&number.to_le_bytes());
+            }
         }
-        let is_shared = m.is_file() && m.nlink() > 1;
-        let counts = times == ChangeTimes::All || !is_shared;
-        let (changed, fraction) = if counts { (m.ctime(), m.ctime_nsec()) } else { (0, 0) };
-        for number in [m.mtime(), m.mtime_nsec(), changed, fraction] {
-            hasher.update(&number.to_le_bytes());
+        for number in [m.ctime(), m.ctime_nsec()] {
+            all.update(&number.to_le_bytes());
         }
         newest = newest.max(m.ctime());
     }
-    Ok((hasher.finalize().into(), newest))
+    let [all, but_for_changes] = [all, but_for_changes].map(|hasher| hasher.finalize().into());
+    Ok((Fingerprint { all, but_for_changes }, newest))
 }
 
 struct Entry {
@@ -255,7 +262,7 @@ mod tests {
     fn a_fingerprint_changes_with_content_mode_and_name() {
         let dir = sample();
         let root = dir.path().join("t");
-        let print = || stat_fingerprint(&[("t", &root)], &|_, _| false, ChangeTimes::All).unwrap().0;
+        let print = || stat_fingerprint(&[("t", &root)], &|_, _| false).unwrap().0.all;
         let mut seen = vec![print()];
         assert_eq!(print(), seen[0]);
         fs::write(root.join("a"), "bb").unwrap();
@@ -272,15 +279,22 @@ mod tests {
         let dir = sample();
         let root = dir.path().join("t");
         let (here, apart) = (root.join("a"), dir.path().join("apart"));
-        fs::hard_link(&here, &apart).unwrap();
-        let print = |times| stat_fingerprint(&[("t", &root)], &|_, _| false, times).unwrap().0;
-        let (all, unshared) = (print(ChangeTimes::All), print(ChangeTimes::OfUnshared));
+        let print = || stat_fingerprint(&[("t", &root)], &|_, _| false).unwrap().0;
+        let before = print();
         std::thread::sleep(std::time::Duration::from_millis(20));
-        fs::hard_link(&here, dir.path().join("more")).unwrap();
-        assert_ne!(print(ChangeTimes::All), all);
-        assert_eq!(print(ChangeTimes::OfUnshared), unshared);
+        fs::hard_link(&here, &apart).unwrap();
+        let linked = print();
+        assert_ne!(linked.all, before.all);
+        assert_eq!(linked.but_for_changes, before.but_for_changes);
+        let time = fs::metadata(&here).unwrap().modified().unwrap();
         fs::write(&apart, "c").unwrap();
-        assert_ne!(print(ChangeTimes::OfUnshared), unshared);
+        let written = print();
+        assert!(written.all != linked.all && written.but_for_changes != linked.but_for_changes);
+        // A time that is put back hides it from the one, and not from the other.
+        File::options().write(true).open(&apart).unwrap().set_modified(time).unwrap();
+        let hidden = print();
+        assert_eq!(hidden.but_for_changes, linked.but_for_changes);
+        assert_ne!(hidden.all, linked.all);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Files that several check-outs have at once, by hard links, in `shared/`. All names of a file have one mode, owner and time, so
-//! there is one for each digest, mode and time; and one more for each time that a check-out has it, since programs that read a
-//! directory take two names of one file for a link.
+//! Files that several check-outs have at once, by hard links, in `shared/`. All names of a file have one mode, owner and time,
+//! so there is one for each digest, mode and time; and one more for each time that a check-out has it, since programs that
+//! read a directory take two names of one file for a link.
 
 use std::ffi::OsStr;
-use std::fs::{self, FileTimes, Permissions};
+use std::fs::{self, File, FileTimes, Permissions};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -70,9 +70,8 @@ impl Store {
         let mut from = self.open_blob(&file.digest)?;
         let mut made = self.temp_file()?;
         io::copy(&mut from, made.as_file_mut()).map_err(fail)?;
-        let time = UNIX_EPOCH.checked_add(Duration::from_secs(file.time)).unwrap_or(UNIX_EPOCH);
         made.as_file().set_permissions(Permissions::from_mode(file.mode.into())).map_err(fail)?;
-        made.as_file().set_times(FileTimes::new().set_accessed(time).set_modified(time)).map_err(fail)?;
+        set_time(made.as_file(), file.time).map_err(fail)?;
         for folder in [path.ancestors().nth(3), path.ancestors().nth(2), path.parent()].into_iter().flatten() {
             make_directory(folder, CLOSED)?;
         }
@@ -150,6 +149,12 @@ impl Shared {
             Err(e) => Err(io_error(path, e)),
         }
     }
+}
+
+/// Gives a file this time, in seconds since 1970.
+pub(crate) fn set_time(file: &File, time: u64) -> io::Result<()> {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(time)).unwrap_or(UNIX_EPOCH);
+    file.set_times(FileTimes::new().set_accessed(time).set_modified(time))
 }
 
 #[cfg(test)]

@@ -166,8 +166,8 @@ fn a_check_out_says_how_each_file_shares_its_bytes() {
     }
 }
 
-/// One file for all check-outs, but never for two paths of one; and none that somebody has written to. Where bytes can be shared by
-/// reflinks, each has files of its own.
+/// One file for all check-outs, but never for two paths of one; and none that somebody has written to. Where bytes can be
+/// shared by reflinks, each has files of its own.
 #[test]
 fn what_check_outs_share_is_one_file_while_it_is_what_it_was() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,14 +13,15 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use nix::unistd::geteuid;
-use reprove_model::{Digest, Environment};
+use reprove_model::Digest;
 use reprove_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::verity::{Verity, append_tree};
 use crate::host::is_left_out;
-use crate::{EnvironmentError, RootFilesystem, closure, debian, oci, unchanged};
+use crate::keep::{Shape, folder_of};
+use crate::{EnvironmentError, RootFilesystem, unchanged};
 
 /// Why there is no image.
 #[derive(Debug, Error)]
@@ -93,31 +94,14 @@ struct Made {
 
 impl Made {
     fn of(root: &RootFilesystem) -> Result<Self, UsrError> {
-        let time = match &root.locked.kind {
-            Environment::HostUsr => {
-                let (usr, _) = root.binds.iter().find(|(_, inside)| inside == "/usr").ok_or(UsrError::NoUsr)?;
-                let hidden = root.hidden.iter().filter_map(|inside| inside.strip_prefix("/usr/"));
-                let hidden = hidden.map(|name| usr.join(name)).collect();
-                return Ok(Self { kind: USR, folder: usr.clone(), hidden, time: 0 });
-            }
-            Environment::Debian(_) => debian::keep::shape().time,
-            Environment::Image(_) => oci::shape().time,
-            Environment::Closure(closure) => closure::shape(closure).time,
+        let Some(shape) = Shape::of(&root.locked.kind) else {
+            let (usr, _) = root.binds.iter().find(|(_, inside)| inside == "/usr").ok_or(UsrError::NoUsr)?;
+            let hidden = root.hidden.iter().filter_map(|inside| inside.strip_prefix("/usr/"));
+            let hidden = hidden.map(|name| usr.join(name)).collect();
+            return Ok(Self { kind: USR, folder: usr.clone(), hidden, time: 0 });
         };
-        let mut folders = root.binds.iter().map(|(outside, inside)| {
-            let apart = || UsrError::Apart(outside.clone());
-            let count = Path::new(inside).components().count().saturating_sub(1);
-            let folder = outside.ancestors().nth(count).ok_or_else(apart)?;
-            let is_below = folder.join(inside.trim_start_matches('/')) == *outside;
-            if is_below { Ok(folder) } else { Err(apart()) }
-        });
-        let folder = folders.next().ok_or(UsrError::NoUsr)??.to_owned();
-        for other in folders {
-            if other? != folder {
-                return Err(UsrError::Apart(folder));
-            }
-        }
-        Ok(Self { kind: ENVIRONMENT, folder, hidden: Vec::new(), time })
+        let folder = folder_of(root).map_err(UsrError::Apart)?;
+        Ok(Self { kind: ENVIRONMENT, folder, hidden: Vec::new(), time: shape.time })
     }
 
     /// That it is not any more what its digest was taken of.
@@ -130,8 +114,8 @@ impl Made {
 const USR: &str = "usr";
 const ENVIRONMENT: &str = "environment";
 
-/// The image of `root`'s `/usr`, or of all of it where it is a kept environment, made where it is not there yet. Of a `/usr`, others
-/// of this store are then removed; of an environment, it goes with that ([`crate::collect`]).
+/// The image of `root`'s `/usr`, or of all of it where it is a kept environment, made where it is not there yet. Of a `/usr`,
+/// others of this store are then removed; of an environment, it goes with that ([`crate::collect`]).
 ///
 /// `slow` is called once before it is made, which takes a minute for some gigabytes.
 ///
@@ -193,7 +177,8 @@ fn remove_others(folder: &Path, name: &str) -> Result<(), UsrError> {
     Ok(())
 }
 
-/// Removes the images of environments that are none of `there`, and gives how many bytes they have. With `dry_run` it only says so.
+/// Removes the images of environments that are none of `there`, and gives how many bytes they have. With `dry_run` it only says
+/// so.
 #[expect(clippy::disallowed_methods, reason = "the order in which they are removed shows nowhere")]
 pub(crate) fn collect_images(store: &Store, there: &BTreeSet<Digest>, dry_run: bool) -> io::Result<u64> {
     let folder = store.root().join(FOLDER);
@@ -299,16 +284,17 @@ impl UsrImage {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use reprove_model::{Debian, DigestSet, LockedEnvironment, LockedPackage, Sha256};
-    use reprove_store::{ChangeTimes, IngestLimits, stat_fingerprint};
+    use reprove_model::{Debian, DigestSet, Environment, LockedEnvironment, LockedPackage, Sha256};
+    use reprove_store::{Fingerprint, IngestLimits, stat_fingerprint};
 
     use super::*;
+    use crate::debian;
 
     /// The image of `usr` as the environment with this digest, in a store of its own.
     fn verity(usr: &Path, digest: &[u8]) -> Verity {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
-        let (fingerprint, _) = stat_fingerprint(&[("usr", usr)], &is_left_out, ChangeTimes::All).unwrap();
+        let (fingerprint, _) = stat_fingerprint(&[("usr", usr)], &is_left_out).unwrap();
         let digest = DigestSet::of(digest);
         let locked = LockedEnvironment { kind: Environment::HostUsr, description: "this".into(), digest };
         let mut root = RootFilesystem {
@@ -324,7 +310,7 @@ mod tests {
         let verity = take(&root).unwrap().verity;
         assert_eq!((take(&root).unwrap().verity, made.get()), (verity, 1), "it is made once");
         root.locked.digest = DigestSet::of(b"another");
-        root.fingerprint = Digest::of(b"another");
+        root.fingerprint = Fingerprint { all: Digest::of(b"another"), ..root.fingerprint };
         assert!(matches!(take(&root), Err(UsrError::Changed)));
         verity
     }

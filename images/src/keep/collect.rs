@@ -12,9 +12,10 @@ use reprove_store::Store;
 use super::{KeepError, Place, at, read, remove};
 use crate::guest::collect_images;
 
-/// Removes the environments that are made of a blob that the store does not have any more, what was not finished, and files that
-/// only these had, and the images of these for virtual machines. Gives how many, and how many bytes that frees. With `dry_run` it only says so; then a blob that is `gone` is
-/// none that the store has. What is shared with environments that stay, stays.
+/// Removes the environments that are made of a blob that the store does not have any more, what was not finished, and files
+/// that only these had, and the images of these for virtual machines. Gives how many, and how many bytes that frees. With
+/// `dry_run` it only says so; then a blob that is `gone` is none that the store has. What is shared with environments that
+/// stay, stays.
 ///
 /// # Errors
 /// See [`KeepError`].

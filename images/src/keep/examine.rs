@@ -19,8 +19,8 @@ pub struct ExaminedEnvironments {
     pub moved: Vec<PathBuf>,
 }
 
-/// Reads all files of each environment. With `repair`, moves each that is not what its list says to `damaged/`, with the list: it is
-/// made again when it is needed. One without a list was not finished, and counts for nothing.
+/// Reads all files of each environment. With `repair`, moves each that is not what its list says to `damaged/`, with the list:
+/// it is made again when it is needed. One without a list was not finished, and counts for nothing.
 ///
 /// Nothing is named among the environments while one is read; who waits for that, waits for no more than this one.
 ///

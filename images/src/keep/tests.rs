@@ -95,6 +95,29 @@ fn another_environment_is_no_change_and_a_write_is_one() {
     assert!(kept_first().is_some());
 }
 
+/// Of a shared file, a change of its inode may be another's name; so its bytes are looked at, and not its time of writing
+/// alone.
+#[test]
+fn a_write_whose_time_is_put_back_is_a_change() {
+    let kit = kit();
+    let (first, second) = (kit.keep("first", 1), kit.keep("second", 1));
+    // A name that goes is none.
+    fs::remove_file(second.binds[0].0.join("51")).unwrap();
+    assert!(unchanged(&first).unwrap());
+    for (environment, name) in [(&second, "50"), (&first, "0")] {
+        let path = environment.binds[0].0.join(name);
+        let before = fs::read(&path).unwrap();
+        let write = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            set_time(&path, 7).unwrap();
+        };
+        write(&vec![b'x'; before.len()]);
+        assert_eq!(unchanged(&first).unwrap(), !kit.is_linked() && name == "50", "{name}");
+        write(&before);
+        assert!(unchanged(&first).unwrap(), "{name}");
+    }
+}
+
 #[test]
 fn what_was_changed_is_named_and_moved_and_made_again() {
     let kit = kit();

@@ -70,7 +70,8 @@ pub(crate) fn root(usr: &Path) -> Result<(), Failure> {
         make(&format!("/new/{folder}"))?;
     }
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
-    mount(Some(usr), "/new/parts/usr", Some("erofs"), flags, None::<&str>).map_err(Failure::at("mounting /usr"))?;
+    mount(Some(usr), "/new/parts/usr", Some("erofs"), flags, None::<&str>)
+        .map_err(Failure::at("mounting the disk with /usr or the environment"))?;
     for moved in ["dev", "proc"] {
         move_to(&format!("/{moved}"), &format!("/new/{moved}"))?;
     }

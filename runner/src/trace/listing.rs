@@ -298,7 +298,7 @@ mod tests {
             let source = SourceFiles::of(&lock, &store).unwrap();
             let root = RootFilesystem {
                 locked,
-                fingerprint: Digest::of(b""),
+                fingerprint: reprove_store::Fingerprint::none(),
                 binds: vec![(dir.path().join("usr"), "/usr".into())],
                 hidden: vec!["/usr/local".into()],
                 links: vec![("/bin".into(), "usr/bin".into())],
