@@ -143,8 +143,8 @@ pub fn against_published(
 }
 
 /// What differs between a published image and the rebuilt one, blob by blob. On the right there is what the rebuilt manifest
-/// names, as far as it is among the outputs; without such a manifest, all outputs at the top. Nothing, where all of it is there:
-/// whatever a manifest says, the same bytes say the same.
+/// names, as far as it is among the outputs; without such a manifest, all outputs at the top. Nothing, where all of it is
+/// there: whatever a manifest says, the same bytes say the same.
 fn images(record: &BuildRecord, published: &Published, blobs: &dyn Blobs) -> Result<Vec<Finding>, JudgeError> {
     if artifact(record, published) == Some(published.digest) {
         return Ok(Vec::new());

@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
     /// The directory of the project that the file is built from, which has a reprove.toml; the file itself must not be in it
     #[arg(long, value_name = "DIR")]
     recipe: Option<PathBuf>,
-    /// What the builder of a package of Debian's wrote down (.buildinfo): it is rebuilt with exactly these packages, as far as apt
-    /// has them
+    /// What the builder of a package of Debian's wrote down (.buildinfo): it is rebuilt with exactly these packages, as far as
+    /// apt has them
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     buildinfo: Option<PathBuf>,
     #[command(flatten)]

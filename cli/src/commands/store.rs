@@ -36,7 +36,7 @@ enum Command {
     },
     /// Read all that is kept, and name what is damaged or missing
     Verify {
-        /// Move what is damaged, and what lacks something, to `damaged/` in the store
+        /// Move what is damaged, what lacks something, and environments that are not what they were, to `damaged/` in the store
         #[arg(long)]
         repair: bool,
     },

@@ -92,8 +92,9 @@ impl BuildInfo {
     /// The most bytes of one.
     pub const MAX_BYTES: usize = 4 << 20;
 
-    /// Reads one, with or without a signature around it, which is not looked at. It has to name the digest of what was published,
-    /// and it may be from whoever published: it says which packages there are and what is on top of the changelog, and no more.
+    /// Reads one, with or without a signature around it, which is not looked at. It has to name the digest of what was
+    /// published, and it may be from whoever published: it says which packages there are and what is on top of the changelog,
+    /// and no more.
     ///
     /// # Errors
     /// See [`BuildInfoError`].

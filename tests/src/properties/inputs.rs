@@ -127,8 +127,8 @@ fn dependencies(ecosystem: Ecosystem, bytes: &[u8], end: &str) {
     }
 }
 
-/// Each line that is taken is one version with a hash, can be nothing else to pip, and is in order; and what is wrong does nothing to
-/// a terminal.
+/// Each line that is taken is one version with a hash, can be nothing else to pip, and is in order; and what is wrong does
+/// nothing to a terminal.
 pub(super) fn pip_requirements(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     match fuzzing::requirements(text) {

@@ -354,8 +354,8 @@ struct Matched<'a, T> {
     right: &'a T,
 }
 
-/// Those of two lists that differ, matched by the first of `keys`, what that leaves by the second, and so on, in the order of the
-/// left list. What both lists have is the same.
+/// Those of two lists that differ, matched by the first of `keys`, what that leaves by the second, and so on, in the order of
+/// the left list. What both lists have is the same.
 fn matched<'a, T: Blob, const N: usize>(
     lefts: &'a [T],
     rights: &'a [T],
