@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A lock, as statements have it: what is in `resolvedDependencies`, and the way back.
 
-use reprove_model::{Content, Input, Lock, LockedEnvironment, Published, Recipe};
+use reprove_model::{Content, Environment, Input, Lock, LockedEnvironment, Published, Recipe, Role};
 
 use crate::{Annotations, ProvenanceFault, ResourceDescriptor};
 
@@ -47,6 +47,10 @@ pub(crate) fn lock(
             Annotations::Tree { role } => (*role, Content::Tree { digest }),
             Annotations::Environment { .. } => return Err(fault(d)),
         };
+        // Nobody knows what a machine's own files are made of.
+        if role == Role::Environment && *kind == Environment::HostUsr {
+            return Err(fault(d));
+        }
         Ok(Input { name: d.name.parse().map_err(|_| fault(d))?, role, purl: d.uri.clone(), content })
     };
     Ok(Lock {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One build, from lock to record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
@@ -117,6 +117,9 @@ pub enum RunError {
     /// A tool is not one file.
     #[error("the lock's tool {0} is an archive or a tree; a tool is one file")]
     Tool(InputName),
+    /// Two inputs of a build would be at one place.
+    #[error("two inputs are called {0}; a build sees one of that name")]
+    SameName(InputName),
     /// What was seen of the build is more than it may have.
     #[error(transparent)]
     Listing(#[from] ListingError),
@@ -139,6 +142,7 @@ impl RunError {
             | Self::TooManyOutputs { .. }
             | Self::Tree(_)
             | Self::Tool(_)
+            | Self::SameName(_)
             | Self::Sandbox(SandboxError::SourceTooLarge { .. } | SandboxError::SourcePastMemory { .. }) => true,
             Self::Machine(MachineError::Inside { fault, .. }) => *fault == vm::Fault::Project,
             Self::Sandbox(_)
@@ -267,8 +271,11 @@ impl Runner {
     }
 
     fn inputs(&self, lock: &Lock) -> Result<Vec<(PathBuf, String)>, RunError> {
-        let mut inputs = Vec::new();
+        let (mut inputs, mut names) = (Vec::new(), BTreeSet::new());
         for input in lock.inputs.iter().filter(|input| matches!(input.role, Role::Tool | Role::Dependency)) {
+            if !names.insert(&input.name) {
+                return Err(RunError::SameName(input.name.clone()));
+            }
             let Content::File { digest, .. } = &input.content else {
                 return Err(RunError::Tool(input.name.clone()));
             };

@@ -111,6 +111,11 @@ async fn a_tool_that_is_no_file_is_an_error() {
             Err(error) => assert!(matches!(&error, RunError::Tool(name) if name.as_str() == "tool") && !is_file),
         }
     }
+    // A second one would take the first one's place.
+    let twice = project.lock.inputs[1].clone();
+    project.lock.inputs.push(twice);
+    let error = project.build().await.unwrap_err();
+    assert!(matches!(&error, RunError::SameName(name) if name.as_str() == "tool"), "{error}");
 }
 
 #[tokio::test]

@@ -198,6 +198,12 @@ fn a_dependency_is_written_as_a_locked_input_is() {
     assert!(matches!(fault(|d| d[0].annotations = None), ProvenanceFault::Dependency(_)));
     assert!(matches!(fault(|d| d[0].name = "../x".into()), ProvenanceFault::Dependency(_)));
     assert!(matches!(fault(|d| d[0] = d[2].clone()), ProvenanceFault::Dependency(_)));
+    // What a machine's own files are made of.
+    let member = fault(|d| {
+        let Some(Annotations::Archive { size, .. }) = d[0].annotations else { panic!() };
+        d[0].annotations = Some(Annotations::File { role: reprove_model::Role::Environment, size });
+    });
+    assert!(matches!(member, ProvenanceFault::Dependency(_)));
 }
 
 #[test]
