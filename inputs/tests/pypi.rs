@@ -179,6 +179,41 @@ async fn tools_are_those_of_when_it_was_uploaded_and_then_the_newest() {
     assert_eq!(names, ["hatchling 1.2.3, plugin 2.0 (now)"]);
 }
 
+/// A machine may have had an old setuptools beside a new `wheel`.
+#[tokio::test]
+async fn older_setuptools_are_tried_with_the_wheel_that_made_it() {
+    let mut index = Index::new().with_demo();
+    let demo = "demo-1.0-py2.py3-none-any.whl";
+    index.files.remove("demo-1.0-py3-none-any.whl");
+    index.add(demo, wheel("demo", "1.0", "Generator: bdist_wheel (0.40.0)\n"));
+    index.add("demo-1.0.tar.gz", sdist("demo-1.0", "[build-system]\nrequires = ['setuptools', 'wheel']\n"));
+    index.add("wheel-0.40.0-py3-none-any.whl", wheel("wheel", "0.40.0", ""));
+    let setuptools = |version: &str| format!("setuptools-{version}-py3-none-any.whl");
+    for version in ["47.0", "60.0", "68.0", "70.0", "75.0"] {
+        index.add(&setuptools(version), wheel("setuptools", version, ""));
+    }
+    let [old, older, then, newer, newest] = ["60.0", "47.0", "68.0", "70.0", "75.0"].map(setuptools);
+    let pip = index.serve_uploads(&[
+        ("wheel-0.40.0-py3-none-any.whl", "2023-03-14T00:00:00Z"),
+        (demo, "2023-06-20T00:00:00Z"),
+        (&older, "2020-05-28T00:00:00Z"),
+        (&old, "2022-02-01T00:00:00Z"),
+        (&then, "2023-06-19T00:00:00Z"),
+        (&newer, "2024-06-01T00:00:00Z"),
+        (&newest, "2024-09-01T00:00:00Z"),
+        ("pip-99.0-py3-none-any.whl", "2019-01-01T00:00:00Z"),
+    ]);
+    let all = lock_all("pkg:pypi/demo@1.0", &pip, &index.store()).await.unwrap();
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.split(" (").next().unwrap()).collect();
+    let with = |version: &str| format!("wheel 0.40.0, setuptools {version}");
+    assert_eq!(names, [with("68.0"), with("60.0"), with("47.0"), with("70.0")]);
+    // That it is for Python 2 too is said to setuptools, and to no other.
+    let build = |lock: &Lock| lock.recipe.build.steps[1].clone();
+    assert!(all.iter().all(|(_, lock)| build(lock).contains("universal = 1")), "{}", build(&all[0].1));
+    let other = Index::new().with_demo().lock("pkg:pypi/demo@1.0").await.0.unwrap();
+    assert!(!build(&other).contains("universal"));
+}
+
 /// A front end that has the back end in itself takes no notice of what the source asks for.
 #[tokio::test]
 async fn what_made_a_wheel_is_taken_whatever_the_source_asks_for() {

@@ -173,7 +173,7 @@ pub enum Derived {
     Environment,
     /// When its files were written: the times of those that the build wrote, or of all of them.
     Times,
-    /// Which tools build it, by what it says of them or by its form.
+    /// Which tools build it, and how they are set up, by what it says of them or by its form.
     Tools,
 }
 
@@ -186,7 +186,7 @@ impl Derived {
             Self::Contents => "its contents, packed again: where they come from was not looked at",
             Self::Environment => "itself, as a package of the environment that it is rebuilt in",
             Self::Times => "when its files were written",
-            Self::Tools => "which tools made it",
+            Self::Tools => "which tools made it, and how they were set",
         }
     }
 }

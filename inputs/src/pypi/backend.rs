@@ -6,6 +6,7 @@ use std::str::FromStr;
 use reprove_model::TreePath;
 use serde::Deserialize;
 use thiserror::Error;
+use toml::{Table, Value};
 
 use super::requirement::Requirement;
 
@@ -58,6 +59,8 @@ pub(crate) struct Backend {
 struct PyProject {
     build_system: Option<BuildSystem>,
     project: Option<Project>,
+    #[serde(default)]
+    tool: Table,
 }
 
 #[derive(Deserialize)]
@@ -89,12 +92,19 @@ impl FromStr for Backend {
 
     /// Reads a `pyproject.toml`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let PyProject { build_system, project } = toml::from_str(text)?;
+        let PyProject { build_system, project, tool } = toml::from_str(text)?;
         let Some(mut system) = build_system else {
             return Ok(Self::legacy());
         };
-        // A back end that lies in the source asks for what the source depends on, but only once it runs.
-        if !system.backend_path.is_empty() {
+        // What these ask for is asked for only once they run, but is written here.
+        let hatch = if system.build_backend.as_deref() == Some(HATCHLING) {
+            HatchAsks::read(&tool)
+        } else {
+            HatchAsks::default()
+        };
+        system.requires.extend(hatch.requires);
+        // A back end that lies in the source asks for what the source depends on.
+        if !system.backend_path.is_empty() || hatch.with_the_project_s {
             system.requires.extend(project.map(|project| project.dependencies).unwrap_or_default());
         }
         if system.requires.len().max(system.backend_path.len()) > MAX_ENTRIES {
@@ -103,6 +113,39 @@ impl FromStr for Backend {
         let requires = system.requires.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let path = system.backend_path.into_iter().map(inside).collect::<Result<_, _>>()?;
         Ok(Self { requires, name: object_name(system.build_backend.unwrap_or_else(|| LEGACY.into()))?, path })
+    }
+}
+
+const HATCHLING: &str = "hatchling.build";
+
+/// What hatchling's hooks and targets ask for (hatch's documentation, "Build configuration" and "Build hooks").
+#[derive(Debug, Default)]
+struct HatchAsks {
+    requires: Vec<String>,
+    /// What the project depends on, too.
+    with_the_project_s: bool,
+}
+
+impl HatchAsks {
+    /// Reads the tables below `tool`; what is not of the right type, hatchling itself complains about.
+    fn read(tool: &Table) -> Self {
+        let mut asks = Self::default();
+        let table = |of: Option<&Value>, name: &str| of.and_then(|value| value.get(name)).cloned();
+        let build = table(tool.get("hatch"), "build");
+        let wheel = table(table(build.as_ref(), "targets").as_ref(), "wheel");
+        for one in [build, wheel].into_iter().flatten() {
+            asks.add(&one);
+            let hooks = table(Some(&one), "hooks");
+            hooks.iter().filter_map(Value::as_table).flat_map(Table::values).for_each(|hook| asks.add(hook));
+        }
+        asks
+    }
+
+    fn add(&mut self, table: &Value) {
+        let listed = table.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+        self.requires.extend(listed.filter_map(Value::as_str).map(str::to_owned));
+        let says = table.get("require-runtime-dependencies").and_then(Value::as_bool);
+        self.with_the_project_s |= says == Some(true);
     }
 }
 
@@ -158,6 +201,24 @@ mod tests {
         let no_backend = backend("[build-system]\nrequires = ['setuptools>=40']").unwrap();
         assert_eq!((requires(&no_backend), no_backend.name.as_str()), (vec!["setuptools>=40"], LEGACY));
         assert!(backend("[build-system]\nbuild-backend = 'a'").is_err());
+    }
+
+    #[test]
+    fn what_hatchling_s_hooks_ask_for_is_asked_for() {
+        let text = "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n\
+            [project]\ndependencies = ['d']\n\
+            [tool.hatch.build]\ndependencies = ['e']\n\
+            [tool.hatch.build.hooks.custom]\ndependencies = ['babel']\n\
+            [tool.hatch.build.targets.wheel.hooks.mine]\ndependencies = ['f>=1', 'g']\n\
+            [tool.hatch.build.targets.sdist.hooks.mine]\ndependencies = ['h']\n";
+        assert_eq!(requires(&backend(text).unwrap()), ["hatchling", "e", "babel", "f>=1", "g"]);
+        let with_own = text.replace("dependencies = ['babel']", "require-runtime-dependencies = true");
+        assert_eq!(requires(&backend(&with_own).unwrap()), ["hatchling", "e", "f>=1", "g", "d"]);
+        // Others do not read these.
+        assert_eq!(requires(&backend(&text.replace("hatchling.build", "flit_core.buildapi")).unwrap()), ["hatchling"]);
+        let odd = "[build-system]\nrequires = []\nbuild-backend = 'hatchling.build'\n[tool]\nhatch = [1]";
+        assert_eq!(requires(&backend(odd).unwrap()), Vec::<&str>::new());
+        assert!(matches!(backend(&text.replace("'babel'", "'-r x'")), Err(BackendError::Requirement { .. })));
     }
 
     #[test]

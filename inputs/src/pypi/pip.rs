@@ -13,6 +13,15 @@ use crate::process::Finished;
 use crate::workplace::{Workplace, failed};
 use crate::{InputsError, blocking};
 
+/// Which files of an index are seen: those that were uploaded before a time, and others by their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Before {
+    /// The time.
+    pub(crate) time: Timestamp,
+    /// What the names of these begin with, in lower case; nothing where there are none.
+    pub(crate) but_for: String,
+}
+
 /// The machine's pip, and what it works for.
 #[derive(Clone, Debug)]
 pub struct Pip {
@@ -53,7 +62,7 @@ impl Pip {
         workplace.run(command, doing, self.time_limit, install).await
     }
 
-    /// Runs `pip` for the environment's Python. It sees no file of the index that was uploaded at `before` or later.
+    /// Runs `pip` for the environment's Python. It sees no file of the index that `before` leaves out.
     ///
     /// # Errors
     /// Among others, [`InputsError::NoDistribution`] where pip has read every page of the index and nothing fits.
@@ -61,13 +70,16 @@ impl Pip {
         &self,
         doing: &'static str,
         workplace: &Workplace,
-        before: Option<Timestamp>,
+        before: Option<&Before>,
         arguments: &[OsString],
     ) -> Result<(), InputsError> {
         let interpreter = OsString::from(self.interpreter.clone());
         let mut all = match before {
             None => vec!["-m".into(), "pip".into(), "--python".into(), interpreter],
-            Some(before) => vec!["-c".into(), include_str!("before.py").into(), interpreter, before.to_string().into()],
+            Some(Before { time, but_for }) => {
+                let script = include_str!("before.py").into();
+                vec!["-c".into(), script, interpreter, time.to_string().into(), but_for.into()]
+            }
         };
         all.extend(["--no-input", "--disable-pip-version-check", "--no-color", "--quiet"].map(OsString::from));
         // It adds to what is there.

@@ -10,6 +10,7 @@ use reprove_model::{
 use super::backend::Backend;
 use super::release::is_sdist;
 use super::tools::Tool;
+use crate::wheel::Settings;
 
 /// What is built, and how, by what was published.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +19,8 @@ pub(crate) struct How<'a> {
     pub(crate) published: &'a InputName,
     /// What of what was published is put into what was built.
     pub(crate) put_in: Option<PutIn>,
-    /// Whether the build has the umask 002, not 022.
-    pub(crate) is_of_group: bool,
-    /// Whether the source's files may be changed by their group.
-    pub(crate) has_source_of_group: bool,
+    /// What else shows in its form.
+    pub(crate) settings: Settings,
 }
 
 impl How<'_> {
@@ -127,11 +126,15 @@ fn install_step(tools: &[Tool]) -> String {
 
 fn build_step(backend: &Backend, how: &How<'_>) -> String {
     let mut step = String::new();
-    if how.is_of_group {
+    if how.settings.is_of_group {
         step.push_str("umask 0002\n");
     }
-    if how.has_source_of_group {
+    if how.settings.has_source_of_group {
         step.push_str("chmod -R g+w .\n");
+    }
+    if how.settings.is_universal {
+        // Each setuptools reads it, while an option's way through the hook is another one in older versions.
+        step.push_str("printf '[bdist_wheel]\\nuniversal = 1\\n' >\"$HOME/.pydistutils.cfg\"\n");
     }
     step.push_str(&format!("mkdir ../built\n{TOOLS}"));
     step.push_str(&format!("{} {} ../built {}", python(include_str!("build.py")), how.hook(), quote(&backend.name)));
@@ -186,7 +189,7 @@ mod tests {
         let source = PackageUrl::pypi("a", "1", Some("a-1.tar.gz")).unwrap();
         let tools = [tool("flit_core", "flit_core-1-py3-none-any.whl"), tool("pip", "pip-1-py3-none-any.whl")];
         let published = "a-1-py3-none-any.whl".parse().unwrap();
-        let how = How { published: &published, put_in: None, is_of_group: false, has_source_of_group: false };
+        let how = How { published: &published, put_in: None, settings: Settings::default() };
         let recipe = recipe(("a", "1"), source, &Backend::legacy(), &tools, &how);
         recipe.check().unwrap();
         let install = &recipe.build.steps[0];
@@ -201,12 +204,15 @@ mod tests {
         let source = || PackageUrl::pypi("a", "1", Some("a-1.tar.gz")).unwrap();
         let published = "a-1.tar.gz".parse().unwrap();
         let put_in = Some(PutIn::Packing);
-        let how = How { published: &published, put_in, is_of_group: true, has_source_of_group: true };
+        let settings = Settings { is_of_group: true, has_source_of_group: true, is_universal: true };
+        let how = How { published: &published, put_in, settings };
         let recipe = |how| super::recipe(("a", "1"), source(), &Backend::legacy(), &[], how);
         let packed = recipe(&how);
         packed.check().unwrap();
         let [_, build, put] = packed.build.steps.as_slice() else { panic!("{:?}", packed.build.steps) };
-        assert!(build.starts_with("umask 0002\nchmod -R g+w .\nmkdir ../built\n"), "{build}");
+        let set_up =
+            "umask 0002\nchmod -R g+w .\nprintf '[bdist_wheel]\\nuniversal = 1\\n' >\"$HOME/.pydistutils.cfg\"\n";
+        assert!(build.starts_with(&format!("{set_up}mkdir ../built\n")), "{build}");
         assert!(build.contains(" build_sdist ../built "), "{build}");
         assert!(put.contains(" written ../built /inputs/packing.json\nmkdir ") && !put.contains("auditwheel"), "{put}");
         assert_eq!(packed.build.source_date_epoch, EpochRule::Unset);

@@ -15,17 +15,18 @@ def run(*arguments):
 def made():
     return [os.path.join(directory, found) for found in os.listdir(directory) if found.endswith(".whl")]
 [built] = made()
+repaired = os.path.join(directory, "repaired")
 for platform in sorted((p for p in platforms if glibc(p)), key=glibc, reverse=True):
-    repaired = os.path.join(directory, "repaired")
     if run("auditwheel", "repair", "--plat", platform, "--wheel-dir", repaired, built):
         os.unlink(built)
         for found in os.listdir(repaired):
             os.rename(os.path.join(repaired, found), os.path.join(directory, found))
-        os.rmdir(repaired)
         break
 else:
     print("auditwheel has none of the published wheel's platforms for what was built; it gets their tags alone")
     run("wheel", "tags", "--remove", "--platform-tag", ".".join(platforms), built)
+if os.path.isdir(repaired):
+    os.rmdir(repaired)
 [built] = made()
 if os.path.basename(built).rsplit("-", 1)[0] == name.rsplit("-", 1)[0]:
     os.rename(built, os.path.join(directory, name))

@@ -11,7 +11,7 @@ use reprove_model::{InputName, Sha256};
 use serde::Deserialize;
 
 use super::backend::Backend;
-use super::pip::Pip;
+use super::pip::{Before, Pip};
 use super::requirement::{Requirement, is_name, is_version};
 use crate::workplace::{Fetched, Workplace};
 use crate::{InputsError, Note, blocking, wheel};
@@ -53,8 +53,13 @@ pub(crate) enum Set {
 }
 
 impl Set {
-    fn before(self) -> Option<Timestamp> {
-        if let Self::Before(time) = self { Some(time) } else { None }
+    /// What of an index belongs to it. What made the wheel does, whenever it was uploaded: that what it was installed beside is
+    /// older is what an older set means.
+    fn before(self, pins: &Pins) -> Option<Before> {
+        let Self::Before(time) = self else { return None };
+        let file = |(distribution, version): &(&str, String)| format!("{}-{version}-", distribution.replace('-', "_"));
+        let but_for = pins.made_by.as_ref().map(file).unwrap_or_default().to_lowercase();
+        Some(Before { time, but_for })
     }
 }
 
@@ -73,8 +78,9 @@ pub(crate) async fn fetch(
     }
     let mut requires = with_maker(&backend.requires, pins);
     requires.push(Requirement::any("pip"));
+    let before = set.before(pins);
     let mut pins = pins.lines.as_slice();
-    let mut resolved = resolve(&requires, pins, set, pip, workplace).await;
+    let mut resolved = resolve(&requires, pins, before.as_ref(), pip, workplace).await;
     if let Err(InputsError::NoDistribution(_)) = resolved
         && !pins.is_empty()
     {
@@ -83,12 +89,12 @@ pub(crate) async fn fetch(
         pins = &[];
         requires = backend.requires.clone();
         requires.push(Requirement::any("pip"));
-        resolved = resolve(&requires, pins, set, pip, workplace).await;
+        resolved = resolve(&requires, pins, before.as_ref(), pip, workplace).await;
     }
     let mut resolved = resolved?;
     if needs_wheel(&resolved) {
         requires.push(Requirement::any("wheel"));
-        resolved = resolve(&requires, pins, set, pip, workplace).await?;
+        resolved = resolve(&requires, pins, before.as_ref(), pip, workplace).await?;
     }
     notes(Note::Doing(format!("fetching {}", list(&resolved))));
     download(resolved, pip, workplace).await
@@ -149,7 +155,7 @@ const RESOLVING: &str = "resolving the build back end with pip";
 async fn resolve(
     requires: &[Requirement],
     pins: &[String],
-    set: Set,
+    before: Option<&Before>,
     pip: &Pip,
     workplace: &Workplace,
 ) -> Result<Vec<Resolved>, InputsError> {
@@ -162,7 +168,7 @@ async fn resolve(
     for (option, path) in [("--report", &report), ("-r", &requirements), ("-c", &constraints)] {
         arguments.extend([OsString::from(option), path.into()]);
     }
-    pip.pip(RESOLVING, workplace, set.before(), &arguments).await?;
+    pip.pip(RESOLVING, workplace, before, &arguments).await?;
     blocking::run(&report.clone(), move || read_report(&read_bounded(&report)?)).await
 }
 
@@ -315,6 +321,19 @@ mod tests {
         assert_eq!(pins_for("meson", None), (vec![], true));
         assert_eq!(pins_for("mine", Some("1")), (vec![], true));
         assert!(pins_of(None).1.is_some());
+    }
+
+    #[test]
+    fn what_made_a_wheel_is_in_every_set() {
+        let time: Timestamp = "2020-06-01T00:00:00Z".parse().unwrap();
+        let but_for = |name, version: &str| {
+            let pins = Pins { lines: vec![], made_by: Some((name, version.to_owned())) };
+            Set::Before(time).before(&pins).unwrap().but_for
+        };
+        assert_eq!(but_for("wheel", "0.40.0"), "wheel-0.40.0-");
+        assert_eq!(but_for("poetry-core", "1.9.0RC1"), "poetry_core-1.9.0rc1-");
+        assert_eq!(Set::Before(time).before(&Pins::default()), Some(Before { time, but_for: String::new() }));
+        assert_eq!(Set::Newest.before(&Pins::default()), None);
     }
 
     fn report(name: &str, version: &str, url: &str) -> Result<Vec<Resolved>, InputsError> {
