@@ -78,7 +78,11 @@ impl FromStr for ImageReference {
             ("docker", Some(rest)) => registry(rest).map_err(fail)?,
             ("oci", _) => path(rest).map(|(path, tag)| (ImagePlace::Layout(path), tag)).map_err(fail)?,
             ("oci-archive", _) => path(rest).map(|(path, tag)| (ImagePlace::Archive(path), tag)).map_err(fail)?,
-            _ => return Err(fail("only `oci:`, `oci-archive:` and `docker://` are read")),
+            _ => {
+                return Err(fail(
+                    "only `oci:`, `oci-archive:` and `docker://` are read (skopeo makes a layout of others: skopeo copy docker-archive:FILE oci:DIR)",
+                ));
+            }
         };
         if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
             return Err(fail("a tag has up to 128 letters, digits, `_`, `.` and `-`"));

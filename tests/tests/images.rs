@@ -115,6 +115,37 @@ fn another_image_than_the_locked_one_is_not_built_in() {
 }
 
 #[test]
+fn images_are_compared_where_they_are() {
+    let bench = Bench::new();
+    let registry = Registry::start(&bench.path("registry"));
+    layouts::write(&bench.path("work/base"), "1", &layers());
+    let mut other = layers();
+    other[1][1].1 = Entry::Text("another tool\n".into());
+    layouts::write(&bench.path("work/other"), "1", &other);
+    let at = format!("docker://{}/some/base:1", registry.host);
+    skopeo(&bench, &["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", "oci:base:1", &at]);
+    skopeo(&bench, &["copy", "--quiet", "oci:base:1", "oci-archive:base.tar:1"]);
+    for same in ["oci:base", "oci-archive:base.tar:1", &at] {
+        let _ = bench.run(["compare", "oci:base:1", same]).with_code(0);
+    }
+    let compared = bench.run(["compare", &at, "oci:other:1", "--json"]).with_code(1).json();
+    let findings = compared["findings"].as_array().unwrap();
+    let of_tool = |finding: &&Value| finding["place"].as_str().unwrap().ends_with("opt/tool");
+    let tool = findings.iter().find(of_tool).unwrap_or_else(|| panic!("{compared:#}"));
+    assert!(tool["place"].as_str().unwrap().contains("layer 2"), "{tool:#}");
+    assert!(!findings.iter().any(|finding| finding["place"].as_str().unwrap().contains("layer 1")), "{compared:#}");
+    // An image and something else; one that is not there; and what is read as a file where there is one of that name.
+    let ran = bench.run(["compare", "oci:base", "base.tar"]).with_code(2);
+    assert!(ran.stderr.contains("oci:base is an image and base.tar is none"), "{}", ran.stderr);
+    let ran = bench.run(["compare", "base.tar", "oci:base"]).with_code(2);
+    assert!(ran.stderr.contains("oci:base is an image and base.tar is none"), "{}", ran.stderr);
+    let _ = bench.run(["compare", "oci:base", "oci:none"]).with_code(2);
+    bench.write("oci:base", "a file");
+    bench.write("file", "a file");
+    let _ = bench.run(["compare", "oci:base", "file"]).with_code(0);
+}
+
+#[test]
 fn a_registry_s_image_is_the_same_as_a_layout_s() {
     let bench = Bench::new();
     let registry = Registry::start(&bench.path("registry"));

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `reprove compare`: what differs between two files or directories?
+//! `reprove compare`: what differs between two files, directories or images?
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use reprove_model::Between;
+use reprove_inputs::Note;
+use reprove_inputs::oci::{self, Found};
+use reprove_job::{JobError, MANIFEST_NAME};
+use reprove_model::{Between, DigestSet, ImageReference, Node, Tree, TreePath};
 use reprove_store::{IngestLimits, Store};
-use reprove_verifier::compare::{Comparison, Level, Options, Side, compare, compare_files};
+use reprove_verifier::compare::{Comparison, Level, Options, Side, compare, compare_files, compare_images};
 use serde_json::json;
 
 use crate::app::{App, absolute, blocking};
@@ -21,9 +25,9 @@ use crate::{env_vars, output, page, plain, render, sarif};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// A file or a directory
+    /// A file, a directory, or an image: oci:DIR, oci-archive:FILE or docker://HOST/NAME, with :TAG or @sha256:…
     left: PathBuf,
-    /// Another one
+    /// Another one, of the same kind
     right: PathBuf,
     /// Write the findings as SARIF 2.1.0, which code hosts and editors show
     #[arg(long, value_name = "FILE")]
@@ -41,19 +45,15 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let names = [&left, &right].map(|path| path.to_string_lossy().into_owned());
     app.progress.doing(&format!("comparing {} with {}", left.display(), right.display()));
     let progress = app.progress.clone();
-    let comparison = match (is_directory(&left)?, is_directory(&right)?) {
-        (true, true) => {
+    let comparison = match kinds(&left, &right)? {
+        Kinds::Images(both) => images(app, &both).await?,
+        Kinds::Directories => {
             // Removed here, also where the thread is not waited for.
             let scratch = Scratch::new()?;
             let store = scratch.0.clone();
             blocking(move || directories(&store, &left, &right, &progress)).await??
         }
-        (false, false) => blocking(move || files(&left, &right, &progress)).await??,
-        (left_is, _) => {
-            let (directory, file) = if left_is { (left, right) } else { (right, left) };
-            let text = format!("{} is a directory and {} is a file", directory.display(), file.display());
-            return Err(CommandError::bad_usage(text).next("compare two files, or two directories"));
-        }
+        Kinds::Files => blocking(move || files(&left, &right, &progress)).await??,
     };
     app.progress.clear();
     let [left, right] = &names;
@@ -77,6 +77,37 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         output::text(&render::comparison(&comparison))?;
     }
     Ok(if identical { YES } else { NO })
+}
+
+/// What both of the arguments are.
+enum Kinds {
+    Files,
+    Directories,
+    Images(Box<[ImageReference; 2]>),
+}
+
+fn kinds(left: &Path, right: &Path) -> Result<Kinds, CommandError> {
+    let unlike = |(a, what_a): (&Path, &str), (b, what_b): (&Path, &str)| {
+        let text = format!("{} is {what_a} and {} is {what_b}", a.display(), b.display());
+        CommandError::bad_usage(text).next("compare two files, two directories, or two images")
+    };
+    match (image(left), image(right)) {
+        (Some(left), Some(right)) => return Ok(Kinds::Images(Box::new([left, right]))),
+        (Some(_), None) => return Err(unlike((left, "an image"), (right, "none"))),
+        (None, Some(_)) => return Err(unlike((right, "an image"), (left, "none"))),
+        (None, None) => {}
+    }
+    match (is_directory(left)?, is_directory(right)?) {
+        (true, true) => Ok(Kinds::Directories),
+        (false, false) => Ok(Kinds::Files),
+        (true, false) => Err(unlike((left, "a directory"), (right, "a file"))),
+        (false, true) => Err(unlike((right, "a directory"), (left, "a file"))),
+    }
+}
+
+/// The image that an argument names, unless there is a file of that name.
+fn image(path: &Path) -> Option<ImageReference> {
+    if path.exists() { None } else { path.to_str()?.parse().ok() }
 }
 
 fn is_directory(path: &Path) -> Result<bool, CommandError> {
@@ -135,6 +166,48 @@ impl Drop for Scratch {
             }
         }
     }
+}
+
+/// Compares the images that there are for this machine, blob by blob.
+async fn images(app: &App, both: &[ImageReference; 2]) -> Result<Comparison, CommandError> {
+    let scratch = Scratch::new()?;
+    let store = Store::open(&scratch.0)?;
+    let (here, skopeo) = (absolute(Path::new("."))?, App::skopeo());
+    let notes = |note| match note {
+        Note::Doing(text) => app.progress.doing(&text),
+        Note::Noticed(text) => app.progress.note(&text),
+    };
+    let found = async |image| oci::find(image, &here, &skopeo, &store, &notes).await.map_err(JobError::from);
+    let [left, right] = both;
+    let (left, right) = (tree_of(&found(left).await?)?, tree_of(&found(right).await?)?);
+    app.progress.doing("comparing the images");
+    let (folder, progress) = (scratch.0.clone(), app.progress.clone());
+    let compared = blocking(move || {
+        let (left, right) = (Side { tree: &left, blobs: &store }, Side { tree: &right, blobs: &store });
+        let tell = |place: &str| progress.at(place);
+        let options = Options { between: Between::Given, scratch: Some(&folder), tell: Some(&tell) };
+        let manifest = path(MANIFEST_NAME)?;
+        compare_images(left, right, &manifest, options).map_err(|e| from_error(CANNOT, &e))
+    });
+    compared.await?
+}
+
+/// A manifest, and the blobs that it names as they are in a layout.
+fn tree_of(image: &Found) -> Result<Tree, CommandError> {
+    let file = |digest: DigestSet, size| Node::File { mode: 0o644, size, digest };
+    let mut files = BTreeMap::from([(path(MANIFEST_NAME)?, file(image.manifest.digest(), image.manifest.size))]);
+    for folder in ["blobs", "blobs/sha256"] {
+        files.insert(path(folder)?, Node::Directory { mode: 0o755 });
+    }
+    let layers = image.layers.iter().map(|layer| (layer.digest(), layer.size));
+    for (digest, size) in layers.chain([(image.config.digest(), image.config.size)]) {
+        files.insert(path(&format!("blobs/sha256/{}", digest.sha256))?, file(digest, size));
+    }
+    Tree::new(files).map_err(|e| from_error(BAD_USAGE, &e))
+}
+
+fn path(text: &str) -> Result<TreePath, CommandError> {
+    TreePath::new(text).map_err(|e| from_error(BAD_USAGE, &e))
 }
 
 fn directories(scratch: &Path, left: &Path, right: &Path, progress: &Progress) -> Result<Comparison, CommandError> {

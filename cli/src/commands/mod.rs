@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Build(build::Arguments),
     /// Settle which packages or which image a project's environment is, by digest
     Lock(lock::Arguments),
-    /// Explain the differences between two files or directories
+    /// Explain the differences between two files, directories or images
     Compare(compare::Arguments),
     /// Verify a proof, offline
     Audit(audit::Arguments),
