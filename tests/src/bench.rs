@@ -2,7 +2,7 @@
 //! A place of its own for a test: home, store, key and working directory.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,6 +18,9 @@ use crate::running::{LONG, Ran, Running};
 pub struct Bench {
     dir: TempDir,
     program: PathBuf,
+    store: PathBuf,
+    /// Held while the store is one that others use as well.
+    _turn: Option<File>,
     /// The guest's program, where machines can be started.
     pub(crate) guest: Option<PathBuf>,
 }
@@ -30,9 +33,22 @@ impl Bench {
         for folder in ["home", "store", "work"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        let bench = Self { dir, program: program(), guest: None };
+        let store = dir.path().join("store");
+        let bench = Self { dir, program: program(), store, _turn: None, guest: None };
         // Not there where /usr has just changed; then each takes the digest itself.
-        let _ = fs::copy(usr_digest(), bench.path("store/host-usr.json"));
+        let _ = fs::copy(usr_digest(), bench.store.join("host-usr.json"));
+        bench
+    }
+
+    /// A new place with the store of all tests of this run that name it so, each in its turn: what takes minutes to make, as an
+    /// environment, is made once.
+    #[must_use]
+    pub fn sharing(name: &str) -> Self {
+        let mut bench = Self::new();
+        let store = once(&format!("store-{name}"), |_| {});
+        bench._turn = Some(locked(&store.with_extension("turn")));
+        let _ = fs::copy(bench.store.join("host-usr.json"), store.join("host-usr.json"));
+        bench.store = store;
         bench
     }
 
@@ -118,7 +134,7 @@ impl Bench {
         if std::env::var_os("npm_config_userconfig").is_none() {
             command.env("npm_config_userconfig", home.join(".npmrc"));
         }
-        command.env("HOME", self.path("home")).env("REPROVE_STORE", self.path("store"));
+        command.env("HOME", self.path("home")).env("REPROVE_STORE", &self.store);
         command.env("REPROVE_KEY", self.path("key.pem")).current_dir(self.path("work"));
         command
     }

@@ -30,7 +30,7 @@ fn rustup_home() -> std::path::PathBuf {
 /// for no more than it is.
 #[test]
 fn a_crate_comes_out_of_its_own_contents() {
-    let bench = Bench::new();
+    let bench = Bench::sharing("crates");
     let key = bench.public_key();
     let itoa = ("itoa", "1.0.17", "zlib-rs 0.6.8", 1);
     let semver = ("semver", "1.0.27", "zlib-rs 0.5.2", 2);
@@ -61,7 +61,7 @@ fn a_crate_comes_out_of_its_own_contents() {
 
 #[test]
 fn what_is_no_crate_is_said() {
-    let bench = Bench::new();
+    let bench = Bench::sharing("crates");
     let ran = rebuild(&bench, "pkg:cargo/itoa@99.0.0", &[]).with_code(2);
     assert!(ran.stderr.contains("the registry has no itoa 99.0.0; cargo info itoa says"), "{}", ran.stderr);
     let ran = rebuild(&bench, "pkg:cargo/itoa@1", &[]).with_code(2);
@@ -126,7 +126,7 @@ fn no_code_of_a_crate_runs_and_another_manifest_is_found() {
         ("rust-toolchain.toml", "[toolchain]\nchannel = \"nightly\"\n", 0o644),
         ("src/lib.rs", "", 0o644),
     ];
-    let bench = Bench::new();
+    let bench = Bench::sharing("crates");
     let said = serving(&bench, &packed(&files)).with_code(1).json();
     let verdict = &said["verdict"];
     assert_eq!((&verdict["outcome"], &verdict["rebuildsAgree"]), (&json!("different"), &json!(true)), "{verdict:#}");
@@ -152,7 +152,7 @@ fn only_a_commits_id_is_taken_over() {
         ("Cargo.toml.orig", manifest, 0o644),
         ("src/lib.rs", "", 0o644),
     ];
-    let bench = Bench::new();
+    let bench = Bench::sharing("crates");
     let ran = serving(&bench, &packed(&files)).with_code(3);
     let all = format!("{}{}", ran.stdout, ran.stderr);
     assert!(all.contains("is no commit's id"), "{all}");

@@ -25,7 +25,7 @@ fn version(bench: &Bench, name: &str) -> String {
 /// and each package that it was built with.
 #[test]
 fn a_package_comes_out_of_its_source() {
-    let bench = Bench::new();
+    let bench = Bench::sharing("debian");
     let key = bench.public_key();
     let version = version(&bench, "ucf");
     let purl = format!("pkg:deb/debian/ucf@{version}?arch=all&distro=bookworm");
@@ -49,7 +49,7 @@ fn a_package_comes_out_of_its_source() {
 /// builder wrote down, which is held against the package and against what apt has.
 #[test]
 fn what_was_built_again_gets_the_entry_of_its_changelog_and_what_its_builder_had() {
-    let bench = Bench::new();
+    let bench = Bench::sharing("debian");
     let version = version(&bench, "bc");
     assert!(version.contains("+b"), "bc is not the example of a binNMU any more: {version}");
     let purl = format!("pkg:deb/debian/bc@{}?arch=amd64&distro=bookworm", version.replace('+', "%2B"));
@@ -101,7 +101,7 @@ fn what_was_built_again_gets_the_entry_of_its_changelog_and_what_its_builder_had
 
 #[test]
 fn what_can_not_be_rebuilt_is_said_with_the_reason() {
-    let bench = Bench::new();
+    let bench = Bench::sharing("debian");
     let ran = rebuild(&bench, "pkg:deb/debian/no-such-package@1", &[]).with_code(2);
     assert!(ran.stderr.contains("has no package \"no-such-package\""), "{}", ran.stderr);
     let ran = rebuild(&bench, "pkg:deb/ubuntu/hello@2.10-3", &[]).with_code(2);
