@@ -5,6 +5,7 @@
 //! packages are unpacked into it first ([`base`]), as debootstrap does. [`SCRIPTS`] is what is run. What comes of it is a tree,
 //! which is kept in the store's folder `environments` ([`keep`]) and used from there ([`kept`]).
 
+mod accounts;
 pub(crate) mod base;
 pub(crate) mod keep;
 

@@ -20,7 +20,7 @@ fn project(bench: &Bench) {
                   [build]\nsteps = [\"echo 6*7 | bc > out\", \"cat /etc/debian_version >> out\", \
                   \"echo / /* >> out\", \
                   \"! touch /etc/x /var/x; ! test -e /usr/bin/gcc -o -e /var/log/dpkg.log\", \
-                  \"grep ^build /etc/passwd >> out\"]\n\
+                  \"id -u man && grep ^staff:x:50: /etc/group && grep ^build /etc/passwd >> out\"]\n\
                   [outputs]\npaths = [\"out\"]\n\
                   [pinned]\nuser = \"it is looked at\"\nhome = \"so is this\"\nbuild-path = \"and this\"\n";
     bench.write("sum/reprove.toml", recipe);

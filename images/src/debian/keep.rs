@@ -4,9 +4,8 @@
 use reprove_model::{DigestSet, LockedEnvironment, LockedPackage, Node, Tree};
 use reprove_store::Store;
 
-use super::{DIRECTORIES, TIME, base, key};
+use super::{DIRECTORIES, TIME, accounts, base, key};
 use crate::RootFilesystem;
-use crate::host::fixed_files;
 use crate::keep::{self as general, KeepError, Making, Shape};
 
 fn making(packages: &[LockedPackage]) -> Making {
@@ -15,7 +14,7 @@ fn making(packages: &[LockedPackage]) -> Making {
 
 /// What all of them look like.
 pub(crate) fn shape() -> Shape {
-    Shape { parts: Some(DIRECTORIES.map(str::to_owned).into()), time: TIME, files: fixed_files() }
+    Shape { parts: Some(DIRECTORIES.map(str::to_owned).into()), time: TIME, files: accounts::files() }
 }
 
 /// Keeps the files of an environment that is made of `packages`, in place of what was there. `locked` is what locks are to call
