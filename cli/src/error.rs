@@ -96,10 +96,12 @@ impl CommandError {
         self
     }
 
-    /// Takes this for what to do next, and nothing else.
+    /// Where a disk is full, says how to have another one for what is not kept.
     #[must_use]
-    pub(crate) fn instead(mut self, line: impl Into<String>) -> Self {
-        self.next = vec![line.into()];
+    pub(crate) fn in_temporary_folder(mut self) -> Self {
+        if self.next == [FULL] {
+            self.next = vec!["set TMPDIR to a folder with more space".into()];
+        }
         self
     }
 
@@ -262,6 +264,8 @@ fn from_run_alone(error: &RunError) -> CommandError {
         RunError::TooManyOutputs { .. } => {
             from_error(BUILD_FAILED, error).next("name fewer files in `outputs` in the recipe")
         }
+        RunError::Tool(_) => from_error(BAD_USAGE, error),
+        RunError::SameName(_) => from_error(BAD_USAGE, error).next("name each input once"),
         _ => from_error(CANNOT, error),
     }
 }
@@ -272,7 +276,8 @@ pub(crate) fn from_environment(error: &EnvironmentError) -> CommandError {
     match error {
         EnvironmentError::NotMerged(_) => this.next("apt install usrmerge"),
         EnvironmentError::Changing => this.next("run it again when nothing is being installed"),
-        EnvironmentError::Hash(_) | EnvironmentError::Kept(_) | EnvironmentError::Io { .. } => this,
+        EnvironmentError::Kept(_) => this.next("reprove store verify --repair"),
+        EnvironmentError::Hash(_) | EnvironmentError::Io { .. } => this,
     }
 }
 
@@ -291,10 +296,12 @@ pub(crate) fn from_error(code: u8, error: &(dyn Error + 'static)) -> CommandErro
         cause = inner.source();
     }
     if full {
-        return CommandError::cannot(message).next("free some space, or put the store elsewhere with --store DIR");
+        return CommandError::cannot(message).next(FULL);
     }
     CommandError::new(code, message)
 }
+
+const FULL: &str = "free some space, or put the store elsewhere with --store DIR";
 
 fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);

@@ -113,8 +113,12 @@ pub(crate) fn facts(finished: &Finished) -> String {
 
 /// What of the recipe and the inputs was taken from what was published.
 fn taken(published: &Published) -> Option<String> {
-    let derived: Vec<&str> = published.derived.iter().map(|derived| derived.said()).collect();
-    (!derived.is_empty()).then(|| derived.join("; "))
+    let mut taken: Vec<String> = published.derived.iter().map(|derived| derived.said().to_owned()).collect();
+    let (all, given) = (published.parts.len(), published.parts.iter().filter(|part| part.in_source).count());
+    if given > 0 {
+        taken.push(format!("{given} of the {all} files that it names lie in the source: nothing is stated of them"));
+    }
+    (!taken.is_empty()).then(|| taken.join("; "))
 }
 
 /// Which tools were tried, and which came out as published.

@@ -134,7 +134,10 @@ impl Published {
                 }
             }
         };
-        let name = named(set, &tools, put_in.as_ref().map(|(put_in, _)| *put_in));
+        let is_older =
+            matches!(set, Set::Before(time) if self.release.uploaded.is_some_and(|uploaded| time < uploaded));
+        let aside = self.pins.made_by.as_ref().filter(|_| is_older).map(|(distribution, _)| *distribution);
+        let name = named(set, &tools, aside, put_in.as_ref().map(|(put_in, _)| *put_in));
         let release = &self.release;
         let files = std::iter::once(&release.sdist).chain(&release.wheel).chain(tools.iter().map(|tool| &tool.file));
         let files: Vec<Fetched> = files.cloned().collect();
@@ -219,8 +222,8 @@ fn sets(uploaded: Option<Timestamp>, pins: &Pins) -> Vec<Set> {
 /// The longest list of tools that a set is called by, in characters.
 const MAX_NAME: usize = 160;
 
-/// What a set of tools is called.
-fn named(set: Set, tools: &[Tool], put_in: Option<PutIn>) -> String {
+/// What a set of tools is called. `aside` is which of them need not be as old as the set.
+fn named(set: Set, tools: &[Tool], aside: Option<&str>, put_in: Option<PutIn>) -> String {
     let tools: Vec<String> =
         tools.iter().filter(|tool| !tool.is_pip()).map(|tool| format!("{} {}", tool.name, tool.version)).collect();
     let mut tools = if tools.is_empty() { "no tools".to_owned() } else { tools.join(", ") };
@@ -228,8 +231,9 @@ fn named(set: Set, tools: &[Tool], put_in: Option<PutIn>) -> String {
         tools = tools.chars().take(MAX_NAME - 1).chain(['…']).collect();
     }
     let put_in = if put_in.is_some() { "; times taken over" } else { "" };
+    let aside = aside.map(|distribution| format!(", {distribution} aside")).unwrap_or_default();
     match set {
-        Set::Before(time) => format!("{tools} (before {}{put_in})", time.strftime("%Y-%m-%d")),
+        Set::Before(time) => format!("{tools} (before {}{aside}{put_in})", time.strftime("%Y-%m-%d")),
         Set::Newest => format!("{tools} (now{put_in})"),
     }
 }
@@ -316,16 +320,12 @@ impl Moments {
     /// file has, that of any.
     fn has(&self, wheel: &BTreeMap<String, u64>) -> bool {
         let any: BTreeSet<u64> = self.0.values().copied().collect();
-        let mut named = BTreeMap::<&str, Vec<(&str, u64)>>::new();
-        for (path, moment) in &self.0 {
-            named.entry(last(path)).or_default().push((path, *moment));
-        }
+        // All paths that end with a name are one after the other.
+        let by_end: BTreeMap<Vec<&str>, u64> =
+            self.0.iter().map(|(path, moment)| (from_its_end(path), *moment)).collect();
         wheel.iter().all(|(name, moment)| {
-            let is_it = |path: &str| {
-                path.strip_suffix(name.as_str()).is_some_and(|above| above.is_empty() || above.ends_with('/'))
-            };
-            let mut of_its_name =
-                named.get(last(name)).into_iter().flatten().filter(|(path, _)| is_it(path)).peekable();
+            let end = from_its_end(name);
+            let mut of_its_name = by_end.range(end.clone()..).take_while(|(path, _)| path.starts_with(&end)).peekable();
             match of_its_name.peek() {
                 None => any.contains(moment),
                 Some(_) => of_its_name.any(|(_, of_the_source)| of_the_source == moment),
@@ -334,8 +334,9 @@ impl Moments {
     }
 }
 
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+/// A path's parts, the last first.
+fn from_its_end(path: &str) -> Vec<&str> {
+    path.rsplit('/').collect()
 }
 
 /// Looks into an sdist, in the workplace alone.
@@ -467,10 +468,11 @@ mod tests {
         let digest = DigestSet::of(b"");
         let file = Fetched { name: "a".parse().unwrap(), path: "/nowhere".into(), digest, size: 0 };
         let tool = |name: &str| Tool { name: name.into(), version: "1".into(), file: file.clone() };
-        assert_eq!(named(Set::Newest, &[tool("a"), tool("pip"), tool("b")], None), "a 1, b 1 (now)");
+        assert_eq!(named(Set::Newest, &[tool("a"), tool("pip"), tool("b")], None, None), "a 1, b 1 (now)");
         let leap = Set::Before("2024-02-29T12:00:00Z".parse().unwrap());
-        assert_eq!(named(leap, &[], Some(PutIn::Times)), "no tools (before 2024-02-29; times taken over)");
-        let long = |n: usize| named(Set::Newest, &[tool(&"a".repeat(n - 2))], None);
+        assert_eq!(named(leap, &[], None, Some(PutIn::Times)), "no tools (before 2024-02-29; times taken over)");
+        assert_eq!(named(leap, &[tool("wheel")], Some("wheel"), None), "wheel 1 (before 2024-02-29, wheel aside)");
+        let long = |n: usize| named(Set::Newest, &[tool(&"a".repeat(n - 2))], None, None);
         assert!(!long(MAX_NAME).contains('…') && long(MAX_NAME + 1).contains('…'));
         assert!(long(1000).chars().count() <= 200);
     }

@@ -241,11 +241,11 @@ fn is_wheel_file(name: &str) -> bool {
     name.strip_suffix(".dist-info/WHEEL").is_some_and(|top| !top.contains('/'))
 }
 
-/// Whether setuptools copies a file with its mode: it does so with data and licences, but gives modules, and what it writes,
-/// the mode that the umask says. Lists that are in a source archive already are not written again.
+/// Whether setuptools copies a file with its mode: it does so with data and licences, but gives modules, and what it writes or
+/// links, the mode that the umask says. Lists that are in a source archive already are not written again.
 fn has_the_source_s_mode(name: &str) -> bool {
     match name.split_once(".dist-info/") {
-        None => !name.ends_with(".py"),
+        None => !name.ends_with(".py") && !name.ends_with(".so"),
         Some((_, rest)) => rest == "top_level.txt" || rest.starts_with("licenses/") || rest.starts_with("LICENSE"),
     }
 }
@@ -392,6 +392,8 @@ mod tests {
                 assert_eq!(settings(generator, &[&modules[..], &[(kept, 0o664)]].concat()), of_group, "{kept}");
             }
         }
+        let linked = [&modules[..], &[("a/c.so", 0o664), ("a/py.typed", 0o644)]].concat();
+        assert_eq!(settings("setuptools (82.0.0)", &linked), not_the_source);
         // Others copy all.
         assert_eq!(settings("hatchling 1.27.0", &[&modules[..], &[("a/py.typed", 0o644)]].concat()), of_group);
     }

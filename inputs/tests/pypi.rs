@@ -204,9 +204,14 @@ async fn older_setuptools_are_tried_with_the_wheel_that_made_it() {
         ("pip-99.0-py3-none-any.whl", "2019-01-01T00:00:00Z"),
     ]);
     let all = lock_all("pkg:pypi/demo@1.0", &pip, &index.store()).await.unwrap();
-    let names: Vec<&str> = all.iter().map(|(name, _)| name.split(" (").next().unwrap()).collect();
-    let with = |version: &str| format!("wheel 0.40.0, setuptools {version}");
-    assert_eq!(names, [with("68.0"), with("60.0"), with("47.0"), with("70.0")]);
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "wheel 0.40.0, setuptools 68.0 (before 2023-06-20)",
+        "wheel 0.40.0, setuptools 60.0 (before 2022-06-19, wheel aside)",
+        "wheel 0.40.0, setuptools 47.0 (before 2020-06-19, wheel aside)",
+        "wheel 0.40.0, setuptools 70.0 (now)",
+    ];
+    assert_eq!(names, expected);
     // That it is for Python 2 too is said to setuptools, and to no other.
     let build = |lock: &Lock| lock.recipe.build.steps[1].clone();
     assert!(all.iter().all(|(_, lock)| build(lock).contains("universal = 1")), "{}", build(&all[0].1));

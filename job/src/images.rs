@@ -49,32 +49,39 @@ pub async fn rebuild_image(
     let purl = PackageUrl::oci(&image.name(), &manifest.sha256, None).map_err(InputsError::from)?;
     let name = MANIFEST_NAME.parse().map_err(InputsError::from)?;
     let (digest, size) = (manifest.digest(), manifest.size);
-    let (layers, config) = (found.layers, found.config);
-    let layers: Vec<(DigestSet, u64)> = layers.iter().map(|layer| (layer.digest(), layer.size)).collect();
+    let config = (found.config.digest(), found.config.size);
+    let layers: Vec<(DigestSet, u64)> = found.layers.iter().map(|layer| (layer.digest(), layer.size)).collect();
     let (store, inputs) = (context.store.clone(), lock.inputs.clone());
     let parts = blocking(move || {
         crate::is_not_in_source(&store, &inputs, &digest)?;
-        parts(&store, &inputs, &layers)
+        parts(&store, &inputs, config, &layers)
     });
-    let mut parts = parts.await??;
-    parts.insert(PublishedPart { digest: config.digest(), size: config.size, in_source: false });
+    let parts = parts.await??;
     lock.published = Some(Published { purl: Some(purl), name, digest, size, derived: BTreeSet::new(), parts });
     let wanted = context.wanted(&lock, &root, Wanted::of_published());
     prove(context, key, lock, root, wanted).await
 }
 
-/// The layers, the lowest first, as parts. What is below an image may lie in the source, which is said of it; fails where the
-/// top one does, which is what the image adds.
-fn parts(store: &Store, inputs: &[Input], layers: &[(DigestSet, u64)]) -> Result<BTreeSet<PublishedPart>, JobError> {
-    let part = |(number, &(digest, size)): (usize, &(DigestSet, u64))| {
+/// The configuration and the layers, the lowest first, as parts. What is below an image, and its configuration, may lie in the
+/// source, which is said of it; fails where the top layer does, which is what the image adds.
+fn parts(
+    store: &Store,
+    inputs: &[Input],
+    config: (DigestSet, u64),
+    layers: &[(DigestSet, u64)],
+) -> Result<BTreeSet<PublishedPart>, JobError> {
+    if let Some((top, _)) = layers.last() {
+        crate::is_not_in_source(store, inputs, top)?;
+    }
+    let part = |&(digest, size): &(DigestSet, u64)| {
         let in_source = match crate::is_not_in_source(store, inputs, &digest) {
             Ok(()) => false,
-            Err(JobError::ArtifactInSource(_)) if number + 1 < layers.len() => true,
+            Err(JobError::ArtifactInSource(_)) => true,
             Err(error) => return Err(error),
         };
         Ok(PublishedPart { digest, size, in_source })
     };
-    layers.iter().enumerate().map(part).collect()
+    layers.iter().chain([&config]).map(part).collect()
 }
 
 /// The environment of a project directory's recipe, where it is one that can be packed: its lock is written where there is none.
@@ -168,12 +175,22 @@ mod tests {
         let content = Content::Tree { digest: tree.digest() };
         let inputs = [Input { name: "source".parse().unwrap(), role: Role::Source, purl: None, content }];
         let layer = |text: &str| (DigestSet::of(text.as_bytes()), text.len() as u64);
-        let of = |layers: &[&str]| parts(&store, &inputs, &layers.iter().map(|text| layer(text)).collect::<Vec<_>>());
+        let with = |config: &str, layers: &[&str]| {
+            parts(&store, &inputs, layer(config), &layers.iter().map(|text| layer(text)).collect::<Vec<_>>())
+        };
+        let of = |layers: &[&str]| with("config", layers);
         let in_source = |layers: &[&str]| -> Vec<DigestSet> {
             of(layers).unwrap().into_iter().filter(|part| part.in_source).map(|part| part.digest).collect()
         };
         assert_eq!(in_source(&["one", "two"]), []);
         assert_eq!(in_source(&["base", "two"]), [layer("base").0]);
+        let copied: Vec<PublishedPart> =
+            with("base", &["one"]).unwrap().into_iter().filter(|part| part.in_source).collect();
+        assert_eq!(copied, [PublishedPart { digest: layer("base").0, size: 4, in_source: true }]);
+        // What is there as a file of its own.
+        let content = Content::File { digest: layer("one").0, size: 3 };
+        let tool = Input { name: "one".parse().unwrap(), role: Role::Tool, purl: None, content };
+        assert!(parts(&store, &[tool], layer("config"), &[layer("one")]).is_err());
         for copied in [&["one", "base"][..], &["base"]] {
             assert!(matches!(of(copied), Err(JobError::ArtifactInSource(path)) if path == "base.tar"), "{copied:?}");
         }

@@ -212,7 +212,13 @@ fn has_output(recipe: &Recipe, name: &str) -> Result<(), JobError> {
 /// Fails where what was published is in the source, so that a build would only have to copy it.
 fn is_not_in_source(store: &Store, inputs: &[Input], digest: &DigestSet) -> Result<(), JobError> {
     for input in inputs {
-        let Content::Tree { digest: tree } = &input.content else { continue };
+        let tree = match &input.content {
+            Content::Tree { digest: tree } => tree,
+            Content::File { digest: file, .. } | Content::Archive { digest: file, .. } if file == digest => {
+                return Err(JobError::ArtifactInSource(input.name.to_string()));
+            }
+            Content::File { .. } | Content::Archive { .. } => continue,
+        };
         let tree = store.load_tree(&tree.blake3)?;
         if let Some((path, ..)) = tree.files().find(|(_, other, _)| *other == digest) {
             return Err(JobError::ArtifactInSource(path.to_string()));

@@ -132,7 +132,8 @@ pub struct PublishedPart {
     pub digest: DigestSet,
     /// Bytes.
     pub size: u64,
-    /// Whether the source has it as it is, so that a build only has to copy it: nothing shows that it came of anything.
+    /// Whether the source or another input has it as it is, so that a build only has to copy it: nothing shows that it came of
+    /// anything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_source: bool,
 }

@@ -126,8 +126,8 @@ pub struct Fingerprint {
     /// With the times of each inode's last change. While it stays the same, so does what it was taken of: the kernel sets that
     /// time at every write.
     pub all: Digest,
-    /// Without these: a file's time of change is another as soon as it gets a name or loses one, wherever that is. It stays the
-    /// same where who writes puts the time of writing back.
+    /// Without those of files that have several names: such a file's time of change is another as soon as it gets a name or loses
+    /// one, wherever that is. It stays the same where who writes to one puts the time of writing back.
     pub but_for_changes: Digest,
 }
 
@@ -161,6 +161,9 @@ pub fn stat_fingerprint(roots: &[(&str, &Path)], skip: Skip<'_>) -> Result<(Fing
         }
         for number in [m.ctime(), m.ctime_nsec()] {
             all.update(&number.to_le_bytes());
+            if !m.is_file() || m.nlink() < 2 {
+                but_for_changes.update(&number.to_le_bytes());
+            }
         }
         newest = newest.max(m.ctime());
     }
@@ -280,8 +283,21 @@ mod tests {
         let root = dir.path().join("t");
         let (here, apart) = (root.join("a"), dir.path().join("apart"));
         let print = || stat_fingerprint(&[("t", &root)], &|_, _| false).unwrap().0;
+        let wait = || std::thread::sleep(std::time::Duration::from_millis(20));
+        let write_unseen = |path: &Path, text: &str| {
+            let time = fs::metadata(path).unwrap().modified().unwrap();
+            wait();
+            fs::write(path, text).unwrap();
+            File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        };
+        // With one name, a time that is put back hides nothing.
+        let alone = print();
+        write_unseen(&here, &fs::read_to_string(&here).unwrap());
+        let seen = print();
+        assert!(seen.all != alone.all && seen.but_for_changes != alone.but_for_changes);
+        fs::hard_link(&here, dir.path().join("first")).unwrap();
         let before = print();
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        wait();
         fs::hard_link(&here, &apart).unwrap();
         let linked = print();
         assert_ne!(linked.all, before.all);

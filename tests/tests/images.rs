@@ -140,6 +140,10 @@ fn images_are_compared_where_they_are() {
     let ran = bench.run(["compare", "base.tar", "oci:base"]).with_code(2);
     assert!(ran.stderr.contains("oci:base is an image and base.tar is none"), "{}", ran.stderr);
     let _ = bench.run(["compare", "oci:base", "oci:none"]).with_code(2);
+    let ran = bench.run(["compare", "docker-archive:a.tar", "oci:base"]).with_code(2);
+    assert!(ran.stderr.contains("skopeo copy docker-archive:FILE oci:DIR"), "{}", ran.stderr);
+    let ran = bench.run(["compare", "oci:base", "docker://here/a:b c"]).with_code(2);
+    assert!(ran.stderr.contains("names no image"), "{}", ran.stderr);
     bench.write("oci:base", "a file");
     bench.write("file", "a file");
     let _ = bench.run(["compare", "oci:base", "file"]).with_code(0);

@@ -91,7 +91,7 @@ fn kinds(left: &Path, right: &Path) -> Result<Kinds, CommandError> {
         let text = format!("{} is {what_a} and {} is {what_b}", a.display(), b.display());
         CommandError::bad_usage(text).next("compare two files, two directories, or two images")
     };
-    match (image(left), image(right)) {
+    match (image(left)?, image(right)?) {
         (Some(left), Some(right)) => return Ok(Kinds::Images(Box::new([left, right]))),
         (Some(_), None) => return Err(unlike((left, "an image"), (right, "none"))),
         (None, Some(_)) => return Err(unlike((right, "an image"), (left, "none"))),
@@ -106,9 +106,18 @@ fn kinds(left: &Path, right: &Path) -> Result<Kinds, CommandError> {
 }
 
 /// The image that an argument names, unless there is a file of that name.
-fn image(path: &Path) -> Option<ImageReference> {
-    if path.exists() { None } else { path.to_str()?.parse().ok() }
+fn image(path: &Path) -> Result<Option<ImageReference>, CommandError> {
+    let text = path.to_str().filter(|_| !path.exists()).unwrap_or_default();
+    let transport = text.split_once(':').map(|(transport, _)| transport);
+    if transport.is_none_or(|transport| !TRANSPORTS.contains(&transport)) {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|e| from_error(BAD_USAGE, &e))
 }
+
+/// What names of images begin with (`containers-transports(5)`), also of those that are not read.
+const TRANSPORTS: [&str; 9] =
+    ["containers-storage", "dir", "docker", "docker-archive", "docker-daemon", "oci", "oci-archive", "ostree", "sif"];
 
 fn is_directory(path: &Path) -> Result<bool, CommandError> {
     path.metadata().map(|m| m.is_dir()).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
@@ -171,15 +180,23 @@ impl Drop for Scratch {
 /// Compares the images that there are for this machine, blob by blob.
 async fn images(app: &App, both: &[ImageReference; 2]) -> Result<Comparison, CommandError> {
     let scratch = Scratch::new()?;
-    let store = Store::open(&scratch.0)?;
+    let store = Store::open(&scratch.0).map_err(|e| CommandError::from(e).in_temporary_folder())?;
     let (here, skopeo) = (absolute(Path::new("."))?, App::skopeo());
     let notes = |note| match note {
         Note::Doing(text) => app.progress.doing(&text),
         Note::Noticed(text) => app.progress.note(&text),
     };
-    let found = async |image| oci::find(image, &here, &skopeo, &store, &notes).await.map_err(JobError::from);
+    let found = async |image| {
+        let found = oci::find(image, &here, &skopeo, &store, &notes).await;
+        let found = found.map_err(|e| CommandError::from(JobError::from(e)).in_temporary_folder())?;
+        if found.index.is_some() {
+            app.progress
+                .note(&format!("{image} is for several machines: its image for this one is compared, and no other"));
+        }
+        tree_of(&found)
+    };
     let [left, right] = both;
-    let (left, right) = (tree_of(&found(left).await?)?, tree_of(&found(right).await?)?);
+    let (left, right) = (found(left).await?, found(right).await?);
     app.progress.doing("comparing the images");
     let (folder, progress) = (scratch.0.clone(), app.progress.clone());
     let compared = blocking(move || {
@@ -213,10 +230,8 @@ fn path(text: &str) -> Result<TreePath, CommandError> {
 fn directories(scratch: &Path, left: &Path, right: &Path, progress: &Progress) -> Result<Comparison, CommandError> {
     let store = Store::open(scratch)?;
     let tree = |path: &Path| {
-        store.add_tree(path, IngestLimits::of_own_files(), &|_| false).map_err(|e| {
-            let error = from_error(BAD_USAGE, &e);
-            if error.code == CANNOT { error.instead("set TMPDIR to a folder with more space") } else { error }
-        })
+        let tree = store.add_tree(path, IngestLimits::of_own_files(), &|_| false);
+        tree.map_err(|e| from_error(BAD_USAGE, &e).in_temporary_folder())
     };
     let (left, right) = (tree(left)?, tree(right)?);
     let (left, right) = (Side { tree: &left, blobs: &store }, Side { tree: &right, blobs: &store });

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use flate2::read::MultiGzDecoder;
 use reprove_model::{Node, TreePath};
-use reprove_store::{Layout, Store, UnpackLimits, Unpacked};
+use reprove_store::{Layout, Store, UnpackError, UnpackLimits, Unpacked};
 
 use super::apt::Session;
 use super::buildinfo::BuildInfo;
@@ -76,7 +76,10 @@ fn entry(path: &Path, store: &Store, of: Versions<'_>) -> Result<Option<String>,
     let files = dpkg.stdout.take().map(|tar| store.unpack_tar(tar, Layout::AtTop, LIMITS));
     // It ends where nobody reads on.
     let ended = dpkg.wait().map_err(no_dpkg)?;
-    let files = files.ok_or_else(|| bad("it says nothing".into()))?.map_err(|error| bad(error.to_string()))?;
+    let files = files.ok_or_else(|| bad("it says nothing".into()))?.map_err(|error| match error {
+        UnpackError::Store(error) => InputsError::Store(error),
+        error => bad(error.to_string()),
+    })?;
     if !ended.success() {
         return Err(bad(ended.to_string()));
     }
@@ -110,7 +113,12 @@ pub(crate) fn changelog(compressed: impl Read, of: Versions<'_>) -> Option<Strin
     let mut bytes = Vec::new();
     // Of one that is damaged, or longer, what comes before counts.
     let _: io::Result<usize> = MultiGzDecoder::new(compressed).take(MOST_READ).read_to_end(&mut bytes);
-    first(&String::from_utf8_lossy(&bytes), of)
+    // The entry is taken over as it is, or not at all.
+    let text = match str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => bytes.get(..error.valid_up_to()).and_then(|valid| str::from_utf8(valid).ok())?,
+    };
+    first(text, of)
 }
 
 /// The most bytes of a changelog that are read: the entry is on top.

@@ -68,7 +68,8 @@ pub(super) async fn inputs(
         notes(Note::Noticed(format!("{name} has no wheel for the build's Python: the build has to make one of it")));
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    found.dedup();
+    // Two lines may be one version, spelt in two ways.
+    found.dedup_by(|b, a| a.name == b.name && a.content == b.content);
     Ok(found)
 }
 

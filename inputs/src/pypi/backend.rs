@@ -59,8 +59,7 @@ pub(crate) struct Backend {
 struct PyProject {
     build_system: Option<BuildSystem>,
     project: Option<Project>,
-    #[serde(default)]
-    tool: Table,
+    tool: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -97,12 +96,10 @@ impl FromStr for Backend {
             return Ok(Self::legacy());
         };
         // What these ask for is asked for only once they run, but is written here.
-        let hatch = if system.build_backend.as_deref() == Some(HATCHLING) {
-            HatchAsks::read(&tool)
-        } else {
-            HatchAsks::default()
-        };
-        system.requires.extend(hatch.requires);
+        let tool = tool.filter(|_| system.build_backend.as_deref() == Some(HATCHLING));
+        let hatch = tool.as_ref().map(HatchAsks::read).unwrap_or_default();
+        // What can't be locked (`NAME @ {root:uri}/…`), a hook does not find, and says so.
+        system.requires.extend(hatch.requires.into_iter().filter(|text| text.parse::<Requirement>().is_ok()));
         // A back end that lies in the source asks for what the source depends on.
         if !system.backend_path.is_empty() || hatch.with_the_project_s {
             system.requires.extend(project.map(|project| project.dependencies).unwrap_or_default());
@@ -127,27 +124,34 @@ struct HatchAsks {
 }
 
 impl HatchAsks {
-    /// Reads the tables below `tool`; what is not of the right type, hatchling itself complains about.
-    fn read(tool: &Table) -> Self {
-        let mut asks = Self::default();
+    /// Reads the tables below `tool`; what is not of the right type, hatchling itself complains about. What the target says of a
+    /// hook, or of what the project depends on, is said in place of what all targets say.
+    fn read(tool: &Value) -> Self {
         let table = |of: Option<&Value>, name: &str| of.and_then(|value| value.get(name)).cloned();
-        let build = table(tool.get("hatch"), "build");
+        let build = table(table(Some(tool), "hatch").as_ref(), "build");
         let wheel = table(table(build.as_ref(), "targets").as_ref(), "wheel");
-        for one in [build, wheel].into_iter().flatten() {
-            asks.add(&one);
-            let hooks = table(Some(&one), "hooks");
-            hooks.iter().filter_map(Value::as_table).flat_map(Table::values).for_each(|hook| asks.add(hook));
+        let own = |name: &str| [&build, &wheel].map(|of| table(of.as_ref(), name));
+        let mut hooks = Table::new();
+        for of in own("hooks").into_iter().flatten() {
+            hooks.extend(of.as_table().cloned().unwrap_or_default());
         }
-        asks
-    }
-
-    fn add(&mut self, table: &Value) {
-        let listed = table.get("dependencies").and_then(Value::as_array).into_iter().flatten();
-        self.requires.extend(listed.filter_map(Value::as_str).map(str::to_owned));
-        let says = table.get("require-runtime-dependencies").and_then(Value::as_bool);
-        self.with_the_project_s |= says == Some(true);
+        let is_on = |hook: &&Value| hook.get("enable-by-default").and_then(Value::as_bool) != Some(false);
+        let hooks: Vec<&Value> = hooks.values().filter(is_on).collect();
+        let listed = own("dependencies")
+            .into_iter()
+            .flatten()
+            .chain(hooks.iter().filter_map(|hook| hook.get("dependencies").cloned()));
+        let requires = listed.filter_map(|listed| listed.as_array().cloned()).flatten();
+        let requires = requires.filter_map(|one| one.as_str().map(str::to_owned)).collect();
+        let [of_all, of_wheels] = own(WITH_THE_PROJECT_S);
+        let is_so = |value: Option<&Value>| value.and_then(Value::as_bool) == Some(true);
+        let with_the_project_s =
+            is_so(of_wheels.or(of_all).as_ref()) || hooks.iter().any(|hook| is_so(hook.get(WITH_THE_PROJECT_S)));
+        Self { requires, with_the_project_s }
     }
 }
+
+const WITH_THE_PROJECT_S: &str = "require-runtime-dependencies";
 
 fn object_name(text: String) -> Result<String, BackendError> {
     let identifier = |part: &str| {
@@ -209,6 +213,8 @@ mod tests {
             [project]\ndependencies = ['d']\n\
             [tool.hatch.build]\ndependencies = ['e']\n\
             [tool.hatch.build.hooks.custom]\ndependencies = ['babel']\n\
+            [tool.hatch.build.hooks.mine]\ndependencies = ['no']\n\
+            [tool.hatch.build.hooks.off]\nenable-by-default = false\ndependencies = ['no']\n\
             [tool.hatch.build.targets.wheel.hooks.mine]\ndependencies = ['f>=1', 'g']\n\
             [tool.hatch.build.targets.sdist.hooks.mine]\ndependencies = ['h']\n";
         assert_eq!(requires(&backend(text).unwrap()), ["hatchling", "e", "babel", "f>=1", "g"]);
@@ -216,9 +222,17 @@ mod tests {
         assert_eq!(requires(&backend(&with_own).unwrap()), ["hatchling", "e", "f>=1", "g", "d"]);
         // Others do not read these.
         assert_eq!(requires(&backend(&text.replace("hatchling.build", "flit_core.buildapi")).unwrap()), ["hatchling"]);
-        let odd = "[build-system]\nrequires = []\nbuild-backend = 'hatchling.build'\n[tool]\nhatch = [1]";
-        assert_eq!(requires(&backend(odd).unwrap()), Vec::<&str>::new());
-        assert!(matches!(backend(&text.replace("'babel'", "'-r x'")), Err(BackendError::Requirement { .. })));
+        for odd in ["tool = 1", "[tool]\nhatch = [1]", "[tool.hatch.build]\nhooks = 1\ndependencies = [1]"] {
+            let text = format!("{odd}\n[build-system]\nrequires = []\nbuild-backend = 'hatchling.build'\n");
+            assert_eq!(requires(&backend(&text).unwrap()), Vec::<&str>::new(), "{odd}");
+        }
+        // What the target says stands in place of what is said of all.
+        let of_all = text.replace("dependencies = ['e']", "require-runtime-dependencies = true");
+        assert!(requires(&backend(&of_all).unwrap()).contains(&"d"));
+        let not_of_wheels = format!("{of_all}[tool.hatch.build.targets.wheel]\nrequire-runtime-dependencies = false\n");
+        assert!(!requires(&backend(&not_of_wheels).unwrap()).contains(&"d"));
+        let unlocked = text.replace("'babel'", "'-r x', 'own @ {root:uri}/own'");
+        assert_eq!(requires(&backend(&unlocked).unwrap()), ["hatchling", "e", "f>=1", "g"]);
     }
 
     #[test]

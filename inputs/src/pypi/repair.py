@@ -2,7 +2,7 @@
 # Arguments: DIRECTORY NAME. The wheel in DIRECTORY gets the platforms of NAME: by auditwheel, which puts in the libraries that
 # these lack, or else, where auditwheel finds that it does not run on them, by its tags alone. Where Python or ABI are others
 # than those of NAME, it keeps its name.
-import os, re, subprocess, sys
+import os, re, shutil, subprocess, sys
 directory, name = sys.argv[1:]
 platforms = name.removesuffix(".whl").rsplit("-", 1)[1].split(".")
 aliases = {"manylinux1": "manylinux_2_5", "manylinux2010": "manylinux_2_12", "manylinux2014": "manylinux_2_17"}
@@ -25,8 +25,7 @@ for platform in sorted((p for p in platforms if glibc(p)), key=glibc, reverse=Tr
 else:
     print("auditwheel has none of the published wheel's platforms for what was built; it gets their tags alone")
     run("wheel", "tags", "--remove", "--platform-tag", ".".join(platforms), built)
-if os.path.isdir(repaired):
-    os.rmdir(repaired)
+shutil.rmtree(repaired, ignore_errors=True)
 [built] = made()
 if os.path.basename(built).rsplit("-", 1)[0] == name.rsplit("-", 1)[0]:
     os.rename(built, os.path.join(directory, name))

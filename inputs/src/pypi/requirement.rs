@@ -95,7 +95,8 @@ impl FromStr for Requirement {
     }
 }
 
-fn normalized(name: &str) -> String {
+/// A name as PEP 503 compares it.
+pub(crate) fn normalized(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '.'], "-")
 }
 

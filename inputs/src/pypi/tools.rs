@@ -78,7 +78,7 @@ pub(crate) async fn fetch(
     }
     let mut requires = with_maker(&backend.requires, pins);
     requires.push(Requirement::any("pip"));
-    let before = set.before(pins);
+    let mut before = set.before(pins);
     let mut pins = pins.lines.as_slice();
     let mut resolved = resolve(&requires, pins, before.as_ref(), pip, workplace).await;
     if let Err(InputsError::NoDistribution(_)) = resolved
@@ -87,6 +87,7 @@ pub(crate) async fn fetch(
         let pinned = pins.join(" and ");
         notes(Note::Noticed(format!("{pinned}, which made the wheel, can't be had here; the newest is taken")));
         pins = &[];
+        before.iter_mut().for_each(|before| before.but_for.clear());
         requires = backend.requires.clone();
         requires.push(Requirement::any("pip"));
         resolved = resolve(&requires, pins, before.as_ref(), pip, workplace).await;

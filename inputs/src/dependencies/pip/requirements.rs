@@ -7,7 +7,7 @@ use reprove_model::Sha256;
 use serde::Serialize;
 
 use crate::dependencies::{DependencyError, MAX_PACKAGES, plain};
-use crate::pypi::requirement::Requirement;
+use crate::pypi::requirement::{Requirement, normalized};
 
 /// A line: one version of a package, and the hashes that its files may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -43,7 +43,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Pin>, DependencyError> {
     for line in joined(text) {
         let line = without_comment(&line).trim();
         if let Some(names) = line.strip_prefix("--only-binary").filter(|rest| rest.starts_with(['=', ' ', '\t'])) {
-            wheels.add(names);
+            wheels.add(names)?;
         } else if line.starts_with('-') {
             option(line)?;
         } else if !line.is_empty() {
@@ -61,23 +61,28 @@ pub(crate) fn read(text: &str) -> Result<Vec<Pin>, DependencyError> {
 #[derive(Default)]
 struct Wheels {
     all: bool,
-    names: Vec<String>,
+    /// Normalized.
+    names: BTreeSet<String>,
 }
 
 impl Wheels {
-    fn add(&mut self, names: &str) {
+    fn add(&mut self, names: &str) -> Result<(), DependencyError> {
         for name in names.split(['=', ' ', '\t', ',']).filter(|name| !name.is_empty()) {
             match name {
                 ":all:" => self.all = true,
                 ":none:" => *self = Self::default(),
-                name => self.names.push(name.to_owned()),
+                name if name.starts_with('-') => return Err(DependencyError::Option(plain(name))),
+                name => drop(self.names.insert(normalized(name))),
+            }
+            if self.names.len() > MAX_PACKAGES {
+                return Err(DependencyError::TooMany);
             }
         }
+        Ok(())
     }
 
     fn has(&self, package: &str) -> bool {
-        let is_it = |name: &String| package.parse::<Requirement>().is_ok_and(|of| of.is_for(name));
-        self.all || self.names.iter().any(is_it)
+        self.all || self.names.contains(&normalized(package))
     }
 }
 
@@ -200,6 +205,14 @@ mod tests {
         assert_eq!(of("--only-binary=:all:\n--only-binary :none:,c"), [false, true]);
         assert!(read(&format!("c==1 {}\n--only-binary=:all:", hash("ab"))).unwrap()[0].is_wheel);
         assert!(matches!(read("--only-binaryx"), Err(DependencyError::Option(_))));
+        let two = read("--only-binary :all: --no-binary c");
+        assert_eq!(two, Err(DependencyError::Option("--no-binary".into())));
+        let many = |n: usize| {
+            let names: Vec<String> = (0..n).map(|n| format!("p{n}")).collect();
+            read(&format!("--only-binary={}", names.join(",")))
+        };
+        assert_eq!(many(MAX_PACKAGES), Ok(vec![]));
+        assert_eq!(many(MAX_PACKAGES + 1), Err(DependencyError::TooMany));
     }
 
     #[test]
