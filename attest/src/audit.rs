@@ -283,7 +283,8 @@ impl VerifiedProof {
     /// Who has to be trusted for it, and who has not.
     #[must_use]
     pub fn trust(&self) -> Trust {
-        Trust::unjudged(self.isolation())
+        let trust = Trust::unjudged(self.isolation());
+        if self.is_of_own_contents() { trust.of_own_contents() } else { trust }
     }
 }
 

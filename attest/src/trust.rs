@@ -28,6 +28,12 @@ const EMULATED: Trust = Trust {
 };
 
 impl Trust {
+    /// The same, where the source is what was published itself: only who packed it need not be trusted.
+    #[must_use]
+    pub fn of_own_contents(self) -> Self {
+        Self { does_not_need: "who packed it, and with what; what is in it is the publisher's alone", ..self }
+    }
+
     /// The row for builds that say of themselves that they were in `isolation`, where no evidence of that was judged.
     #[must_use]
     pub fn unjudged(isolation: Isolation) -> Self {

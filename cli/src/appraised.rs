@@ -4,7 +4,7 @@
 use reprove_attest::evidence::{Attested, Measured, Vendor, Voucher};
 use reprove_attest::log::Logged;
 use reprove_attest::{Appraisal, Artifact, Contrary, RebuilderClaim, Seen, Trust};
-use reprove_model::{Isolation, IsolationLevel};
+use reprove_model::IsolationLevel;
 use serde_json::{Value, json};
 
 use crate::plain;
@@ -135,7 +135,7 @@ pub(crate) fn as_text(proof_name: &str, artifacts: &[Artifact], appraisal: &Appr
     }
     line("contrary results", plain::line(&contrary(appraisal)));
     let counted = appraisal.claims().iter().filter(|claim| claim.reasons().is_empty());
-    for trust in rows(counted.map(RebuilderClaim::isolation)) {
+    for trust in rows(counted) {
         line("claimed", trust.claim.into());
         line("holds as long as", trust.holds_as_long_as.into());
         line("does not need", trust.does_not_need.into());
@@ -190,9 +190,11 @@ fn attested_text(rebuild: usize, attested: &Attested) -> String {
 }
 
 /// Who is trusted for what, once for each kind of isolation.
-fn rows(kinds: impl Iterator<Item = Isolation>) -> Vec<Trust> {
+fn rows<'a>(claims: impl Iterator<Item = &'a RebuilderClaim>) -> Vec<Trust> {
     let mut rows = Vec::new();
-    for row in kinds.map(Trust::of) {
+    for claim in claims {
+        let row = Trust::of(claim.isolation());
+        let row = if claim.proof().is_of_own_contents() { row.of_own_contents() } else { row };
         if !rows.contains(&row) {
             rows.push(row);
         }

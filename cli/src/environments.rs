@@ -4,7 +4,7 @@
 use reprove_job::PackagesError;
 use reprove_runner::InstallError;
 
-use crate::error::{CANNOT, CommandError, from_error};
+use crate::error::{BAD_USAGE, CANNOT, CommandError, from_error};
 
 /// Why there is none.
 pub(crate) fn from_packages(packages: &PackagesError) -> CommandError {
@@ -12,6 +12,8 @@ pub(crate) fn from_packages(packages: &PackagesError) -> CommandError {
         PackagesError::Other { .. } => from_error(CANNOT, packages).next(
             "remove reprove.lock to have this machine's system locked, if you trust it more than who wrote the lock",
         ),
+        PackagesError::Contradicted => from_error(BAD_USAGE, packages)
+            .next("it was changed: take it as it was committed, or `reprove lock` locks the environment anew"),
         PackagesError::Install(InstallError::Sandbox(_)) => {
             from_error(CANNOT, packages).next("reprove doctor says what is missing here")
         }

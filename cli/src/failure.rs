@@ -53,8 +53,9 @@ fn missing_hints(last_lines: &[String]) -> impl Iterator<Item = &'static str> {
         let mut lines = last_lines.iter().map(|line| line.to_lowercase());
         lines.any(|line| words.iter().any(|word| line.contains(word)))
     };
-    let no_program = "where something was not found: a build sees this machine's /usr without /usr/local, and its own \
-                      source; install it there (`apt install …`), or make it part of the source";
+    let no_program = "where something was not found: a build sees its own source and its environment alone. That is this \
+                      machine's /usr without /usr/local (`apt install …`), unless the recipe has `environment`: then \
+                      name it among the packages there, or have it in the image";
     let no_network = "a build has no network: fetch what it needs before, and make it part of the source";
     let no_space =
         "raise `limits.disk-mib` in the recipe: the build directory, /tmp and /dev/shm together hold no more";

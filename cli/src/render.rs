@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use reprove_attest::{Trust, VerifiedFailure, VerifiedProof};
+use reprove_attest::{Annotations, Trust, VerifiedFailure, VerifiedProof};
 use reprove_job::{BuiltOnce, Finished};
 use reprove_model::{
-    Between, BuildRecord, Clock, Derived, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed, Exit,
-    Finding, FindingKind, HeldBy, Isolation, IsolationLevel, Loss, Node, Outcome, Published, Recipe, ToolsAttempt,
-    TreePath, Variation, Verdict,
+    Between, BuildRecord, Clock, Content, Derived, Detail, DigestSet, Enforced, EpochOrigin, EpochRule, EpochUsed,
+    Exit, Finding, FindingKind, HeldBy, Input, Isolation, IsolationLevel, Loss, Node, Outcome, PackageUrl, Published,
+    Recipe, Role, ToolsAttempt, TreePath, Variation, Verdict,
 };
 use reprove_verifier::compare::{Comparison, Level};
 
@@ -51,19 +51,7 @@ const SHOWN_FILES: usize = 10;
 /// What one build gave, how it was built, and whom one has to believe. `digest` is the record's.
 pub(crate) fn built(name: &str, built: &BuiltOnce, digest: &DigestSet) -> String {
     let BuiltOnce { lock, record, .. } = built;
-    let mut lines = Vec::new();
-    let file = |(path, node): (_, &Node)| match node {
-        Node::File { size, digest, .. } => Some((path, *size, *digest)),
-        Node::Directory { .. } | Node::Symlink { .. } => None,
-    };
-    let files: Vec<(&TreePath, u64, DigestSet)> = record.outputs.entries().iter().filter_map(file).collect();
-    for (path, size, digest) in files.iter().take(SHOWN_FILES) {
-        lines.push(("output", format!("{}, {size} bytes", plain::line(&path.to_string()))));
-        lines.push(("", digests(digest)));
-    }
-    if files.len() > SHOWN_FILES {
-        lines.push(("", format!("and {} more files; record.json has them", files.len() - SHOWN_FILES)));
-    }
+    let mut lines = outputs(record, "record.json has them");
     let seconds = match lock.recipe.build.source_date_epoch {
         EpochRule::At(seconds) => Some(seconds),
         EpochRule::Unset | EpochRule::Search => None,
@@ -81,6 +69,45 @@ pub(crate) fn built(name: &str, built: &BuiltOnce, digest: &DigestSet) -> String
     lines.into_iter().fold(head, |text, (label, line)| format!("{text}  {label:<18} {line}\n"))
 }
 
+/// What to know of such a package besides.
+fn beyond(published: &Published, matches: bool) -> Option<&'static str> {
+    let has = |derived| published.derived.contains(&derived);
+    let is_debian = published.purl.as_ref().is_some_and(|purl| purl.kind() == "deb");
+    match matches {
+        true if has(Derived::Contents) => {
+            Some("an audit says yes to that where it is asked with --accept own-contents")
+        }
+        false if is_debian && !has(Derived::Tools) => {
+            Some("which packages its builder had is not known; where you have its .buildinfo: --buildinfo FILE")
+        }
+        _ => None,
+    }
+}
+
+/// The first files of a build's outputs.
+fn outputs(record: &BuildRecord, where_all_are: &str) -> Vec<(&'static str, String)> {
+    let file = |(path, node): (_, &Node)| match node {
+        Node::File { size, digest, .. } => Some((path, *size, *digest)),
+        Node::Directory { .. } | Node::Symlink { .. } => None,
+    };
+    let files: Vec<(&TreePath, u64, DigestSet)> = record.outputs.entries().iter().filter_map(file).collect();
+    let mut lines = Vec::new();
+    for (path, size, digest) in files.iter().take(SHOWN_FILES) {
+        lines.push(("output", format!("{}, {size} bytes", plain::line(&path.to_string()))));
+        lines.push(("", digests(digest)));
+    }
+    if files.len() > SHOWN_FILES {
+        lines.push(("", format!("and {} more files; {where_all_are}", files.len() - SHOWN_FILES)));
+    }
+    lines
+}
+
+/// What was built, where that is a file that somebody else can have too.
+fn source(name: &str, purl: Option<&PackageUrl>, digest: &DigestSet) -> [(&'static str, String); 2] {
+    let purl = purl.map(|purl| format!(", {purl}")).unwrap_or_default();
+    [("source", plain::line(&format!("{name}{purl}"))), ("", format!("sha256 {}", digest.sha256))]
+}
+
 /// What was published, how it was built, and whom one has to believe.
 pub(crate) fn facts(finished: &Finished) -> String {
     let [first, _] = &finished.records;
@@ -95,7 +122,14 @@ pub(crate) fn facts(finished: &Finished) -> String {
         };
         lines.push(("published", format!("{} {says}", plain::line(published.name.as_str()))));
         lines.push(("", format!("sha256 {}", published.digest.sha256)));
+        let is_source = |input: &&Input| input.role == Role::Source && !matches!(input.content, Content::Tree { .. });
+        for input in finished.lock.inputs.iter().filter(is_source) {
+            lines.extend(source(input.name.as_str(), input.purl.as_ref(), input.content.digest()));
+        }
         lines.extend(taken(published).map(|text| ("taken from it", text)));
+        lines.extend(beyond(published, verdict.matches_published == Some(true)).map(|text| ("", text.to_owned())));
+    } else if verdict.outcome == Outcome::Reproducible {
+        lines.extend(outputs(first, "--artifacts DIR keeps all"));
     }
     lines.extend(tools(verdict).map(|text| ("tools", text)));
     lines.push(("built twice", built_twice(verdict, SHOWN_KEPT)));
@@ -363,6 +397,17 @@ pub(crate) fn audited(proof_name: &str, verified: &VerifiedProof) -> String {
         let note = if checked { "the file given is this one" } else { "no file was given to compare with it" };
         line("subject", format!("{}: {note}", plain::line(&subject.name)));
         line("", digests(&subject.digest));
+    }
+    let inputs = verified.provenances().take(1).flat_map(|first| &first.build_definition.resolved_dependencies);
+    for input in inputs.filter(|_| verified.published().is_some()) {
+        let annotations = input.annotations.as_ref();
+        if let Some(Annotations::File { role, .. } | Annotations::Archive { role, .. }) = annotations
+            && *role == Role::Source
+        {
+            source(&input.name, input.uri.as_ref(), &input.digest)
+                .into_iter()
+                .for_each(|(label, text)| line(label, text));
+        }
     }
     if let Some(text) = verified.published().and_then(taken) {
         line("taken from it", text);

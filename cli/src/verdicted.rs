@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reprove_attest::{Audited, Proof, PublicKey, Rebuilder, Signer, audit};
+use reprove_attest::{Audited, Proof, PublicKey, Rebuilder, Signer, VerifiedProof, audit};
 use reprove_job::{Context, Event, Finished, JobError};
 use reprove_model::{BuildRecord, Outcome, Recipe, Variation};
 use reprove_store::Store;
@@ -149,16 +149,37 @@ fn rebuild(record: &BuildRecord) -> Value {
     value
 }
 
-/// Writes the proof, and says what it replaces.
+/// Writes the proof, and says what it replaces. What is lost by that is kept beside it.
 async fn write(app: &App, proof: Target, shown: &Path, key: &dyn Signer, bytes: Vec<u8>) -> Result<(), CommandError> {
     let old = proof.replaced(Proof::MAX_BYTES);
+    let lost = old.as_deref().filter(|old| says_more(old, &bytes, &key.public_key()));
+    let mut beside = shown.as_os_str().to_owned();
+    beside.push("~");
+    if let Some(lost) = lost {
+        Target::new(&absolute(Path::new(&beside))?)?.write(lost.to_vec()).await?;
+    }
+    let kept = lost.map(|_| format!("; that one is {} now", beside.display())).unwrap_or_default();
     proof.write(bytes).await?;
     app.progress.clear();
     if let Some(old) = old {
         let said = said(&old, &key.public_key()).unwrap_or_default();
-        app.progress.note(&format!("replaced {}{said}", shown.display()));
+        app.progress.note(&format!("replaced {}{said}{kept}", shown.display()));
     }
     Ok(())
+}
+
+/// Whether a proof of this key says what the new one does not: that something is reproducible, or something of other files.
+fn says_more(old: &[u8], new: &[u8], key: &PublicKey) -> bool {
+    let read = |bytes| audit(bytes, &[], std::slice::from_ref(key)).ok();
+    let Some(Audited::Compared(old)) = read(old) else { return false };
+    let is_yes = |verified: &VerifiedProof| verified.verdict().outcome == Outcome::Reproducible;
+    let names = |verified: &VerifiedProof| -> Vec<String> {
+        verified.subject().iter().map(|subject| subject.name.clone()).collect()
+    };
+    match read(new) {
+        Some(Audited::Compared(new)) => is_yes(&old) && !is_yes(&new) || names(&old) != names(&new),
+        _ => is_yes(&old),
+    }
 }
 
 /// What a proof of this key said. Of one that does not verify, nothing is repeated.

@@ -62,7 +62,7 @@ pub async fn packages(
             let wanted: Vec<Offered> = missing(&locked, store).await?.into_iter().map(Offered::of).collect();
             let fetched = fetch(&session, &wanted, store, notes).await?;
             match fetched.iter().find(|package| !locked.contains(package)) {
-                Some(other) => Err(InputsError::GoneDebian(format!("{} {}", other.name, other.version))),
+                Some(other) => Err(InputsError::OtherDebian(format!("{} {}", other.name, other.version))),
                 None => Ok(locked),
             }
         }

@@ -187,6 +187,11 @@ pub enum InputsError {
     /// A machine for which it is not known what Debian calls it.
     #[error("it is not known what Debian calls a machine of the architecture {0}; use an x86_64 or an aarch64 one")]
     NoArchitecture(&'static str),
+    /// apt knows of no packages at all.
+    #[error(
+        "apt has no list of packages here: {0}; look whether there is a network, and whether `apt-get update` works"
+    )]
+    NoDebianLists(String),
     /// apt is not set up for the release.
     #[error(
         "apt is not set up here for Debian's release {asked:?}; it has {}; add a source of that release",
@@ -266,6 +271,11 @@ pub enum InputsError {
         "the archive has no longer what is locked ({0}); take an archive of that day, or remove reprove.lock to have what it has now"
     )]
     GoneDebian(String),
+    /// The archive has a locked package with other bytes.
+    #[error(
+        "the archive has {0}, but with other bytes than reprove.lock says: either the lock was changed, or the archive was; find out which (git log reprove.lock) before you build with it"
+    )]
+    OtherDebian(String),
     /// A package whose name no input can have.
     #[error("the package {0:?} has a name that no input can have")]
     DebianName(String),
@@ -391,6 +401,7 @@ impl InputsError {
             | Self::NoArchitecture(_)
             | Self::NoRelease { .. }
             | Self::GoneDebian(_)
+            | Self::NoDebianLists(_)
             | Self::BuildInfo(BuildInfoError::Gone { .. })
             | Self::Image(ImageError::Gone(_) | ImageError::Platform { .. } | ImageError::Contended(_))
             | Self::Ask(_)

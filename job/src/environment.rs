@@ -11,7 +11,8 @@ use reprove_inputs::debian as packages;
 use reprove_inputs::dependencies::Pythons;
 use reprove_inputs::{LOCK_FILE, read_lock, write_lock};
 use reprove_model::{
-    Debian, Digest, Environment, EnvironmentLock, Input, Limits, LockedPackage, PackageLock, Recipe, Role, Tree,
+    Debian, Digest, DigestSet, Environment, EnvironmentLock, Input, Limits, LockedPackage, PackageLock, Recipe, Role,
+    Tree,
 };
 use reprove_runner::Installation;
 use reprove_store::Store;
@@ -38,15 +39,22 @@ pub enum PackagesError {
     #[error("the packages, installed a second time, make another system: {0} is not the same")]
     Unstable(String),
     /// Installed or unpacked here, it makes other files than are locked.
-    #[error("the {what} another system here than `reprove.lock` has: its digest is {here}, and should be {locked}")]
+    #[error(
+        "the {what} another system here than `reprove.lock` has: its {algorithm} is {here}, and should be {locked}"
+    )]
     Other {
         /// What does: packages, or an image.
         what: &'static str,
+        /// Which of its digests.
+        algorithm: &'static str,
         /// In the lock.
-        locked: Digest,
+        locked: String,
         /// Here.
-        here: Digest,
+        here: String,
     },
+    /// Of the locked digests, one is what comes out here, and one is not.
+    #[error("`reprove.lock` contradicts itself: of its two digests of the system, one is right and one is not")]
+    Contradicted,
     /// An environment of a store's paths has nothing to do with a directory.
     #[error(
         "`environment.store` is of derivations, which `reprove rebuild` makes recipes of; name one: reprove rebuild HASH-NAME.drv"
@@ -60,6 +68,18 @@ pub enum PackagesError {
     /// Derivations are not built in virtual machines, as of now.
     #[error("derivations are not built in virtual machines yet; leave out `--isolation`")]
     InMachine,
+}
+
+/// Fails where what was installed or unpacked here is not what is locked.
+pub(crate) fn is_locked(what: &'static str, locked: &DigestSet, here: &DigestSet) -> Result<(), PackagesError> {
+    match (locked.blake3 == here.blake3, locked.sha256 == here.sha256) {
+        (true, true) => Ok(()),
+        (false, false) => {
+            let (locked, here) = (locked.blake3.to_string(), here.blake3.to_string());
+            Err(PackagesError::Other { what, algorithm: "BLAKE3", locked, here })
+        }
+        (true, false) | (false, true) => Err(PackagesError::Contradicted),
+    }
 }
 
 /// What came of locking a project's environment anew, and of fetching what it depends on.
@@ -155,10 +175,7 @@ impl Context<'_> {
         let listed = Some(settled.packages.clone());
         let listed = packages::packages(asked, listed, &self.apt, &self.store, &notes).await?;
         let root = self.installed(asked, architecture, &listed, false).await?;
-        let (locked, here) = (settled.tree.blake3, root.locked.digest.blake3);
-        if settled.tree != root.locked.digest {
-            return Err(PackagesError::Other { what: "packages make", locked, here }.into());
-        }
+        is_locked("packages make", &settled.tree, &root.locked.digest)?;
         Ok((root, packages::inputs(&listed)?))
     }
 

@@ -15,6 +15,7 @@ use reprove_model::{
 use reprove_store::Store;
 use reprove_verifier::Wanted;
 
+use crate::environment::is_locked;
 use crate::prove::prove;
 use crate::{Context, Finished, JobError, PackagesError, blocking, note_event};
 
@@ -121,10 +122,7 @@ impl Context<'_> {
         let notes = |note| (self.events)(note_event(note));
         images::ensure(lock, directory, &self.skopeo, &self.store, &notes).await?;
         let root = self.unpacked(lock).await?;
-        let (locked, here) = (lock.tree.blake3, root.locked.digest.blake3);
-        if lock.tree != root.locked.digest {
-            return Err(PackagesError::Other { what: "image makes", locked, here }.into());
-        }
+        is_locked("image makes", &lock.tree, &root.locked.digest)?;
         Ok((root, lock.inputs()))
     }
 

@@ -86,7 +86,7 @@ fn a_build_that_fails_says_why_and_writes_nothing() {
         "error: the build failed: step 2 ended with status 127\n",
         "  | begun\n",
         "no-such-program: not found\n",
-        "  next: where something was not found: a build sees this machine's /usr without /usr/local",
+        "  next: where something was not found: a build sees its own source and its environment alone",
     ] {
         assert!(ran.stderr.contains(words), "{words:?} is not in:\n{}", ran.stderr);
     }

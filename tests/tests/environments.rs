@@ -197,16 +197,21 @@ fn another_system_than_the_locked_one_is_not_built_in() {
     let path = bench.path("work/sum/reprove.lock");
     let text = fs::read_to_string(&path).unwrap();
     let start = text.find("[tree]\nblake3 = \"").unwrap() + "[tree]\nblake3 = \"".len();
-    let other = text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..];
+    let half = text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..];
+    let second = start + 64 + "\"\nsha256 = \"".len();
+    let other = half[..second].to_owned() + &"0".repeat(64) + &half[second + 64..];
     fs::write(&path, other).unwrap();
     let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(4);
-    assert!(ran.stderr.contains("another system here than `reprove.lock` has"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("another system here than `reprove.lock` has: its BLAKE3 is"), "{}", ran.stderr);
+    fs::write(&path, half).unwrap();
+    let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(2);
+    assert!(ran.stderr.contains("`reprove.lock` contradicts itself"), "{}", ran.stderr);
     // A package that is not what its digest says.
     let package = text.find("[[package]]\nname = \"bc\"").unwrap();
     let start = package + text[package..].find("blake3 = \"").unwrap() + "blake3 = \"".len();
     fs::write(&path, text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..]).unwrap();
-    let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(4);
-    assert!(ran.stderr.contains("the archive has no longer what is locked (bc "), "{}", ran.stderr);
+    let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(2);
+    assert!(ran.stderr.contains("with other bytes than reprove.lock says"), "{}", ran.stderr);
     fs::write(&path, text.replace("version = 1\n", "version = 2\n")).unwrap();
     let ran = wait(bench.command(["build", "sum", "--out", "again"])).with_code(2);
     assert!(ran.stderr.contains("reprove.lock: `version` is 2"), "{}", ran.stderr);
@@ -258,6 +263,13 @@ fn what_there_is_not_is_named() {
     bench.write("sum/reprove.toml", &recipe);
     let ran = wait(command).with_code(4);
     assert!(ran.stderr.contains("/nonexistent/apt-get can't be started"), "{}", ran.stderr);
+    // Without a network, apt says so and ends well.
+    let apt = bench.write("apt", "#!/bin/sh\necho 'W: Failed to fetch it' >&2\n");
+    fs::set_permissions(&apt, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = bench.command(["build", "sum", "--out", "made"]);
+    command.env("REPROVE_APT", apt);
+    let ran = wait(command).with_code(4);
+    assert!(ran.stderr.contains("apt has no list of packages here: Failed to fetch it"), "{}", ran.stderr);
     bench.write("sum/reprove.toml", recipe.replace("[environment]\ndebian = \"bookworm\"\npackages = [\"bc\"]\n", ""));
     let ran = wait(bench.command(["lock", "sum"])).with_code(2);
     assert!(ran.stderr.contains("environment = { debian"), "{}", ran.stderr);

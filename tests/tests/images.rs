@@ -105,7 +105,9 @@ fn another_image_than_the_locked_one_is_not_built_in() {
     assert_ne!(lock(&bench)["manifest"], before["manifest"]);
     // What it is locked to be unpacked.
     let start = text.find("[tree]\nblake3 = \"").unwrap() + "[tree]\nblake3 = \"".len();
-    fs::write(&path, text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..]).unwrap();
+    let second = start + 64 + "\"\nsha256 = \"".len();
+    let half = text[..start].to_owned() + &"0".repeat(64) + &text[start + 64..];
+    fs::write(&path, half[..second].to_owned() + &"0".repeat(64) + &half[second + 64..]).unwrap();
     let ran = bench.run(["build", "made", "--out", "again"]).with_code(4);
     assert!(ran.stderr.contains("the image makes another system here than `reprove.lock` has"), "{}", ran.stderr);
     // A digest that the recipe has, and nobody else.

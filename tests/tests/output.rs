@@ -121,6 +121,34 @@ fn a_proof_that_is_replaced_is_said() {
 }
 
 #[test]
+fn what_a_replaced_proof_says_beyond_the_new_one_is_kept_beside_it() {
+    let bench = Bench::new();
+    let key = bench.public_key();
+    let beside = bench.path("work/project.proof.json~");
+    let check = |steps: &[&str], code| {
+        bench.project("project", steps, "");
+        bench.run(["check", "project"]).with_code(code).stderr
+    };
+    let _ = check(&["uname -n > out"], 1);
+    let _ = check(&["echo 1 > out"], 0);
+    let _ = check(&["echo 2 > out"], 0);
+    assert!(!beside.exists(), "a yes takes the place of a no, and of a yes");
+    let yes = fs::read(bench.path("work/project.proof.json")).unwrap();
+    let said = check(&["uname -n > out"], 1);
+    assert!(
+        said.contains("which said `reproducible` on 2") && said.contains("; that one is project.proof.json~ now"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&beside).unwrap(), yes);
+    let _ = bench.run(["audit", "project.proof.json~", "--key", key.to_str().unwrap()]).with_code(0);
+    // A failure is less than a yes too.
+    let _ = check(&["echo 3 > out"], 0);
+    fs::remove_file(&beside).unwrap();
+    let said = check(&["false"], 3);
+    assert!(said.contains("; that one is project.proof.json~ now") && beside.exists(), "{said}");
+}
+
+#[test]
 fn a_proof_that_can_t_be_written_is_said_before_anything_is_built() {
     let bench = Bench::new();
     bench.project("project", &["touch out"], "");

@@ -184,10 +184,23 @@ fn judged(arguments: &Arguments, trust: &Path, at: Timestamp) -> Result<Judged, 
     policy.minimum_isolation = policy.minimum_isolation.max(arguments.require_isolation);
     let read_rego = |path: &PathBuf| open::read_text("policy", path, Links::Followed, RegoPolicy::MAX_BYTES);
     let rego = arguments.rego.as_ref().map(read_rego).transpose()?;
-    let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
+    let proof = read_proof(arguments)?;
     let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
     let appraisal = appraise(&proof, &artifacts, &trusted, &policy, at);
     Ok(Judged { artifacts, policy: policy_text, rego, appraisal })
+}
+
+/// The proof, unless the arguments are the wrong way round.
+fn read_proof(arguments: &Arguments) -> Result<Vec<u8>, CommandError> {
+    let read = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES);
+    let is_named_so = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(b".proof.json");
+    let other = arguments.artifacts.iter().find(|path| is_named_so(path));
+    if let Some(other) = other.filter(|_| !read.as_ref().is_ok_and(|bytes| bytes.starts_with(b"{"))) {
+        let text = format!("{} stands where the proof does", arguments.proof.display());
+        let next = format!("reprove audit {} {}", other.display(), arguments.proof.display());
+        return Err(CommandError::bad_usage(text).next(format!("the proof is first: {next}")));
+    }
+    read
 }
 
 /// A file that is not what it is given as.
@@ -205,7 +218,7 @@ fn summarised(policy: String, rego: Option<String>) -> Vec<u8> {
 /// What the audit says, once everything could be read.
 fn audited(arguments: &Arguments) -> Result<Result<Audited, AuditError>, CommandError> {
     let trusted = arguments.keys.iter().map(|path| keys::load_public(path)).collect::<Result<Vec<_>, _>>()?;
-    let proof = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES)?;
+    let proof = read_proof(arguments)?;
     let artifacts = arguments.artifacts.iter().map(|path| digest(path)).collect::<Result<Vec<_>, _>>()?;
     Ok(match audit(&proof, &artifacts, &trusted) {
         Ok(Audited::Compared(verified)) => {

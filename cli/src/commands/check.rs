@@ -39,8 +39,9 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
 
 /// A project may come from anybody: its recipe is no link to a file whose lines a message would show.
 pub(crate) fn read_recipe(path: &Path) -> Result<Recipe, CommandError> {
-    let text = open::read_text("recipe", path, Links::Refused, Recipe::MAX_BYTES)
-        .map_err(|e| e.next("name the directory of a project that has a reprove.toml; examples/hello-c is one"))?;
+    let text = open::read_text("recipe", path, Links::Refused, Recipe::MAX_BYTES).map_err(|e| {
+        e.next("name the directory of a project that has a reprove.toml; `reprove init DIR` writes a first one")
+    })?;
     let shown = path.display();
     Recipe::from_toml(&text).map_err(|e| CommandError::bad_usage(format!("{shown}: {}", e.to_string().trim_end())))
 }

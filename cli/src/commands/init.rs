@@ -71,7 +71,9 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         return Ok(YES);
     }
     let line = |what: &str, text: &str| format!("  {what:<18} {text}\n");
-    let mut text = format!("wrote  {FILE}\n\n{}", line("detected", &format!("{kind}, by {because}")));
+    let wrote = arguments.directory.join(FILE);
+    let wrote = wrote.strip_prefix(".").unwrap_or(&wrote).display();
+    let mut text = format!("wrote  {wrote}\n\n{}", line("detected", &format!("{kind}, by {because}")));
     if !also.is_empty() {
         text += &line("could also be", &also.join(", "));
     }
@@ -104,7 +106,8 @@ fn write(path: &Path, recipe: &str) -> Result<(), CommandError> {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
             let text = format!("{} is there already; it is not overwritten", path.display());
-            Err(CommandError::bad_usage(text).next("reprove init --print shows what would be written"))
+            let anew = format!("rm {}, and reprove init writes it anew", path.display());
+            Err(CommandError::bad_usage(text).next("reprove init --print shows what would be written").next(anew))
         }
         Err(error) => Err(fail(error.error)),
     }

@@ -85,6 +85,10 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
 
 /// What a registry has published.
 async fn package(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    if let Some((name, version)) = arguments.artifact.split_once("==") {
+        let text = format!("in a package URL, {version:?} stands after one `@`");
+        return Err(CommandError::bad_usage(text).next(plain::line(&format!("reprove rebuild {name}@{version}"))));
+    }
     let purl: PackageUrl = arguments.artifact.parse().map_err(|error: InvalidPackageUrl| {
         CommandError::bad_usage(plain::line(&error.to_string()))
             .next("to rebuild a file, name the project that it is built from with --recipe DIR")
@@ -117,6 +121,11 @@ fn is_path(artifact: &str) -> bool {
     !artifact.starts_with("pkg:") && (artifact.contains('/') || artifact.ends_with(".drv"))
 }
 
+/// Whether a path leads to a file that is in no store.
+fn is_plain_file(path: &Path) -> bool {
+    path.is_file() && path.canonicalize().is_ok_and(|path| !path.components().any(|part| part.as_os_str() == "store"))
+}
+
 /// What a target of Bazel's is, in the workspace here.
 async fn target(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let target = arguments.artifact;
@@ -132,6 +141,19 @@ async fn target(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
 /// What a store of Nix's has.
 async fn derivation(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
     let path = absolute(Path::new(&arguments.artifact))?;
+    let is_derivation = arguments.artifact.ends_with(".drv");
+    if !is_derivation && (!path.exists() || is_plain_file(&path)) {
+        let what = if path.exists() {
+            "a file: what it is built from is not known"
+        } else {
+            "neither a file nor a package URL"
+        };
+        return Err(CommandError::bad_usage(plain::line(&format!("{} is {what}", arguments.artifact)))
+            .next("a package is named as in pkg:pypi/NAME@VERSION")
+            .next(
+                "a file that was published, and the project that it is built from: reprove rebuild FILE --recipe DIR",
+            ));
+    }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = name.split_once('-').map_or(name.as_str(), |(_, name)| name);
     let name = name.strip_suffix(".drv").unwrap_or(name);

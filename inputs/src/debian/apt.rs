@@ -73,8 +73,11 @@ impl<'a> Session<'a> {
         }
         session.workplace.write("status", &[])?;
         session.workplace.write("preferences", &[])?;
-        session.update().await?;
+        let said = session.update().await?;
         let there = session.targets("$(CODENAME)").await?;
+        if there.is_empty() {
+            return Err(InputsError::NoDebianLists(complaint(&said)));
+        }
         let first = || there.iter().find(|name| !name.contains('-')).cloned();
         let Some(release) = release.map(str::to_owned).or_else(first).filter(|release| there.contains(release)) else {
             return Err(InputsError::NoRelease { asked: release.unwrap_or("any").to_owned(), there });
@@ -94,9 +97,10 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    async fn update(&self) -> Result<(), InputsError> {
+    /// Has it read them, and gives what it says: without a network it says so, and ends well.
+    async fn update(&self) -> Result<String, InputsError> {
         let finished = self.run(UPDATING, &["--quiet", "update"]).await?;
-        if finished.status.success() { Ok(()) } else { Err(failed(UPDATING, finished)) }
+        if finished.status.success() { Ok(finished.said) } else { Err(failed(UPDATING, finished)) }
     }
 
     /// What apt says of each of its indices of packages, sorted, each once.
@@ -237,6 +241,12 @@ fn unknown(said: &str) -> Option<String> {
     })
 }
 
+/// What apt complains of first.
+fn complaint(said: &str) -> String {
+    let after = |line: &str| line.strip_prefix("W: ").or(line.strip_prefix("E: ")).map(clean);
+    said.lines().find_map(after).unwrap_or_else(|| "it is not set up for any release".into())
+}
+
 /// A text from elsewhere as part of a message.
 fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
@@ -251,5 +261,7 @@ mod tests {
         assert_eq!(unknown("E: Unable to locate package gccc").as_deref(), Some("gccc"));
         assert_eq!(unknown("x\nE: Package 'awk' has no installation candidate").as_deref(), Some("awk"));
         assert_eq!(unknown("E: Something else"), None);
+        assert_eq!(complaint("x\nW: Failed to fetch y\u{1b}\nE: z"), "Failed to fetch y");
+        assert_eq!(complaint("Reading package lists..."), "it is not set up for any release");
     }
 }

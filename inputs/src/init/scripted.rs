@@ -69,7 +69,7 @@ fn crates(top: &Top, manifest: &Table, plan: &mut Plan) {
     } else if lock.contains("\nsource = ") || (top.has("Cargo.lock") && lock.is_empty()) {
         plan.dependencies.push(("cargo", "Cargo.lock"));
     } else if !top.has("Cargo.lock") && ["dependencies", "build-dependencies"].iter().any(depends) {
-        let note = "it has dependencies, and no lock file: cargo generate-lockfile, then reprove init again";
+        let note = "it has dependencies, and no lock file: cargo generate-lockfile, then rm reprove.toml and reprove init again";
         plan.notes.push(note.into());
     }
 }
@@ -203,7 +203,7 @@ fn requirements(top: &Top, plan: &mut Plan) {
         plan.steps.iter_mut().for_each(|step| *step = step.replace("python3 -m build", "../venv/bin/python -m build"));
     } else if top.has(FILE) {
         plan.notes.push(format!(
-            "{FILE} has no hashes; where the build needs what it names: pip-compile --generate-hashes, then reprove init again"
+            "{FILE} has no hashes; where the build needs what it names: pip-compile --generate-hashes, then rm reprove.toml and reprove init again"
         ));
     }
 }
@@ -229,8 +229,7 @@ pub(super) fn node(top: &Top) -> Plan {
         }
     }
     if has_dependencies && lock.is_none() {
-        let note =
-            "it has dependencies, and no package-lock.json: npm install --package-lock-only, then reprove init again";
+        let note = "it has dependencies, and no package-lock.json: npm install --package-lock-only, then rm reprove.toml and reprove init again";
         plan.notes.push(note.into());
     }
     let build = word(&manifest, "/scripts/build");
