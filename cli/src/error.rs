@@ -180,7 +180,9 @@ impl From<JobError> for CommandError {
                 from_error(CANNOT, &error)
             }
             JobError::Confidential(error) => hardware::from_confidential(error),
-            JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch => from_error(BAD_USAGE, &error),
+            JobError::Source(_) | JobError::Published(_) | JobError::NothingToSearch | JobError::NoManifest(_) => {
+                from_error(BAD_USAGE, &error)
+            }
             JobError::NoSuchOutput { .. } => from_error(BAD_USAGE, &error)
                 .next("name the file as the build does, or have `outputs.paths` in its reprove.toml name it"),
             JobError::ArtifactInSource(_) => {

@@ -88,6 +88,11 @@ pub enum JobError {
     /// What was published is a part of what it is to be built from.
     #[error("the published file is in the source itself, as {0}: a build would only have to copy it")]
     ArtifactInSource(String),
+    /// The recipe makes no image.
+    #[error(
+        "the recipe's outputs are {0}, and an image is rebuilt by its manifest: one of them has to be manifest.json, and its blobs beside it (docs/images.md)"
+    )]
+    NoManifest(String),
     /// The recipe makes nothing that is called as what was published.
     #[error("the recipe's outputs are {outputs}: none is called {name}")]
     NoSuchOutput {

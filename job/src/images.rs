@@ -42,7 +42,7 @@ pub async fn rebuild_image(
     (image, here): (&ImageReference, &Path),
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
-    crate::has_output(&recipe, MANIFEST_NAME)?;
+    crate::has_output(&recipe, MANIFEST_NAME).map_err(|_| JobError::NoManifest(recipe.outputs.paths.join(", ")))?;
     let notes = |note| (context.events)(note_event(note));
     let found = images::find(image, here, &context.skopeo, &context.store, &notes).await?;
     let (mut lock, root) = context.lock_directory(recipe, directory).await?;

@@ -136,6 +136,10 @@ fn images_are_compared_where_they_are() {
     let tool = findings.iter().find(of_tool).unwrap_or_else(|| panic!("{compared:#}"));
     assert!(tool["place"].as_str().unwrap().contains("layer 2"), "{tool:#}");
     assert!(!findings.iter().any(|finding| finding["place"].as_str().unwrap().contains("layer 1")), "{compared:#}");
+    // A project that makes none.
+    project(&bench, "oci:../base:1");
+    let ran = bench.run(["rebuild", "oci:base:1", "--recipe", "made"]).with_code(2);
+    assert!(ran.stderr.contains("an image is rebuilt by its manifest"), "{}", ran.stderr);
     // An image and something else; one that is not there; and what is read as a file where there is one of that name.
     let ran = bench.run(["compare", "oci:base", "base.tar"]).with_code(2);
     assert!(ran.stderr.contains("oci:base is an image and base.tar is none"), "{}", ran.stderr);

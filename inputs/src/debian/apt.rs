@@ -36,6 +36,10 @@ impl Apt {
 /// Debian's essential packages but for apt, which it counts as one, and what says that `/bin` and the like are links.
 const BASE: [&str; 2] = ["?and(?essential,?not(?exact-name(apt)))", "usr-is-merged"];
 
+/// What makes links of `/bin` and the like, where they are none: it runs in a whole system alone, and apt prefers it where it does
+/// not know of [`BASE`].
+const NEVER: &str = "usrmerge";
+
 const UPDATING: &str = "reading the archive's indices with apt-get";
 const RESOLVING: &str = "resolving packages with apt-get";
 const FETCHING: &str = "fetching packages with apt-get";
@@ -86,7 +90,8 @@ impl<'a> Session<'a> {
         let pin =
             |which: String, priority: i32| format!("Package: *\nPin: release {which}\nPin-Priority: {priority}\n");
         let own = pin(format!("n=/^{release}(|-security|-updates)$/"), 500);
-        session.workplace.write("preferences", &[own, pin("a=*".into(), -1)])?;
+        let never = pin("a=*".into(), -1).replace("Package: *", &format!("Package: {NEVER}"));
+        session.workplace.write("preferences", &[own, never, pin("a=*".into(), -1)])?;
         session.release = release;
         if knows == Knows::Sources {
             let mut lines = session.targets("deb $(SITE) $(RELEASE) $(COMPONENT)").await?;
@@ -255,6 +260,18 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An essential package wants one of two, of which a system here has the other.
+    #[tokio::test]
+    async fn what_merges_usr_is_never_installed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = reprove_store::Store::open(&dir.path().join("store")).unwrap();
+        let (apt, workplace) = (Apt::new("apt-get"), Workplace::new(&store).unwrap());
+        let session = Session::begin(&apt, None, Knows::Packages, workplace).await.unwrap();
+        let offers = session.offers(&["install", "init-system-helpers"]).await.unwrap();
+        let has = |name: &str| offers.iter().any(|offered| offered.name == name);
+        assert!(has("usr-is-merged") && !has(NEVER), "{offers:?}");
+    }
 
     #[test]
     fn what_apt_does_not_have_is_named() {

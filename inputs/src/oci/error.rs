@@ -52,6 +52,9 @@ pub enum ImageError {
     /// A place that has no image in it.
     #[error("{0} is no OCI layout: it has no {1}")]
     NoLayout(String, &'static str),
+    /// A place that is not there.
+    #[error("{0} is not there; a recipe's paths are relative to its own directory")]
+    NoPlace(String),
     /// There is none of that name.
     #[error("there is no image {asked} there; there {}", shown(there))]
     NoImage {

@@ -68,7 +68,11 @@ impl Source {
             Place::Layout(root) => self.read(root.join("index.json"), MAX_BYTES).await?,
             Place::Archive(index, _) => Some(self.store.read_blob(&index.blake3, MAX_BYTES)?),
         };
-        let none = || ImageError::NoLayout(asked.to_string(), "index.json");
+        let none = || match &self.place {
+            Place::Layout(root) if !root.exists() => ImageError::NoPlace(root.display().to_string()),
+            Place::Layout(root) => ImageError::NoLayout(root.display().to_string(), "index.json"),
+            Place::Archive(..) | Place::Registry(..) => ImageError::NoLayout(asked.to_string(), "index.json"),
+        };
         let mut index = Index::read(&index.ok_or_else(none)?)?;
         // What is attached to images is none of them.
         index.images.retain(|one| one.artifact_type.is_none());
