@@ -15,7 +15,7 @@ fn what_init_writes_is_built_as_it_is() {
     fs::remove_file(project.join("reprove.toml")).unwrap();
     let ran = bench.run(["init", "hello-c", "--environment", "host-usr"]).with_code(0);
     for line in
-        ["wrote  reprove.toml", "detected           Make, by Makefile", "next               reprove check hello-c"]
+        ["wrote  hello-c/reprove.toml", "detected           Make, by Makefile", "next               reprove check hello-c"]
     {
         assert!(ran.stdout.contains(line), "{line:?} is not in:\n{}", ran.stdout);
     }
