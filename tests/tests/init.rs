@@ -14,9 +14,11 @@ fn what_init_writes_is_built_as_it_is() {
     let project = bench.example("hello-c");
     fs::remove_file(project.join("reprove.toml")).unwrap();
     let ran = bench.run(["init", "hello-c", "--environment", "host-usr"]).with_code(0);
-    for line in
-        ["wrote  hello-c/reprove.toml", "detected           Make, by Makefile", "next               reprove check hello-c"]
-    {
+    for line in [
+        "wrote  hello-c/reprove.toml",
+        "detected           Make, by Makefile",
+        "next               reprove check hello-c",
+    ] {
         assert!(ran.stdout.contains(line), "{line:?} is not in:\n{}", ran.stdout);
     }
     let checked = bench.run(["check", "hello-c"]).with_code(0).stdout;
