@@ -150,7 +150,9 @@ fn taken(published: &Published) -> Option<String> {
     let mut taken: Vec<String> = published.derived.iter().map(|derived| derived.said().to_owned()).collect();
     let (all, given) = (published.parts.len(), published.parts.iter().filter(|part| part.in_source).count());
     if given > 0 {
-        taken.push(format!("{given} of the {all} files that it names lie in the source: nothing is stated of them"));
+        taken.push(format!(
+            "{given} of the {all} files that it names lie in the source or are other inputs: nothing is stated of them"
+        ));
     }
     (!taken.is_empty()).then(|| taken.join("; "))
 }

@@ -20,7 +20,7 @@ use crate::{InputsError, blocking};
 ///
 /// Everything in the directory is part of the source, but for anything called `.git`, and, where the directory is in a Git
 /// work tree, what Git ignores; empty directories, which Git does not know, are left out there too. A submodule, or
-/// another work tree inside, is taken in whole. Files at the top that are called `*.proof.json`, and a directory there that
+/// another work tree inside, is taken in whole. Files at the top that are called `*.proof.json` or `*.proof.json~`, and a directory there that
 /// is called [`OUTPUT_DIRECTORY`], are left out everywhere: they are what reprove itself writes there, and the next run would
 /// have another source because of them.
 ///
@@ -83,10 +83,14 @@ const INPUT_NAME: &str = "source";
 /// What the directory is called that `reprove build` writes into unless told otherwise.
 pub const OUTPUT_DIRECTORY: &str = "reprove-out";
 
+/// Whether a proof is called so, or one that another has taken the place of.
+fn is_proof_name(name: &[u8]) -> bool {
+    name.strip_suffix(b"~").unwrap_or(name).ends_with(b".proof.json")
+}
+
 /// Whether it is a proof, or the outputs, that reprove wrote at the top of the source.
 fn is_ours(root: &Path, path: &TreePath) -> bool {
-    let (is_proof, is_output) =
-        (path.file_name().ends_with(b".proof.json"), path.file_name() == OUTPUT_DIRECTORY.as_bytes());
+    let (is_proof, is_output) = (is_proof_name(path.file_name()), path.file_name() == OUTPUT_DIRECTORY.as_bytes());
     if path.parent().is_some() || !(is_proof || is_output) {
         return false;
     }
@@ -394,6 +398,7 @@ mod tests {
         fs::write(project.join("a.c"), "").unwrap();
         let before = lock(recipe("."), &project, &store, environment()).await.unwrap();
         fs::write(project.join("hello-1.0.proof.json"), "{}").unwrap();
+        fs::write(project.join("hello-1.0.proof.json~"), "{}").unwrap();
         let after = lock(recipe("."), &project, &store, environment()).await.unwrap();
         assert_eq!(before.inputs, after.inputs);
         let all = ["a.c", "dir.proof.json", "sub", "sub/a.proof.json"];

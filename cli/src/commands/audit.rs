@@ -195,7 +195,7 @@ fn read_proof(arguments: &Arguments) -> Result<Vec<u8>, CommandError> {
     let read = open::read("proof", &arguments.proof, Links::Followed, Proof::MAX_BYTES);
     let is_named_so = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(b".proof.json");
     let other = arguments.artifacts.iter().find(|path| is_named_so(path));
-    if let Some(other) = other.filter(|_| !read.as_ref().is_ok_and(|bytes| bytes.starts_with(b"{"))) {
+    if let Some(other) = other.filter(|_| read.as_ref().is_ok_and(|bytes| !bytes.starts_with(b"{"))) {
         let text = format!("{} stands where the proof does", arguments.proof.display());
         let next = format!("reprove audit {} {}", other.display(), arguments.proof.display());
         return Err(CommandError::bad_usage(text).next(format!("the proof is first: {next}")));

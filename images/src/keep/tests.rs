@@ -113,8 +113,9 @@ fn a_write_whose_time_is_put_back_is_a_change() {
         };
         write(&vec![b'x'; before.len()]);
         assert_eq!(unchanged(&first).unwrap(), !kit.is_linked() && name == "50", "{name}");
+        // Where nothing is shared, that it was written to is enough.
         write(&before);
-        assert!(unchanged(&first).unwrap(), "{name}");
+        assert_eq!(unchanged(&first).unwrap(), kit.is_linked() || name == "50", "{name}");
     }
 }
 
