@@ -39,18 +39,14 @@ pub enum PackagesError {
     #[error("the packages, installed a second time, make another system: {0} is not the same")]
     Unstable(String),
     /// Installed or unpacked here, it makes other files than are locked.
-    #[error(
-        "the {what} another system here than `reprove.lock` has: its {algorithm} is {here}, and should be {locked}"
-    )]
+    #[error("the {what} another system here than `reprove.lock` has: its BLAKE3 is {here}, and should be {locked}")]
     Other {
         /// What does: packages, or an image.
         what: &'static str,
-        /// Which of its digests.
-        algorithm: &'static str,
         /// In the lock.
-        locked: String,
+        locked: Digest,
         /// Here.
-        here: String,
+        here: Digest,
     },
     /// Of the locked digests, one is what comes out here, and one is not.
     #[error("`reprove.lock` contradicts itself: of its two digests of the system, one is right and one is not")]
@@ -74,10 +70,7 @@ pub enum PackagesError {
 pub(crate) fn is_locked(what: &'static str, locked: &DigestSet, here: &DigestSet) -> Result<(), PackagesError> {
     match (locked.blake3 == here.blake3, locked.sha256 == here.sha256) {
         (true, true) => Ok(()),
-        (false, false) => {
-            let (locked, here) = (locked.blake3.to_string(), here.blake3.to_string());
-            Err(PackagesError::Other { what, algorithm: "BLAKE3", locked, here })
-        }
+        (false, false) => Err(PackagesError::Other { what, locked: locked.blake3, here: here.blake3 }),
         (true, false) | (false, true) => Err(PackagesError::Contradicted),
     }
 }

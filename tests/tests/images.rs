@@ -120,7 +120,7 @@ fn another_image_than_the_locked_one_is_not_built_in() {
 fn images_are_compared_where_they_are() {
     let bench = Bench::new();
     let registry = Registry::start(&bench.path("registry"));
-    layouts::write(&bench.path("work/base"), "1", &layers());
+    let manifest = layouts::write(&bench.path("work/base"), "1", &layers());
     let mut other = layers();
     other[1][1].1 = Entry::Text("another tool\n".into());
     layouts::write(&bench.path("work/other"), "1", &other);
@@ -128,9 +128,11 @@ fn images_are_compared_where_they_are() {
     skopeo(&bench, &["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", "oci:base:1", &at]);
     skopeo(&bench, &["copy", "--quiet", "oci:base:1", "oci-archive:base.tar:1"]);
     for same in ["oci:base", "oci-archive:base.tar:1", &at] {
-        let _ = bench.run(["compare", "oci:base:1", same]).with_code(0);
+        let said = bench.run(["compare", "oci:base:1", same, "--json"]).with_code(0).json();
+        assert_eq!(said["manifests"], serde_json::json!([format!("sha256:{manifest}"), format!("sha256:{manifest}")]));
     }
     let compared = bench.run(["compare", &at, "oci:other:1", "--json"]).with_code(1).json();
+    assert_ne!(compared["manifests"][0], compared["manifests"][1]);
     let findings = compared["findings"].as_array().unwrap();
     let of_tool = |finding: &&Value| finding["place"].as_str().unwrap().ends_with("opt/tool");
     let tool = findings.iter().find(of_tool).unwrap_or_else(|| panic!("{compared:#}"));

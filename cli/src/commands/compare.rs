@@ -45,8 +45,13 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let names = [&left, &right].map(|path| path.to_string_lossy().into_owned());
     app.progress.doing(&format!("comparing {} with {}", left.display(), right.display()));
     let progress = app.progress.clone();
+    let mut manifests = None;
     let comparison = match kinds(&left, &right)? {
-        Kinds::Images(both) => images(app, &both).await?,
+        Kinds::Images(both) => {
+            let (comparison, both) = images(app, &both).await?;
+            manifests = Some(both);
+            comparison
+        }
         Kinds::Directories => {
             // Removed here, also where the thread is not waited for.
             let scratch = Scratch::new()?;
@@ -66,12 +71,15 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
     let Comparison { level, normalizations, findings } = &comparison;
     let identical = *level == Level::BitIdentical;
     if app.global.json {
-        let shown = json!({
+        let mut shown = json!({
             "identical": identical,
             "level": level,
             "normalizations": normalizations,
             "findings": findings,
         });
+        if let (Some(shown), Some(manifests)) = (shown.as_object_mut(), manifests) {
+            shown.insert("manifests".into(), json!(manifests));
+        }
         output::json(&shown)?;
     } else {
         output::text(&render::comparison(&comparison))?;
@@ -177,8 +185,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Compares the images that there are for this machine, blob by blob.
-async fn images(app: &App, both: &[ImageReference; 2]) -> Result<Comparison, CommandError> {
+/// Compares the images that there are for this machine, blob by blob, and names their manifests.
+async fn images(app: &App, both: &[ImageReference; 2]) -> Result<(Comparison, [String; 2]), CommandError> {
     let scratch = Scratch::new()?;
     let store = Store::open(&scratch.0).map_err(|e| CommandError::from(e).in_temporary_folder())?;
     let (here, skopeo) = (absolute(Path::new("."))?, App::skopeo());
@@ -193,10 +201,10 @@ async fn images(app: &App, both: &[ImageReference; 2]) -> Result<Comparison, Com
             app.progress
                 .note(&format!("{image} is for several machines: its image for this one is compared, and no other"));
         }
-        tree_of(&found)
+        Ok::<_, CommandError>((tree_of(&found)?, format!("sha256:{}", found.manifest.sha256)))
     };
     let [left, right] = both;
-    let (left, right) = (found(left).await?, found(right).await?);
+    let ((left, left_is), (right, right_is)) = (found(left).await?, found(right).await?);
     app.progress.doing("comparing the images");
     let (folder, progress) = (scratch.0.clone(), app.progress.clone());
     let compared = blocking(move || {
@@ -206,7 +214,7 @@ async fn images(app: &App, both: &[ImageReference; 2]) -> Result<Comparison, Com
         let manifest = path(MANIFEST_NAME)?;
         compare_images(left, right, &manifest, options).map_err(|e| from_error(CANNOT, &e))
     });
-    compared.await?
+    Ok((compared.await??, [left_is, right_is]))
 }
 
 /// A manifest, and the blobs that it names as they are in a layout.

@@ -67,10 +67,15 @@ pub(super) async fn inputs(
         let name = &input.name;
         notes(Note::Noticed(format!("{name} has no wheel for the build's Python: the build has to make one of it")));
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    // Two lines may be one version, spelt in two ways.
+    Ok(each_once(found))
+}
+
+/// The inputs, sorted, each once: two lines may be one version, spelt in two ways. Which of them counts does not depend on what
+/// was there before.
+fn each_once(mut found: Vec<Input>) -> Vec<Input> {
+    found.sort_by_cached_key(|input| (input.name.clone(), input.purl.as_ref().map(ToString::to_string)));
     found.dedup_by(|b, a| a.name == b.name && a.content == b.content);
-    Ok(found)
+    found
 }
 
 /// The inputs of those lines whose files are in the store, and the other lines.
@@ -230,6 +235,21 @@ mod tests {
     use super::*;
 
     const PYTHONS: Pythons = Pythons { minors: Vec::new(), glibc: Some(36) };
+
+    #[test]
+    fn of_one_version_that_is_spelt_in_two_ways_one_counts_whatever_comes_first() {
+        let input = |purl: &str, bytes: &[u8]| Input {
+            name: "a-1-py3-none-any.whl".parse().unwrap(),
+            role: reprove_model::Role::Dependency,
+            purl: Some(purl.parse().unwrap()),
+            content: reprove_model::Content::File { digest: reprove_model::DigestSet::of(bytes), size: 1 },
+        };
+        let (short, long) = (input("pkg:pypi/a@1.0", b"a"), input("pkg:pypi/a@1.0.0", b"a"));
+        assert_eq!(each_once(vec![long.clone(), short.clone()]), std::slice::from_ref(&short));
+        assert_eq!(each_once(vec![short.clone(), long]), std::slice::from_ref(&short));
+        // Other bytes of that name are no repetition; the runner refuses them.
+        assert_eq!(each_once(vec![input("pkg:pypi/a@1.0", b"b"), short]).len(), 2);
+    }
 
     /// Asks for `text`, of a pip that prints `said` after `before`; the names of the inputs.
     async fn asked(dir: &Path, text: &str, pythons: &Pythons, before: &str, said: &str) -> Result<Vec<String>, String> {
