@@ -210,6 +210,12 @@ impl TrustRoots {
         &self.tee
     }
 
+    /// The same, with this key instead of all others.
+    #[must_use]
+    pub fn with_only(self, key: TrustedKey) -> Self {
+        Self { keys: vec![key], ..self }
+    }
+
     /// The key that has this id.
     #[must_use]
     pub fn find(&self, id: KeyId) -> Option<&TrustedKey> {

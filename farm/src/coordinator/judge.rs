@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether what a worker brought is what it says, and what was asked for. No I/O: bytes and roots come in.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use reprove_attest::{Audited, Policy, ProofError, RebuildVerdict, TrustRoots, TrustedKey, appraise, audit};
+use reprove_model::{Cause, Digest, DigestSet, Finding, Isolation, Published};
+use thiserror::Error;
+
+use super::Worker;
+use crate::{Outcome, ReportError, Request, VerifiedReport, Work};
+
+/// What counts of a report: what goes into the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    /// The word.
+    pub(super) verdict: RebuildVerdict,
+    /// Of what was published, as the worker got it.
+    pub(super) published: DigestSet,
+    /// What was found to differ, by kind, and what caused it.
+    pub(super) causes: BTreeSet<String>,
+}
+
+/// Why what a worker brought does not count.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// It is no report that the worker signed.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// It says that it is somebody else's.
+    #[error("it says that it is by the worker {said}, and {by} brought it")]
+    OtherWorker {
+        /// What it says.
+        said: String,
+        /// Who brought it.
+        by: String,
+    },
+    /// It is about something else than the job.
+    #[error("it is about another request than the job's")]
+    OtherRequest,
+    /// The job was decided by another report.
+    #[error("the job is decided already, by another report")]
+    Decided,
+    /// The job is finished without one.
+    #[error("the job is finished: it was cancelled, or given up")]
+    Finished,
+    /// The worker has not the newest lease of the job.
+    #[error("the job was handed out again since: the report is of epoch {said}, and the newest is {newest}")]
+    Stale {
+        /// Of the report.
+        said: u32,
+        /// Of the job.
+        newest: u32,
+    },
+    /// The bytes that came with it are others.
+    #[error("the {0} that came with it is not the one that it names: their digests differ")]
+    OtherBytes(&'static str),
+    /// It names something that did not come.
+    #[error("it names a {0}, and none came with it")]
+    Missing(&'static str),
+    /// The proof does not pass the audit.
+    #[error("the proof does not pass the audit: {0}")]
+    Audit(#[from] reprove_attest::AuditError),
+    /// The proof can't be appraised.
+    #[error("the proof can't be appraised: {0}")]
+    Proof(#[from] ProofError),
+    /// The proof says something else than the report.
+    #[error("the report says {said}, and its proof {proven}")]
+    OtherVerdict {
+        /// The report.
+        said: &'static str,
+        /// The proof.
+        proven: &'static str,
+    },
+    /// The proof is about something else.
+    #[error("the proof is not about {asked}, but about {proven}")]
+    OtherSubject {
+        /// What was asked for.
+        asked: String,
+        /// What the proof says.
+        proven: String,
+    },
+    /// It was built in something else.
+    #[error("the proof says that it was built in {proven}, and the worker is registered for {registered}")]
+    OtherIsolation {
+        /// What the proof says.
+        proven: &'static str,
+        /// What the worker said.
+        registered: &'static str,
+    },
+    /// There is no evidence that is believed.
+    #[error("there is no evidence that it was built in {0}: {1}")]
+    NoEvidence(&'static str, String),
+}
+
+/// What came with a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// The proof's bytes.
+    pub proof: Option<Vec<u8>>,
+    /// What the builds printed.
+    pub log: Option<Vec<u8>>,
+}
+
+/// Looks whether a report is about the job that it says, and whether what came with it is what it names.
+pub(super) fn is_about(
+    report: &VerifiedReport,
+    request: DigestSet,
+    worker: &Worker,
+    brought: &Brought,
+) -> Result<(), Refusal> {
+    let said = &report.report().worker;
+    if *said != worker.profile.name {
+        return Err(Refusal::OtherWorker { said: said.to_string(), by: worker.profile.name.to_string() });
+    }
+    if report.request() != request {
+        return Err(Refusal::OtherRequest);
+    }
+    let (proof, log) = match &report.report().outcome {
+        Outcome::Verdict { proof, log, .. } => (Some(*proof), *log),
+        Outcome::Failure(_) => (None, None),
+    };
+    is_what_is_named("proof", proof, brought.proof.as_deref())?;
+    is_what_is_named("log", log, brought.log.as_deref())
+}
+
+fn is_what_is_named(what: &'static str, named: Option<DigestSet>, bytes: Option<&[u8]>) -> Result<(), Refusal> {
+    match (named, bytes) {
+        (Some(named), Some(bytes)) if DigestSet::of(bytes) == named => Ok(()),
+        (Some(_), None) => Err(Refusal::Missing(what)),
+        (None, None) => Ok(()),
+        _ => Err(Refusal::OtherBytes(what)),
+    }
+}
+
+/// Audits a proof that a worker brought for a verdict: whether it is signed by it, contradicts nothing, says what the report
+/// says, and is about what was asked for, built in what the worker is registered for, with evidence where that has some.
+pub(super) fn judge(
+    said: RebuildVerdict,
+    proof: &[u8],
+    request: &Request,
+    worker: &Worker,
+    trust: &TrustRoots,
+    now: Timestamp,
+) -> Result<Judged, Refusal> {
+    let audited = audit(proof, &[], std::slice::from_ref(&worker.key))?;
+    if audited.word() != said {
+        return Err(Refusal::OtherVerdict { said: said.name(), proven: audited.word().name() });
+    }
+    let (published, isolation, findings) = match &audited {
+        Audited::Compared(proof) => (proof.published(), proof.isolation(), proof.verdict().findings.as_slice()),
+        Audited::Unbuildable(failed) => {
+            let failure = failed.failure();
+            (failure.published.as_ref(), failure.isolation, [].as_slice())
+        }
+    };
+    let published = is_what_was_asked_for(request, published)?;
+    let registered = worker.profile.isolation;
+    if isolation != registered {
+        return Err(Refusal::OtherIsolation { proven: isolation.name(), registered: registered.name() });
+    }
+    if isolation.has_evidence() && matches!(audited, Audited::Compared(_)) {
+        has_evidence(proof, worker, isolation, trust, now)?;
+    }
+    let causes = findings.iter().flat_map(causes).collect();
+    Ok(Judged { verdict: audited.word(), published, causes })
+}
+
+/// The digests of what was published, where that is what was asked for.
+fn is_what_was_asked_for(request: &Request, published: Option<&Published>) -> Result<DigestSet, Refusal> {
+    let Work::Package { purl: asked } = &request.work;
+    let other = |proven: String| Refusal::OtherSubject { asked: asked.to_string(), proven };
+    let published = published.ok_or_else(|| other("nothing that was published".to_owned()))?;
+    let proven = published.purl.as_ref().ok_or_else(|| other(published.name.to_string()))?;
+    let same = |of: fn(&reprove_model::PackageUrl) -> Option<&str>| of(asked) == of(proven);
+    let is_same = asked.kind() == proven.kind()
+        && asked.name() == proven.name()
+        && same(|purl| purl.namespace())
+        && same(|purl| purl.version())
+        // What a request says besides has to be so; it may leave out what only the registry knows.
+        && ["arch", "file_name", "type"].iter().all(|key| {
+            asked.qualifier(key).is_none_or(|value| proven.qualifier(key) == Some(value))
+        });
+    if is_same { Ok(published.digest) } else { Err(other(proven.to_string())) }
+}
+
+/// Whether each rebuild was in a confidential machine, by evidence below the farm's own roots.
+fn has_evidence(
+    proof: &[u8],
+    worker: &Worker,
+    isolation: Isolation,
+    trust: &TrustRoots,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let key = TrustedKey {
+        key: worker.key,
+        operator: worker.admission.operator.clone(),
+        platform: worker.profile.platform.clone(),
+        valid_from: None,
+        valid_until: None,
+        revoked: None,
+        predicates: None,
+    };
+    let roots = trust.clone().with_only(key);
+    let policy = Policy { evidence: true, ..Policy::default() };
+    let appraisal = appraise(proof, &[], &roots, &policy, now)?;
+    let none = |why: String| Refusal::NoEvidence(isolation.name(), why);
+    match appraisal.claims() {
+        [claim] if !claim.attested().is_empty() => Ok(()),
+        [claim] => Err(none(claim.reasons().iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+        _ => {
+            let why = appraisal.uncounted().iter().map(|uncounted| uncounted.reason().to_string());
+            Err(none(why.collect::<Vec<_>>().join("; ")))
+        }
+    }
+}
+
+/// What a finding is counted by: what caused it, or else what it is.
+fn causes(finding: &Finding) -> Vec<String> {
+    let of = |cause: &Cause| match cause {
+        Cause::Varied { variation, .. } => vec![variation.word().to_owned()],
+        Cause::Together { variations, .. } => variations.iter().map(|variation| variation.word().to_owned()).collect(),
+        Cause::Unstable { .. } => vec!["unstable".to_owned()],
+    };
+    let causes: Vec<String> = finding.causes.iter().flat_map(of).collect();
+    if causes.is_empty() { vec![finding.kind.name().to_owned()] } else { causes }
+}
+
+/// What several rebuilders came to: one word where they agree on it, and on what was published; none where they do not.
+pub(super) fn agreed(words: &[(RebuildVerdict, Digest)]) -> Option<RebuildVerdict> {
+    let (first, published) = words.first()?;
+    words.iter().all(|(word, of)| word == first && of == published).then_some(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rebuilders_agree_on_the_word_and_on_what_was_published() {
+        use RebuildVerdict::{BitIdentical, Different};
+        let [a, b] = [b"a", b"b"].map(|bytes| Digest::of(bytes));
+        assert_eq!(agreed(&[]), None);
+        assert_eq!(agreed(&[(Different, a)]), Some(Different));
+        assert_eq!(agreed(&[(BitIdentical, a), (BitIdentical, a)]), Some(BitIdentical));
+        assert_eq!(agreed(&[(BitIdentical, a), (BitIdentical, b)]), None);
+        assert_eq!(agreed(&[(BitIdentical, a), (Different, a)]), None);
+    }
+
+    #[test]
+    fn what_came_has_to_be_what_is_named() {
+        let digest = DigestSet::of(b"bytes");
+        let is = |named, bytes| is_what_is_named("proof", named, bytes);
+        assert!(is(Some(digest), Some(b"bytes")).is_ok() && is(None, None).is_ok());
+        assert!(matches!(is(Some(digest), Some(b"other")), Err(Refusal::OtherBytes("proof"))));
+        assert!(matches!(is(None, Some(b"bytes")), Err(Refusal::OtherBytes("proof"))));
+        assert!(matches!(is(Some(digest), None), Err(Refusal::Missing("proof"))));
+    }
+
+    #[test]
+    fn what_is_asked_for_may_leave_out_and_not_contradict() {
+        let published = |purl: &str| Published {
+            purl: Some(purl.parse().unwrap()),
+            name: "a".parse().unwrap(),
+            digest: DigestSet::of(b"a"),
+            size: 1,
+            derived: BTreeSet::new(),
+            parts: BTreeSet::new(),
+        };
+        let is = |asked: &str, purl: &str| {
+            let request = Request::of(asked.parse().unwrap());
+            is_what_was_asked_for(&request, Some(&published(purl))).is_ok()
+        };
+        assert!(is("pkg:pypi/idna@3", "pkg:pypi/idna@3?file_name=idna-3-py3-none-any.whl"));
+        assert!(is("pkg:deb/debian/a@1?arch=amd64", "pkg:deb/debian/a@1?arch=amd64"));
+        for (asked, proven) in [
+            ("pkg:pypi/idna@3", "pkg:pypi/idna@4"),
+            ("pkg:pypi/idna@3", "pkg:npm/idna@3"),
+            ("pkg:npm/%40a/b@1", "pkg:npm/%40c/b@1"),
+            ("pkg:npm/%40a/b@1", "pkg:npm/b@1"),
+            ("pkg:deb/debian/a@1?arch=amd64", "pkg:deb/debian/a@1?arch=arm64"),
+            ("pkg:deb/debian/a@1?arch=amd64", "pkg:deb/debian/a@1"),
+        ] {
+            assert!(!is(asked, proven), "{asked} {proven}");
+        }
+        let request = Request::of("pkg:pypi/idna@3".parse().unwrap());
+        assert!(matches!(is_what_was_asked_for(&request, None), Err(Refusal::OtherSubject { .. })));
+    }
+}

@@ -1,0 +1,149 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Times are milliseconds since 1970, UTC. Ids are texts as the API gives them. Digests are BLAKE3 and SHA-256, in hexadecimal digits.
+
+-- What was asked for: one row for each time that it was.
+CREATE TABLE build (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    -- The digest of the request, and how often the same had been asked for and finished before.
+    key TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    -- The request, as canonical JSON.
+    request BLOB NOT NULL,
+    subject TEXT NOT NULL,
+    ecosystem TEXT NOT NULL,
+    package TEXT NOT NULL,
+    version TEXT,
+    priority INTEGER NOT NULL,
+    submitted INTEGER NOT NULL,
+    submitter TEXT NOT NULL,
+    -- 'waiting', 'decided', 'failed' or 'cancelled'; only the first ever becomes another.
+    state TEXT NOT NULL DEFAULT 'waiting',
+    -- What all its rebuilders together came to, and the causes of what differs.
+    verdict TEXT,
+    finished INTEGER,
+    UNIQUE (key, generation)
+) STRICT;
+CREATE INDEX build_of_package ON build (ecosystem, package, number);
+CREATE INDEX build_by_state ON build (state, number);
+CREATE INDEX build_finished ON build (finished) WHERE finished IS NOT NULL;
+
+-- One rebuilder's part of a build.
+CREATE TABLE job (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    build INTEGER NOT NULL REFERENCES build (number),
+    slot INTEGER NOT NULL,
+    lane TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    -- The highest epoch under which it was ever handed out.
+    epoch INTEGER NOT NULL DEFAULT 0,
+    -- How often it ended without a verdict since it was submitted.
+    failures INTEGER NOT NULL DEFAULT 0,
+    worker TEXT,
+    verdict TEXT,
+    finished INTEGER,
+    UNIQUE (build, slot)
+) STRICT;
+CREATE INDEX job_open ON job (number) WHERE state = 'waiting';
+
+-- Each time that a job was handed out.
+CREATE TABLE attempt (
+    job INTEGER NOT NULL REFERENCES job (number),
+    epoch INTEGER NOT NULL,
+    worker TEXT NOT NULL,
+    leased INTEGER NOT NULL,
+    ended INTEGER,
+    -- 'decided', 'failed', 'lost', 'given-back' or 'refused'.
+    outcome TEXT,
+    class TEXT,
+    detail TEXT,
+    PRIMARY KEY (job, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_by_class ON attempt (class, ended) WHERE class IS NOT NULL;
+CREATE INDEX attempt_of_worker ON attempt (worker, leased);
+
+-- What was decided: written once, and never changed.
+CREATE TABLE report (
+    job INTEGER PRIMARY KEY REFERENCES job (number),
+    epoch INTEGER NOT NULL,
+    -- The envelope, as its worker signed it, and its digest.
+    envelope BLOB NOT NULL,
+    digest TEXT NOT NULL,
+    -- Of what was published, as the worker got it; of the proof; and of what the builds printed.
+    published TEXT NOT NULL,
+    proof TEXT NOT NULL,
+    log TEXT,
+    received INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER report_is_not_changed BEFORE UPDATE ON report BEGIN
+    SELECT RAISE(ABORT, 'a report is not changed');
+END;
+CREATE TRIGGER report_is_not_removed BEFORE DELETE ON report BEGIN
+    SELECT RAISE(ABORT, 'a report is not removed');
+END;
+
+-- What of that is in the log, and where.
+CREATE TABLE logged (
+    job INTEGER PRIMARY KEY REFERENCES report (job),
+    place INTEGER NOT NULL UNIQUE
+) STRICT;
+
+-- Why verdicts are what they are: one row for each cause that a build's findings name.
+CREATE TABLE cause (
+    build INTEGER NOT NULL REFERENCES build (number),
+    cause TEXT NOT NULL,
+    PRIMARY KEY (build, cause)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cause_by_name ON cause (cause, build);
+
+-- Who works here.
+CREATE TABLE worker (
+    name TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    isolation TEXT NOT NULL,
+    architecture TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    token TEXT NOT NULL,
+    -- Since when it is admitted: what was refused before does not count against it.
+    admitted INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    -- Why it gets no jobs any more, where that is so.
+    banned TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX worker_by_key ON worker (key);
+
+-- Who may do what. Of the token itself there is a digest.
+CREATE TABLE token (
+    name TEXT PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    roles TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    key TEXT,
+    made INTEGER NOT NULL,
+    expires INTEGER,
+    revoked INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The queue, where it is this database.
+CREATE TABLE queue (
+    job TEXT PRIMARY KEY,
+    lane TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    -- 'ready', 'later', 'leased' or 'settled'.
+    state TEXT NOT NULL,
+    -- When a job of 'later' is ready, and one of 'leased' is lost.
+    at INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    holder TEXT,
+    result TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX queue_ready ON queue (lane, priority, place) WHERE state = 'ready';
+CREATE INDEX queue_later ON queue (at) WHERE state = 'later';
+CREATE INDEX queue_leased ON queue (at) WHERE state = 'leased';
+CREATE INDEX queue_settled ON queue (job) WHERE state = 'settled';

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is asked for.
+
+use std::collections::BTreeSet;
+
+use reprove_model::canonical::{self, CanonicalError};
+use reprove_model::{Digest, DigestSet, PackageUrl};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Distinct, Priority, Requires};
+
+/// What is to be rebuilt, and by how many rebuilders that are independent of each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    /// What is to be done.
+    pub work: Work,
+    /// By how many rebuilders.
+    #[serde(default = "one")]
+    pub rebuilders: u8,
+    /// In what two of them have to differ.
+    #[serde(default = "Distinct::usual")]
+    pub distinct: BTreeSet<Distinct>,
+    /// What each of them has to be.
+    #[serde(default)]
+    pub requires: Requires,
+    /// What it goes before. It is no part of what is asked for: the same with another priority is the same.
+    #[serde(default)]
+    pub priority: Priority,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Work {
+    /// To rebuild what a registry has published, from its source, and to compare the two.
+    Package {
+        /// Which package.
+        purl: PackageUrl,
+    },
+}
+
+impl Request {
+    /// The most rebuilders that can be asked for.
+    pub const MAX_REBUILDERS: u8 = 16;
+    /// The longest package URL, in bytes.
+    pub const MAX_PURL: usize = 1024;
+
+    /// To rebuild a package once, as usual.
+    #[must_use]
+    pub fn of(purl: PackageUrl) -> Self {
+        Self {
+            work: Work::Package { purl },
+            rebuilders: 1,
+            distinct: Distinct::usual(),
+            requires: Requires::default(),
+            priority: Priority::default(),
+        }
+    }
+
+    /// Looks whether it can be asked for.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn check(&self) -> Result<(), RequestError> {
+        if !(1..=Self::MAX_REBUILDERS).contains(&self.rebuilders) {
+            return Err(RequestError::Rebuilders(self.rebuilders));
+        }
+        let length = self.subject().len();
+        if length > Self::MAX_PURL {
+            return Err(RequestError::TooLong(length));
+        }
+        let Work::Package { purl } = &self.work;
+        if purl.version().is_none() {
+            return Err(RequestError::NoVersion(purl.to_string()));
+        }
+        let is_settled = self.requires.isolation.is_some();
+        for (distinct, of) in [(Distinct::Isolation, "isolations"), (Distinct::Vendor, "vendors")] {
+            if is_settled && self.rebuilders > 1 && self.distinct.contains(&distinct) {
+                return Err(RequestError::Impossible(of));
+            }
+        }
+        if self.distinct.contains(&Distinct::Vendor) && self.rebuilders > 2 {
+            return Err(RequestError::Vendors(self.rebuilders));
+        }
+        Ok(())
+    }
+
+    /// What it is about, in one line.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let Work::Package { purl } = &self.work;
+        purl.to_string()
+    }
+
+    /// Of its canonical JSON: what reports name it by.
+    ///
+    /// # Errors
+    /// None, of a request that was checked.
+    pub fn digest(&self) -> Result<DigestSet, CanonicalError> {
+        Ok(DigestSet::of(&canonical::to_vec(self)?))
+    }
+
+    /// What is the same for two requests that ask for the same.
+    ///
+    /// # Errors
+    /// As [`Request::digest`].
+    pub fn key(&self) -> Result<Digest, CanonicalError> {
+        Ok(Self { priority: Priority::default(), ..self.clone() }.digest()?.blake3)
+    }
+}
+
+/// Why something can't be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RequestError {
+    /// None, or too many.
+    #[error("{0} rebuilders can't be asked for: from 1 to {max}", max = Request::MAX_REBUILDERS)]
+    Rebuilders(u8),
+    /// Longer than [`Request::MAX_PURL`].
+    #[error("the package URL has {0} bytes; the most is {max}", max = Request::MAX_PURL)]
+    TooLong(usize),
+    /// A package without a version.
+    #[error("{0} names no version: add one, as in pkg:pypi/idna@3.20")]
+    NoVersion(String),
+    /// All in one isolation, and each in another.
+    #[error("rebuilders in one isolation can't be of different {0}")]
+    Impossible(&'static str),
+    /// More than there are vendors.
+    #[error("{0} rebuilders of different vendors can't be asked for: there are two, AMD and Intel")]
+    Vendors(u8),
+}
+
+#[cfg(test)]
+mod tests {
+    use reprove_model::Isolation;
+
+    use super::*;
+
+    fn request() -> Request {
+        Request::of("pkg:pypi/idna@3.20".parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_usual() {
+        let short = r#"{"work":{"kind":"package","purl":"pkg:pypi/idna@3.20"}}"#;
+        assert_eq!(serde_json::from_str::<Request>(short).unwrap(), request());
+        let unknown = r#"{"work":{"kind":"package","purl":"pkg:pypi/idna@3.20"},"rebuilder":2}"#;
+        assert!(serde_json::from_str::<Request>(unknown).is_err());
+    }
+
+    #[test]
+    fn the_same_is_the_same_whatever_it_goes_before() {
+        let urgent = Request { priority: Priority::High, ..request() };
+        assert_eq!(urgent.key().unwrap(), request().key().unwrap());
+        assert_ne!(urgent.digest().unwrap(), request().digest().unwrap());
+        assert_ne!(Request { rebuilders: 2, ..request() }.key().unwrap(), request().key().unwrap());
+    }
+
+    #[test]
+    fn bounds_hold_on_both_sides() {
+        let of = |rebuilders| Request { rebuilders, ..request() }.check();
+        assert_eq!(of(0), Err(RequestError::Rebuilders(0)));
+        assert_eq!((of(1), of(16)), (Ok(()), Ok(())));
+        assert_eq!(of(17), Err(RequestError::Rebuilders(17)));
+
+        let named = |length: usize| {
+            let purl = format!("pkg:pypi/{}@1", "a".repeat(length - "pkg:pypi/@1".len()));
+            Request::of(purl.parse().unwrap()).check()
+        };
+        assert_eq!(named(Request::MAX_PURL), Ok(()));
+        assert_eq!(named(Request::MAX_PURL + 1), Err(RequestError::TooLong(Request::MAX_PURL + 1)));
+        let nameless = Request::of("pkg:pypi/idna".parse().unwrap());
+        assert_eq!(nameless.check(), Err(RequestError::NoVersion("pkg:pypi/idna".into())));
+    }
+
+    #[test]
+    fn what_nobody_could_do_is_refused() {
+        let vendors = |rebuilders| Request { rebuilders, distinct: [Distinct::Vendor].into(), ..request() };
+        assert_eq!((vendors(2).check(), vendors(3).check()), (Ok(()), Err(RequestError::Vendors(3))));
+        let settled = Requires { isolation: Some(Isolation::Vm), ..Requires::default() };
+        for (distinct, of) in [(Distinct::Vendor, "vendors"), (Distinct::Isolation, "isolations")] {
+            let asked = |rebuilders| Request {
+                rebuilders,
+                distinct: [distinct].into(),
+                requires: settled.clone(),
+                ..request()
+            };
+            assert_eq!((asked(1).check(), asked(2).check()), (Ok(()), Err(RequestError::Impossible(of))));
+        }
+    }
+}
