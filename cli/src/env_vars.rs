@@ -12,6 +12,12 @@ pub(crate) const STORE: &str = "REPROVE_STORE";
 pub(crate) const STORE_VERIFY: &str = "REPROVE_STORE_VERIFY";
 /// The most that the store may hold, as in `20GiB`. Default: what the disk holds.
 pub(crate) const STORE_QUOTA: &str = "REPROVE_STORE_QUOTA";
+/// The farm that is asked, and worked for. Default: the one of this machine, `http://127.0.0.1:7077`.
+pub(crate) const FARM: &str = "REPROVE_FARM";
+/// The token that is shown to it. Default: the one that this machine's own farm has made for who started it.
+pub(crate) const FARM_TOKEN: &str = "REPROVE_FARM_TOKEN";
+/// Where this machine's farm keeps its database and its log. Default: `reprove-farm` in [`data_home`].
+pub(crate) const FARM_DATA: &str = "REPROVE_FARM_DATA";
 /// The private key that signs: a file, or a PKCS#11 URI. Default: `reprove/key.pem` in [`config_home`].
 pub(crate) const KEY: &str = "REPROVE_KEY";
 /// The passphrase of the private key, where that is encrypted. Default: it is asked for at the terminal.

@@ -14,6 +14,7 @@ mod env_vars;
 mod environments;
 mod error;
 mod failure;
+mod farm;
 mod file_systems;
 mod gathering;
 mod hardware;
@@ -76,7 +77,9 @@ fn main() -> ExitCode {
     let app = App::new(cli.global);
     let result = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let result = runtime.block_on(until_interrupted(commands::run(&app, cli.command)));
+            let ends_itself = cli.command.ends_itself();
+            let work = commands::run(&app, cli.command);
+            let result = if ends_itself { runtime.block_on(work) } else { runtime.block_on(until_interrupted(work)) };
             // What computes on another thread need not be waited for.
             runtime.shutdown_background();
             result

@@ -70,15 +70,7 @@ impl Verdicted {
         (options, search): (&BuildOptions, &SearchOptions),
         events: &'a (dyn Fn(Event) + Sync),
     ) -> Result<Context<'a>, CommandError> {
-        let file_system = search.file_system();
-        let search = search.search()?;
-        let mut context = app.context(self.store.clone(), options, events).await?;
-        let is_varied = search.variations.as_ref().is_none_or(|named| named.contains(&Variation::Kernel));
-        if let Some(guest) = context.guest.as_ref().filter(|_| is_varied && !options.has_evidence()) {
-            context.other = machines::other(app, &self.store, guest).await?;
-        }
-        context.formatter = file_systems::formatter(&context, file_system)?;
-        Ok(Context { rebuilder: self.rebuilder.clone(), search, ..context })
+        context(app, self.store.clone(), self.rebuilder.clone(), (options, search), events).await
     }
 
     /// Writes the proof, also of a failure, and prints the verdict.
@@ -133,6 +125,25 @@ impl Verdicted {
         }
         Ok(if finished.verdict.outcome == Outcome::Reproducible { YES } else { NO })
     }
+}
+
+/// What a job needs that comes to a verdict.
+pub(crate) async fn context<'a>(
+    app: &App,
+    store: Store,
+    rebuilder: Rebuilder,
+    (options, search): (&BuildOptions, &SearchOptions),
+    events: &'a (dyn Fn(Event) + Sync),
+) -> Result<Context<'a>, CommandError> {
+    let file_system = search.file_system();
+    let search = search.search()?;
+    let mut context = app.context(store.clone(), options, events).await?;
+    let is_varied = search.variations.as_ref().is_none_or(|named| named.contains(&Variation::Kernel));
+    if let Some(guest) = context.guest.as_ref().filter(|_| is_varied && !options.has_evidence()) {
+        context.other = machines::other(app, &store, guest).await?;
+    }
+    context.formatter = file_systems::formatter(&context, file_system)?;
+    Ok(Context { rebuilder, search, ..context })
 }
 
 /// One rebuild, for programs.

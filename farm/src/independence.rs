@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use reprove_attest::KeyId;
 use reprove_model::Isolation;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Name;
 
 /// In what two rebuilders of one build have to differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distinct {
     /// In the worker.

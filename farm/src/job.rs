@@ -8,6 +8,7 @@ use reprove_model::{Digest, Isolation};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 /// A build: 32 lower-case hexadecimal digits, of a digest over what was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,7 +154,7 @@ macro_rules! as_text {
 as_text!(BuildId, JobId, Name);
 
 /// What goes first. Within one, what was asked for first does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// Somebody waits for it.
@@ -190,17 +191,19 @@ impl FromStr for Priority {
 }
 
 /// What a worker has to be to take a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Requires {
     /// In whose hands: only workers of this trust domain take it.
     #[serde(default = "Requires::usual_domain")]
+    #[schema(value_type = String, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     pub domain: Name,
     /// On which processors, as `uname -m` says; any, where that is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
     /// In which isolation; any, where that is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<IsolationName>)]
     pub isolation: Option<Isolation>,
 }
 
@@ -226,8 +229,21 @@ impl Default for Requires {
     }
 }
 
+/// The names of isolations, for the API's description.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only described")]
+pub(crate) enum IsolationName {
+    Namespaces,
+    Vm,
+    SevSnp,
+    Tdx,
+    EmulatedSnp,
+    EmulatedTdx,
+}
+
 /// A kind of processor, as `uname -m` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
     /// AMD's and Intel's, 64 bits.

@@ -13,6 +13,9 @@
 //!
 //! The crate reads no clock, no environment variable and no home directory: whoever calls it passes these in.
 
+pub mod access;
+pub mod api;
+mod client;
 mod clock;
 mod coordinator;
 mod database;
@@ -22,7 +25,11 @@ mod live;
 pub mod queue;
 mod report;
 mod request;
+pub mod tls;
+pub mod views;
+pub mod worker;
 
+pub use client::{Client, ClientError};
 pub use clock::{Clock, Millis};
 pub use coordinator::{
     Accepted, Admission, Assignment, Brought, Coordinator, FarmError, FarmEvent, Parts, Profile, Refusal, Settings,

@@ -7,16 +7,18 @@ use reprove_model::canonical::{self, CanonicalError};
 use reprove_model::{Digest, DigestSet, PackageUrl};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::{Distinct, Priority, Requires};
 
 /// What is to be rebuilt, and by how many rebuilders that are independent of each other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// What is to be done.
     pub work: Work,
     /// By how many rebuilders.
+    #[schema(minimum = 1, maximum = 16)]
     #[serde(default = "one")]
     pub rebuilders: u8,
     /// In what two of them have to differ.
@@ -35,12 +37,13 @@ fn one() -> u8 {
 }
 
 /// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Work {
     /// To rebuild what a registry has published, from its source, and to compare the two.
     Package {
         /// Which package.
+        #[schema(value_type = String, example = "pkg:pypi/idna@3.20")]
         purl: PackageUrl,
     },
 }

@@ -6,12 +6,13 @@ mod build;
 pub(crate) mod check;
 mod compare;
 mod doctor;
+pub(crate) mod farm;
 mod image;
 mod init;
 mod key;
 mod lock;
 mod log;
-mod options;
+pub(crate) mod options;
 pub(crate) mod proof;
 mod rebuild;
 mod search;
@@ -24,6 +25,9 @@ use clap::{Args, Parser, Subcommand};
 use reprove_model::IsolationLevel;
 
 pub(crate) use self::audit::digest as artifact_digest;
+pub(crate) use self::farm::{
+    DataOptions, FarmOptions, NewToken, RebuilderOptions, Serve, Status, Submit, Token as FarmToken, Worker,
+};
 pub(crate) use self::log::{failed, word};
 pub(crate) use self::options::BuildOptions;
 pub(crate) use self::proof::read as read_proof;
@@ -84,6 +88,8 @@ pub(crate) enum Command {
     Proof(proof::Arguments),
     /// Keep a transparency log: what was said can't be taken back unseen
     Log(log::Arguments),
+    /// Rebuild on many machines: decide, work, ask
+    Farm(farm::Arguments),
     /// Make or show the key that signs
     Key(key::Arguments),
     /// Make what virtual machines are started from, and take in and write OCI images
@@ -94,6 +100,13 @@ pub(crate) enum Command {
     Store(store::Arguments),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
+}
+
+impl Command {
+    /// Whether it waits for signals itself.
+    pub(crate) fn ends_itself(&self) -> bool {
+        matches!(self, Self::Farm(arguments) if arguments.ends_itself())
+    }
 }
 
 /// Reads the name of a level.
@@ -114,6 +127,7 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<u8, CommandError>
         Command::Audit(arguments) => audit::run(app, arguments).await,
         Command::Proof(arguments) => proof::run(app, arguments).await,
         Command::Log(arguments) => log::run(app, arguments).await,
+        Command::Farm(arguments) => farm::run(app, arguments).await,
         Command::Key(arguments) => key::run(app, arguments).await,
         Command::Image(arguments) => image::run(app, arguments).await,
         Command::Tee(arguments) => tee::run(app, arguments).await,

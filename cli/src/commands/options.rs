@@ -94,7 +94,7 @@ impl BuildOptions {
 }
 
 /// Reads the name of an isolation.
-fn isolation(name: &str) -> Result<Isolation, String> {
+pub(crate) fn isolation(name: &str) -> Result<Isolation, String> {
     let found = Isolation::ALL.into_iter().find(|isolation| isolation.name() == name);
     found.ok_or_else(|| "there are namespaces, vm, emulated-snp, emulated-tdx, sev-snp and tdx".to_owned())
 }

@@ -3,16 +3,18 @@
 
 use reprove_model::canonical;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Coordinator, FarmError, FarmEvent};
 use crate::{BuildId, Entry, Epoch, JobId, Millis, Priority, Request, Work};
 
 /// What came of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Submitted {
     /// What it is called here.
+    #[schema(value_type = String)]
     pub build: BuildId,
     /// Whether it is new: the same may have been asked for before.
     pub new: bool,

@@ -87,8 +87,9 @@ impl Coordinator {
             self.placement.claim(job, &claim);
         }
         self.parts.queue.put(open.into_iter().map(|open| open.entry).collect()).await?;
-        // Leases that go on.
+        // Leases go on, and begin anew: their holders could not say anything to a process that was not there.
         for lease in self.parts.queue.leases(usize::MAX).await? {
+            self.parts.queue.extend(&lease, self.parts.settings.lease, now).await?;
             if let Ok(worker) = self.worker(&lease.holder) {
                 self.placement.claim(lease.job, &worker.claim());
             }

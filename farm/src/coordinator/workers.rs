@@ -9,6 +9,7 @@ use reprove_model::Isolation;
 use reprove_model::canonical;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Coordinator, FarmError, FarmEvent};
 use crate::job::Architecture;
@@ -92,7 +93,7 @@ impl Worker {
 }
 
 /// A job that a worker gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Assignment {
     /// The right to work on it.

@@ -44,6 +44,21 @@ impl Database {
         // Only one process decides: the lock is the system's, and ends with the process.
         let lock = lock(path)?;
         schema::upgrade(&connection)?;
+        Self::of(path, connection, Some(lock))
+    }
+
+    /// Opens a database that another process may have, to look at it, or to change what that process looks up each time.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Older`] where it is not of this schema; see [`DatabaseError`].
+    pub fn open_beside(path: &Path) -> Result<Self, DatabaseError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        configure(&connection)?;
+        schema::is_current(&connection)?;
+        Self::of(path, connection, None)
+    }
+
+    fn of(path: &Path, connection: Connection, lock: Option<std::fs::File>) -> Result<Self, DatabaseError> {
         let writer = Arc::new(Writer::start(connection, lock)?);
         Ok(Self { writer, readers: Arc::new(Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) }) })
     }
@@ -160,6 +175,14 @@ pub enum DatabaseError {
     /// It was written by a later version of the program.
     #[error("the database has schema {found}, and this program knows those up to {SCHEMA_VERSION}: use a newer one")]
     Newer {
+        /// The schema that it has.
+        found: i64,
+    },
+    /// It was written by an earlier version of the program.
+    #[error(
+        "the database has schema {found}, and this program's is {SCHEMA_VERSION}: `reprove farm serve` brings it up to that"
+    )]
+    Older {
         /// The schema that it has.
         found: i64,
     },

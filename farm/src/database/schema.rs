@@ -26,3 +26,13 @@ pub(super) fn upgrade(connection: &Connection) -> Result<(), DatabaseError> {
     connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(transaction.commit()?)
 }
+
+/// Looks whether the tables are of [`SCHEMA_VERSION`].
+pub(super) fn is_current(connection: &Connection) -> Result<(), DatabaseError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match found.cmp(&SCHEMA_VERSION) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Less => Err(DatabaseError::Older { found }),
+        std::cmp::Ordering::Greater => Err(DatabaseError::Newer { found }),
+    }
+}

@@ -25,8 +25,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which holds `lock` as long as it writes.
-    pub(super) fn start(connection: Connection, lock: File) -> Result<Self, DatabaseError> {
+    /// Starts the thread, which holds `lock`, where there is one, as long as it writes.
+    pub(super) fn start(connection: Connection, lock: Option<File>) -> Result<Self, DatabaseError> {
         let (queue, work) = mpsc::channel::<Work>();
         let run = move || {
             write_all(&connection, &work);

@@ -20,13 +20,14 @@ use async_trait::async_trait;
 use reprove_model::Digest;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 pub use sqlite::SqliteQueue;
 
 use crate::{DatabaseError, JobId, Lane, Millis, Name, Priority};
 
 /// How often a job was handed out: of two leases of one job, the newer has the higher.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Epoch(pub u32);
 
@@ -62,16 +63,19 @@ pub struct Offer {
 }
 
 /// The right to work on a job, until a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lease {
     /// On which.
+    #[schema(value_type = String)]
     pub job: JobId,
     /// Which lease of it.
     pub epoch: Epoch,
     /// Whose it is.
+    #[schema(value_type = String)]
     pub holder: Name,
-    /// Until when, where it is not extended.
+    /// Until when, where it is not extended, in milliseconds since 1970.
+    #[schema(value_type = i64)]
     pub until: Millis,
 }
 

@@ -86,7 +86,10 @@ async fn a_coordinator_that_was_killed_goes_on_where_it_was() {
         farm.submit(Request::of(package(name))).await;
     }
     let job = hand.lease(&farm).await.unwrap();
+    // However long it was not there: nobody could say that it still works.
+    farm.clock.pass(farm.settings.lease * 10);
     farm.restart().await;
+    farm.pass(Duration::ZERO).await;
     assert_eq!(hand.finish(&farm, &job, BitIdentical).await, Accepted::Decided);
     for _ in 0..2 {
         let job = hand.lease(&farm).await.unwrap();

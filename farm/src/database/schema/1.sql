@@ -25,7 +25,9 @@ CREATE TABLE build (
     UNIQUE (key, generation)
 ) STRICT;
 CREATE INDEX build_of_package ON build (ecosystem, package, number);
-CREATE INDEX build_by_state ON build (state, number);
+CREATE INDEX build_by_state ON build (state);
+CREATE INDEX build_by_word ON build (coalesce(verdict, state), number);
+CREATE INDEX build_of_ecosystem ON build (ecosystem, number);
 CREATE INDEX build_finished ON build (finished) WHERE finished IS NOT NULL;
 
 -- One rebuilder's part of a build.
@@ -60,8 +62,9 @@ CREATE TABLE attempt (
     detail TEXT,
     PRIMARY KEY (job, epoch)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX attempt_by_class ON attempt (class, ended) WHERE class IS NOT NULL;
+CREATE INDEX attempt_by_class ON attempt (ended, class) WHERE class IS NOT NULL;
 CREATE INDEX attempt_of_worker ON attempt (worker, leased);
+CREATE INDEX attempt_open ON attempt (worker) WHERE ended IS NULL;
 
 -- What was decided: written once, and never changed.
 CREATE TABLE report (
@@ -97,6 +100,26 @@ CREATE TABLE cause (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cause_by_name ON cause (cause, build);
 
+-- How many builds came to what, by day (since 1970, UTC), so that nobody has to count them.
+CREATE TABLE tally (
+    day INTEGER NOT NULL,
+    ecosystem TEXT NOT NULL,
+    word TEXT NOT NULL,
+    builds INTEGER NOT NULL,
+    PRIMARY KEY (day, ecosystem, word)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE cause_tally (
+    cause TEXT PRIMARY KEY,
+    builds INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER build_is_counted AFTER UPDATE OF state ON build WHEN OLD.state = 'waiting' AND NEW.state <> 'waiting' BEGIN
+    INSERT INTO tally VALUES (NEW.finished / 86400000, NEW.ecosystem, coalesce(NEW.verdict, NEW.state), 1)
+        ON CONFLICT DO UPDATE SET builds = builds + 1;
+END;
+CREATE TRIGGER cause_is_counted AFTER INSERT ON cause BEGIN
+    INSERT INTO cause_tally VALUES (NEW.cause, 1) ON CONFLICT DO UPDATE SET builds = builds + 1;
+END;
+
 -- Who works here.
 CREATE TABLE worker (
     name TEXT PRIMARY KEY,
@@ -116,17 +139,19 @@ CREATE TABLE worker (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX worker_by_key ON worker (key);
 
--- Who may do what. Of the token itself there is a digest.
+-- Who may do what: whoever shows a token, of which there is a digest here, or a certificate with a SPIFFE id.
 CREATE TABLE token (
     name TEXT PRIMARY KEY,
-    digest TEXT NOT NULL UNIQUE,
+    digest TEXT UNIQUE,
+    spiffe TEXT UNIQUE,
     roles TEXT NOT NULL,
     domain TEXT NOT NULL,
     operator TEXT NOT NULL,
     key TEXT,
     made INTEGER NOT NULL,
     expires INTEGER,
-    revoked INTEGER
+    revoked INTEGER,
+    CHECK (digest IS NULL <> spiffe IS NULL)
 ) STRICT, WITHOUT ROWID;
 
 -- The queue, where it is this database.

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `reprove farm`: a build farm: the one that decides, workers, and what is asked of it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use reprove_farm::access::Role;
+use reprove_farm::api::TrustDomain;
+use reprove_farm::{BuildId, Distinct, Name, Priority};
+use reprove_model::Isolation;
+
+use crate::app::App;
+use crate::commands::{BuildOptions, SearchOptions};
+use crate::error::CommandError;
+use crate::farm::{asking, serving, tokens, working};
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Decide: take requests, hand out jobs, keep what came of them, and show it. Works as well, unless told not to
+    Serve(Box<Serve>),
+    /// Work: ask a farm for jobs, do them, and bring what came of them
+    Worker(Box<Worker>),
+    /// Ask a farm to rebuild packages
+    Submit(Submit),
+    /// Say how a farm is, or what came of a build
+    Status(Status),
+    /// Take a build back
+    Cancel {
+        /// The build, as `submit` has named it
+        build: BuildId,
+        #[command(flatten)]
+        farm: FarmOptions,
+    },
+    /// Say who may do what in the farm of this machine
+    Token {
+        #[command(subcommand)]
+        command: Token,
+    },
+    /// Copy the database of this machine's farm, as it is at one moment, also while it serves
+    Backup {
+        /// A file that is not there yet
+        to: PathBuf,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+}
+
+impl Arguments {
+    /// Whether it waits for signals itself: what is at work is given back before the end.
+    pub(crate) fn ends_itself(&self) -> bool {
+        matches!(self.command, Command::Serve(_) | Command::Worker(_))
+    }
+}
+
+/// Where a farm of this machine has its database.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DataOptions {
+    /// The directory with the farm's database, its log and its first token [default: REPROVE_FARM_DATA, or
+    /// ~/.local/share/reprove-farm]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// Which farm, and who asks.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FarmOptions {
+    /// Where the farm is [default: REPROVE_FARM, or http://127.0.0.1:7077]
+    #[arg(long, value_name = "URL")]
+    pub(crate) farm: Option<String>,
+    /// A file with a token of the farm's, which nobody else can read [default: REPROVE_FARM_TOKEN has the token itself; or
+    /// that of this machine's own farm]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The certificates that the farm's is signed by, as PEM [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// A certificate of one's own with a SPIFFE id, as PEM, in place of a token
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// The private key of that
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub(crate) client_key: Option<PathBuf>,
+}
+
+/// Who rebuilds.
+#[derive(Args, Debug)]
+pub(crate) struct RebuilderOptions {
+    /// The private key that signs proofs and reports, a file or a PKCS#11 URI; made at first use [default:
+    /// ~/.config/reprove/key.pem; or REPROVE_KEY]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// Who rebuilds, to be said in proofs; an auditor's trust file has to say the same [default: REPROVE_OPERATOR, or nothing]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) operator: Option<String>,
+    /// On what, to be said in proofs [default: REPROVE_PLATFORM, or nothing]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) platform: Option<String>,
+    /// What the worker is called in the farm [default: this host's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<Name>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7077")]
+    pub(crate) listen: SocketAddr,
+    /// Only decide: workers are elsewhere
+    #[arg(long)]
+    pub(crate) without_worker: bool,
+    /// Everybody who can reach it may look at everything, without a token
+    #[arg(long)]
+    pub(crate) read_by_anyone: bool,
+    /// The certificate to listen with, as PEM, with what it is signed by
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The private key of that
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The trust domain whose SPIFFE ids are believed
+    #[arg(long, value_name = "DOMAIN", requires = "spiffe_bundle")]
+    pub(crate) spiffe_domain: Option<TrustDomain>,
+    /// The certificates that those of this trust domain are signed by, as PEM
+    #[arg(long, value_name = "FILE", requires_all = ["spiffe_domain", "tls_certificate"])]
+    pub(crate) spiffe_bundle: Option<PathBuf>,
+    /// Whom to believe on evidence of confidential machines: a trust file, as of `audit`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rebuilder: RebuilderOptions,
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
+    #[command(flatten)]
+    pub(crate) search: SearchOptions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Worker {
+    #[command(flatten)]
+    pub(crate) farm: FarmOptions,
+    /// End after so many jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) jobs: Option<u64>,
+    /// End when there is no job to be had
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+    #[command(flatten)]
+    pub(crate) rebuilder: RebuilderOptions,
+    #[command(flatten)]
+    pub(crate) options: BuildOptions,
+    #[command(flatten)]
+    pub(crate) search: SearchOptions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Submit {
+    /// The packages, as in pkg:pypi/idna@3.20
+    #[arg(value_name = "PURL", required_unless_present = "file")]
+    pub(crate) packages: Vec<String>,
+    /// A file with one package URL a line; empty lines, and what follows a #, are left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// By how many rebuilders that are independent of each other, from 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) rebuilders: u8,
+    /// In what they have to differ: worker, key, operator, isolation, vendor, with commas between them
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = distinct, default_value = "worker,key")]
+    pub(crate) distinct: Vec<Distinct>,
+    /// In which isolation [default: any]
+    #[arg(long, value_name = "KIND", value_parser = crate::commands::options::isolation)]
+    pub(crate) isolation: Option<Isolation>,
+    /// By workers of which trust domain
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) domain: Name,
+    /// What it goes before: high, normal or low
+    #[arg(long, value_name = "PRIORITY", default_value = "normal")]
+    pub(crate) priority: Priority,
+    /// Do again what is finished
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Wait until all is finished: the exit code is 0 where all is reproducible
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) farm: FarmOptions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    /// A build, as `submit` has named it
+    pub(crate) build: Option<BuildId>,
+    /// Where to write the build's proof, for `reprove audit`
+    #[arg(long, short, value_name = "FILE", requires = "build")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) farm: FarmOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token, and print it. It is shown once: the farm keeps a digest of it
+    New(NewToken),
+    /// List who may do what
+    List {
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// Have a token do nothing any more, at once
+    Revoke {
+        /// What it is called
+        name: Name,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NewToken {
+    /// What it is called
+    pub(crate) name: Name,
+    /// What it may do: read, submit, work, administer, with commas between them
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', value_parser = role, required = true)]
+    pub(crate) roles: Vec<Role>,
+    /// Who answers for workers that have it
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) operator: String,
+    /// Which jobs such workers get
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) domain: Name,
+    /// The only key that such workers may have: a public key, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Option<PathBuf>,
+    /// In place of a token: whoever has a certificate with this SPIFFE id
+    #[arg(long, value_name = "ID")]
+    pub(crate) spiffe: Option<String>,
+    /// After how many days it does nothing any more [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) days: Option<u32>,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
+}
+
+impl NewToken {
+    /// What it may do.
+    pub(crate) fn roles(&self) -> BTreeSet<Role> {
+        self.roles.iter().copied().collect()
+    }
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse()
+}
+
+fn distinct(text: &str) -> Result<Distinct, String> {
+    let found = Distinct::ALL.into_iter().find(|distinct| distinct.name() == text);
+    found.ok_or_else(|| "there are worker, key, operator, isolation and vendor".to_owned())
+}
+
+pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {
+    match arguments.command {
+        Command::Serve(serve) => serving::run(app, *serve).await,
+        Command::Worker(worker) => working::run(app, *worker).await,
+        Command::Submit(submit) => asking::submit(app, submit).await,
+        Command::Status(status) => asking::status(app, status).await,
+        Command::Cancel { build, farm } => asking::cancel(app, build, &farm).await,
+        Command::Token { command } => tokens::run(app, command).await,
+        Command::Backup { to, data } => tokens::back_up(app, &to, &data).await,
+    }
+}

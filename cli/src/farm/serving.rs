@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `farm serve`.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reprove_attest::TrustRoots;
+use reprove_farm::access::{self, Access, Credential, Role, Token};
+use reprove_farm::api::{Api, Options, Security, serve};
+use reprove_farm::queue::SqliteQueue;
+use reprove_farm::tls::{self, Identity};
+use reprove_farm::worker::Local;
+use reprove_farm::{Clock, Coordinator, Database, Parts, Settings};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::working::{self, Ready};
+use super::{certificates, from_database, from_farm, from_tls, own_token};
+use crate::app::{App, absolute, blocking};
+use crate::commands::Serve;
+use crate::error::{CommandError, YES};
+use crate::open::{self, Links};
+use crate::{keys, output};
+
+/// How often the coordinator looks what time has brought.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Serves until it is told to stop.
+pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError> {
+    let mut interrupts = working::watch()?;
+    let data = super::data(&arguments.data)?;
+    let security = security(&arguments)?;
+    let trust = arguments.trust.as_deref().map(trust).transpose()?.unwrap_or_default();
+    let (path, store) = (data.clone(), app.store()?);
+    let database = blocking(move || {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|e| CommandError::cannot(format!("{}: {e}", path.display())))?;
+        Database::open(&path.join("farm.db")).map_err(from_database)
+    });
+    let database = database.await??;
+    let clock: Arc<dyn Clock> = Arc::new(super::clock());
+    let own = first_token(&database, &data, &*clock).await?;
+    let parts = Parts {
+        queue: Arc::new(SqliteQueue::new(database.clone())),
+        database,
+        store,
+        clock,
+        trust: Arc::new(trust),
+        settings: Settings::default(),
+    };
+    let coordinator = Coordinator::start(parts).await.map_err(from_farm)?;
+    let refused = |e: std::io::Error| CommandError::cannot(format!("can't listen at {}: {e}", arguments.listen));
+    let listener = TcpListener::bind(arguments.listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let scheme = if security.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{address}");
+    let read_by_anyone = arguments.read_by_anyone || address.ip().is_loopback();
+    let options = Options { read_by_anyone, ..Options::default() };
+    let router = Api::new(coordinator.clone(), options).router();
+    announce(app, &url, &data)?;
+    if !address.ip().is_loopback() && security.tls.is_none() {
+        app.progress.note("it listens to other machines without TLS: whoever is in between reads every token");
+    }
+
+    let (stopping, stop) = watch::channel(false);
+    let stopped = |mut stop: watch::Receiver<bool>| async move {
+        // Also where the other end is gone.
+        let _ = stop.wait_for(|stopping| *stopping).await;
+    };
+    let worker = async {
+        if arguments.without_worker {
+            return Ok(());
+        }
+        let ready = Ready::new(app, &arguments.rebuilder, (&arguments.options, &arguments.search)).await?;
+        let link = Local { coordinator: coordinator.clone(), access: own };
+        ready.work(app, &link, (None, false), stopped(stop.clone())).await.map(drop)
+    };
+    let sweeping = sweeping(app, &coordinator);
+    let served = serve(listener, security, router, stopped(stop.clone()));
+    let all = async {
+        let (served, worked) = tokio::join!(served, worker);
+        served.map_err(refused)?;
+        worked
+    };
+    let mut all = std::pin::pin!(all);
+    tokio::select! {
+        biased;
+        _ = interrupts.first() => {}
+        ended = &mut all => return ended.map(|()| YES),
+        () = sweeping => {}
+    }
+    app.progress.note("stopping: what is at work is given back, and what was asked is answered");
+    // Nobody listens where all has ended.
+    let _ = stopping.send(true);
+    all.await.map(|()| YES)
+}
+
+/// Looks every second what time has brought. What can't be done now is said once, and tried again.
+async fn sweeping(app: &App, coordinator: &Coordinator) {
+    let mut said = false;
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        match coordinator.sweep().await {
+            Ok(_) => said = false,
+            Err(error) if !said => {
+                app.progress.note(&format!("what is late can't be looked at now: {error}"));
+                said = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn announce(app: &App, url: &str, data: &Path) -> Result<(), CommandError> {
+    let token = own_token(data);
+    if app.global.json {
+        return output::json(&json!({ "listening": url, "data": data, "token": token }));
+    }
+    output::text(&format!(
+        "a farm at {url}\n  {:<18} {}\n  {:<18} {}\n",
+        "kept in",
+        data.display(),
+        "its first token",
+        token.display()
+    ))
+}
+
+/// The one who started the farm may do everything in it: the token is in a file of this user's.
+async fn first_token(database: &Database, data: &Path, clock: &dyn Clock) -> Result<Access, CommandError> {
+    let name = "owner".parse().map_err(|_| CommandError::cannot("no name"))?;
+    let domain = reprove_farm::Requires::usual_domain();
+    let owner = Access {
+        name,
+        roles: Role::ALL.into(),
+        domain,
+        operator: "the owner of this farm".to_owned(),
+        key: None,
+        expires: None,
+    };
+    if access::is_any(database).await.map_err(from_farm)? {
+        return Ok(owner);
+    }
+    let token = Token::new(&*keys::random()?);
+    let path = own_token(data);
+    let write = || {
+        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        writeln!(file, "{}", token.secret())?;
+        file.sync_all()
+    };
+    write().map_err(|e| CommandError::cannot(format!("{}: {e}", path.display())))?;
+    access::add(database, owner.clone(), Credential::Token(token), clock.now()).await.map_err(from_farm)?;
+    Ok(owner)
+}
+
+fn security(arguments: &Serve) -> Result<Security, CommandError> {
+    let Some((certificate, key)) = arguments.tls_certificate.as_deref().zip(arguments.tls_key.as_deref()) else {
+        return Ok(Security::default());
+    };
+    let key = open::secret("private key", &absolute(key)?, 1 << 16, "make a new one")?;
+    let own = certificates("certificate", certificate)?;
+    let bundle = arguments.spiffe_bundle.as_deref().map(|path| certificates("bundle", path)).transpose()?;
+    let identity = Identity { certificates: &own, key: key.as_bytes() };
+    let tls = tls::acceptor(identity, bundle.as_deref()).map_err(from_tls)?;
+    Ok(Security { tls: Some(tls), spiffe: arguments.spiffe_domain.clone() })
+}
+
+fn trust(path: &Path) -> Result<TrustRoots, CommandError> {
+    let text = open::read_text("trust file", &absolute(path)?, Links::Followed, TrustRoots::MAX_BYTES)?;
+    TrustRoots::from_toml(&text).map_err(|e| CommandError::bad_usage(format!("{}: {e}", path.display())))
+}
