@@ -22,6 +22,7 @@ mod database;
 mod independence;
 mod job;
 mod live;
+mod page;
 pub mod queue;
 mod report;
 mod request;
@@ -31,6 +32,7 @@ pub mod worker;
 
 pub use client::{Client, ClientError};
 pub use clock::{Clock, Millis};
+pub(crate) use coordinator::causes;
 pub use coordinator::{
     Accepted, Admission, Assignment, Brought, Coordinator, FarmError, FarmEvent, Parts, Profile, Refusal, Settings,
     Submitted, Worker,

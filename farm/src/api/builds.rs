@@ -74,7 +74,7 @@ pub(super) async fn list(
 }
 
 /// Reads an id out of a path.
-pub(super) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
+pub(crate) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error: T::Err| Problem::new(404, error.to_string()))
 }
 

@@ -147,7 +147,7 @@ fn merged(proofs: &[Vec<u8>]) -> Result<Vec<u8>, FarmError> {
 }
 
 /// What a proof is called where it is saved: letters, digits, dots, dashes and underscores alone.
-fn proof_name(view: &BuildView) -> String {
+pub(crate) fn proof_name(view: &BuildView) -> String {
     let version = view.row.version.as_deref().unwrap_or("0");
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-+".contains(c) { c } else { '-' };
     let name: String = format!("{}-{version}", view.row.package).chars().map(plain).collect();

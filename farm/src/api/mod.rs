@@ -25,8 +25,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use builds::id;
 pub use builds::{Cancelled, Submission, Submissions};
 pub use caller::{Caller, Peer};
+pub(crate) use files::proof_name;
 pub use limits::Rates;
 pub use problem::Problem;
 pub use serve::{Security, serve};
@@ -132,6 +134,7 @@ impl Api {
         router
             .route("/openapi.json", axum::routing::get(async move || axum::Json((*described).clone())))
             .route("/healthz", axum::routing::get(status::health))
+            .merge(crate::page::routes())
             .fallback(async || Problem::new(404, "there is nothing here"))
             .layer(DefaultBodyLimit::max(MOST_BODY))
             .layer(middleware::from_fn_with_state(self.clone(), limits::bounded))

@@ -217,7 +217,7 @@ fn has_evidence(
 }
 
 /// What a finding is counted by: what caused it, or else what it is.
-fn causes(finding: &Finding) -> Vec<String> {
+pub(crate) fn causes(finding: &Finding) -> Vec<String> {
     let of = |cause: &Cause| match cause {
         Cause::Varied { variation, .. } => vec![variation.word().to_owned()],
         Cause::Together { variations, .. } => variations.iter().map(|variation| variation.word().to_owned()).collect(),

@@ -23,6 +23,7 @@ use reprove_store::{Store, StoreError};
 use thiserror::Error;
 use tokio::sync::broadcast;
 
+pub(crate) use judge::causes;
 pub use judge::{Brought, Refusal};
 pub use reports::Accepted;
 pub use submit::Submitted;

@@ -5,10 +5,12 @@
 
 mod build;
 mod builds;
+mod changes;
 mod overview;
 mod workers;
 
 pub use build::{Attempted, BuildView, JobView, build, build_of_job, report};
 pub use builds::{BuildRow, Filter, MAX_LISTED, builds};
+pub use changes::{Change, changes};
 pub use overview::{Day, FailureGroup, Overview, Tally, overview, waiting};
 pub use workers::{WorkerView, workers};
