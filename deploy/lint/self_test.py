@@ -19,7 +19,7 @@ FAULTS = [
     (lint.layout, CHART + "values.yaml", "  port: 8470", "  port: 8470\n   port: 8471", "syntax error"),
     (lint.layout, CHART + "Chart.yaml", "type: application", "type: application\ntype: library", "duplication of key"),
     (lint.scripts, "test-pipelines", "def main():", "def main(:", "SyntaxError|invalid syntax"),
-    (lint.scripts, "test-units", 'rm -rf "$place"', "rm -rf $place", "SC2086"),
+    (lint.scripts, "test-units", 'exit "$wrong"', 'exit "$wrong', "SC10"),
     (lint.units, FARM, "NoNewPrivileges=yes", "NoNewPrivilege=yes", "Unknown key.* 'NoNewPrivilege'"),
     (lint.units, FARM, "SystemCallFilter=@system-service", "SystemCallFilter=@sytem-service", "[Ss]ytem-service"),
     (lint.units, FARM, "DynamicUser=yes", "User=root", "[Ee]xposure level"),
