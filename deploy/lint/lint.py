@@ -97,7 +97,7 @@ def units(tools, folder):
         said = re.findall(r"exposure\s+of at most ([0-9.]+)", text.replace("\n#", ""))
         demand(said == [f"{most / 10}"], f"{name}: it says {said} of its exposure, and the most is {most / 10}")
         # A secret is a credential, never in the unit or in what `systemctl show` prints.
-        demand("LoadCredential=" in text and not re.search(r"(?i)^Environment=\S*(token|secret|pass)\S*=(?!%d/)", text, re.M),
+        demand(not re.search(r"(?i)^Environment=\S*(token|secret|pass)\S*=", text, re.M),
                f"{name}: what is secret has to be a credential")
 
 
@@ -171,9 +171,9 @@ def judge(document, values):
     is_worker = labels["app.kubernetes.io/component"] == "worker"
     if not is_worker:
         demand(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", f"{where}: it has no filter of calls")
-    for container in pod["containers"]:
+    for container in [*pod["initContainers"], *pod["containers"]]:
         context = container["securityContext"]
-        lends = is_worker and values["workers"].get("lentIds", True)
+        lends = is_worker and container in pod["containers"] and values["workers"].get("lentIds", True)
         demand(context["readOnlyRootFilesystem"] and not context.get("privileged"), f"{where}: it may write where it should not")
         demand(context["allowPrivilegeEscalation"] is lends, f"{where}: it may gain what it needs not")
         demand(context["capabilities"] == {"drop": ["ALL"], **({"add": ["SETUID", "SETGID"]} if lends else {})},
@@ -181,9 +181,10 @@ def judge(document, values):
         demand("memory" in container["resources"]["limits"], f"{where}: it has no limit of memory")
         demand(not any("TOKEN" in env["name"] or "PASS" in env["name"] for env in container.get("env", [])),
                f"{where}: a secret is in its environment")
-        demand({mount["name"] for mount in container["volumeMounts"]}
-               == {volume["name"] for volume in [*pod["volumes"], *({"name": claim["metadata"]["name"]}
-                   for claim in document["spec"].get("volumeClaimTemplates", []))]}, f"{where}: mounts and volumes differ")
+    volumes = {one["name"] for one in pod["volumes"]}
+    volumes |= {one["metadata"]["name"] for one in document["spec"].get("volumeClaimTemplates", [])}
+    mounted = {one["name"] for container in [*pod["initContainers"], *pod["containers"]] for one in container["volumeMounts"]}
+    demand(mounted == volumes, f"{where}: mounts and volumes differ: {mounted ^ volumes}")
 
 
 def fetches_nothing(path):
@@ -249,7 +250,8 @@ def tekton(tools, folder):
             demand(used == names, f"{path}: {kind} that are used and declared differ: {used ^ names}")
         for step in task["spec"]["steps"]:
             demand(step["image"] == "$(params.image)", f"{path}: it names an image")
-            demand("$(" not in step["script"].replace("$((", ""), f"{path}: something is put into the shell's text")
+            inside = re.search(r"\$\((params|workspaces|results|steps|tasks|context)\b", step["script"])
+            demand(not inside, f"{path}: something is put into the shell's text")
             is_shell(tools, step["script"], "sh", path)
             unset = {e["name"] for e in step["env"]} ^ set(re.findall(r"\$\{?((?:PARAM|KEY|TRUST|OUTCOME)\w*)", step["script"]))
             demand(not unset, f"{path}: environment and script differ: {unset}")
