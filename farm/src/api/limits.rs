@@ -113,7 +113,7 @@ mod tests {
         // Ten each second.
         assert_eq!(allowed(address(1), now + Duration::from_millis(99)), 0);
         assert_eq!(allowed(address(1), now + Duration::from_millis(199)), 1);
-        assert_eq!(allowed(address(1), now + Duration::from_secs(2)), 18);
+        assert_eq!(allowed(address(1), now + Duration::from_secs(2)), 19);
         assert_eq!(allowed(address(1), now + Duration::from_secs(3600)), 60);
     }
 

@@ -212,7 +212,7 @@ fn evidence(view: &BuildView, proofs: &Proofs) -> Markup {
 
 /// What of a rebuild was taken from what was published.
 fn derived(published: &Published) -> String {
-    published.derived.iter().map(|derived| derived.name()).collect::<Vec<_>>().join(", ")
+    published.derived.iter().map(|derived| derived.said()).collect::<Vec<_>>().join(", ")
 }
 
 /// How to come to the same without believing anything here.
@@ -220,7 +220,8 @@ fn verify(view: &BuildView, proofs: &Proofs) -> Markup {
     let published = proofs.iter().flatten().flatten().find_map(|shown| shown.published.as_ref());
     let file = published.map_or_else(|| "ARTIFACT".to_owned(), |published| published.name.to_string());
     let proof = proof_name(view);
-    let workers: Vec<&str> = view.jobs.iter().filter(|job| job.proof.is_some()).filter_map(|job| job.worker.as_deref()).collect();
+    let workers: Vec<&str> =
+        view.jobs.iter().filter(|job| job.proof.is_some()).filter_map(|job| job.worker.as_deref()).collect();
     html! {
         @if !workers.is_empty() {
             h2 { "Verify it yourself" }

@@ -114,7 +114,12 @@ fn older(rows: &[BuildRow], filter: &Filter) -> Markup {
     let last = rows.last().filter(|_| rows.len() >= ON_A_PAGE as usize);
     let query = |last: &BuildRow| {
         let mut query = format!("/builds?before={}", last.number);
-        let named = [("word", &filter.word), ("ecosystem", &filter.ecosystem), ("package", &filter.package), ("cause", &filter.cause)];
+        let named = [
+            ("word", &filter.word),
+            ("ecosystem", &filter.ecosystem),
+            ("package", &filter.package),
+            ("cause", &filter.cause),
+        ];
         for (name, value) in named {
             if let Some(value) = value {
                 query.push_str(&format!("&{name}={}", escaped(value)));

@@ -5,8 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::api::Problem;
 use crate::Millis;
+use crate::api::Problem;
 
 /// What htmx may do: neither evaluate code nor write styles, which the policy forbids.
 const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyCacheSize":0}"#;
@@ -117,6 +117,9 @@ mod tests {
     #[test]
     fn durations_are_said_in_the_unit_that_fits() {
         let of = |ms| duration(Millis(0), Millis(ms));
-        assert_eq!([of(0), of(119_999), of(120_000), of(7_199_999), of(7_200_000)], ["0 s", "119 s", "2 min", "119 min", "2 h"]);
+        assert_eq!(
+            [of(0), of(119_999), of(120_000), of(7_199_999), of(7_200_000)],
+            ["0 s", "119 s", "2 min", "119 min", "2 h"]
+        );
     }
 }

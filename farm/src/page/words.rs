@@ -30,17 +30,37 @@ pub(super) const ALL: [Said; 8] = [
         means: "the bytes differ, and are equal after the normalizations that are named",
         shape: "M2 6H14M2 10H14",
     },
-    Said { word: "different", text: "different", means: "the rebuilt bytes are others", shape: "M2 6H14M2 10H14M5 14 11 2" },
+    Said {
+        word: "different",
+        text: "different",
+        means: "the rebuilt bytes are others",
+        shape: "M2 6H14M2 10H14M5 14 11 2",
+    },
     Said { word: "disputed", text: "disputed", means: "the rebuilders do not agree", shape: "M8 2V9M8 12V14M2 15H14" },
     Said { word: "unbuildable", text: "unbuildable", means: "a rebuild failed", shape: "M3 3 13 13M13 3 3 13" },
     Said { word: "failed", text: "no verdict", means: "no rebuilder came to a verdict", shape: "M3 8H13" },
-    Said { word: "cancelled", text: "cancelled", means: "it was taken back", shape: "M8 2A6 6 0 1 0 8 14A6 6 0 1 0 8 2M4 4 12 12" },
-    Said { word: "waiting", text: "waiting", means: "it is not finished", shape: "M8 2A6 6 0 1 0 8 14A6 6 0 1 0 8 2M8 5V8H11" },
+    Said {
+        word: "cancelled",
+        text: "cancelled",
+        means: "it was taken back",
+        shape: "M8 2A6 6 0 1 0 8 14A6 6 0 1 0 8 2M4 4 12 12",
+    },
+    Said {
+        word: "waiting",
+        text: "waiting",
+        means: "it is not finished",
+        shape: "M8 2A6 6 0 1 0 8 14A6 6 0 1 0 8 2M8 5V8H11",
+    },
 ];
 
 /// What the API's word says; a word of which nothing is known is said to be that.
 pub(super) fn said(word: &str) -> Said {
-    let unknown = Said { word: "unknown", text: "unknown", means: "a word that this program does not know", shape: "M6 6H10V10H6Z" };
+    let unknown = Said {
+        word: "unknown",
+        text: "unknown",
+        means: "a word that this program does not know",
+        shape: "M6 6H10V10H6Z",
+    };
     ALL.into_iter().find(|said| said.word == word).unwrap_or(unknown)
 }
 

@@ -151,7 +151,7 @@ CREATE TABLE token (
     made INTEGER NOT NULL,
     expires INTEGER,
     revoked INTEGER,
-    CHECK (digest IS NULL <> spiffe IS NULL)
+    CHECK ((digest IS NULL) <> (spiffe IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- The queue, where it is this database.
