@@ -72,6 +72,15 @@ pub(crate) async fn load_or_make(place: &Place) -> Result<(Arc<dyn Signer>, bool
     Ok((load(place).await?, false))
 }
 
+/// The key of this algorithm in a file, which is made where it is not there.
+pub(crate) async fn load_or_make_of(path: &Path, algorithm: Algorithm) -> Result<Arc<dyn Signer>, CommandError> {
+    match try_make(path, algorithm, None) {
+        Ok(Some(key)) => Ok(Arc::new(key)),
+        Ok(None) => load(&Place::File(path.to_owned())).await,
+        Err(error) => Err(error),
+    }
+}
+
 /// The key at `place`; asks for the passphrase or the PIN where it has one.
 pub(crate) async fn load(place: &Place) -> Result<Arc<dyn Signer>, CommandError> {
     Ok(match place {

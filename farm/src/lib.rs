@@ -21,6 +21,7 @@ mod coordinator;
 mod database;
 mod independence;
 mod job;
+mod ledger;
 mod live;
 mod page;
 pub mod queue;
@@ -40,6 +41,7 @@ pub use coordinator::{
 pub use database::{Database, DatabaseError, SCHEMA_VERSION};
 pub use independence::{Claim, Distinct, may_run};
 pub use job::{Architecture, BuildId, InvalidId, InvalidName, JobId, Lane, Name, Priority, Requires};
+pub use ledger::{Ledger, LedgerError};
 pub use live::Live;
 pub use queue::{Entry, Epoch, Lease, Offer, Queue, QueueError, Settled, Waiting};
 pub use report::{Failure, FailureClass, Outcome, Report, ReportError, VerifiedReport};

@@ -8,6 +8,7 @@ mod coordinator {
     mod builds;
     mod faults;
     mod lies;
+    mod logged;
 }
 mod api {
     mod access;

@@ -70,6 +70,12 @@ impl Running {
         self.read("stderr")
     }
 
+    /// What it has written to standard output up to now.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.read("stdout")
+    }
+
     /// Waits until it has written `text` to standard error.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {

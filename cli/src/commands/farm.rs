@@ -118,6 +118,12 @@ pub(crate) struct Serve {
     /// Only decide: workers are elsewhere
     #[arg(long)]
     pub(crate) without_worker: bool,
+    /// After how many seconds without a word from its worker a job is given to another
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    pub(crate) lease: u64,
+    /// What the farm's log is called in its checkpoints; never changed afterwards
+    #[arg(long, value_name = "NAME", default_value = "reprove-farm")]
+    pub(crate) log_name: String,
     /// Everybody who can reach it may look at everything, without a token
     #[arg(long)]
     pub(crate) read_by_anyone: bool,

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reprove_attest::TrustRoots;
+use reprove_attest::{Algorithm, TrustRoots};
 use reprove_farm::access::{self, Access, Credential, Role, Token};
 use reprove_farm::api::{Api, Options, Security, serve};
 use reprove_farm::queue::SqliteQueue;
 use reprove_farm::tls::{self, Identity};
 use reprove_farm::worker::Local;
-use reprove_farm::{Clock, Coordinator, Database, Parts, Settings};
+use reprove_farm::{Clock, Coordinator, Database, Ledger, LedgerError, Parts, Settings};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -54,8 +54,9 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
         store,
         clock,
         trust: Arc::new(trust),
-        settings: Settings::default(),
+        settings: Settings { lease: Duration::from_secs(arguments.lease), ..Settings::default() },
     };
+    let ledger = ledger(app, &arguments, &data, parts.database.clone()).await?;
     let coordinator = Coordinator::start(parts).await.map_err(from_farm)?;
     let refused = |e: std::io::Error| CommandError::cannot(format!("can't listen at {}: {e}", arguments.listen));
     let listener = TcpListener::bind(arguments.listen).await.map_err(refused)?;
@@ -83,7 +84,7 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
         let link = Local { coordinator: coordinator.clone(), access: own };
         ready.work(app, &link, (None, false), stopped(stop.clone())).await.map(drop)
     };
-    let sweeping = sweeping(app, &coordinator);
+    let sweeping = sweeping(app, &coordinator, &ledger);
     let served = serve(listener, security, router, stopped(stop.clone()));
     let all = async {
         let (served, worked) = tokio::join!(served, worker);
@@ -103,20 +104,34 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
     all.await.map(|()| YES)
 }
 
-/// Looks every second what time has brought. What can't be done now is said once, and tried again.
-async fn sweeping(app: &App, coordinator: &Coordinator) {
-    let mut said = false;
+/// Looks every second what time has brought, and has the log follow. What can't be done now is said once, and tried again.
+async fn sweeping(app: &App, coordinator: &Coordinator, ledger: &Ledger) {
+    let mut said = None;
     loop {
         tokio::time::sleep(SWEEP).await;
-        match coordinator.sweep().await {
-            Ok(_) => said = false,
-            Err(error) if !said => {
-                app.progress.note(&format!("what is late can't be looked at now: {error}"));
-                said = true;
-            }
-            Err(_) => {}
+        let swept = coordinator.sweep().await.map_err(|error| format!("what is late can't be looked at now: {error}"));
+        let logged = ledger.follow().await.map_err(|error| format!("the log can't be written now: {error}"));
+        let wrong = swept.err().or(logged.err());
+        if let Some(text) = wrong.as_ref().filter(|text| said.as_ref() != Some(text)) {
+            app.progress.note(text);
         }
+        said = wrong;
     }
+}
+
+/// The farm's log, which knows all that it has.
+async fn ledger(app: &App, arguments: &Serve, data: &Path, database: Database) -> Result<Ledger, CommandError> {
+    let fail = |error: LedgerError| CommandError::cannot(format!("the farm's log: {error}"));
+    let key = keys::load_or_make_of(&data.join("log-key.pem"), Algorithm::Ed25519).await?;
+    let ledger = Ledger::open(&data.join("log"), &arguments.log_name, key, database).map_err(fail)?;
+    let lacking = ledger.reconcile().await.map_err(fail)?;
+    if lacking > 0 {
+        let what = output::count(usize::try_from(lacking).unwrap_or(usize::MAX), "decision");
+        app.progress.note(&format!(
+            "the log has {what} that the database lacks: it was put back from an older copy, and these builds are done again"
+        ));
+    }
+    Ok(ledger)
 }
 
 fn announce(app: &App, url: &str, data: &Path) -> Result<(), CommandError> {

@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
 use axum::middleware;
+use axum::response::IntoResponse as _;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -135,7 +137,10 @@ impl Api {
             .route("/openapi.json", axum::routing::get(async move || axum::Json((*described).clone())))
             .route("/healthz", axum::routing::get(status::health))
             .merge(crate::page::routes())
-            .fallback(async || Problem::new(404, "there is nothing here"))
+            .fallback(async |uri: Uri| {
+                let problem = Problem::new(404, "there is nothing here");
+                if uri.path().starts_with("/api/") { problem.into_response() } else { crate::page::no_page(problem) }
+            })
             .layer(DefaultBodyLimit::max(MOST_BODY))
             .layer(middleware::from_fn_with_state(self.clone(), limits::bounded))
             .with_state(self)

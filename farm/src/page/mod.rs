@@ -21,6 +21,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use crate::api::{Api, Problem};
+use layout::NoPage;
 
 /// What is served as it is: name, type, content. The names have the versions, so that browsers may keep them.
 const ASSETS: [(&str, &str, &str); 4] = [
@@ -41,6 +42,11 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/operations", get(operations::show))
         .route("/workers/{worker}/key.pem", get(operations::key))
         .route("/assets/{name}", get(asset))
+}
+
+/// Says that there is no such page.
+pub(crate) fn no_page(problem: Problem) -> Response {
+    NoPage::from(problem).into_response()
 }
 
 async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {

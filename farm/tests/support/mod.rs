@@ -75,6 +75,11 @@ impl Farm {
         self.start().await;
     }
 
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub(crate) fn coordinator(&self) -> &Coordinator {
         self.coordinator.as_ref().unwrap()
     }

@@ -92,6 +92,22 @@ CREATE TABLE logged (
     place INTEGER NOT NULL UNIQUE
 ) STRICT;
 
+CREATE TRIGGER logged_is_not_changed BEFORE UPDATE ON logged BEGIN
+    SELECT RAISE(ABORT, 'what is logged is not changed');
+END;
+
+-- What has to go into the log, in this order.
+CREATE TABLE unlogged (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    job INTEGER NOT NULL UNIQUE REFERENCES report (job)
+) STRICT;
+CREATE TRIGGER report_is_to_be_logged AFTER INSERT ON report BEGIN
+    INSERT INTO unlogged (job) VALUES (NEW.job);
+END;
+CREATE TRIGGER report_is_logged AFTER INSERT ON logged BEGIN
+    DELETE FROM unlogged WHERE job = NEW.job;
+END;
+
 -- Why verdicts are what they are: one row for each cause that a build's findings name.
 CREATE TABLE cause (
     build INTEGER NOT NULL REFERENCES build (number),

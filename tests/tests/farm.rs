@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The farm, with real builds, real processes and a real browser.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+mod farm {
+    mod killed;
+    mod page;
+    mod served;
+    mod whole;
+}
