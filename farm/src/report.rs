@@ -171,7 +171,7 @@ pub struct VerifiedReport {
 impl Report {
     /// The `predicateType`.
     pub const TYPE: &str = "https://reprove.dev/farm-report/v0.1";
-    /// The longest envelope, in bytes: what a log's entry has room for.
+    /// The longest that is read, in bytes.
     pub const MAX_BYTES: usize = 32_768;
 
     /// Signs the report; `request` is the digest of what the job was of, named `subject`.
@@ -195,6 +195,10 @@ impl VerifiedReport {
     /// # Errors
     /// See [`ReportError`].
     pub fn verify(envelope: &Envelope, key: &PublicKey) -> Result<Self, ReportError> {
+        let length = envelope.payload().len();
+        if length > Report::MAX_BYTES {
+            return Err(ReportError::TooLong(length));
+        }
         let payload = envelope.verify(std::slice::from_ref(key))?;
         let statement: Statement = canonical::from_slice(payload.payload())?;
         if statement.kind != STATEMENT_TYPE || statement.predicate_type != Report::TYPE {
@@ -231,6 +235,9 @@ pub enum ReportError {
     /// It was not signed by the worker's key.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// Longer than [`Report::MAX_BYTES`].
+    #[error("it has {0} bytes; the most is {max}", max = Report::MAX_BYTES)]
+    TooLong(usize),
     /// It can't be signed.
     #[error(transparent)]
     Signer(#[from] SignerError),
@@ -289,6 +296,18 @@ mod tests {
         assert!(matches!(read(&other), Err(ReportError::Type(_))));
         assert!(matches!(read(&text.replace("\"epoch\"", "\"epoche\"")), Err(ReportError::Shape(_))));
         assert!(matches!(read(&format!(" {text}")), Err(ReportError::Shape(_))));
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_bound() {
+        let of = |length: usize| {
+            let envelope = report().sign(&"s".repeat(length), DigestSet::of(b""), &key(1)).unwrap();
+            (envelope.payload().len(), VerifiedReport::verify(&envelope, &key(1).public_key()))
+        };
+        let around = of(0).0;
+        assert!(of(Report::MAX_BYTES - around).1.is_ok());
+        let wrong = of(Report::MAX_BYTES - around + 1).1;
+        assert!(matches!(wrong, Err(ReportError::TooLong(32_769))), "{wrong:?}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub enum Work {
     /// To rebuild what a registry has published, from its source, and to compare the two.
     Package {
         /// Which package.
-        #[schema(value_type = String, example = "pkg:pypi/idna@3.20")]
+        #[schema(value_type = String, example = "pkg:pypi/idna@3.20", pattern = "^pkg:[a-z][a-z0-9.+-]*/.+@.+$", max_length = 1024)]
         purl: PackageUrl,
     },
 }

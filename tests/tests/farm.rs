@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
 mod farm {
+    mod described;
     mod killed;
     mod page;
     mod served;

@@ -106,13 +106,13 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
 
 /// Looks every second what time has brought, and has the log follow. What can't be done now is said once, and tried again.
 async fn sweeping(app: &App, coordinator: &Coordinator, ledger: &Ledger) {
-    let mut said = None;
+    let mut said: Option<String> = None;
     loop {
         tokio::time::sleep(SWEEP).await;
         let swept = coordinator.sweep().await.map_err(|error| format!("what is late can't be looked at now: {error}"));
         let logged = ledger.follow().await.map_err(|error| format!("the log can't be written now: {error}"));
         let wrong = swept.err().or(logged.err());
-        if let Some(text) = wrong.as_ref().filter(|text| said.as_ref() != Some(text)) {
+        if let Some(text) = wrong.as_ref().filter(|text| said.as_ref() != Some(*text)) {
             app.progress.note(text);
         }
         said = wrong;

@@ -55,7 +55,7 @@ pub(super) async fn submit(
 }
 
 /// Lists builds, the newest first
-#[utoipa::path(get, path = "/api/v1/builds", tag = "builds", params(Filter), responses(
+#[utoipa::path(get, path = "/api/v1/builds", tag = "builds", security((), ("token" = [])), params(Filter), responses(
     (status = 200, body = Vec<BuildRow>),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
@@ -79,7 +79,7 @@ pub(crate) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Re
 }
 
 /// Shows a build, its jobs, and each time that one was handed out
-#[utoipa::path(get, path = "/api/v1/builds/{build}", tag = "builds", params(("build" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/builds/{build}", tag = "builds", security((), ("token" = [])), params(("build" = String, Path)), responses(
     (status = 200, body = BuildView),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),

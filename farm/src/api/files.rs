@@ -20,7 +20,7 @@ use crate::{FarmError, JobId};
 const MOST: u64 = Proof::MAX_BYTES as u64;
 
 /// The proof of a build: those of all its rebuilders, put together. Nothing of it has to be believed: audit it
-#[utoipa::path(get, path = "/api/v1/builds/{build}/proof", tag = "builds", params(("build" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/builds/{build}/proof", tag = "builds", security((), ("token" = [])), params(("build" = String, Path)), responses(
     (status = 200, body = String, content_type = "application/json"),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
@@ -47,7 +47,7 @@ pub(super) async fn proof_of_build(
 }
 
 /// The proof that one rebuilder brought
-#[utoipa::path(get, path = "/api/v1/jobs/{job}/proof", tag = "builds", params(("job" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/jobs/{job}/proof", tag = "builds", security((), ("token" = [])), params(("job" = String, Path)), responses(
     (status = 200, body = String, content_type = "application/json"),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
@@ -64,7 +64,7 @@ pub(super) async fn proof_of_job(
 }
 
 /// What the builds of a job printed. It came from whoever built, and from what was built: as plain text
-#[utoipa::path(get, path = "/api/v1/jobs/{job}/log", tag = "builds", params(("job" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/jobs/{job}/log", tag = "builds", security((), ("token" = [])), params(("job" = String, Path)), responses(
     (status = 200, body = String, content_type = "text/plain"),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
@@ -78,7 +78,7 @@ pub(super) async fn log(State(api): State<Api>, caller: Caller, Path(job): Path<
 }
 
 /// What its worker said of a job, as it signed it (DSSE)
-#[utoipa::path(get, path = "/api/v1/jobs/{job}/report", tag = "builds", params(("job" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/jobs/{job}/report", tag = "builds", security((), ("token" = [])), params(("job" = String, Path)), responses(
     (status = 200, body = Object, content_type = "application/json"),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
@@ -113,7 +113,7 @@ pub(super) struct Lines {
 }
 
 /// What the worker of a job says that it does: the last 500 lines, until it is done
-#[utoipa::path(get, path = "/api/v1/jobs/{job}/live", tag = "builds", params(("job" = String, Path), From), responses(
+#[utoipa::path(get, path = "/api/v1/jobs/{job}/live", tag = "builds", security((), ("token" = [])), params(("job" = String, Path), From), responses(
     (status = 200, body = Lines),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),

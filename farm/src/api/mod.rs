@@ -9,6 +9,7 @@ mod builds;
 mod caller;
 mod files;
 mod limits;
+mod metrics;
 mod problem;
 mod serve;
 mod spiffe;
@@ -115,6 +116,7 @@ impl Api {
             .routes(routes!(files::live))
             .routes(routes!(status::status))
             .routes(routes!(status::overview))
+            .routes(routes!(metrics::metrics))
             .routes(routes!(work::workers, work::register))
             .routes(routes!(work::ban))
             .routes(routes!(work::admit))

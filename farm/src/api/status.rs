@@ -27,7 +27,7 @@ pub struct StatusView {
 }
 
 /// Says how many jobs there are
-#[utoipa::path(get, path = "/api/v1/status", tag = "farm", responses(
+#[utoipa::path(get, path = "/api/v1/status", tag = "farm", security((), ("token" = [])), responses(
     (status = 200, body = StatusView),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
@@ -46,7 +46,7 @@ pub(super) async fn status(State(api): State<Api>, caller: Caller) -> Result<Jso
 }
 
 /// Says how many builds came to what, and why jobs failed
-#[utoipa::path(get, path = "/api/v1/overview", tag = "farm", responses(
+#[utoipa::path(get, path = "/api/v1/overview", tag = "farm", security((), ("token" = [])), responses(
     (status = 200, body = Overview),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),

@@ -20,12 +20,37 @@ use crate::access::Role;
 use crate::views::{self, WorkerView};
 use crate::{Accepted, Assignment, Brought, Lease, Live, Name};
 
+/// A signed payload (DSSE v1, `envelope.md`).
+#[derive(ToSchema)]
+#[schema(as = Envelope)]
+#[expect(dead_code, reason = "only described")]
+struct EnvelopeShape {
+    /// What is signed, in base64.
+    payload: String,
+    /// What that is.
+    #[schema(rename = "payloadType", pattern = "^application/vnd\\.in-toto\\+json$")]
+    payload_type: String,
+    /// The signature.
+    #[schema(min_items = 1, max_items = 1)]
+    signatures: Vec<SignatureShape>,
+}
+
+#[derive(ToSchema)]
+#[schema(as = Signature)]
+#[expect(dead_code, reason = "only described")]
+struct SignatureShape {
+    /// Of the key.
+    keyid: String,
+    /// In base64.
+    sig: String,
+}
+
 /// A worker that registers.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Registration {
     /// What it says of itself, signed with its key (DSSE).
-    #[schema(value_type = Object)]
+    #[schema(value_type = EnvelopeShape)]
     pub profile: Envelope,
 }
 
@@ -34,7 +59,7 @@ pub struct Registration {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LeaseRequest {
     /// What it is called.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     pub worker: Name,
     /// How long it waits for one, in seconds.
     #[serde(default)]
@@ -59,10 +84,10 @@ pub struct Progress {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BroughtReport {
     /// Who brings it.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     pub worker: Name,
     /// What it says of the job, signed with its key (DSSE).
-    #[schema(value_type = Object)]
+    #[schema(value_type = EnvelopeShape)]
     pub report: Envelope,
     /// The proof's bytes, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,7 +119,7 @@ fn speaks_for(api: &Api, caller: &Caller, worker: &Name) -> Result<(), Problem> 
 }
 
 /// Lists the workers
-#[utoipa::path(get, path = "/api/v1/workers", tag = "work", responses(
+#[utoipa::path(get, path = "/api/v1/workers", tag = "work", security((), ("token" = [])), responses(
     (status = 200, body = Vec<WorkerView>),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
@@ -183,6 +208,7 @@ pub(super) async fn lease(
     caller: Caller,
     body: Result<Json<LeaseRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
+    caller.known(Role::Work)?;
     let Json(LeaseRequest { worker, wait }) = body?;
     speaks_for(&api, &caller, &worker)?;
     let wait = Duration::from_secs(wait.min(MOST_WAIT));
@@ -203,6 +229,7 @@ pub(super) async fn progress(
     caller: Caller,
     body: Result<Json<Progress>, JsonRejection>,
 ) -> Result<Json<Lease>, Problem> {
+    caller.known(Role::Work)?;
     let Json(Progress { lease, lines }) = body?;
     speaks_for(&api, &caller, &lease.holder)?;
     if lines.len() > Live::MOST_LINES {
@@ -223,6 +250,7 @@ pub(super) async fn report(
     caller: Caller,
     body: Result<Json<BroughtReport>, JsonRejection>,
 ) -> Result<Json<Answer>, Problem> {
+    caller.known(Role::Work)?;
     let Json(BroughtReport { worker, report, proof, log }) = body?;
     speaks_for(&api, &caller, &worker)?;
     let bytes = |text: Option<String>, what: &str| {

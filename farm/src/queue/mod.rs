@@ -67,12 +67,12 @@ pub struct Offer {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lease {
     /// On which.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}-(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9][0-9]?)$")]
     pub job: JobId,
     /// Which lease of it.
     pub epoch: Epoch,
     /// Whose it is.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     pub holder: Name,
     /// Until when, where it is not extended, in milliseconds since 1970.
     #[schema(value_type = i64)]

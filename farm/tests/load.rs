@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How the farm bears a load: measurements, which `scripts/farm-load` runs with a program that is optimised. `LOAD_JOBS` says
+//! how many jobs; the cost of each has to stay the same however many there are.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
+
+#[allow(dead_code, reason = "a part of what the other tests need")]
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use reprove_attest::RebuildVerdict::{BitIdentical, Different};
+use reprove_farm::api::{Api, Options, Security, serve};
+use reprove_farm::{Brought, Client, Failure, FailureClass, Outcome, Request, tls};
+use support::{Farm, Hand, package};
+use tokio::net::TcpListener;
+
+fn jobs() -> usize {
+    std::env::var("LOAD_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(2000)
+}
+
+/// Resident memory, in MiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+fn rate(what: &str, count: usize, start: Instant) {
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{what}: {count} in {seconds:.2} s, {:.0}/s, {:.3} ms each; {} MiB",
+        count as f64 / seconds,
+        seconds * 1000.0 / count as f64,
+        resident()
+    );
+}
+
+/// So many workers ask at once.
+const WORKERS: u8 = 64;
+
+/// Has workers do jobs that are nothing, until so many are done.
+async fn work(farm: &Farm, hands: &[Hand], count: usize) {
+    let share = count / hands.len();
+    let each = hands.iter().map(|hand| async move {
+        for _ in 0..share {
+            let job = hand.lease(farm).await.unwrap();
+            let outcome = Outcome::Failure(Failure::new(FailureClass::BadRequest, "nothing to do"));
+            hand.bring(farm, &job, (hand.report(&job, outcome), Brought::default())).await.unwrap();
+        }
+    });
+    join_all(each.collect()).await;
+}
+
+async fn join_all<F: Future<Output = ()>>(futures: Vec<F>) {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        futures.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if futures.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "a measurement: scripts/farm-load"]
+async fn jobs_that_are_nothing() {
+    let (mut farm, jobs) = (Farm::new().await, jobs());
+    let hands: Vec<Hand> = (0..WORKERS).map(Hand::new).collect();
+    for hand in &hands {
+        hand.register(&farm).await;
+    }
+    let start = Instant::now();
+    for part in 0..jobs.div_ceil(1000) {
+        let requests = (0..1000.min(jobs - part * 1000)).map(|n| Request::of(package(&format!("p{part}-{n}"))));
+        farm.coordinator().submit(requests.collect(), "load", false).await.unwrap();
+    }
+    rate("submitted", jobs, start);
+    let tenth = jobs / 10;
+    let start = Instant::now();
+    work(&farm, &hands, tenth).await;
+    rate("leased and finished, the first tenth", tenth, start);
+    let start = Instant::now();
+    work(&farm, &hands, tenth * 8).await;
+    rate("leased and finished, eight tenths", tenth * 8, start);
+    let start = Instant::now();
+    work(&farm, &hands, tenth).await;
+    rate("leased and finished, the last tenth", tenth, start);
+    let start = Instant::now();
+    farm.restart().await;
+    println!(
+        "started again in {:.0} ms with a history of {jobs} jobs; {} MiB",
+        start.elapsed().as_secs_f64() * 1000.0,
+        resident()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: scripts/farm-load"]
+async fn pages_with_a_history() {
+    let (farm, jobs) = (Farm::new().await, jobs());
+    history(&farm, jobs).await;
+    let hand = Hand::new(1);
+    hand.register(&farm).await;
+    let build = farm.submit(Request::of(package("shown"))).await;
+    let job = loop {
+        let job = hand.lease(&farm).await.unwrap();
+        if job.lease.job.build == build {
+            break job;
+        }
+    };
+    hand.finish(&farm, &job, Different).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let options = Options { read_by_anyone: true, requests_per_minute: 1_000_000, ..Options::default() };
+    let router = Api::new(farm.coordinator().clone(), options).router();
+    let task = tokio::spawn(serve(listener, Security::default(), router, std::future::pending()));
+    let client = Client::new(&url, None, tls::asking_nobody().unwrap()).unwrap();
+    for path in [
+        "/".to_owned(),
+        "/builds".to_owned(),
+        "/builds?word=different".to_owned(),
+        "/builds?ecosystem=npm&word=unbuildable".to_owned(),
+        "/builds?cause=content".to_owned(),
+        "/builds?package=p17".to_owned(),
+        "/packages/pypi/p17".to_owned(),
+        format!("/builds/{build}"),
+        "/operations".to_owned(),
+    ] {
+        let mut times = Vec::new();
+        for _ in 0..21 {
+            let start = Instant::now();
+            client.get(&path).await.unwrap();
+            times.push(start.elapsed());
+        }
+        times.sort();
+        println!("{path}: median {:.1} ms, worst {:.1} ms", milliseconds(times[10]), milliseconds(times[20]));
+    }
+    task.abort();
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Writes builds that are finished straight into the database: what pages read, and nothing more.
+async fn history(farm: &Farm, builds: usize) {
+    let write = move |connection: &rusqlite::Connection| {
+        let mut build = connection.prepare(
+            "INSERT INTO build (id, key, generation, request, subject, ecosystem, package, version, priority, submitted, submitter)
+             VALUES (printf('%032x', ?1), ?1, 0, '{}', 'pkg:' || ?2 || '/p' || (?1 % 5000) || '@' || ?1, ?2, 'p' || (?1 % 5000), ?1, 1, ?3, 'load')",
+        )?;
+        let mut end =
+            connection.prepare("UPDATE build SET state = 'decided', verdict = ?2, finished = ?3 WHERE number = ?1")?;
+        let mut cause = connection.prepare("INSERT INTO cause VALUES (?1, 'content')")?;
+        let words = ["bit-identical", "bit-identical", "bit-identical", "normalized-equal", "different", "unbuildable"];
+        let ecosystems = ["pypi", "npm", "cargo", "deb"];
+        for n in 1..=builds {
+            let at = support::START.0 - i64::try_from(builds - n).unwrap() * 20_000;
+            build.execute(rusqlite::params![i64::try_from(n).unwrap(), ecosystems[n % 4], at])?;
+            let number = connection.last_insert_rowid();
+            end.execute(rusqlite::params![number, words[n % 6], at])?;
+            if words[n % 6] == "different" {
+                cause.execute([number])?;
+            }
+        }
+        Ok::<_, reprove_farm::FarmError>(())
+    };
+    farm.coordinator().database().write(write).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "a measurement: scripts/farm-load"]
+async fn jobs_with_proofs() {
+    let (farm, jobs) = (Farm::new().await, jobs().min(2000));
+    let hand = Hand::new(1);
+    hand.register(&farm).await;
+    let requests = (0..jobs).map(|n| Request::of(package(&format!("p{n}"))));
+    for part in requests.collect::<Vec<_>>().chunks(1000) {
+        farm.coordinator().submit(part.to_vec(), "load", false).await.unwrap();
+    }
+    let start = Instant::now();
+    for _ in 0..jobs {
+        let job = hand.lease(&farm).await.unwrap();
+        hand.finish(&farm, &job, BitIdentical).await;
+    }
+    rate("leased and decided with a proof, one after the other", jobs, start);
+}
