@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
 mod queues {
+    mod nats;
     pub(crate) mod promises;
     pub(crate) mod random;
+    pub(crate) mod servers;
     mod sqlite;
 }
