@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, LastRawMessageErrorKind, PersistenceMode, Republish, RetentionPolicy, StorageType, Stream,
@@ -59,14 +59,12 @@ impl Bucket {
             loop {
                 match context.get_stream(&wanted.name).await {
                     Ok(stream) => return stream,
-                    Err(error) => {
-                        let is_none = matches!(error.kind(), GetStreamErrorKind::JetStream(error)
-                            if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
-                        why = error.to_string();
-                        if is_none && let Err(error) = context.create_stream(wanted.clone()).await {
+                    Err(error) if is_none(&error) => {
+                        if let Err(error) = context.create_stream(wanted.clone()).await {
                             why = error.to_string();
                         }
                     }
+                    Err(error) => why = error.to_string(),
                 }
                 tokio::time::sleep(PAUSE / 10).await;
             }
@@ -254,6 +252,10 @@ impl Bucket {
         };
         Ok(done)
     }
+}
+
+fn is_none(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn config(name: &str, options: &NatsOptions) -> Config {
