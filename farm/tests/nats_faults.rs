@@ -329,7 +329,12 @@ async fn the_only_server() {
 
 #[tokio::test]
 async fn the_server_that_is_connected() {
-    survives("the connected server", 3, async |queue, _| vec![index(&queue.server())], true).await;
+    let connected = async |queue: &NatsQueue, options: &NatsOptions| {
+        let connected = index(&queue.server());
+        println!("the connected server: it leads: {}", connected == leader(options).await);
+        vec![connected]
+    };
+    survives("the connected server", 3, connected, true).await;
 }
 
 #[tokio::test]

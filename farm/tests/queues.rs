@@ -6,6 +6,7 @@ mod queues {
     mod nats;
     pub(crate) mod promises;
     pub(crate) mod random;
+    #[allow(dead_code, reason = "each test program uses a part of it")]
     pub(crate) mod servers;
     mod sqlite;
 }

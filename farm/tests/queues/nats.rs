@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The queue on NATS JetStream.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use proptest::prelude::*;
 use reprove_farm::queue::{NatsError, NatsOptions, NatsQueue};
-use reprove_farm::{Epoch, Queue, QueueError, Settled};
+use reprove_farm::{Epoch, Lease, Queue, QueueError, Settled};
 use reprove_model::Digest;
 
 use super::promises::{LEASE, Place, START, entry, job, offer, promises};
@@ -142,4 +143,53 @@ async fn a_queue_that_is_lost_whole_goes_on_under_higher_epochs() {
     queue.put(vec![reprove_farm::Entry { epoch: lease.epoch, ..entry(1) }]).await.unwrap();
     assert!(matches!(queue.settle(&lease, &Digest::of(b"r")).await, Err(QueueError::Lost { .. })));
     assert_eq!(queue.take(offer("w"), START).await.unwrap().unwrap().epoch, Epoch(2));
+}
+
+#[tokio::test]
+async fn many_at_once_are_each_handed_out_once_and_settled_once() {
+    const MANY: u64 = 400;
+    let nats = Nats::new();
+    let queue = NatsQueue::connect(&nats.options()).await.unwrap();
+    let timed = |what: &str, began: Instant| println!("{what}: {:.0}/s", MANY as f64 / began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    queue.put((0..MANY).map(entry).collect()).await.unwrap();
+    timed("put", began);
+
+    let began = Instant::now();
+    let takes = (0..MANY).map(|n| {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.take(offer(&format!("w{n}")), START).await.unwrap().unwrap() })
+    });
+    let takes: Vec<_> = takes.collect();
+    let mut leases = Vec::new();
+    for take in takes {
+        leases.push(take.await.unwrap());
+    }
+    timed("take", began);
+    assert_eq!(queue.take(offer("w"), START).await.unwrap(), None);
+    let jobs: BTreeSet<_> = leases.iter().map(|lease| lease.job).collect();
+    assert_eq!(jobs, (0..MANY).map(job).collect());
+
+    // Each twice at the same time, for another result: one of them is too late.
+    let began = Instant::now();
+    let settle = |lease: &Lease, result: u8| {
+        let (queue, lease) = (queue.clone(), lease.clone());
+        tokio::spawn(async move { queue.settle(&lease, &Digest::of(&[result])).await })
+    };
+    let settles: Vec<_> = leases.iter().map(|lease| (settle(lease, 1), settle(lease, 2))).collect();
+    for (one, other) in settles {
+        let both = (one.await.unwrap(), other.await.unwrap());
+        assert!(
+            matches!(both, (Ok(Settled::Now), Err(QueueError::Lost { .. })))
+                || matches!(both, (Err(QueueError::Lost { .. }), Ok(Settled::Now))),
+            "{both:?}"
+        );
+    }
+    timed("settle", began);
+
+    let began = Instant::now();
+    let jobs: Vec<_> = jobs.into_iter().collect();
+    queue.forget(&jobs).await.unwrap();
+    timed("forget", began);
+    assert_eq!(NatsQueue::connect(&nats.options()).await.unwrap().begin(START, LEASE).await.unwrap(), []);
 }

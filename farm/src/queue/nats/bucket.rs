@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
@@ -13,8 +14,9 @@ use async_nats::jetstream::stream::{
 };
 use async_nats::jetstream::{Context, ErrorCode};
 use futures_util::StreamExt as _;
+use tokio::sync::Notify;
 
-use super::connect::{NatsError, NatsOptions};
+use super::connect::{NatsError, NatsOptions, connect};
 use super::record::{Key, Record};
 use crate::QueueError;
 
@@ -31,6 +33,8 @@ pub(super) struct Bucket {
     stream: Stream,
     name: String,
     patience: Duration,
+    /// What was asked for when the connection broke is not answered any more.
+    broken: Arc<Notify>,
 }
 
 /// What came of a write.
@@ -51,7 +55,8 @@ pub(super) struct Found {
 
 impl Bucket {
     /// The farm's bucket, which is made where there is none.
-    pub(super) async fn open(context: Context, options: &NatsOptions) -> Result<Self, NatsError> {
+    pub(super) async fn open(options: &NatsOptions) -> Result<Self, NatsError> {
+        let (context, broken) = connect(options).await?;
         let name = format!("reprove_{}", options.farm);
         let wanted = config(&name, options);
         let mut why = "no answer".to_owned();
@@ -73,7 +78,7 @@ impl Bucket {
         if let Some(what) = unfit(&stream.cached_info().config, &wanted) {
             return Err(NatsError::Unfit { bucket: name, what });
         }
-        Ok(Self { context, stream, name, patience: options.patience })
+        Ok(Self { context, stream, name, patience: options.patience, broken })
     }
 
     /// A name that nothing else has.
@@ -238,7 +243,11 @@ impl Bucket {
         let mut why = "no answer".to_owned();
         let done = tokio::time::timeout(self.patience, async {
             loop {
-                match tried().await {
+                let tried = tokio::select! {
+                    tried = tried() => tried,
+                    () = self.broken.notified() => Err("the connection broke".to_owned()),
+                };
+                match tried {
                     Ok(done) => return done,
                     Err(error) => why = error,
                 }

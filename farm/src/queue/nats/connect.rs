@@ -3,12 +3,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{AccountErrorKind, ContextBuilder};
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use crate::Name;
 
@@ -159,8 +161,8 @@ const UNDER_WAY: usize = 512;
 /// The longest that is waited between two tries to connect again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects, and sees that there is what this needs.
-pub(super) async fn connect(options: &NatsOptions) -> Result<Context, NatsError> {
+/// Connects, and sees that there is what this needs. Those who wait for what comes second are woken when a connection breaks.
+pub(super) async fn connect(options: &NatsOptions) -> Result<(Context, Arc<Notify>), NatsError> {
     if !matches!(options.replicas, 1 | 3) {
         return Err(NatsError::Replicas(options.replicas));
     }
@@ -171,11 +173,19 @@ pub(super) async fn connect(options: &NatsOptions) -> Result<Context, NatsError>
         text.parse::<ServerAddr>().map_err(|source| NatsError::Address { address: text.clone(), source })
     };
     let servers = options.servers.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+    let broken = Arc::new(Notify::new());
+    let breaks = Arc::clone(&broken);
     let mut connect = with_credentials(ConnectOptions::new(), &options.credentials)?
         .name(format!("reprove {}", options.farm))
         .require_tls(options.require_tls)
         .request_timeout(Some(TRY))
         .ping_interval(Duration::from_secs(10))
+        .event_callback(move |event| {
+            if event == Event::Disconnected {
+                breaks.notify_waiters();
+            }
+            std::future::ready(())
+        })
         .reconnect_delay_callback(|tries| PAUSE.min(Duration::from_millis(50 * u64::try_from(tries).unwrap_or(20))));
     if let Some(roots) = &options.roots {
         // Read here, so that what is wrong with it is said of it.
@@ -187,7 +197,7 @@ pub(super) async fn connect(options: &NatsOptions) -> Result<Context, NatsError>
     if !is_new_enough(&server.version) {
         return Err(NatsError::TooOld { server: server.server_name, found: server.version });
     }
-    has_jetstream(client, options.patience).await
+    Ok((has_jetstream(client, options.patience).await?, broken))
 }
 
 fn with_credentials(connect: ConnectOptions, credentials: &NatsCredentials) -> Result<ConnectOptions, NatsError> {

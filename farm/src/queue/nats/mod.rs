@@ -62,7 +62,7 @@ impl NatsQueue {
     /// # Errors
     /// See [`NatsError`].
     pub async fn connect(options: &NatsOptions) -> Result<Self, NatsError> {
-        let bucket = Bucket::open(connect::connect(options).await?, options).await?;
+        let bucket = Bucket::open(options).await?;
         let by = bucket.unique_name();
         let (index, is_behind) = (Mutex::default(), AtomicBool::new(false));
         Ok(Self(Arc::new(Inner { bucket, by, writes: AtomicU64::new(0), index, is_behind })))
