@@ -184,7 +184,7 @@ impl Bucket {
     }
 
     /// All records. What was written before this was called is among them, whichever server answers: something is written first,
-    /// and read until that comes.
+    /// and read until that comes. So may be what was removed before, where the server that answers was behind.
     pub(super) async fn all(&self, by: &str) -> Result<BTreeMap<Key, Found>, QueueError> {
         let mut failed = QueueError::Transport(String::new());
         for _ in 0..READINGS {

@@ -21,6 +21,8 @@ use crate::{Entry, Epoch, JobId, Lease, Millis, Offer, QueueError, Settled};
 pub(super) enum Undone {
     /// Somebody else changed it.
     Else,
+    /// There is no record of it: it was removed, and read before that by a server that was behind, or by somebody else.
+    Gone,
     /// See there.
     Queue(QueueError),
 }
@@ -57,7 +59,7 @@ impl Inner {
         loop {
             let (key, revision, record) = {
                 let index = self.index();
-                let slot = index.slot(job).ok_or(Undone::Else)?;
+                let slot = index.slot(job).ok_or(Undone::Gone)?;
                 let (epoch, state) = next(slot);
                 (slot.key.clone(), slot.revision, self.record(slot.place, epoch, state))
             };
@@ -82,7 +84,7 @@ impl Inner {
                     let mut index = self.index();
                     index.remove(job);
                     index.is_removed(job);
-                    return Err(Undone::Else);
+                    return Err(Undone::Gone);
                 }
             }
         }
@@ -139,19 +141,21 @@ impl Inner {
     }
 
     pub(super) async fn take(&self, offer: &Offer, now: Millis) -> Result<Option<Lease>, QueueError> {
-        let Some((job, turn)) = self.index().reserve(offer) else { return Ok(None) };
-        let (holder, until) = (offer.holder.clone(), now + offer.lease);
-        let state = State::Leased { holder: holder.clone(), until };
+        let until = now + offer.lease;
+        let state = State::Leased { holder: offer.holder.clone(), until };
         // No job is handed out four thousand million times.
         let next = |slot: &Slot| (Epoch(slot.floor.0.saturating_add(1)), state.clone());
-        let taken = self.change(job, &turn, next).await;
-        if taken.is_err() {
-            self.index().put_back(job);
-        }
-        match taken {
-            Ok(epoch) => Ok(Some(Lease { job, epoch, holder, until })),
-            Err(Undone::Else) => Err(changed(job)),
-            Err(Undone::Queue(error)) => Err(error),
+        loop {
+            let Some((job, turn)) = self.index().reserve(offer) else { return Ok(None) };
+            match self.change(job, &turn, next).await {
+                Ok(epoch) => return Ok(Some(Lease { job, epoch, holder: offer.holder.clone(), until })),
+                Err(Undone::Gone) => {}
+                Err(Undone::Else) => return Err(changed(job)),
+                Err(Undone::Queue(error)) => {
+                    self.index().put_back(job);
+                    return Err(error);
+                }
+            }
         }
     }
 
@@ -172,7 +176,7 @@ impl Inner {
         let Standing::Held = self.index().standing(lease) else { return Err(QueueError::lost(lease)) };
         match self.change(lease.job, &turn, |slot| (slot.epoch, state.clone())).await {
             Ok(_) => Ok(()),
-            Err(Undone::Else) => Err(match self.index().standing(lease) {
+            Err(Undone::Else | Undone::Gone) => Err(match self.index().standing(lease) {
                 Standing::Held => changed(lease.job),
                 _ => QueueError::lost(lease),
             }),
@@ -192,7 +196,7 @@ impl Inner {
         let state = State::Settled { holder: lease.holder.clone(), result: *result };
         match self.change(lease.job, &turn, |slot| (slot.epoch, state.clone())).await {
             Ok(_) => Ok(Settled::Now),
-            Err(Undone::Else) => already(self.index().standing(lease)),
+            Err(Undone::Else | Undone::Gone) => already(self.index().standing(lease)),
             Err(Undone::Queue(error)) => Err(error),
         }
     }
@@ -203,7 +207,7 @@ impl Inner {
             return Ok(());
         }
         match self.change(job, &turn, |slot| (slot.epoch, State::Later { at: now })).await {
-            Ok(_) => Ok(()),
+            Ok(_) | Err(Undone::Gone) => Ok(()),
             Err(Undone::Else) => Err(changed(job)),
             Err(Undone::Queue(error)) => Err(error),
         }
@@ -231,7 +235,7 @@ impl Inner {
         match self.change(job, &turn, |slot| (slot.epoch, State::Later { at: lease.until })).await {
             Ok(_) => Ok(Some(lease)),
             // It is not this process that takes it from them.
-            Err(Undone::Else) => Ok(None),
+            Err(Undone::Else | Undone::Gone) => Ok(None),
             Err(Undone::Queue(error)) => Err(error),
         }
     }
