@@ -2,19 +2,22 @@
 //! The queue on NATS JetStream.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use proptest::prelude::*;
-use reprove_farm::queue::{NatsError, NatsOptions, NatsQueue};
+use reprove_farm::queue::{NatsCredentials, NatsError, NatsOptions, NatsQueue};
 use reprove_farm::{Epoch, Lease, Queue, QueueError, Settled};
 use reprove_model::Digest;
 
 use super::promises::{LEASE, Place, START, entry, job, offer, promises};
 use super::random::{agrees_with_the_model, steps};
-use super::servers::{Servers, program};
+use super::servers::Servers;
 
 /// A farm of its own, on the server that all share.
 struct Nats {
@@ -61,7 +64,7 @@ async fn refused(servers: &Servers, change: impl FnOnce(&mut NatsOptions)) -> Na
 
 #[tokio::test]
 async fn servers_that_can_not_carry_it_are_refused() {
-    let without = Servers::of(program(), 1, "");
+    let without = Servers::with(1, "");
     let error = refused(&without, |_| ()).await;
     assert!(matches!(error, NatsError::NoJetStream { .. }), "{error}");
     without.kill(0);
@@ -81,6 +84,77 @@ async fn servers_that_can_not_carry_it_are_refused() {
     async_nats::jetstream::new(client).create_stream(config).await.unwrap();
     let error = refused(&servers, |options| options.farm = "unfit".parse().unwrap()).await;
     assert!(matches!(error, NatsError::Unfit { .. }), "{error}");
+}
+
+/// Has OpenSSL make a certificate of 127.0.0.1, which vouches for itself; gives where it is, and where its key is.
+fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args([
+            "-subj",
+            "/CN=nats",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (certificate, key)
+}
+
+#[tokio::test]
+async fn servers_are_told_apart_by_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let (roots, key) = certificate(folder.path(), "right");
+    let tls = format!("tls {{ cert_file: {roots:?}, key_file: {key:?} }}\n{}", Servers::JETSTREAM);
+    let servers = Servers::with(1, &tls);
+    let options = NatsOptions { roots: Some(roots), require_tls: true, ..servers.options("farm") };
+    let queue = NatsQueue::connect(&options).await.unwrap();
+    queue.put(vec![entry(1)]).await.unwrap();
+    let (other, _) = certificate(folder.path(), "other");
+    for wrong in [Some(other), None] {
+        let error = refused(&servers, |of| *of = NatsOptions { roots: wrong, ..options.clone() }).await;
+        assert!(matches!(error, NatsError::Unreachable { .. }), "{error}");
+    }
+    let none =
+        refused(&servers, |of| *of = NatsOptions { roots: Some("/nowhere/pem".into()), ..options.clone() }).await;
+    assert!(matches!(none, NatsError::File { .. }), "{none}");
+    // One that has none is not spoken to, where one is asked for.
+    let error = refused(&Servers::shared(), |of| of.require_tls = true).await;
+    assert!(matches!(error, NatsError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn only_those_are_let_in_who_have_what_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let seed = folder.path().join("seed");
+    // A pair from the documentation of NATS.
+    std::fs::write(&seed, "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n").unwrap();
+    let users = "authorization { users: [
+        { user: farm, password: secret }
+        { nkey: UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4 }
+    ] }\n";
+    let servers = Servers::with(1, &format!("{users}{}", Servers::JETSTREAM));
+    let user = |password: &str| NatsCredentials::User { name: "farm".to_owned(), password: password.to_owned() };
+    for right in [user("secret"), NatsCredentials::KeyFile(seed)] {
+        let options = NatsOptions { credentials: right, ..servers.options("farm") };
+        NatsQueue::connect(&options).await.unwrap().put(vec![entry(1)]).await.unwrap();
+    }
+    for wrong in [user("guessed"), NatsCredentials::None, NatsCredentials::Token("secret".to_owned())] {
+        let error = refused(&servers, |options| options.credentials = wrong).await;
+        assert!(matches!(error, NatsError::Refused(_)), "{error}");
+        assert!(!error.to_string().contains("guessed"), "{error}");
+    }
+    let no_file = NatsCredentials::CredentialsFile(folder.path().join("none"));
+    let error = refused(&servers, |options| options.credentials = no_file).await;
+    assert!(matches!(error, NatsError::File { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -134,15 +208,42 @@ async fn two_coordinators_never_give_a_job_to_two() {
 async fn a_queue_that_is_lost_whole_goes_on_under_higher_epochs() {
     let nats = Nats::new();
     let queue = NatsQueue::connect(&nats.options()).await.unwrap();
-    queue.put(vec![entry(1)]).await.unwrap();
+    queue.put(vec![entry(1), entry(2)]).await.unwrap();
     let lease = queue.take(offer("w"), START).await.unwrap().unwrap();
     let client = async_nats::connect(&nats.options().servers).await.unwrap();
     async_nats::jetstream::new(client).delete_stream(format!("KV_reprove_{}", nats.farm)).await.unwrap();
+    let again = NatsQueue::connect(&nats.options()).await.unwrap();
+    // Who knew what was there does nothing on its own: only the coordinator's database has what is to be there.
+    for _ in 0..2 {
+        let taken = queue.take(offer("v"), START).await;
+        assert!(
+            matches!(&taken, Err(QueueError::Transport(why)) if why.contains("start the coordinator again")),
+            "{taken:?}"
+        );
+    }
+    assert!(matches!(queue.settle(&lease, &Digest::of(b"r")).await, Err(QueueError::Transport(_))));
+
+    assert_eq!(again.begin(START, LEASE).await.unwrap(), []);
+    again.put(vec![reprove_farm::Entry { epoch: lease.epoch, ..entry(1) }]).await.unwrap();
+    assert!(matches!(again.settle(&lease, &Digest::of(b"r")).await, Err(QueueError::Lost { .. })));
+    assert_eq!(again.take(offer("w"), START).await.unwrap().unwrap().epoch, Epoch(2));
+}
+
+#[tokio::test]
+async fn whoever_may_subscribe_sees_what_becomes_of_jobs() {
+    let nats = Nats::new();
     let queue = NatsQueue::connect(&nats.options()).await.unwrap();
-    assert_eq!(queue.begin(START, LEASE).await.unwrap(), []);
-    queue.put(vec![reprove_farm::Entry { epoch: lease.epoch, ..entry(1) }]).await.unwrap();
-    assert!(matches!(queue.settle(&lease, &Digest::of(b"r")).await, Err(QueueError::Lost { .. })));
-    assert_eq!(queue.take(offer("w"), START).await.unwrap().unwrap().epoch, Epoch(2));
+    let client = async_nats::connect(&nats.options().servers).await.unwrap();
+    let mut seen = client.subscribe(format!("reprove.{}.job.*.*.*.normal.*", nats.farm)).await.unwrap();
+    client.flush().await.unwrap();
+    queue.put(vec![entry(1)]).await.unwrap();
+    let lease = queue.take(offer("w"), START).await.unwrap().unwrap();
+    queue.settle(&lease, &Digest::of(b"r")).await.unwrap();
+    for state in ["ready", "leased", "settled"] {
+        let message = tokio::time::timeout(Duration::from_secs(10), seen.next()).await.unwrap().unwrap();
+        assert_eq!(message.subject.as_str(), format!("reprove.{}.job.a.any.any.normal.{}", nats.farm, job(1)));
+        assert!(String::from_utf8_lossy(&message.payload).contains(state), "{message:?}");
+    }
 }
 
 #[tokio::test]

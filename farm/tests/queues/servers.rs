@@ -28,7 +28,7 @@ struct Node {
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The program that `scripts/setup` installs.
-pub(crate) fn program() -> PathBuf {
+fn program() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/nats-server");
     assert!(path.exists(), "there is no {}: run scripts/setup, which installs it", path.display());
     path
@@ -48,11 +48,14 @@ impl Servers {
 
     /// So many, as one cluster.
     pub(crate) fn new(count: usize) -> Self {
-        Self::of(program(), count, "{ store_dir: \"STORE\", sync_interval: always }")
+        Self::with(count, Self::JETSTREAM)
     }
 
-    /// So many of this program, with JetStream so.
-    pub(crate) fn of(program: PathBuf, count: usize, jetstream: &str) -> Self {
+    /// What is in every configuration that JetStream is enabled in. `STORE` stands for a folder.
+    pub(crate) const JETSTREAM: &str = "jetstream { store_dir: \"STORE\", sync_interval: always }\n";
+
+    /// So many, with this in their configuration.
+    pub(crate) fn with(count: usize, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // All are taken before any is given back, so that no two are the same.
         let taken: Vec<_> = (0..2 * count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -61,11 +64,8 @@ impl Servers {
         let (ports, routes) = ports.split_at(count);
         for index in 0..count {
             let store = folder.path().join(format!("n{index}"));
-            let jetstream = jetstream.replace("STORE", store.to_str().unwrap());
-            let mut config = format!("server_name: n{index}\nlisten: \"127.0.0.1:{}\"\n", ports[index]);
-            if !jetstream.is_empty() {
-                writeln!(config, "jetstream {jetstream}").unwrap();
-            }
+            let more = more.replace("STORE", store.to_str().unwrap());
+            let mut config = format!("server_name: n{index}\nlisten: \"127.0.0.1:{}\"\n{more}", ports[index]);
             if count > 1 {
                 let all: Vec<_> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
                 let (own, all) = (routes[index], all.join(", "));
@@ -74,7 +74,7 @@ impl Servers {
             std::fs::write(folder.path().join(format!("n{index}.conf")), config).unwrap();
         }
         let nodes = ports.iter().map(|port| Node { port: *port, process: Mutex::new(None) }).collect();
-        let servers = Self { folder, program, nodes };
+        let servers = Self { folder, program: program(), nodes };
         for index in 0..count {
             servers.spawn(index);
         }
