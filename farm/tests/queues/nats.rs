@@ -294,3 +294,40 @@ async fn many_at_once_are_each_handed_out_once_and_settled_once() {
     timed("forget", began);
     assert_eq!(NatsQueue::connect(&nats.options()).await.unwrap().begin(START, LEASE).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn what_is_said_of_removed_jobs_is_taken_out_and_nothing_else() {
+    let nats = Nats::new();
+    let options = NatsOptions { most_removed: 50, ..nats.options() };
+    let queue = NatsQueue::connect(&options).await.unwrap();
+    queue.put((0..90).map(entry).collect()).await.unwrap();
+    let leased = queue.take(offer("w"), START).await.unwrap().unwrap();
+    let settled = queue.take(offer("w"), START).await.unwrap().unwrap();
+    queue.settle(&settled, &Digest::of(b"r")).await.unwrap();
+    let jobs: Vec<_> = (10..80).map(job).collect();
+    queue.forget(&jobs).await.unwrap();
+
+    let client = async_nats::connect(&options.servers).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream(format!("KV_reprove_{}", nats.farm)).await.unwrap();
+    assert_eq!(stream.get_info().await.unwrap().state.messages, 90);
+    queue.sweep(START).await.unwrap();
+    let began = Instant::now();
+    while stream.get_info().await.unwrap().state.messages > 21 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Who had a job has it still, and so for a process that begins afterwards.
+    let leased = queue.extend(&leased, LEASE, START).await.unwrap();
+    let queue = NatsQueue::connect(&options).await.unwrap();
+    assert_eq!(queue.begin(START, LEASE).await.unwrap(), [settled.job]);
+    assert_eq!(queue.settle(&settled, &Digest::of(b"r")).await.unwrap(), Settled::Already);
+    assert_eq!(queue.settle(&leased, &Digest::of(b"r")).await.unwrap(), Settled::Now);
+    for n in (2..10).chain(80..90) {
+        let lease = queue.take(offer("w"), START).await.unwrap().unwrap();
+        assert_eq!((lease.job, lease.epoch), (job(n), Epoch(1)));
+    }
+    assert_eq!(queue.take(offer("w"), START).await.unwrap(), None);
+    // What was removed can be put in again.
+    queue.put(vec![entry(10)]).await.unwrap();
+    assert_eq!(queue.take(offer("w"), START).await.unwrap().unwrap().job, job(10));
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The key-value bucket: one record of each job, changed only by who knows what was there before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,15 @@ pub(super) enum Written {
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) revision: u64,
-    pub(super) record: Record,
+    /// None where it was removed.
+    pub(super) record: Option<Record>,
+}
+
+/// All that is there.
+pub(super) struct All {
+    pub(super) records: BTreeMap<Key, (u64, Record)>,
+    /// How many were removed, of which it is still said that they were.
+    pub(super) removed: usize,
 }
 
 impl Bucket {
@@ -123,8 +131,8 @@ impl Bucket {
             return Err(error.to_string());
         }
         match self.read(key).await? {
-            Some(found) if found.record.by == record.by && found.record.write == record.write => {
-                Ok(Written::At(found.revision))
+            Some(Found { revision, record: Some(is) }) if is.by == record.by && is.write == record.write => {
+                Ok(Written::At(revision))
             }
             Some(found) if found.revision > expected => Ok(Written::Not(Some(found))),
             None if expected > 0 => Ok(Written::Not(None)),
@@ -137,8 +145,9 @@ impl Bucket {
     async fn read(&self, key: &Key) -> Result<Option<Found>, String> {
         match self.stream.get_last_raw_message_by_subject(&self.subject(key)).await {
             Ok(message) => {
-                let record = self.parse(&key.to_string(), &message.payload)?;
-                Ok(Some(Found { revision: message.sequence, record }))
+                let (revision, payload) = (message.sequence, &message.payload);
+                let record = (!payload.is_empty()).then(|| self.parse(&key.to_string(), payload)).transpose()?;
+                Ok(Some(Found { revision, record }))
             }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.to_string()),
@@ -154,24 +163,39 @@ impl Bucket {
         })
     }
 
-    /// Removes a record of this revision, or of a later one that nobody was told of, and leaves nothing of it. What is written
-    /// afterwards stays, even where the server does this late.
+    /// Removes the record of this revision, or a later one. That it was removed is written in its place, as any other change:
+    /// were it only taken out, a server that is killed could come back with the record that was there before it.
     pub(super) async fn remove(&self, key: &Key, revision: u64) -> Result<(), QueueError> {
         self.insist("removing", move || self.try_to_remove(key, revision)).await
     }
 
     async fn try_to_remove(&self, key: &Key, mut revision: u64) -> Result<(), String> {
         loop {
-            if revision > 0 {
-                let purge = self.stream.purge().filter(self.subject(key)).sequence(revision + 1);
-                purge.await.map_err(|error| error.to_string())?;
+            let message =
+                PublishMessage::build().header("KV-Operation", "DEL").expected_last_subject_sequence(revision);
+            let ack = match self.context.send_publish(self.subject(key), message).await {
+                Ok(ack) => ack.await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = ack else { return Ok(()) };
+            if error.kind() != PublishErrorKind::WrongLastSequence {
+                return Err(error.to_string());
             }
             match self.read(key).await? {
-                None => return Ok(()),
+                None | Some(Found { record: None, .. }) => return Ok(()),
                 Some(found) if found.revision > revision => revision = found.revision,
-                Some(_) => return Err("the server that answers has it still".to_owned()),
+                Some(_) => return Err(error.to_string()),
             }
         }
+    }
+
+    /// Takes everything out that is older than this revision.
+    pub(super) async fn cut_off(&self, before: u64) -> Result<(), QueueError> {
+        let cut_off = move || async move {
+            let cut_off = self.stream.purge().sequence(before).await;
+            cut_off.map(|_| ()).map_err(|error| error.to_string())
+        };
+        self.insist("taking out what is old", cut_off).await
     }
 
     /// The last sequence number that the stream has given.
@@ -184,8 +208,8 @@ impl Bucket {
     }
 
     /// All records. What was written before this was called is among them, whichever server answers: something is written first,
-    /// and read until that comes. So may be what was removed before, where the server that answers was behind.
-    pub(super) async fn all(&self, by: &str) -> Result<BTreeMap<Key, Found>, QueueError> {
+    /// and read until that comes.
+    pub(super) async fn all(&self, by: &str) -> Result<All, QueueError> {
         let mut failed = QueueError::Transport(String::new());
         for _ in 0..READINGS {
             let last = self.insist("writing", move || self.begin(by)).await?;
@@ -205,7 +229,7 @@ impl Bucket {
         Ok(ack.map_err(|error| error.to_string())?.sequence)
     }
 
-    async fn until(&self, last: u64) -> Result<BTreeMap<Key, Found>, String> {
+    async fn until(&self, last: u64) -> Result<All, String> {
         let config = push::OrderedConfig {
             deliver_subject: self.context.client().new_inbox(),
             deliver_policy: DeliverPolicy::All,
@@ -214,7 +238,7 @@ impl Bucket {
         let within = |error: &dyn Display| format!("reading everything: {error}");
         let consumer = self.stream.create_consumer(config).await.map_err(|error| within(&error))?;
         let mut messages = consumer.messages().await.map_err(|error| within(&error))?;
-        let (prefix, mut all) = (self.subject(&""), BTreeMap::new());
+        let (prefix, mut records, mut removed) = (self.subject(&""), BTreeMap::new(), BTreeSet::new());
         loop {
             let next = tokio::time::timeout(self.patience, messages.next()).await;
             let message = match next {
@@ -224,12 +248,18 @@ impl Bucket {
             };
             let revision = message.info().map_err(|error| within(&error))?.stream_sequence;
             let key = message.subject.strip_prefix(&prefix).unwrap_or_default();
-            if key.starts_with("job.") && !message.payload.is_empty() {
+            if key.starts_with("job.") {
                 let parsed = key.parse::<Key>().map_err(|error| within(&format!("{key}: {error}")))?;
-                all.insert(parsed, Found { revision, record: self.parse(key, &message.payload)? });
+                if message.payload.is_empty() {
+                    records.remove(&parsed);
+                    removed.insert(parsed);
+                } else {
+                    removed.remove(&parsed);
+                    records.insert(parsed, (revision, self.parse(key, &message.payload)?));
+                }
             }
             if revision >= last {
-                return Ok(all);
+                return Ok(All { records, removed: removed.len() });
             }
         }
     }

@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use reprove_model::Digest;
 
-use super::Inner;
 use super::bucket::{Found, Written};
 use super::index::{Entered, Slot, Standing, Turn};
-use super::record::{Record, State};
+use super::record::{Key, Record, State};
+use super::{Inner, each};
 use crate::{Entry, Epoch, JobId, Lease, Millis, Offer, QueueError, Settled};
 
 /// Why a job was not changed.
 pub(super) enum Undone {
     /// Somebody else changed it.
     Else,
-    /// There is no record of it: it was removed, and read before that by a server that was behind, or by somebody else.
+    /// Somebody else removed it.
     Gone,
     /// See there.
     Queue(QueueError),
@@ -68,12 +68,16 @@ impl Inner {
                     self.index().set(job, revision, record.epoch, record.state);
                     return Ok(record.epoch);
                 }
-                Written::Not(Some(Found { revision, record })) if record.by == self.by => {
+                Written::Not(Some(Found { revision, record: Some(record) })) if record.by == self.by => {
                     self.index().rebase(job, revision, record.epoch);
                 }
-                Written::Not(Some(Found { revision, record })) => {
+                Written::Not(Some(Found { revision, record: Some(record) })) => {
                     self.index().set(job, revision, record.epoch, record.state);
                     return Err(Undone::Else);
+                }
+                Written::Not(Some(Found { record: None, .. })) => {
+                    self.index().is_gone(job);
+                    return Err(Undone::Gone);
                 }
                 Written::Not(None) => {
                     let last = self.bucket.last_sequence().await?;
@@ -81,9 +85,7 @@ impl Inner {
                         self.is_behind.store(true, Ordering::Relaxed);
                         return Err(behind().into());
                     }
-                    let mut index = self.index();
-                    index.remove(job);
-                    index.is_removed(job);
+                    self.index().is_gone(job);
                     return Err(Undone::Gone);
                 }
             }
@@ -107,7 +109,7 @@ impl Inner {
         let written = self.write_new(&entry, was_there).await;
         let mut index = self.index();
         match written {
-            Ok(Found { revision, record }) => {
+            Ok((revision, record)) => {
                 index.set(entry.job, revision, record.epoch, record.state);
                 index.is_removed(entry.job);
                 drop(turn);
@@ -121,8 +123,8 @@ impl Inner {
     }
 
     /// Writes a job that is not there; gives what is there then. What `was_there` and was forgotten is written over.
-    async fn write_new(&self, entry: &Entry, was_there: bool) -> Result<Found, QueueError> {
-        let key = super::record::Key { lane: entry.lane.clone(), priority: entry.priority, job: entry.job };
+    async fn write_new(&self, entry: &Entry, was_there: bool) -> Result<(u64, Record), QueueError> {
+        let key = Key { lane: entry.lane.clone(), priority: entry.priority, job: entry.job };
         let at = entry.not_before;
         // It is ready when the next sweep finds that its time has come.
         let state = if at == Millis::default() { State::Ready } else { State::Later { at } };
@@ -130,12 +132,12 @@ impl Inner {
         loop {
             let record = self.record(entry.place, epoch, state.clone());
             match self.bucket.write(&key, &record, expected).await? {
-                Written::At(revision) => return Ok(Found { revision, record }),
-                Written::Not(Some(found)) if was_there => {
-                    (expected, epoch) = (found.revision, epoch.max(found.record.epoch));
+                Written::At(revision) => return Ok((revision, record)),
+                Written::Not(Some(Found { revision, record: Some(record) })) if was_there => {
+                    (expected, epoch) = (revision, epoch.max(record.epoch));
                 }
-                Written::Not(Some(found)) => return Ok(found),
-                Written::Not(None) => expected = 0,
+                Written::Not(Some(Found { revision, record: Some(record) })) => return Ok((revision, record)),
+                Written::Not(removed) => expected = removed.map_or(0, |removed| removed.revision),
             }
         }
     }
@@ -223,8 +225,32 @@ impl Inner {
         if let Some((key, revision)) = removed {
             self.bucket.remove(&key, revision).await?;
             self.index().is_removed(job);
+            self.removed.fetch_add(1, Ordering::Relaxed);
         }
         drop(turn);
+        Ok(())
+    }
+
+    /// Takes out what is said of removed jobs, where there is more of that than of jobs: writes what there is once more, so that
+    /// all that is older can be cut off. Whatever is killed meanwhile, the newest that there is of each job stays the newest.
+    pub(super) async fn tidy(&self) -> Result<(), QueueError> {
+        let removed = self.removed.load(Ordering::Relaxed);
+        let before = self.bucket.last_sequence().await?;
+        // What was written before that is in the index, or somebody has its turn.
+        let jobs = self.index().jobs();
+        let again = |job| async move {
+            let Some(turn) = self.turn(job).await else { return Ok(()) };
+            let known = self.index().known(job).filter(|(revision, ..)| *revision < before);
+            let Some((_, epoch, state)) = known else { return Ok(()) };
+            match self.change(job, &turn, |_| (epoch, state.clone())).await {
+                Ok(_) | Err(Undone::Gone) => Ok(()),
+                Err(Undone::Else) => Err(changed(job)),
+                Err(Undone::Queue(error)) => Err(error),
+            }
+        };
+        each(jobs, again).await?;
+        self.bucket.cut_off(before).await?;
+        self.removed.fetch_sub(removed, Ordering::Relaxed);
         Ok(())
     }
 

@@ -38,6 +38,8 @@ pub struct NatsOptions {
     /// How long is waited for the servers before it is said that they can't be reached. A cluster that has lost one of three
     /// needs up to ten seconds to agree on another leader.
     pub patience: Duration,
+    /// That a job was removed is said in the bucket, until there is so much of that, and more than there are jobs.
+    pub most_removed: usize,
 }
 
 impl NatsOptions {
@@ -52,6 +54,7 @@ impl NatsOptions {
             farm,
             replicas: 1,
             patience: Duration::from_secs(20),
+            most_removed: 20_000,
         }
     }
 }

@@ -106,6 +106,28 @@ impl Index {
         self.gone.remove(&job);
     }
 
+    /// It is not there, nor any record of it.
+    pub(super) fn is_gone(&mut self, job: JobId) {
+        self.remove(job);
+        self.is_removed(job);
+    }
+
+    /// All that are there.
+    pub(super) fn jobs(&self) -> Vec<JobId> {
+        self.slots.keys().copied().collect()
+    }
+
+    /// How many are there.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What is so of a job, and since which revision.
+    pub(super) fn known(&self, job: JobId) -> Option<(u64, Epoch, State)> {
+        let slot = self.slots.get(&job)?;
+        Some((slot.revision, slot.epoch, slot.state.clone()?))
+    }
+
     /// A job that is not there and of which there may be a record.
     pub(super) fn gone(&self, job: JobId) -> Option<(Key, u64)> {
         self.gone.get(&job).map(|gone| (gone.key.clone(), gone.revision))

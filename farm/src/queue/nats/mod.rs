@@ -23,7 +23,7 @@ mod index;
 mod record;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ use reprove_model::Digest;
 
 pub use connect::{NatsCredentials, NatsError, NatsOptions, OLDEST_NATS};
 
-use self::bucket::{Bucket, Found};
+use self::bucket::{All, Bucket};
 use self::index::Index;
-use self::record::{Key, State};
+use self::record::{Key, Record, State};
 use crate::queue::{Entry, Lease, Offer, Queue, QueueError, Settled, Waiting};
 use crate::{JobId, Millis};
 
@@ -52,6 +52,10 @@ struct Inner {
     by: String,
     writes: AtomicU64,
     index: Mutex<Index>,
+    /// Of how many jobs the bucket says that they were removed.
+    removed: AtomicUsize,
+    most_removed: usize,
+    is_tidying: AtomicBool,
     /// Whether the servers have less than they had said.
     is_behind: AtomicBool,
 }
@@ -64,8 +68,16 @@ impl NatsQueue {
     pub async fn connect(options: &NatsOptions) -> Result<Self, NatsError> {
         let bucket = Bucket::open(options).await?;
         let by = bucket.unique_name();
-        let (index, is_behind) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self(Arc::new(Inner { bucket, by, writes: AtomicU64::new(0), index, is_behind })))
+        Ok(Self(Arc::new(Inner {
+            bucket,
+            by,
+            writes: AtomicU64::default(),
+            index: Mutex::default(),
+            removed: AtomicUsize::default(),
+            most_removed: options.most_removed,
+            is_tidying: AtomicBool::default(),
+            is_behind: AtomicBool::default(),
+        })))
     }
 
     /// The name of the server that this is connected to.
@@ -91,16 +103,17 @@ impl Inner {
 
     async fn begin(&self, now: Millis, longest: Duration) -> Result<Vec<JobId>, QueueError> {
         let latest = now + longest;
-        let mut jobs = BTreeMap::<JobId, (Key, Found)>::new();
-        for (key, found) in self.bucket.all(&self.by).await? {
+        let All { records, removed } = self.bucket.all(&self.by).await?;
+        let mut jobs = BTreeMap::<JobId, (Key, u64, Record)>::new();
+        for (key, (revision, record)) in records {
             // One job has one key. If it had two, the one under which it was handed out last would be right.
-            let newness = |found: &Found| (found.record.epoch, found.revision);
-            if jobs.get(&key.job).is_none_or(|(_, other)| newness(other) < newness(&found)) {
-                jobs.insert(key.job, (key, found));
+            let is_older = |(_, at, is): &(Key, u64, Record)| (is.epoch, *at) < (record.epoch, revision);
+            if jobs.get(&key.job).is_none_or(is_older) {
+                jobs.insert(key.job, (key, revision, record));
             }
         }
         let (mut index, mut settled) = (Index::default(), Vec::new());
-        for (job, (key, Found { revision, record })) in jobs {
+        for (job, (key, revision, record)) in jobs {
             // Bounded here and not in the bucket: it is bounded again whenever it is read.
             let state = match record.state {
                 State::Leased { holder, until } => State::Leased { holder, until: until.min(latest) },
@@ -114,6 +127,7 @@ impl Inner {
         }
         *self.index() = index;
         self.is_behind.store(false, Ordering::Relaxed);
+        self.removed.store(removed, Ordering::Relaxed);
         Ok(settled)
     }
 
@@ -131,7 +145,20 @@ impl Inner {
                 Err(error) => failed = Some(error),
             }
         }
-        self.index().advance(now);
+        let jobs = {
+            let mut index = self.index();
+            index.advance(now);
+            index.len()
+        };
+        let removed = self.removed.load(Ordering::Relaxed);
+        if removed > self.most_removed && removed > jobs && !self.is_tidying.swap(true, Ordering::Relaxed) {
+            let inner = Arc::clone(self);
+            tokio::spawn(async move {
+                // Where nothing comes of it, it is tried again at the next sweep.
+                let _ = inner.tidy().await;
+                inner.is_tidying.store(false, Ordering::Relaxed);
+            });
+        }
         told.sort_by_key(|lease| (lease.until, lease.job));
         // Those that were taken have to be told; the others are taken at the next.
         match failed {
