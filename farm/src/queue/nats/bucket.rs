@@ -207,8 +207,8 @@ impl Bucket {
         self.insist("asking for the state", asked).await
     }
 
-    /// All records. What was written before this was called is among them, whichever server answers: something is written first,
-    /// and read until that comes.
+    /// All records. What was written before this was called is among them, whichever server answers: something is written
+    /// first, and read until that comes.
     pub(super) async fn all(&self, by: &str) -> Result<All, QueueError> {
         let mut failed = QueueError::Transport(String::new());
         for _ in 0..READINGS {

@@ -231,8 +231,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes out what is said of removed jobs, where there is more of that than of jobs: writes what there is once more, so that
-    /// all that is older can be cut off. Whatever is killed meanwhile, the newest that there is of each job stays the newest.
+    /// Takes out what is said of removed jobs: writes what there is once more, so that all that is older can be cut off.
+    /// Whatever is killed meanwhile, the newest that there is of each job stays the newest.
     pub(super) async fn tidy(&self) -> Result<(), QueueError> {
         let removed = self.removed.load(Ordering::Relaxed);
         let before = self.bucket.last_sequence().await?;
@@ -274,7 +274,7 @@ fn changed(job: JobId) -> QueueError {
 }
 
 fn behind() -> QueueError {
-    let text = "the servers have lost what they said that they had; start the coordinator again, which puts everything in that \
-        is not decided, and see that they run with JetStream's sync_interval: always";
+    let text = "the servers have lost what they said that they had; start the coordinator again, which puts everything \
+        in that is not decided, and see that they run with JetStream's sync_interval: always";
     QueueError::Transport(text.to_owned())
 }

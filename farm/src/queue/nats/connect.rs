@@ -19,8 +19,8 @@ pub const OLDEST_NATS: (u64, u64) = (2, 10);
 
 /// Where the servers are, and what is kept there.
 ///
-/// All of them have to run with JetStream's `sync_interval: always`. Without it, a server says that it has a thing before that
-/// is on its disk, and loses it when the power goes. A client is not told how that is set.
+/// All of them have to run with JetStream's `sync_interval: always`. Without it, a server says that it has a thing before
+/// that is on its disk, and loses it when the power goes. A client is not told how that is set.
 #[derive(Clone)]
 pub struct NatsOptions {
     /// Addresses, as `nats://host:4222` or `tls://host:4222`: one is enough, it names the others of its cluster.
@@ -35,8 +35,8 @@ pub struct NatsOptions {
     pub farm: Name,
     /// On how many servers each job is: 1, or 3 in a cluster of as many.
     pub replicas: usize,
-    /// How long is waited for the servers before it is said that they can't be reached. A cluster that has lost one of three
-    /// needs up to ten seconds to agree on another leader.
+    /// How long is waited for the servers before it is said that they can't be reached. A cluster that has lost one of
+    /// three needs up to ten seconds to agree on another leader.
     pub patience: Duration,
     /// That a job was removed is said in the bucket, until there is so much of that, and more than there are jobs.
     pub most_removed: usize,
@@ -164,7 +164,7 @@ const UNDER_WAY: usize = 512;
 /// The longest that is waited between two tries to connect again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects, and sees that there is what this needs. Those who wait for what comes second are woken when a connection breaks.
+/// Connects, and sees that there is what this needs. The second wakes those who wait for it when a connection breaks.
 pub(super) async fn connect(options: &NatsOptions) -> Result<(Context, Arc<Notify>), NatsError> {
     if !matches!(options.replicas, 1 | 3) {
         return Err(NatsError::Replicas(options.replicas));

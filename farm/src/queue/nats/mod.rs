@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A queue in a key-value bucket of NATS JetStream.
 //!
-//! The bucket `reprove_<farm>` has one record of each job, under `job.<domain>.<architecture>.<isolation>.<priority>.<job>`.
-//! What it says is so: each change is a write that names the revision which it replaces, so of two that would change the same,
-//! one does. The process that decides knows what is in it, in the order in which jobs are handed out, so each change is one
-//! question to the servers and none needs a scan; changes of different jobs don't wait for each other.
+//! The bucket `reprove_<farm>` has one record of each job, under the key `job.<lane>.<priority>.<job>`, where the lane is
+//! `<domain>.<architecture>.<isolation>`. What it says is so: each change is a write that names the revision which it
+//! replaces, so of two that would change the same, one does. The process that decides knows what is in it, in the order in
+//! which jobs are handed out: each change is one question to the servers, none needs a scan, and changes of different jobs
+//! don't wait for each other.
 //!
-//! There is no stream that workers take from, on purpose. A consumer hands out what comes next, whoever asks; here, who may have
-//! a job is asked of one job at a time, what is refused is passed over, what is given back waits at its old place, and epochs
-//! outlive the message. All that would have to be kept beside the stream, which could then only disagree with it. What a stream
-//! would show is shown anyway: the bucket's stream publishes each change under `reprove.<farm>.job.<lane>.<priority>.<job>`, where
-//! whoever may subscribe sees it, by trust domain, architecture, isolation and priority.
+//! There is no stream that workers take from, on purpose. A consumer hands out what comes next, whoever asks. Here, who may
+//! have a job is asked of one job at a time, what is refused is passed over, what is given back waits at its old place, and
+//! epochs outlive the message. All that would have to be kept beside the stream, which could then only disagree with it.
+//! What a stream would show is shown anyway: each change is published under `reprove.<farm>.job.<lane>.<priority>.<job>`
+//! too, where whoever may subscribe sees it, by trust domain, architecture, isolation and priority.
 //!
-//! What is acknowledged is on the disks of most replicas where the servers run with JetStream's `sync_interval: always`, and then
-//! survives that all of them are killed at once. Where everything is lost all the same, nothing comes of it but work: the
-//! coordinator is started again, and puts in what has no decision, each with the highest epoch that it was handed out under.
+//! What is acknowledged is on the disks of most replicas where the servers run with JetStream's `sync_interval: always`, and
+//! then survives that all of them are killed at once. Where everything is lost all the same, nothing comes of it but work:
+//! the coordinator is started again, and puts in what has no decision, with the highest epoch that it was handed out under.
+//!
+//! Whoever uses it may publish to `$KV.reprove_<farm>.>` and `$JS.API.>`, and subscribe to `_INBOX.>`.
 
 mod bucket;
 mod change;
