@@ -266,7 +266,7 @@ async fn round(
     let patient = NatsOptions { patience: RECOVERS_WITHIN, ..options.clone() };
     // Made with patience, since a cluster that has just been started has no leader; then there is little of it.
     drop(NatsQueue::connect(&patient).await.unwrap());
-    let brief = NatsOptions { patience: Duration::from_secs(4), most_removed: 8, ..options.clone() };
+    let brief = NatsOptions { patience: Duration::from_secs(6), most_removed: 8, ..options.clone() };
     let queue = Arc::new(NatsQueue::connect(&brief).await.unwrap());
     queue.begin(NOW, LEASE).await.unwrap();
     let (model, stop) = <(Arc<Mutex<Model>>, Arc<AtomicBool>)>::default();
