@@ -71,6 +71,12 @@ async fn servers_that_can_not_carry_it_are_refused() {
     let error = refused(&without, |_| ()).await;
     assert!(matches!(error, NatsError::Unreachable { .. }), "{error}");
 
+    let cluster = Servers::new(3);
+    cluster.kill(1);
+    cluster.kill(2);
+    let error = refused(&cluster, |_| ()).await;
+    assert!(matches!(error, NatsError::NoAnswer { .. }), "{error}");
+
     let servers = Servers::shared();
     let error = refused(&servers, |options| options.replicas = 3).await;
     assert!(matches!(&error, NatsError::Bucket { why, .. } if why.contains("replicas")), "{error}");

@@ -133,6 +133,16 @@ pub enum NatsError {
         /// What it says.
         why: String,
     },
+    /// It may keep things, and does not say so.
+    #[error(
+        "JetStream does not answer at the NATS server {server} ({why}); a cluster does while more than half of it runs"
+    )]
+    NoAnswer {
+        /// What it is called.
+        server: String,
+        /// What it says.
+        why: String,
+    },
     /// There can't be so many copies.
     #[error("{0} replicas: there are 1, or 3 in a cluster")]
     Replicas(usize),
@@ -257,9 +267,12 @@ async fn has_jetstream(client: Client, patience: Duration) -> Result<Context, Na
             }
         }
     });
-    match asked.await {
+    let asked = asked.await;
+    let server = client.server_info().server_name;
+    match asked {
         Ok(true) => Ok(context),
-        _ => Err(NatsError::NoJetStream { server: client.server_info().server_name, why }),
+        Ok(false) => Err(NatsError::NoJetStream { server, why }),
+        Err(_) => Err(NatsError::NoAnswer { server, why }),
     }
 }
 
