@@ -120,8 +120,7 @@ impl Work {
         }
     }
 
-    async fn puts(self) {
-        let mut n = 0;
+    async fn puts(self, mut n: u64) {
         while self.goes_on() {
             let entries: Vec<Entry> = (n..n + 8).map(entry).collect();
             if self.until_done(true, || self.queue.put(entries.clone())).await {
@@ -191,19 +190,22 @@ impl Work {
     }
 }
 
-/// Holds what is in the queue against what was acknowledged.
-async fn check(queue: &NatsQueue, model: &mut Model, is_new: bool) {
-    if is_new {
-        let settled: BTreeSet<JobId> = queue.begin(NOW, LEASE * 2).await.unwrap().into_iter().collect();
-        for job in model.settled.keys() {
-            assert!(settled.contains(job), "{job} was settled, and is not");
-        }
-        let undone: Vec<JobId> = settled.into_iter().filter(|job| !model.settled.contains_key(job)).collect();
-        for job in &undone {
-            assert!(model.unsure.contains(job), "{job} was not settled, and is");
-        }
-        queue.reopen(&undone, NOW).await.unwrap();
+/// What a process does that has just begun. What is settled and was not acknowledged is done again.
+async fn begin(queue: &NatsQueue, model: &mut Model) {
+    let settled: BTreeSet<JobId> = queue.begin(NOW, LEASE * 2).await.unwrap().into_iter().collect();
+    for job in model.settled.keys() {
+        assert!(settled.contains(job), "{job} was settled, and is not");
     }
+    let undone: Vec<JobId> = settled.into_iter().filter(|job| !model.settled.contains_key(job)).collect();
+    for job in &undone {
+        assert!(model.unsure.contains(job), "{job} was not settled, and is");
+        model.live.remove(job);
+    }
+    queue.reopen(&undone, NOW).await.unwrap();
+}
+
+/// Holds what is in the queue against what was acknowledged.
+async fn check(queue: &NatsQueue, model: &mut Model) {
     for (lease, result) in model.settled.values() {
         assert_eq!(queue.settle(lease, result).await.unwrap(), Settled::Already);
         let other = queue.settle(lease, &Digest::of(b"another")).await;
@@ -241,13 +243,22 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
+/// How often each is done.
+fn rounds() -> u64 {
+    number("REPROVE_FAULT_ROUNDS").unwrap_or(1)
+}
+
+/// With which numbers it begins: others each time.
+#[allow(clippy::disallowed_methods, reason = "the clock's")]
+fn seed() -> u64 {
+    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    number("REPROVE_FAULT_SEED").unwrap_or_else(clock)
+}
+
 /// Works, kills those of `kills`, starts them again, works on, and checks.
 async fn survives(name: &str, count: usize, kills: impl AsyncFn(&NatsQueue, &NatsOptions) -> Vec<usize>, quorum: bool) {
     let servers = Servers::new(count);
-    #[allow(clippy::disallowed_methods, reason = "another seed each time")]
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let first = number("REPROVE_FAULT_SEED").unwrap_or(clock);
-    for seed in (first..).take(usize::try_from(number("REPROVE_FAULT_ROUNDS").unwrap_or(1)).unwrap()) {
+    for seed in (seed()..).take(usize::try_from(rounds()).unwrap()) {
         println!("{name}: REPROVE_FAULT_SEED={seed}");
         let options = servers.options(&format!("farm-{seed}"));
         round(name, &servers, &options, &kills, quorum, seed).await;
@@ -272,7 +283,7 @@ async fn round(
     let (model, stop) = <(Arc<Mutex<Model>>, Arc<AtomicBool>)>::default();
     let work = Work { queue: Arc::clone(&queue), model: Arc::clone(&model), stop: Arc::clone(&stop) };
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(work.clone().puts());
+    tasks.spawn(work.clone().puts(0));
     for number in 1..=6 {
         tasks.spawn(work.clone().takes(number, Random(random.below(u64::MAX))));
     }
@@ -308,12 +319,12 @@ async fn round(
     let is_new = random.below(2) == 0;
     println!("{name}: checked by {}", if is_new { "a new process" } else { "the same process" });
     if !is_new {
-        check(&queue, &mut model, is_new).await;
-    } else {
-        drop(queue);
-        let queue = NatsQueue::connect(&patient).await.unwrap();
-        check(&queue, &mut model, is_new).await;
+        return check(&queue, &mut model).await;
     }
+    drop(queue);
+    let queue = NatsQueue::connect(&patient).await.unwrap();
+    begin(&queue, &mut model).await;
+    check(&queue, &mut model).await;
 }
 
 fn index(server: &str) -> usize {
@@ -359,4 +370,37 @@ async fn two_of_three_servers() {
 #[tokio::test]
 async fn all_servers() {
     survives("all three", 3, async |_, _| vec![0, 1, 2], false).await;
+}
+
+/// The process that decides is killed while much is under way, again and again.
+#[test]
+fn the_coordinator() {
+    let servers = Servers::new(1);
+    let options = NatsOptions { most_removed: 8, ..servers.options("farm") };
+    let (model, seed) = (Arc::new(Mutex::new(Model::default())), seed());
+    println!("the coordinator: REPROVE_FAULT_SEED={seed}");
+    let mut random = Random(seed);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for n in 0..4 * rounds() {
+        let mut known = std::mem::take(&mut *model.lock().unwrap());
+        // With this, all that runs in it ends wherever it is.
+        let runtime = runtime();
+        let queue = Arc::new(runtime.block_on(NatsQueue::connect(&options)).unwrap());
+        runtime.block_on(begin(&queue, &mut known));
+        *model.lock().unwrap() = known;
+        let work = Work { queue, model: Arc::clone(&model), stop: Arc::default() };
+        runtime.spawn(work.clone().puts(n * 1_000_000));
+        for number in 1..=6 {
+            runtime.spawn(work.clone().takes(number, Random(random.below(u64::MAX))));
+        }
+        let time = Duration::from_millis(200 + random.below(500));
+        runtime.block_on(async { tokio::time::sleep(time).await });
+    }
+    let mut model = std::mem::take(&mut *model.lock().unwrap());
+    println!("the coordinator: {} put, {} settled", model.put.len(), model.settled.len());
+    runtime().block_on(async {
+        let queue = NatsQueue::connect(&options).await.unwrap();
+        begin(&queue, &mut model).await;
+        check(&queue, &mut model).await;
+    });
 }
