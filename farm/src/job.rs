@@ -286,6 +286,17 @@ impl Lane {
         &self.0
     }
 
+    /// A lane that was written down.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+        };
+        let mut parts = text.split('.');
+        let domain = parts.next()?.parse::<Name>().is_ok();
+        let words: Vec<&str> = parts.collect();
+        (domain && words.len() == 2 && words.into_iter().all(is_word)).then(|| Self(text.to_owned()))
+    }
+
     /// The lanes that a worker takes from, the closest first.
     #[must_use]
     pub fn of_worker(domain: &Name, architecture: Architecture, isolation: Isolation) -> [Self; 4] {

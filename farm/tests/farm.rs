@@ -3,12 +3,16 @@
 //! real connections.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
+#[path = "queues/servers.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod servers;
 mod support;
 mod coordinator {
     mod builds;
     mod faults;
     mod lies;
     mod logged;
+    mod nats;
 }
 mod api {
     mod access;

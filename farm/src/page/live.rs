@@ -98,7 +98,7 @@ async fn tell(
 /// What is received, as a stream.
 struct Receiving(mpsc::Receiver<Result<Event, Infallible>>);
 
-impl futures_core::Stream for Receiving {
+impl futures_util::Stream for Receiving {
     type Item = Result<Event, Infallible>;
 
     fn poll_next(

@@ -11,6 +11,7 @@
 //! - What goes first is what was put in first, within a lane and a priority; a job that is given back waits at its old place.
 //! - Each of these is so also after the process was killed at any moment.
 
+mod nats;
 mod sqlite;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
+pub use nats::{NatsCredentials, NatsError, NatsOptions, NatsQueue, OLDEST_NATS};
 pub use sqlite::SqliteQueue;
 
 use crate::{DatabaseError, JobId, Lane, Millis, Name, Priority};

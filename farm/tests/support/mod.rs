@@ -10,7 +10,7 @@ use reprove_attest::{Envelope, Proof, RebuildVerdict, Rebuilder, SigningKey, Tru
 use reprove_farm::queue::SqliteQueue;
 use reprove_farm::{
     Accepted, Admission, Architecture, Assignment, Brought, Clock, Coordinator, Database, FarmError, Millis, Name,
-    Outcome, Parts, Profile, Report, Request, Settings,
+    Outcome, Parts, Profile, Queue, Report, Request, Settings,
 };
 use reprove_model::{
     Between, BuildRecord, Clock as BuildClock, Conditions, Content, DigestSet, Enforced, Environment, EpochOrigin,
@@ -57,10 +57,18 @@ impl Farm {
     }
 
     pub(crate) async fn start(&mut self) {
-        let database = Database::open(&self.folder.path().join("farm.db")).unwrap();
+        let database = self.database();
+        self.start_with(database.clone(), Arc::new(SqliteQueue::new(database))).await;
+    }
+
+    fn database(&self) -> Database {
+        Database::open(&self.folder.path().join("farm.db")).unwrap()
+    }
+
+    async fn start_with(&mut self, database: Database, queue: Arc<dyn Queue>) {
         let parts = Parts {
-            queue: Arc::new(SqliteQueue::new(database.clone())),
             database,
+            queue,
             store: Store::open(&self.folder.path().join("store")).unwrap(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             trust: Arc::new(TrustRoots::default()),
@@ -78,6 +86,12 @@ impl Farm {
     /// A path in its folder.
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// As after a kill, with a queue that is elsewhere.
+    pub(crate) async fn restart_with(&mut self, queue: Arc<dyn Queue>) {
+        self.coordinator = None;
+        self.start_with(self.database(), queue).await;
     }
 
     pub(crate) fn coordinator(&self) -> &Coordinator {
