@@ -23,6 +23,7 @@ pub struct Request {
     pub rebuilders: u8,
     /// In what two of them have to differ.
     #[serde(default = "Distinct::usual")]
+    #[schema(value_type = Vec<Distinct>)]
     pub distinct: BTreeSet<Distinct>,
     /// What each of them has to be.
     #[serde(default)]

@@ -115,6 +115,22 @@ pub(crate) struct Serve {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7077")]
     pub(crate) listen: SocketAddr,
+    /// Where jobs wait: the address of a NATS server with JetStream, 2.10 or newer, of which each names the others of its cluster
+    /// [default: the farm's own database]
+    #[arg(long, value_name = "URL")]
+    pub(crate) queue: Option<String>,
+    /// On how many NATS servers each job is: 1, or 3 of a cluster
+    #[arg(long, value_name = "N", default_value = "1", value_parser = ["1", "3"], requires = "queue")]
+    pub(crate) queue_replicas: String,
+    /// A file with what is shown to NATS, as `nsc` writes it
+    #[arg(long, value_name = "FILE", requires = "queue")]
+    pub(crate) queue_credentials: Option<PathBuf>,
+    /// The certificates that those of NATS are signed by, as PEM; then servers without TLS are refused
+    #[arg(long, value_name = "FILE", requires = "queue")]
+    pub(crate) queue_ca: Option<PathBuf>,
+    /// Whose jobs these are, where several farms share NATS
+    #[arg(long, value_name = "NAME", default_value = "farm", requires = "queue")]
+    pub(crate) queue_name: Name,
     /// Only decide: workers are elsewhere
     #[arg(long)]
     pub(crate) without_worker: bool,

@@ -11,10 +11,10 @@ use std::time::Duration;
 use reprove_attest::{Algorithm, TrustRoots};
 use reprove_farm::access::{self, Access, Credential, Role, Token};
 use reprove_farm::api::{Api, Options, Security, serve};
-use reprove_farm::queue::SqliteQueue;
+use reprove_farm::queue::{NatsCredentials, NatsError, NatsOptions, NatsQueue, SqliteQueue};
 use reprove_farm::tls::{self, Identity};
 use reprove_farm::worker::Local;
-use reprove_farm::{Clock, Coordinator, Database, Ledger, LedgerError, Parts, Settings};
+use reprove_farm::{Clock, Coordinator, Database, Ledger, LedgerError, Parts, Queue, Settings};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -49,7 +49,7 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
     let clock: Arc<dyn Clock> = Arc::new(super::clock());
     let own = first_token(&database, &data, &*clock).await?;
     let parts = Parts {
-        queue: Arc::new(SqliteQueue::new(database.clone())),
+        queue: queue(&arguments, &database).await?,
         database,
         store,
         clock,
@@ -117,6 +117,31 @@ async fn sweeping(app: &App, coordinator: &Coordinator, ledger: &Ledger) {
         }
         said = wrong;
     }
+}
+
+/// What carries jobs.
+async fn queue(arguments: &Serve, database: &Database) -> Result<Arc<dyn Queue>, CommandError> {
+    let Some(url) = &arguments.queue else { return Ok(Arc::new(SqliteQueue::new(database.clone()))) };
+    let credentials = match &arguments.queue_credentials {
+        Some(path) => NatsCredentials::CredentialsFile(absolute(path)?),
+        None => NatsCredentials::None,
+    };
+    let roots = arguments.queue_ca.as_deref().map(absolute).transpose()?;
+    let options = NatsOptions {
+        credentials,
+        require_tls: roots.is_some(),
+        roots,
+        replicas: if arguments.queue_replicas == "3" { 3 } else { 1 },
+        ..NatsOptions::new(vec![url.clone()], arguments.queue_name.clone())
+    };
+    let queue = NatsQueue::connect(&options).await.map_err(|error| {
+        let text = format!("the queue: {error}");
+        match error {
+            NatsError::Address { .. } => CommandError::bad_usage(text),
+            _ => CommandError::cannot(text).next("docs/operate.md says which servers of NATS a farm works with"),
+        }
+    })?;
+    Ok(Arc::new(queue))
 }
 
 /// The farm's log, which knows all that it has.

@@ -70,6 +70,9 @@ pub(super) async fn list(
     if filter.limit.is_some_and(|limit| !(1..=views::MAX_LISTED).contains(&limit)) {
         return Err(Problem::new(422, format!("a list has from 1 to {} builds", views::MAX_LISTED)));
     }
+    if filter.before.is_some_and(|number| number < 1) {
+        return Err(Problem::new(422, "builds are numbered from 1"));
+    }
     Ok(Json(views::builds(api.coordinator.database(), filter).await?))
 }
 
