@@ -9,6 +9,7 @@ mod archives;
 mod attest;
 mod compare;
 pub mod evidence;
+mod farm;
 mod inputs;
 mod model;
 mod runner;
@@ -24,7 +25,7 @@ pub struct Property {
 }
 
 /// All of them, sorted by name.
-pub const ALL: [Property; 68] = [
+pub const ALL: [Property; 72] = [
     Property { name: "add_checkpoint", check: attest::add_checkpoint },
     Property { name: "apt_packages", check: inputs::apt_packages },
     Property { name: "audit", check: attest::audit },
@@ -43,6 +44,9 @@ pub const ALL: [Property; 68] = [
     Property { name: "crate_digest", check: inputs::crate_digest },
     Property { name: "derivation", check: inputs::derivation },
     Property { name: "ear_token", check: evidence::ear_token },
+    Property { name: "farm_profile", check: farm::profile },
+    Property { name: "farm_report", check: farm::report },
+    Property { name: "farm_request", check: farm::request },
     Property { name: "first_recipe", check: inputs::first_recipe },
     Property { name: "git_files", check: inputs::git_files },
     Property { name: "guest_job", check: runner::guest_job },
@@ -80,6 +84,7 @@ pub const ALL: [Property; 68] = [
     Property { name: "snp_firmware", check: evidence::snp_firmware },
     Property { name: "snp_report", check: evidence::snp_report },
     Property { name: "statement", check: attest::statement },
+    Property { name: "svid", check: farm::svid },
     Property { name: "tdx_collateral", check: evidence::tdx_collateral },
     Property { name: "tdx_firmware", check: evidence::tdx_firmware },
     Property { name: "tdx_quote", check: evidence::tdx_quote },

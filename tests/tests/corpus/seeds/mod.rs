@@ -7,6 +7,7 @@ mod debian;
 mod dependencies;
 mod documents;
 mod evidence;
+mod farm;
 mod images;
 mod layers;
 mod machines;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Corpus> {
         documents::all(),
         dependencies::all(),
         evidence::all(),
+        farm::all(),
         layers::all(),
         machines::all(),
         observed::all(),

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How the farm bears a load: measurements, which `scripts/farm-load` runs with a program that is optimised. `LOAD_JOBS` says
 //! how many jobs; the cost of each has to stay the same however many there are.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
-
-#[allow(dead_code, reason = "a part of what the other tests need")]
-mod support;
 
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::support::{self, Farm, Hand, package};
 use reprove_attest::RebuildVerdict::{BitIdentical, Different};
 use reprove_farm::api::{Api, Options, Security, serve};
 use reprove_farm::{Brought, Client, Failure, FailureClass, Outcome, Request, tls};
-use support::{Farm, Hand, package};
 use tokio::net::TcpListener;
 
 fn jobs() -> usize {
@@ -94,7 +90,7 @@ async fn jobs_that_are_nothing() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 #[ignore = "a measurement: scripts/farm-load"]
 async fn pages_with_a_history() {
     let (farm, jobs) = (Farm::new().await, jobs());

@@ -2,24 +2,18 @@
 //! Servers of a NATS cluster are killed while a farm works, and what was promised is still so.
 //!
 //! `REPROVE_FAULT_ROUNDS` says how often each is done, and `REPROVE_FAULT_SEED` with which numbers it begins.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
-#![allow(clippy::print_stdout, reason = "seeds and times are told")]
-
-#[path = "queues/servers.rs"]
-#[allow(dead_code, reason = "each test program uses a part of it")]
-mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::servers::Servers;
 use reprove_farm::queue::{NatsOptions, NatsQueue};
 use reprove_farm::{
     BuildId, Entry, Epoch, JobId, Lease, Millis, Offer, Priority, Queue, QueueError, Requires, Settled, Waiting,
 };
 use reprove_model::Digest;
-use servers::Servers;
 
 const LEASE: Duration = Duration::from_secs(60);
 /// The time, which stands still while servers are killed: no lease ends by itself.

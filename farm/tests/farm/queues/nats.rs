@@ -17,7 +17,7 @@ use reprove_model::Digest;
 
 use super::promises::{LEASE, Place, START, entry, job, offer, promises};
 use super::random::{agrees_with_the_model, steps};
-use super::servers::Servers;
+use crate::servers::Servers;
 
 /// A farm of its own, on the server that all share.
 struct Nats {

@@ -2,10 +2,9 @@
 //! The farm, with real builds, real processes and a real browser.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
-mod farm {
-    mod described;
-    mod killed;
-    mod page;
-    mod served;
-    mod whole;
-}
+mod described;
+mod killed;
+mod nats;
+mod page;
+mod served;
+mod whole;
