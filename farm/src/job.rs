@@ -179,6 +179,15 @@ impl Priority {
             Self::Low => "low",
         }
     }
+
+    /// As a number: what goes first has the lowest.
+    pub(crate) fn rank(self) -> i64 {
+        match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        }
+    }
 }
 
 impl FromStr for Priority {
@@ -337,6 +346,11 @@ mod tests {
         for wrong in ["", "-", "-0", "-01", "-+1", "-256", "-1-1"] {
             assert_eq!(format!("{text}{wrong}").parse::<JobId>(), Err(InvalidId), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ranks_sort_as_priorities_do() {
+        assert!(Priority::ALL.map(Priority::rank).is_sorted() && Priority::ALL.is_sorted());
     }
 
     #[test]

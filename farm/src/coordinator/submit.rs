@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Coordinator, FarmError, FarmEvent};
-use crate::{BuildId, Entry, Epoch, JobId, Millis, Priority, Request, Work};
+use crate::{BuildId, Entry, Epoch, JobId, Millis, Request, Work};
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -87,14 +87,6 @@ pub(super) fn entries_of(build: BuildId, first: u64, request: &Request) -> impl 
     })
 }
 
-pub(super) fn rank(priority: Priority) -> i64 {
-    match priority {
-        Priority::High => 0,
-        Priority::Normal => 1,
-        Priority::Low => 2,
-    }
-}
-
 /// Adds a request; gives also the number of its first job, where it is new.
 fn add(
     connection: &Connection,
@@ -133,7 +125,7 @@ fn add(
             purl.kind(),
             package,
             purl.version(),
-            rank(request.priority),
+            request.priority.rank(),
             now.0,
             submitter,
         ],

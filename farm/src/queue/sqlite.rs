@@ -60,7 +60,7 @@ impl Queue for SqliteQueue {
                     // It is ready when the next sweep finds that its time has come.
                     let state = if not_before == Millis::default() { "ready" } else { "later" };
                     let row =
-                        params![job.to_string(), lane.as_str(), rank(priority), place, state, not_before.0, epoch.0];
+                        params![job.to_string(), lane.as_str(), priority.rank(), place, state, not_before.0, epoch.0];
                     statement.execute(row)?;
                 }
                 Ok::<_, DatabaseError>(())
@@ -243,7 +243,7 @@ fn first(connection: &Connection, offer: &Offer, refused: &mut Refused) -> rusql
             let key = (offer.holder.clone(), lane.clone(), priority);
             let mut after = refused.get(&key).copied().unwrap_or(-1);
             let mut statement = connection.prepare_cached(READY)?;
-            let mut rows = statement.query(params![lane.as_str(), rank(priority), after])?;
+            let mut rows = statement.query(params![lane.as_str(), priority.rank(), after])?;
             while let Some(row) = rows.next()? {
                 let (job, place): (JobId, i64) = (text(row, 0)?, row.get(1)?);
                 if (offer.may_have)(job) {
@@ -267,14 +267,6 @@ fn first(connection: &Connection, offer: &Offer, refused: &mut Refused) -> rusql
 const READY: &str = "SELECT job, place FROM queue WHERE state = 'ready' AND lane = ?1 AND priority = ?2 AND place > ?3
     ORDER BY place";
 
-fn rank(priority: Priority) -> i64 {
-    match priority {
-        Priority::High => 0,
-        Priority::Normal => 1,
-        Priority::Low => 2,
-    }
-}
-
 fn lease(row: &Row<'_>) -> rusqlite::Result<Lease> {
     Ok(Lease {
         job: text(row, 0)?,
@@ -296,12 +288,6 @@ fn text<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranks_sort_as_priorities_do() {
-        let ranks = Priority::ALL.map(rank);
-        assert!(ranks.is_sorted() && Priority::ALL.is_sorted());
-    }
 
     #[tokio::test]
     async fn handing_out_looks_at_no_more_the_more_there_is() {

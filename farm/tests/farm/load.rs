@@ -11,6 +11,7 @@ use reprove_farm::api::{Api, Options, Security, serve};
 use reprove_farm::{Brought, Client, Failure, FailureClass, Outcome, Request, tls};
 use tokio::net::TcpListener;
 
+#[expect(clippy::disallowed_methods, reason = "set by scripts/farm-load")]
 fn jobs() -> usize {
     std::env::var("LOAD_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(2000)
 }
@@ -143,7 +144,7 @@ async fn history(farm: &Farm, builds: usize) {
     let write = move |connection: &rusqlite::Connection| {
         let mut build = connection.prepare(
             "INSERT INTO build (id, key, generation, request, subject, ecosystem, package, version, priority, submitted, submitter)
-             VALUES (printf('%032x', ?1), ?1, 0, '{}', 'pkg:' || ?2 || '/p' || (?1 % 5000) || '@' || ?1, ?2, 'p' || (?1 % 5000), ?1, 1, ?3, 'load')",
+             VALUES (printf('%032x', ?1), ?1, 0, x'7b7d', 'pkg:' || ?2 || '/p' || (?1 % 5000) || '@' || ?1, ?2, 'p' || (?1 % 5000), ?1, 1, ?3, 'load')",
         )?;
         let mut end =
             connection.prepare("UPDATE build SET state = 'decided', verdict = ?2, finished = ?3 WHERE number = ?1")?;
