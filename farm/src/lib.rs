@@ -19,6 +19,7 @@ mod client;
 mod clock;
 mod coordinator;
 mod database;
+pub mod hooks;
 mod independence;
 mod job;
 mod ledger;

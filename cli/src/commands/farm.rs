@@ -14,7 +14,7 @@ use reprove_model::Isolation;
 use crate::app::App;
 use crate::commands::{BuildOptions, SearchOptions};
 use crate::error::CommandError;
-use crate::farm::{asking, serving, tokens, working};
+use crate::farm::{asking, hooks, serving, tokens, working};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -43,6 +43,11 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: Token,
+    },
+    /// Say who is told when builds are asked for and come to an end
+    Hook {
+        #[command(subcommand)]
+        command: Hook,
     },
     /// Copy the database of this machine's farm, as it is at one moment, also while it serves
     Backup {
@@ -134,6 +139,9 @@ pub(crate) struct Serve {
     /// Only decide: workers are elsewhere
     #[arg(long)]
     pub(crate) without_worker: bool,
+    /// The address by which others reach the farm, to be said in what services are told [default: where it listens]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
     /// After how many seconds without a word from its worker a job is given to another
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(3..=3600))]
     pub(crate) lease: u64,
@@ -246,6 +254,31 @@ pub(crate) enum Token {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Hook {
+    /// Tell a service from now on, and print the secret that what it is told is signed with
+    New {
+        /// What it is called
+        name: Name,
+        /// Where it is told: https://…, or http://… on this machine
+        url: String,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// List who is told, and what they did not take
+    List {
+        #[command(flatten)]
+        data: DataOptions,
+    },
+    /// Tell a service nothing any more
+    Remove {
+        /// What it is called
+        name: Name,
+        #[command(flatten)]
+        data: DataOptions,
+    },
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct NewToken {
     /// What it is called
@@ -296,6 +329,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         Command::Status(status) => asking::status(app, status).await,
         Command::Cancel { build, farm } => asking::cancel(app, build, &farm).await,
         Command::Token { command } => tokens::run(app, command).await,
+        Command::Hook { command } => hooks::run(app, command).await,
         Command::Backup { to, data } => tokens::back_up(app, &to, &data).await,
     }
 }

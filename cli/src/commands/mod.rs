@@ -26,7 +26,7 @@ use reprove_model::IsolationLevel;
 
 pub(crate) use self::audit::digest as artifact_digest;
 pub(crate) use self::farm::{
-    DataOptions, FarmOptions, NewToken, RebuilderOptions, Serve, Status, Submit, Token as FarmToken, Worker,
+    DataOptions, FarmOptions, Hook, NewToken, RebuilderOptions, Serve, Status, Submit, Token as FarmToken, Worker,
 };
 pub(crate) use self::log::{failed, word};
 pub(crate) use self::options::BuildOptions;

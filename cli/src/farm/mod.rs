@@ -3,6 +3,7 @@
 
 pub(crate) mod asking;
 mod failures;
+pub(crate) mod hooks;
 mod jobs;
 pub(crate) mod serving;
 pub(crate) mod tokens;

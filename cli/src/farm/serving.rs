@@ -12,7 +12,8 @@ use reprove_attest::{Algorithm, TrustRoots};
 use reprove_farm::access::{self, Access, Credential, Role, Token};
 use reprove_farm::api::{Api, Options, Security, serve};
 use reprove_farm::queue::{NatsCredentials, NatsError, NatsOptions, NatsQueue, SqliteQueue};
-use reprove_farm::tls::{self, Identity};
+use reprove_farm::hooks::{self, Sender};
+use reprove_farm::tls::{self, Identity, TlsError};
 use reprove_farm::worker::Local;
 use reprove_farm::{Clock, Coordinator, Database, Ledger, LedgerError, Parts, Queue, Settings};
 use serde_json::json;
@@ -84,7 +85,9 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
         let link = Local { coordinator: coordinator.clone(), access: own };
         ready.work(app, &link, (None, false), stopped(stop.clone())).await.map(drop)
     };
+    let source = arguments.url.clone().unwrap_or_else(|| url.clone());
     let sweeping = sweeping(app, &coordinator, &ledger);
+    let telling = telling(app, &coordinator, &source);
     let served = serve(listener, security, router, stopped(stop.clone()));
     let all = async {
         let (served, worked) = tokio::join!(served, worker);
@@ -97,6 +100,7 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
         _ = interrupts.first() => {}
         ended = &mut all => return ended.map(|()| YES),
         () = sweeping => {}
+        told = telling => return told.map(|()| YES),
     }
     app.progress.note("stopping: what is at work is given back, and what was asked is answered");
     // Nobody listens where all has ended.
@@ -142,6 +146,25 @@ async fn queue(arguments: &Serve, database: &Database) -> Result<Arc<dyn Queue>,
         }
     })?;
     Ok(Arc::new(queue))
+}
+
+/// Tells services what happened, for as long as it is waited for.
+async fn telling(app: &App, coordinator: &Coordinator, source: &str) -> Result<(), CommandError> {
+    let tls = match tls::asking(None, None) {
+        Err(TlsError::NoRoots(_)) => tls::asking_nobody(),
+        tls => tls,
+    };
+    let sender = Sender::new(tls.map_err(from_tls)?);
+    loop {
+        let now = coordinator.clock().now();
+        match hooks::deliver(coordinator.database(), &sender, source, now).await {
+            // There may be more.
+            Ok(1..) => continue,
+            Ok(0) => {}
+            Err(error) => app.progress.note(&format!("services can't be told now: {error}")),
+        }
+        tokio::time::sleep(SWEEP).await;
+    }
 }
 
 /// The farm's log, which knows all that it has.

@@ -89,7 +89,7 @@ fn line(access: &Access) -> String {
 }
 
 /// The database of this machine's farm, which may be serving: then it is changed beside it.
-async fn open(data: &DataOptions) -> Result<Database, CommandError> {
+pub(super) async fn open(data: &DataOptions) -> Result<Database, CommandError> {
     let path = super::data(data)?.join("farm.db");
     if !path.is_file() {
         return Err(CommandError::bad_usage(format!("there is no farm here: {} is not there", path.display()))

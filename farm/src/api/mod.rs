@@ -23,6 +23,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
 use axum::middleware;
 use axum::response::IntoResponse as _;
+use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -47,7 +48,12 @@ pub struct Api {
     pub(crate) coordinator: Coordinator,
     pub(crate) options: Arc<Options>,
     pub(crate) rates: Arc<Rates>,
+    /// Who watches a build.
+    pub(crate) watching: Arc<Semaphore>,
 }
+
+/// So many may watch builds at once.
+pub(crate) const MOST_WATCHING: usize = 256;
 
 /// How the API is set.
 #[derive(Clone, Debug)]
@@ -101,7 +107,8 @@ impl Api {
     #[must_use]
     pub fn new(coordinator: Coordinator, options: Options) -> Self {
         let rates = Arc::new(Rates::new(options.requests_per_minute));
-        Self { coordinator, options: Arc::new(options), rates }
+        let watching = Arc::new(Semaphore::new(MOST_WATCHING));
+        Self { coordinator, options: Arc::new(options), rates, watching }
     }
 
     fn routes(most_report: usize) -> OpenApiRouter<Self> {

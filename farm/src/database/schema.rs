@@ -36,3 +36,60 @@ pub(super) fn is_current(connection: &Connection) -> Result<(), DatabaseError> {
         std::cmp::Ordering::Greater => Err(DatabaseError::Newer { found }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(connection: &Connection, version: i64) {
+        connection.pragma_update(None, "user_version", version).unwrap();
+    }
+
+    #[test]
+    fn tables_are_made_once_and_those_of_later_versions_are_left_alone() {
+        let connection = Connection::open_in_memory().unwrap();
+        assert!(matches!(is_current(&connection), Err(DatabaseError::Older { found: 0 })));
+        upgrade(&connection).unwrap();
+        upgrade(&connection).unwrap();
+        is_current(&connection).unwrap();
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let count: i64 = connection.query_row(tables, [], |row| row.get(0)).unwrap();
+        for found in [SCHEMA_VERSION + 1, i64::from(i32::MAX), -1] {
+            version(&connection, found);
+            assert!(matches!(upgrade(&connection), Err(DatabaseError::Newer { .. })), "{found}");
+        }
+        assert_eq!(connection.query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap(), count);
+    }
+
+    #[test]
+    fn an_upgrade_that_fails_changes_nothing() {
+        let connection = Connection::open_in_memory().unwrap();
+        // A table of the same name stands in the way.
+        connection.execute_batch("CREATE TABLE queue (other)").unwrap();
+        assert!(upgrade(&connection).is_err());
+        assert_eq!(connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_was_decided_is_not_changed_by_anybody() {
+        let connection = Connection::open_in_memory().unwrap();
+        upgrade(&connection).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO build (number, id, key, generation, request, subject, ecosystem, package, priority, submitted, submitter)
+                    VALUES (1, 'b', 'k', 0, x'00', 's', 'e', 'p', 1, 0, 'x');
+                 INSERT INTO job (number, id, build, slot, lane) VALUES (1, 'j', 1, 1, 'l');
+                 INSERT INTO report (job, epoch, envelope, digest, published, proof, received) VALUES (1, 1, x'00', 'd', 'p', 'f', 0);
+                 INSERT INTO logged VALUES (1, 0);",
+            )
+            .unwrap();
+        for change in [
+            "UPDATE report SET digest = 'other'",
+            "DELETE FROM report",
+            "INSERT INTO report (job, epoch, envelope, digest, published, proof, received) VALUES (1, 2, x'01', 'e', 'p', 'f', 0)",
+            "UPDATE logged SET place = 7",
+        ] {
+            assert!(connection.execute_batch(change).is_err(), "{change}");
+        }
+    }
+}

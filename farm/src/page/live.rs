@@ -2,6 +2,7 @@
 //! What workers say while they work, as server-sent events (HTML, section 9.2): `line`, with a list item, and `finished`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::layout::NoPage;
 use crate::access::Role;
-use crate::api::{Api, Caller, id};
+use crate::api::{Api, Caller, Problem, id};
 use crate::views;
 use crate::{BuildId, Coordinator, FarmEvent, JobId};
 
@@ -39,11 +40,14 @@ pub(super) async fn events(
     let view = views::build(api.coordinator.database(), build).await?;
     let jobs: Vec<JobId> = view.jobs.iter().map(|job| job.id).collect();
     let lines = wanted.only.as_deref() != Some("finished");
+    let full = || Problem::new(503, "too many watch builds now: load the page again to see what is new");
+    let place = Arc::clone(&api.watching).try_acquire_owned().map_err(|_| full())?;
     let (send, receive) = mpsc::channel(16);
     let coordinator = api.coordinator.clone();
     tokio::spawn(async move {
         // Ends when nobody listens any more.
         let _ = tokio::time::timeout(LONGEST, tell(&coordinator, build, &jobs, lines, &send)).await;
+        drop(place);
     });
     let stream = Receiving(receive);
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())

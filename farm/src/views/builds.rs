@@ -80,6 +80,13 @@ pub(super) fn row(row: &Row<'_>) -> Result<BuildRow, FarmError> {
     })
 }
 
+/// One build, as in lists.
+pub(crate) fn row_of(connection: &Connection, id: BuildId) -> Result<BuildRow, FarmError> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM build WHERE id = ?1"))?;
+    let mut rows = statement.query([id.to_string()])?;
+    row(rows.next()?.ok_or(FarmError::NoBuild(id))?)
+}
+
 /// Builds, the newest first.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod overview;
 mod workers;
 
 pub use build::{Attempted, BuildView, JobView, build, build_of_job, report};
+pub(crate) use builds::row_of;
 pub use builds::{BuildRow, Filter, MAX_LISTED, builds};
 pub use changes::{Change, changes};
 pub use overview::{Day, FailureGroup, Overview, Tally, overview, waiting};

@@ -204,23 +204,34 @@ impl WorkerLoop<'_> {
         let (key, subject, request) =
             (Arc::clone(&self.key), assignment.request.subject(), assignment.request.digest()?);
         let envelope = blocking(move || report.sign(&subject, request, &*key)).await??;
+        let beat = Duration::from_millis(assignment.lease_ms.max(300)) / 3;
+        let kept_alive = async {
+            loop {
+                tokio::time::sleep(beat).await;
+                // Where it is lost, the report is refused, which says so.
+                let _ = self.link.progress(lease, Vec::new()).await;
+            }
+        };
+        let answered = tokio::select! {
+            biased;
+            event = self.answered(lease, &envelope, &brought) => event,
+            event = kept_alive => event,
+        };
+        (self.tell)(answered);
+        Ok(())
+    }
+
+    /// Sends a report until the farm has taken or refused it.
+    async fn answered(&self, lease: &Lease, envelope: &Envelope, brought: &Brought) -> WorkerEvent {
         let mut wait = Duration::from_millis(500);
         loop {
-            match self.link.report(&self.profile.name, envelope.clone(), &brought).await {
-                Ok(accepted) => {
-                    (self.tell)(WorkerEvent::Brought(lease.clone(), accepted));
-                    return Ok(());
-                }
-                Err(error) if error.is_final => {
-                    (self.tell)(WorkerEvent::NotTaken(lease.clone(), error.text));
-                    return Ok(());
-                }
+            match self.link.report(&self.profile.name, envelope.clone(), brought).await {
+                Ok(accepted) => return WorkerEvent::Brought(lease.clone(), accepted),
+                Err(error) if error.is_final => return WorkerEvent::NotTaken(lease.clone(), error.text),
                 Err(error) => (self.tell)(WorkerEvent::Waiting(error.text)),
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(MOST_WAIT);
-            // Where this is lost, the report is refused, which ends the loop.
-            let _ = self.link.progress(lease, Vec::new()).await;
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod coordinator;
+mod hooks;
 mod load;
 mod nats_faults;
 mod queues;

@@ -28,6 +28,8 @@ CREATE INDEX build_of_package ON build (ecosystem, package, number);
 CREATE INDEX build_by_state ON build (state);
 CREATE INDEX build_by_word ON build (coalesce(verdict, state), number);
 CREATE INDEX build_of_ecosystem ON build (ecosystem, number);
+CREATE INDEX build_by_package ON build (package, number);
+CREATE INDEX build_of_ecosystem_by_word ON build (ecosystem, coalesce(verdict, state), number);
 CREATE INDEX build_finished ON build (finished) WHERE finished IS NOT NULL;
 
 -- One rebuilder's part of a build.
@@ -169,6 +171,37 @@ CREATE TABLE token (
     revoked INTEGER,
     CHECK ((digest IS NULL) <> (spiffe IS NULL))
 ) STRICT, WITHOUT ROWID;
+
+-- Who is told when something comes to an end.
+CREATE TABLE hook (
+    name TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    -- 32 bytes, with which what is sent is signed.
+    secret BLOB NOT NULL,
+    made INTEGER NOT NULL,
+    -- How many events were given up, and why the last was not taken.
+    given_up INTEGER NOT NULL DEFAULT 0,
+    trouble TEXT
+) STRICT, WITHOUT ROWID;
+
+-- What they have not been told yet.
+CREATE TABLE delivery (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    hook TEXT NOT NULL REFERENCES hook (name) ON DELETE CASCADE,
+    build INTEGER NOT NULL REFERENCES build (number),
+    kind TEXT NOT NULL,
+    happened INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    next INTEGER NOT NULL
+) STRICT;
+CREATE INDEX delivery_due ON delivery (next);
+CREATE INDEX delivery_of_hook ON delivery (hook);
+CREATE TRIGGER build_is_told_of AFTER INSERT ON build BEGIN
+    INSERT INTO delivery (hook, build, kind, happened, next) SELECT name, NEW.number, 'queued', NEW.submitted, 0 FROM hook;
+END;
+CREATE TRIGGER build_s_end_is_told AFTER UPDATE OF state ON build WHEN OLD.state = 'waiting' AND NEW.state <> 'waiting' BEGIN
+    INSERT INTO delivery (hook, build, kind, happened, next) SELECT name, NEW.number, 'finished', NEW.finished, 0 FROM hook;
+END;
 
 -- The queue, where it is this database.
 CREATE TABLE queue (

@@ -99,6 +99,24 @@ async fn what_came_from_elsewhere_is_text_on_the_pages() {
 }
 
 #[tokio::test]
+async fn no_more_watch_at_once_than_the_bound() {
+    let served = Served::with(Options { requests_per_minute: 100_000, ..open() }, Default::default()).await;
+    let build = served.farm.submit(Request::of(package("a"))).await;
+    let request = format!("GET /builds/{build}/events HTTP/1.1\r\nHost: f\r\n\r\n");
+    let mut watching = Vec::new();
+    for n in 0..257 {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(served.url.trim_start_matches("http://")).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        let expected = if n < 256 { b"HTTP/1.1 200" } else { b"HTTP/1.1 503" };
+        assert_eq!(&status, expected, "{n}");
+        watching.push(stream);
+    }
+}
+
+#[tokio::test]
 async fn logs_are_plain_text_and_proofs_are_saved() {
     let served = Served::with(open(), Default::default()).await;
     let hand = Hand::new(1);
