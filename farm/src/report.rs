@@ -45,14 +45,30 @@ pub enum Outcome {
     Failure(Failure),
 }
 
-/// Why there is no verdict.
+/// Why there is no verdict. What is read is one line within the bound, or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", try_from = "Layout")]
 pub struct Failure {
     /// Of which kind it is.
     pub class: FailureClass,
     /// In words, in one line.
     pub detail: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Layout {
+    class: FailureClass,
+    detail: String,
+}
+
+impl TryFrom<Layout> for Failure {
+    type Error = String;
+
+    fn try_from(Layout { class, detail }: Layout) -> Result<Self, String> {
+        let failure = Self::new(class, &detail);
+        if failure.detail == detail { Ok(failure) } else { Err("the detail is too long, or no single line".to_owned()) }
+    }
 }
 
 impl Failure {
@@ -315,6 +331,11 @@ mod tests {
         let of = |length: usize| Failure::new(FailureClass::Network, &"ä".repeat(length)).detail.chars().count();
         assert_eq!((of(Failure::MAX_DETAIL), of(Failure::MAX_DETAIL + 1)), (Failure::MAX_DETAIL, Failure::MAX_DETAIL));
         assert_eq!(Failure::new(FailureClass::Network, "a\nb\u{1b}c").detail, "a b c");
+        let read = |detail: &str| {
+            serde_json::from_value::<Failure>(serde_json::json!({ "class": "network", "detail": detail }))
+        };
+        assert!(read(&"ä".repeat(Failure::MAX_DETAIL)).is_ok());
+        assert!(read(&"ä".repeat(Failure::MAX_DETAIL + 1)).is_err() && read("a\nb").is_err());
     }
 
     #[test]

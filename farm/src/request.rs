@@ -52,6 +52,8 @@ pub enum Work {
 impl Request {
     /// The most rebuilders that can be asked for.
     pub const MAX_REBUILDERS: u8 = 16;
+    /// The types of packages that workers can rebuild.
+    pub const KINDS: [&str; 4] = ["cargo", "deb", "npm", "pypi"];
     /// The longest package URL, in bytes.
     pub const MAX_PURL: usize = 1024;
 
@@ -80,6 +82,9 @@ impl Request {
             return Err(RequestError::TooLong(length));
         }
         let Work::Package { purl } = &self.work;
+        if !Self::KINDS.contains(&purl.kind()) {
+            return Err(RequestError::Kind(purl.kind().to_owned()));
+        }
         if purl.version().is_none() {
             return Err(RequestError::NoVersion(purl.to_string()));
         }
@@ -128,6 +133,9 @@ pub enum RequestError {
     /// Longer than [`Request::MAX_PURL`].
     #[error("the package URL has {0} bytes; the most is {max}", max = Request::MAX_PURL)]
     TooLong(usize),
+    /// A package of a type that nobody rebuilds.
+    #[error("{0:?} packages can't be rebuilt: there are {kinds}", kinds = Request::KINDS.join(", "))]
+    Kind(String),
     /// A package without a version.
     #[error("{0} names no version: add one, as in pkg:pypi/idna@3.20")]
     NoVersion(String),
@@ -178,6 +186,8 @@ mod tests {
         };
         assert_eq!(named(Request::MAX_PURL), Ok(()));
         assert_eq!(named(Request::MAX_PURL + 1), Err(RequestError::TooLong(Request::MAX_PURL + 1)));
+        let other = Request::of("pkg:generic/a@1".parse().unwrap());
+        assert_eq!(other.check(), Err(RequestError::Kind("generic".into())));
         let nameless = Request::of("pkg:pypi/idna".parse().unwrap());
         assert_eq!(nameless.check(), Err(RequestError::NoVersion("pkg:pypi/idna".into())));
     }

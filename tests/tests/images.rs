@@ -202,7 +202,7 @@ fn what_is_no_environment_is_said() {
     for (image, code, said) in [
         ("oci:../base:1", 4, "has no /bin/sh"),
         ("oci:../base:2", 2, "there is no image oci:../base:2 there; there are 1"),
-        ("oci:../none", 2, "is no OCI layout"),
+        ("oci:../none", 2, "none is not there; a recipe's paths are relative to its own directory"),
         ("oci-archive:../none.tar", 4, "none.tar"),
         ("base", 2, "names no image"),
     ] {

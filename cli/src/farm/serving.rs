@@ -11,8 +11,8 @@ use std::time::Duration;
 use reprove_attest::{Algorithm, TrustRoots};
 use reprove_farm::access::{self, Access, Credential, Role, Token};
 use reprove_farm::api::{Api, Options, Security, serve};
-use reprove_farm::queue::{NatsCredentials, NatsError, NatsOptions, NatsQueue, SqliteQueue};
 use reprove_farm::hooks::{self, Sender};
+use reprove_farm::queue::{NatsCredentials, NatsError, NatsOptions, NatsQueue, SqliteQueue};
 use reprove_farm::tls::{self, Identity, TlsError};
 use reprove_farm::worker::Local;
 use reprove_farm::{Clock, Coordinator, Database, Ledger, LedgerError, Parts, Queue, Settings};
@@ -90,9 +90,9 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
     let telling = telling(app, &coordinator, &source);
     let served = serve(listener, security, router, stopped(stop.clone()));
     let all = async {
-        let (served, worked) = tokio::join!(served, worker);
-        served.map_err(refused)?;
-        worked
+        // Where the worker can't begin, or is not wanted, that is said, and nobody waits for it in vain.
+        let served = async { served.await.map_err(refused) };
+        tokio::try_join!(served, worker).map(drop)
     };
     let mut all = std::pin::pin!(all);
     tokio::select! {

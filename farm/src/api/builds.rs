@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::caller::Submitter;
 use super::{Api, Caller, Problem};
 use crate::access::Role;
 use crate::views::{self, BuildRow, BuildView, Filter};
@@ -39,10 +40,10 @@ pub struct Submissions {
 ))]
 pub(super) async fn submit(
     State(api): State<Api>,
-    caller: Caller,
+    Submitter(access): Submitter,
     body: Result<Json<Submission>, JsonRejection>,
 ) -> Result<Json<Submissions>, Problem> {
-    let name = caller.known(Role::Submit)?.name.to_string();
+    let name = access.name.to_string();
     let Json(Submission { requests, again }) = body?;
     let count = requests.len();
     if count == 0 || count > Coordinator::MAX_REQUESTS {

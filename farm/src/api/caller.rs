@@ -68,7 +68,8 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let anyone_may_read = api.options.read_by_anyone;
         let peer = parts.extensions.get::<Peer>();
-        let credential = match shown(&parts.headers)? {
+        let is_reading = parts.method.is_safe();
+        let credential = match shown(&parts.headers, is_reading)? {
             Some(token) => Some(Credential::Token(token)),
             None => peer.and_then(|peer| peer.spiffe.clone()).map(Credential::Spiffe),
         };
@@ -83,12 +84,16 @@ impl FromRequestParts<Api> for Caller {
 }
 
 /// The token that is shown, where one is.
-fn shown(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
+fn shown(headers: &HeaderMap, is_reading: bool) -> Result<Option<Token>, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let wrong = || Problem::new(401, "the Authorization header holds no token of a farm");
     let (scheme, rest) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(wrong)?;
     let secret = match scheme.to_ascii_lowercase().as_str() {
         "bearer" => rest.to_owned(),
+        // A browser shows it to whatever page asks, so that it is good for looking alone.
+        "basic" if !is_reading => {
+            return Err(Problem::new(401, "what changes anything takes a token as Authorization: Bearer"));
+        }
         "basic" => {
             let bytes = STANDARD.decode(rest.trim()).map_err(|_| wrong())?;
             let text = String::from_utf8(bytes).map_err(|_| wrong())?;
@@ -97,4 +102,37 @@ fn shown(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
         _ => return Err(wrong()),
     };
     Token::read(&secret).map(Some).map_err(|_| wrong())
+}
+
+/// Whoever asks, where they have a role: looked at before anything of a body is read.
+macro_rules! with_role {
+    ($($(#[$doc:meta])* $name:ident: $role:expr;)*) => {$(
+        $(#[$doc])*
+        pub(super) struct $name(pub(super) Access);
+
+        impl FromRequestParts<Api> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+                let caller = Caller::from_request_parts(parts, api).await?;
+                Ok(Self(caller.known($role)?.clone()))
+            }
+        }
+    )*};
+}
+with_role! {
+/// Who may ask for builds.
+Submitter: Role::Submit;
+/// Who may work.
+AtWork: Role::Work;}
+
+/// Who may administer.
+pub(super) struct Administrator;
+
+impl FromRequestParts<Api> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Caller::from_request_parts(parts, api).await?.known(Role::Administer).map(|_| Self)
+    }
 }

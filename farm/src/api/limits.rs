@@ -62,6 +62,9 @@ impl Rates {
     }
 }
 
+/// The longest that a request may take until its answer begins, its body included.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(300);
+
 /// What every answer says: nothing but what is served here is run or shown, and nothing is guessed.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
@@ -81,7 +84,10 @@ pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let address = request.extensions().get::<Peer>().map_or(unknown, |peer| peer.address);
     let mut response = if api.rates.allows(address, api.coordinator.clock().now()) {
-        next.run(request).await
+        match tokio::time::timeout(LONGEST, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::new(408, "it took longer than five minutes").into_response(),
+        }
     } else {
         let mut response = Problem::new(429, "too many requests: wait a moment").into_response();
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -51,7 +51,8 @@ impl From<FarmError> for Problem {
             FarmError::NameTaken(..) | FarmError::Queue(QueueError::Lost { .. }) => 409,
             FarmError::NotAdmitted(_) | FarmError::Banned(..) => 403,
             FarmError::Refused(_) => 409,
-            FarmError::Database(DatabaseError::Full | DatabaseError::Undone) => 507,
+            FarmError::Database(DatabaseError::Full | DatabaseError::Undone)
+            | FarmError::Queue(QueueError::Database(DatabaseError::Full | DatabaseError::Undone)) => 507,
             FarmError::Queue(QueueError::Transport(_)) => 503,
             _ => 500,
         };

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::builds::id;
+use super::caller::{Administrator, AtWork};
 use super::{Api, Caller, Problem};
 use crate::access::Role;
 use crate::views::{self, WorkerView};
@@ -109,8 +110,7 @@ pub struct Answer {
 const MOST_WAIT: u64 = 60;
 
 /// Whoever may speak for a worker: who has the token that it registered with.
-fn speaks_for(api: &Api, caller: &Caller, worker: &Name) -> Result<(), Problem> {
-    let access = caller.known(Role::Work)?;
+fn speaks_for(api: &Api, AtWork(access): &AtWork, worker: &Name) -> Result<(), Problem> {
     let worker = api.coordinator.worker(worker)?;
     if worker.admission.token != access.name.as_str() {
         return Err(Problem::new(403, format!("{} registered with another token", worker.profile.name)));
@@ -137,10 +137,10 @@ pub(super) async fn workers(State(api): State<Api>, caller: Caller) -> Result<Js
 ))]
 pub(super) async fn register(
     State(api): State<Api>,
-    caller: Caller,
+    caller: AtWork,
     body: Result<Json<Registration>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
-    let admission = caller.known(Role::Work)?.admission();
+    let admission = caller.0.admission();
     let Json(Registration { profile }) = body?;
     let coordinator = api.coordinator.clone();
     api.to_its_end(async move { coordinator.register(&profile, admission).await }).await?;
@@ -165,11 +165,10 @@ pub(super) struct Why {
 ))]
 pub(super) async fn ban(
     State(api): State<Api>,
-    caller: Caller,
+    _: Administrator,
     Path(worker): Path<String>,
     body: Result<Json<Why>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
-    caller.known(Role::Administer)?;
     let (Json(Why { why }), name) = (body?, id::<Name>(&worker)?);
     if why.chars().count() > 500 {
         return Err(Problem::new(422, "the reason has more than 500 characters"));
@@ -187,10 +186,9 @@ pub(super) async fn ban(
 ))]
 pub(super) async fn admit(
     State(api): State<Api>,
-    caller: Caller,
+    _: Administrator,
     Path(worker): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    caller.known(Role::Administer)?;
     let (coordinator, name) = (api.coordinator.clone(), id::<Name>(&worker)?);
     api.to_its_end(async move { coordinator.admit_again(&name).await }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -205,10 +203,9 @@ pub(super) async fn admit(
 ))]
 pub(super) async fn lease(
     State(api): State<Api>,
-    caller: Caller,
+    caller: AtWork,
     body: Result<Json<LeaseRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    caller.known(Role::Work)?;
     let Json(LeaseRequest { worker, wait }) = body?;
     speaks_for(&api, &caller, &worker)?;
     let wait = Duration::from_secs(wait.min(MOST_WAIT));
@@ -226,10 +223,9 @@ pub(super) async fn lease(
 ))]
 pub(super) async fn progress(
     State(api): State<Api>,
-    caller: Caller,
+    caller: AtWork,
     body: Result<Json<Progress>, JsonRejection>,
 ) -> Result<Json<Lease>, Problem> {
-    caller.known(Role::Work)?;
     let Json(Progress { lease, lines }) = body?;
     speaks_for(&api, &caller, &lease.holder)?;
     if lines.len() > Live::MOST_LINES {
@@ -247,10 +243,9 @@ pub(super) async fn progress(
 ))]
 pub(super) async fn report(
     State(api): State<Api>,
-    caller: Caller,
+    caller: AtWork,
     body: Result<Json<BroughtReport>, JsonRejection>,
 ) -> Result<Json<Answer>, Problem> {
-    caller.known(Role::Work)?;
     let Json(BroughtReport { worker, report, proof, log }) = body?;
     speaks_for(&api, &caller, &worker)?;
     let bytes = |text: Option<String>, what: &str| {

@@ -24,6 +24,8 @@ pub(super) struct Decision {
 pub(super) struct Finished {
     /// Whether no job of the build is left.
     pub(super) whole_build: bool,
+    /// Whether it was so before.
+    pub(super) already: bool,
 }
 
 /// Writes a decision down. There is one for each job: a second one is an error of the database itself.
@@ -33,6 +35,11 @@ pub(super) fn decide(connection: &Connection, decision: &Decision) -> Result<Fin
     const JOB: &str =
         "UPDATE job SET state = 'decided', verdict = ?2, finished = ?3 WHERE number = ?1 AND state = 'waiting'";
     let Decision { job, epoch, envelope, report, judged, now } = decision;
+    // The same was brought twice at once.
+    let same = "SELECT 1 FROM report WHERE job = ?1 AND digest = ?2";
+    if connection.prepare_cached(same)?.exists(params![job, report.digest().blake3.to_string()])? {
+        return Ok(Finished { whole_build: false, already: true });
+    }
     let (proof, log) = match &report.report().outcome {
         Outcome::Verdict { proof, log, .. } => (Some(proof.blake3.to_string()), log.map(|log| log.blake3.to_string())),
         Outcome::Failure(_) => (None, None),
@@ -50,7 +57,7 @@ pub(super) fn decide(connection: &Connection, decision: &Decision) -> Result<Fin
     if connection.prepare_cached(JOB)?.execute(params![job, judged.verdict.name(), now.0])? != 1 {
         return Err(super::Refusal::Finished.into());
     }
-    end_attempt(connection, *job, *epoch, "decided", None, *now)?;
+    end_attempt(connection, (*job, *epoch, &report.report().worker), "decided", None, *now)?;
     for cause in &judged.causes {
         let sql = "INSERT INTO cause (build, cause) SELECT build, ?2 FROM job WHERE number = ?1 ON CONFLICT DO NOTHING";
         connection.prepare_cached(sql)?.execute(params![job, cause])?;
@@ -58,20 +65,20 @@ pub(super) fn decide(connection: &Connection, decision: &Decision) -> Result<Fin
     end_build(connection, *job, *now)
 }
 
-/// Writes down that a job came to no verdict this time.
+/// Writes down that a job came to no verdict this time; says whether that was not written down before.
 pub(super) fn failed(
     connection: &Connection,
-    job: i64,
-    epoch: u32,
+    (job, epoch, worker): (i64, u32, &Name),
     failure: &Failure,
     now: Millis,
-) -> Result<(), FarmError> {
+) -> Result<bool, FarmError> {
     let outcome = if failure.class.counts() { "failed" } else { "given-back" };
-    end_attempt(connection, job, epoch, outcome, Some((failure.class.name(), &failure.detail)), now)?;
-    if failure.class.counts() {
+    let why = Some((failure.class.name(), failure.detail.as_str()));
+    let is_new = end_attempt(connection, (job, epoch, worker), outcome, why, now)?;
+    if is_new && failure.class.counts() {
         connection.prepare_cached("UPDATE job SET failures = failures + 1 WHERE number = ?1")?.execute([job])?;
     }
-    Ok(())
+    Ok(is_new)
 }
 
 /// Writes down that a job is not tried any more.
@@ -84,32 +91,31 @@ pub(super) fn give_up(connection: &Connection, job: i64, now: Millis) -> Result<
 /// Writes down that a report was refused; gives how many of the worker's were, since it was last admitted.
 pub(super) fn refused(
     connection: &Connection,
-    job: i64,
-    epoch: u32,
+    of: Option<(i64, u32)>,
     worker: &Name,
     why: &str,
     now: Millis,
 ) -> Result<u32, FarmError> {
-    const COUNT: &str = "SELECT count(*) FROM attempt WHERE worker = ?1 AND outcome = 'refused'
-        AND leased >= (SELECT admitted FROM worker WHERE name = ?1)";
-    end_attempt(connection, job, epoch, "refused", Some(("refused", why)), now)?;
+    const COUNT: &str = "UPDATE worker SET refused = refused + 1 WHERE name = ?1 RETURNING refused";
+    if let Some((job, epoch)) = of {
+        end_attempt(connection, (job, epoch, worker), "refused", Some(("refused", why)), now)?;
+    }
     Ok(connection.prepare_cached(COUNT)?.query_row([worker.as_str()], |row| row.get(0))?)
 }
 
-/// Ends an attempt that has not ended.
-pub(super) fn end_attempt(
+/// Ends a worker's attempt that has not ended; says whether there was such a one.
+fn end_attempt(
     connection: &Connection,
-    job: i64,
-    epoch: u32,
+    (job, epoch, worker): (i64, u32, &Name),
     outcome: &str,
     why: Option<(&str, &str)>,
     now: Millis,
-) -> Result<(), FarmError> {
+) -> Result<bool, FarmError> {
     const SQL: &str = "UPDATE attempt SET ended = ?3, outcome = ?4, class = ?5, detail = ?6
-        WHERE job = ?1 AND epoch = ?2 AND ended IS NULL";
+        WHERE job = ?1 AND epoch = ?2 AND worker = ?7 AND ended IS NULL";
     let (class, detail) = why.unzip();
-    connection.prepare_cached(SQL)?.execute(params![job, epoch, now.0, outcome, class, detail])?;
-    Ok(())
+    let row = params![job, epoch, now.0, outcome, class, detail, worker.as_str()];
+    Ok(connection.prepare_cached(SQL)?.execute(row)? > 0)
 }
 
 /// Ends a job's build, where none of its jobs is left. It has a verdict where all its rebuilders came to one: their word where
@@ -125,7 +131,7 @@ fn end_build(connection: &Connection, job: i64, now: Millis) -> Result<Finished,
     let (mut words, mut all_decided) = (Vec::new(), true);
     while let Some(row) = rows.next()? {
         match row.get::<_, String>(0)?.as_str() {
-            "waiting" => return Ok(Finished { whole_build: false }),
+            "waiting" => return Ok(Finished { whole_build: false, already: false }),
             "decided" => words.push((word(&row.get::<_, String>(1)?)?, digest(&row.get::<_, String>(2)?)?)),
             _ => all_decided = false,
         }
@@ -135,7 +141,7 @@ fn end_build(connection: &Connection, job: i64, now: Millis) -> Result<Finished,
         false => ("failed", None),
     };
     connection.prepare_cached(BUILD)?.execute(params![job, state, verdict, now.0])?;
-    Ok(Finished { whole_build: true })
+    Ok(Finished { whole_build: true, already: false })
 }
 
 fn word(text: &str) -> Result<RebuildVerdict, FarmError> {

@@ -103,17 +103,17 @@ pub struct Brought {
     pub log: Option<Vec<u8>>,
 }
 
-/// Looks whether a report is about the job that it says, and whether what came with it is what it names.
-pub(super) fn is_about(
-    report: &VerifiedReport,
-    request: DigestSet,
-    worker: &Worker,
-    brought: &Brought,
-) -> Result<(), Refusal> {
+/// Looks whether a report is in the name of who brings it.
+pub(super) fn is_by(report: &VerifiedReport, worker: &Worker) -> Result<(), Refusal> {
     let said = &report.report().worker;
-    if *said != worker.profile.name {
-        return Err(Refusal::OtherWorker { said: said.to_string(), by: worker.profile.name.to_string() });
+    match *said == worker.profile.name {
+        true => Ok(()),
+        false => Err(Refusal::OtherWorker { said: said.to_string(), by: worker.profile.name.to_string() }),
     }
+}
+
+/// Looks whether a report is about the job that it says, and whether what came with it is what it names.
+pub(super) fn is_about(report: &VerifiedReport, request: DigestSet, brought: &Brought) -> Result<(), Refusal> {
     if report.request() != request {
         return Err(Refusal::OtherRequest);
     }
@@ -140,7 +140,7 @@ pub(super) fn judge(
     said: RebuildVerdict,
     proof: &[u8],
     request: &Request,
-    worker: &Worker,
+    (worker, registered): (&Worker, Isolation),
     trust: &TrustRoots,
     now: Timestamp,
 ) -> Result<Judged, Refusal> {
@@ -156,11 +156,17 @@ pub(super) fn judge(
         }
     };
     let published = is_what_was_asked_for(request, published)?;
-    let registered = worker.profile.isolation;
-    if isolation != registered {
-        return Err(Refusal::OtherIsolation { proven: isolation.name(), registered: registered.name() });
+    // What the worker was when it got the job, and what was asked for: whatever it has become since.
+    for wanted in [Some(registered), request.requires.isolation].into_iter().flatten() {
+        if isolation != wanted {
+            return Err(Refusal::OtherIsolation { proven: isolation.name(), registered: wanted.name() });
+        }
     }
-    if isolation.has_evidence() && matches!(audited, Audited::Compared(_)) {
+    if isolation.has_evidence() {
+        if matches!(audited, Audited::Unbuildable(_)) {
+            let why = "a build that failed has none, so that this is nothing that counts for it";
+            return Err(Refusal::NoEvidence(isolation.name(), why.to_owned()));
+        }
         has_evidence(proof, worker, isolation, trust, now)?;
     }
     let causes = findings.iter().flat_map(causes).collect();

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Coordinator, FarmError};
-use crate::{Entry, JobId, Millis};
+use rusqlite::Connection;
+
+use crate::{Entry, Epoch, JobId, Millis};
 
 #[derive(Default)]
 pub(super) struct Pending(Mutex<Untold>);
@@ -15,7 +17,7 @@ struct Untold {
     put: Vec<Entry>,
     forget: BTreeSet<JobId>,
     /// What was settled and could not be written down, and when.
-    settled: BTreeMap<JobId, Millis>,
+    settled: BTreeMap<JobId, (Millis, Epoch)>,
 }
 
 impl Coordinator {
@@ -34,8 +36,8 @@ impl Coordinator {
     }
 
     /// A job was settled, and what settled it is being written down: the worker brings it again where that fails.
-    pub(super) fn settling(&self, job: JobId, now: Millis) {
-        self.untold(|untold| untold.settled.insert(job, now));
+    pub(super) fn settling(&self, job: JobId, epoch: Epoch, now: Millis) {
+        self.untold(|untold| untold.settled.insert(job, (now, epoch)));
     }
 
     /// It was written down.
@@ -54,18 +56,31 @@ impl Coordinator {
         let lease = self.parts.settings.lease;
         let late = self.untold(|untold| {
             let late = |at: &Millis| now.since(*at) >= lease;
-            let (gone, kept) = std::mem::take(&mut untold.settled).into_iter().partition(|(_, at)| late(at));
+            let (gone, kept) = std::mem::take(&mut untold.settled).into_iter().partition(|(_, (at, _))| late(at));
             untold.settled = kept;
             gone
         });
-        let late: BTreeMap<JobId, Millis> = late;
-        let jobs: Vec<JobId> = late.keys().copied().collect();
+        let late: BTreeMap<JobId, (Millis, Epoch)> = late;
+        let asked: Vec<JobId> = late.keys().copied().collect();
+        let waiting = move |connection: &Connection| {
+            let mut sql = connection.prepare_cached("SELECT 1 FROM job WHERE id = ?1 AND state = 'waiting'")?;
+            let mut jobs = Vec::new();
+            for job in asked {
+                if sql.exists([job.to_string()])? {
+                    jobs.push(job);
+                }
+            }
+            Ok::<_, FarmError>(jobs)
+        };
+        let jobs = if late.is_empty() { Vec::new() } else { self.parts.database.read(waiting).await? };
         if let Err(error) = self.parts.queue.reopen(&jobs, now).await {
-            self.untold(|untold| untold.settled.extend(late));
+            self.untold(|untold| untold.settled.extend(late.clone()));
             return Err(error.into());
         }
         for job in jobs {
-            self.placement.release(job);
+            if let Some((_, epoch)) = late.get(&job) {
+                self.placement.release(job, *epoch);
+            }
         }
         Ok(())
     }

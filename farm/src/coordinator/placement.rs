@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use crate::{BuildId, Claim, Distinct, JobId, may_run};
+use crate::{BuildId, Claim, Distinct, Epoch, JobId, may_run};
 
 #[derive(Default)]
 pub(super) struct Placement {
@@ -14,8 +14,8 @@ pub(super) struct Placement {
 
 struct Claims {
     distinct: BTreeSet<Distinct>,
-    /// By slot.
-    of: BTreeMap<u8, Claim>,
+    /// By slot; under which epoch is known once the queue has said it.
+    of: BTreeMap<u8, (Claim, Option<Epoch>)>,
 }
 
 impl Placement {
@@ -31,17 +31,27 @@ impl Placement {
     pub(super) fn claim(&self, job: JobId, who: &Claim) -> bool {
         let mut builds = self.lock();
         let Some(claims) = builds.get_mut(&job.build) else { return true };
-        let others = claims.of.iter().filter(|(slot, _)| **slot != job.slot).map(|(_, claim)| claim);
+        let others = claims.of.iter().filter(|(slot, _)| **slot != job.slot).map(|(_, (claim, _))| claim);
         let may = may_run(who, others, &claims.distinct);
         if may {
-            claims.of.insert(job.slot, who.clone());
+            claims.of.insert(job.slot, (who.clone(), None));
         }
         may
     }
 
-    /// Takes a job away from whoever has it: it came to nothing.
-    pub(super) fn release(&self, job: JobId) {
-        if let Some(claims) = self.lock().get_mut(&job.build) {
+    /// The job was handed out under this epoch.
+    pub(super) fn confirm(&self, job: JobId, epoch: Epoch) {
+        if let Some((_, known)) = self.lock().get_mut(&job.build).and_then(|claims| claims.of.get_mut(&job.slot)) {
+            *known = Some(epoch);
+        }
+    }
+
+    /// Takes a job away from whoever had it under this epoch, which came to nothing. One that was handed out again since is left
+    /// alone.
+    pub(super) fn release(&self, job: JobId, epoch: Epoch) {
+        if let Some(claims) = self.lock().get_mut(&job.build)
+            && claims.of.get(&job.slot).is_some_and(|(_, of)| *of == Some(epoch))
+        {
             claims.of.remove(&job.slot);
         }
     }
@@ -86,9 +96,15 @@ mod tests {
         assert!(!placement.claim(build.job(2), &claim(1)));
         assert!(placement.claim(build.job(2), &claim(2)));
         // The same job again, as after a lease that was lost.
-        placement.release(build.job(1));
+        placement.confirm(build.job(1), Epoch(1));
+        placement.release(build.job(1), Epoch(1));
         assert!(!placement.claim(build.job(1), &claim(2)));
         assert!(placement.claim(build.job(1), &claim(3)));
+        // What is said late of the lease before takes nothing from whoever has it now.
+        placement.release(build.job(1), Epoch(1));
+        placement.confirm(build.job(1), Epoch(2));
+        placement.release(build.job(1), Epoch(1));
+        assert!(!placement.claim(build.job(2), &claim(3)));
         placement.close(build);
         assert!(placement.claim(build.job(1), &claim(2)));
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reprove_attest::Envelope;
+use reprove_model::Isolation;
 use reprove_model::canonical;
 use reprove_store::{Root, Store};
 use rusqlite::{Connection, OptionalExtension as _};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::finish::{self, Decision};
 use super::judge::{self, Brought, Refusal};
 use super::{Coordinator, FarmError, FarmEvent, Worker};
-use crate::{Failure, JobId, Lease, Millis, Name, Outcome, QueueError, Request, Settled, VerifiedReport};
+use crate::{Epoch, Failure, JobId, Lease, Millis, Name, Outcome, QueueError, Request, Settled, VerifiedReport};
 
 /// What came of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ struct Known {
     epoch: u32,
     failures: u32,
     holder: Option<String>,
+    /// What the holder built in when it got the job.
+    isolation: Option<Isolation>,
     request: Request,
     /// Of the report that decided it.
     decided_by: Option<String>,
@@ -49,11 +52,15 @@ impl Coordinator {
     /// [`FarmError::Refused`] where it does not count: then the worker has the job no more. See [`FarmError`].
     pub async fn report(&self, by: &Name, envelope: Envelope, brought: Brought) -> Result<Accepted, FarmError> {
         let worker = self.worker(by)?;
-        let report = VerifiedReport::verify(&envelope, &worker.key).map_err(Refusal::from)?;
+        self.is_not_banned(&worker)?;
+        let report = match VerifiedReport::verify(&envelope, &worker.key) {
+            Ok(report) => report,
+            Err(error) => return Err(self.refused(&worker, None, error.into()).await?),
+        };
         let job = report.report().job;
         let known = self.parts.database.read(move |connection| known(connection, job)).await?;
         match self.judged(&worker, &report, &known, envelope, brought).await {
-            Err(FarmError::Refused(refusal)) => Err(self.refused(&worker, &report, &known, refusal).await?),
+            Err(FarmError::Refused(refusal)) => Err(self.refused(&worker, Some((&report, &known)), refusal).await?),
             result => result,
         }
     }
@@ -66,7 +73,7 @@ impl Coordinator {
         envelope: Envelope,
         brought: Brought,
     ) -> Result<Accepted, FarmError> {
-        judge::is_about(report, known.request.digest()?, worker, &brought)?;
+        judge::is_by(report, worker)?;
         if let Some(by) = &known.decided_by {
             let same = *by == report.digest().blake3.to_string();
             return if same { Ok(Accepted::Already) } else { Err(Refusal::Decided.into()) };
@@ -78,6 +85,7 @@ impl Coordinator {
         if said.epoch.0 != known.epoch || known.holder.as_deref() != Some(worker.profile.name.as_str()) {
             return Err(Refusal::Stale { said: said.epoch.0, newest: known.epoch }.into());
         }
+        judge::is_about(report, known.request.digest()?, &brought)?;
         match &said.outcome {
             Outcome::Verdict { .. } => self.decide(worker, report, known, envelope, brought).await,
             Outcome::Failure(failure) => self.failed(report, known, failure.clone()).await,
@@ -100,14 +108,16 @@ impl Coordinator {
         let (now, word, job) = (self.parts.clock.now(), *verdict, said.job);
         // Signatures, and what the store writes, would hold everybody up.
         let store = self.parts.store.clone();
+        let (isolation, epoch) = (known.isolation.unwrap_or(worker.profile.isolation), said.epoch);
         let judged = blocking(move || {
-            let judged = judge::judge(word, &proof, &request, &by, &trust, now.timestamp())?;
-            keep(&store, job, now, &proof, brought.log.as_deref())?;
+            let judged = judge::judge(word, &proof, &request, (&by, isolation), &trust, now.timestamp())?;
+            keep(&store, (job, epoch), now, &proof, brought.log.as_deref())?;
             Ok::<_, FarmError>(judged)
         });
         let judged = judged.await??;
         let lease = lease(report);
-        let settled = self.parts.queue.settle(&lease, &report.digest().blake3).await.map_err(|e| stale(e, known))?;
+        self.settling(job, epoch, now);
+        let settled = self.settled(&lease, report, known).await?;
         let decision = Decision {
             job: known.number,
             epoch: said.epoch.0,
@@ -116,10 +126,12 @@ impl Coordinator {
             judged,
             now,
         };
-        self.settling(job, now);
         let finished = self.parts.database.write(move |connection| finish::decide(connection, &decision)).await?;
         self.written(job);
         self.forget(vec![job]).await;
+        if finished.already {
+            return Ok(Accepted::Already);
+        }
         self.tell_finished(job, finished);
         Ok(if settled == Settled::Now { Accepted::Decided } else { Accepted::Already })
     }
@@ -132,17 +144,19 @@ impl Coordinator {
         if failure.class.may_pass() && failures < settings.tries {
             let after = if failure.class.counts() { settings.back_off(failures) } else { std::time::Duration::ZERO };
             self.parts.queue.give_back(&lease, after, now).await.map_err(|e| stale(e, known))?;
-            let (number, epoch) = (known.number, lease.epoch.0);
-            let write = move |connection: &Connection| finish::failed(connection, number, epoch, &failure, now);
+            self.placement.release(job, lease.epoch);
+            let number = known.number;
+            let write = move |connection: &Connection| {
+                finish::failed(connection, (number, lease.epoch.0, &lease.holder), &failure, now)
+            };
             self.parts.database.write(write).await?;
-            self.placement.release(job);
             return Ok(Accepted::Later);
         }
-        self.parts.queue.settle(&lease, &report.digest().blake3).await.map_err(|e| stale(e, known))?;
-        self.settling(job, now);
-        let (number, epoch) = (known.number, lease.epoch.0);
+        self.settling(job, lease.epoch, now);
+        self.settled(&lease, report, known).await?;
+        let number = known.number;
         let write = move |connection: &Connection| {
-            finish::failed(connection, number, epoch, &failure, now)?;
+            finish::failed(connection, (number, lease.epoch.0, &lease.holder), &failure, now)?;
             finish::give_up(connection, number, now)
         };
         let finished = self.parts.database.write(write).await?;
@@ -156,8 +170,7 @@ impl Coordinator {
     async fn refused(
         &self,
         worker: &Arc<Worker>,
-        report: &VerifiedReport,
-        known: &Known,
+        of: Option<(&VerifiedReport, &Known)>,
         refusal: Refusal,
     ) -> Result<FarmError, FarmError> {
         // These may be of a worker that is only late.
@@ -165,22 +178,34 @@ impl Coordinator {
         if is_late {
             return Ok(refusal.into());
         }
-        let (lease, now, job) = (lease(report), self.parts.clock.now(), report.report().job);
-        let after = self.parts.settings.back_off(known.failures + 1);
-        match self.parts.queue.give_back(&lease, after, now).await {
-            Ok(()) => self.placement.release(job),
-            Err(QueueError::Lost { .. }) => {}
-            Err(error) => return Err(error.into()),
+        let now = self.parts.clock.now();
+        if let Some((report, known)) = of.filter(|(report, _)| report.report().worker == worker.profile.name) {
+            let lease = lease(report);
+            let after = self.parts.settings.back_off(known.failures + 1);
+            match self.parts.queue.give_back(&lease, after, now).await {
+                Ok(()) => self.placement.release(lease.job, lease.epoch),
+                Err(QueueError::Lost { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let (number, epoch, text) = (known.number, lease.epoch.0, refusal.to_string());
-        let name = worker.profile.name.clone();
-        let write = move |connection: &Connection| finish::refused(connection, number, epoch, &name, &text, now);
+        let attempt = of.map(|(report, known)| (known.number, report.report().epoch.0));
+        let (name, text) = (worker.profile.name.clone(), refusal.to_string());
+        let write = move |connection: &Connection| finish::refused(connection, attempt, &name, &text, now);
         let count = self.parts.database.write(write).await?;
         if count >= self.parts.settings.most_refused {
             self.ban(&worker.profile.name, &format!("{count} of its reports were refused, the last since {refusal}"))
                 .await?;
         }
         Ok(refusal.into())
+    }
+
+    /// Settles a job for a report. Where it is refused, nothing of it is under way.
+    async fn settled(&self, lease: &Lease, report: &VerifiedReport, known: &Known) -> Result<Settled, FarmError> {
+        let settled = self.parts.queue.settle(lease, &report.digest().blake3).await;
+        if matches!(settled, Err(QueueError::Lost { .. })) {
+            self.written(lease.job);
+        }
+        settled.map_err(|error| stale(error, known))
     }
 
     pub(super) fn tell_finished(&self, job: JobId, finished: finish::Finished) {
@@ -208,27 +233,35 @@ fn stale(error: QueueError, known: &Known) -> FarmError {
 }
 
 fn known(connection: &Connection, job: JobId) -> Result<Known, FarmError> {
-    const SQL: &str = "SELECT job.number, job.state, job.epoch, job.failures, job.worker, build.request, report.digest
+    const SQL: &str =
+        "SELECT job.number, job.state, job.epoch, job.failures, job.worker, build.request, report.digest, job.isolation
         FROM job JOIN build ON build.number = job.build LEFT JOIN report ON report.job = job.number WHERE job.id = ?1";
     let found = connection.prepare_cached(SQL)?.query_row([job.to_string()], |row| {
         let request: Vec<u8> = row.get(5)?;
         let known = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(6)?);
-        Ok((known, request))
+        Ok((known, request, row.get::<_, Option<String>>(7)?))
     });
-    let ((number, state, epoch, failures, holder, decided_by), request) =
+    let ((number, state, epoch, failures, holder, decided_by), request, isolation) =
         found.optional()?.ok_or(FarmError::NoJob(job))?;
     let request = canonical::from_slice(&request)?;
-    Ok(Known { number, state, epoch, failures, holder, request, decided_by })
+    let isolation = isolation.map(|name| serde_json::from_value(serde_json::Value::String(name))).transpose()?;
+    Ok(Known { number, state, epoch, failures, holder, isolation, request, decided_by })
 }
 
 /// Has a proof and a log in the store, under the job's name, for as long as nobody removes that.
-fn keep(store: &Store, job: JobId, now: Millis, proof: &[u8], log: Option<&[u8]>) -> Result<(), FarmError> {
+fn keep(
+    store: &Store,
+    (job, epoch): (JobId, Epoch),
+    now: Millis,
+    proof: &[u8],
+    log: Option<&[u8]>,
+) -> Result<(), FarmError> {
     let mut blobs = std::collections::BTreeSet::new();
     for bytes in [Some(proof), log].into_iter().flatten() {
         blobs.insert(store.add_bytes(bytes)?.0.blake3);
     }
     let root = Root { since: now.timestamp().as_second(), about: format!("job {job}"), blobs, ..Root::default() };
-    Ok(store.set_roots(&BTreeMap::from([(format!("farm-{job}"), root)]))?)
+    Ok(store.set_roots(&BTreeMap::from([(format!("farm-{job}-{}", epoch.0), root)]))?)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, FarmError> {

@@ -66,6 +66,7 @@ impl Coordinator {
         let cancelled = self.parts.database.write(move |connection| cancel(connection, build, now)).await?;
         if let Some(rebuilders) = cancelled {
             self.placement.close(build);
+            (1..=rebuilders).for_each(|slot| self.live.forget(build.job(slot)));
             let jobs: Vec<JobId> = (1..=rebuilders).map(|slot| build.job(slot)).collect();
             self.forget(jobs).await;
             self.tell(FarmEvent::Decided(build));

@@ -32,12 +32,18 @@ impl Coordinator {
         self.tell_queue(now).await?;
         let ended = self.parts.queue.sweep(now).await?;
         let count = ended.len();
-        for lease in ended {
-            self.placement.release(lease.job);
+        // Before any of them is handed out again, which the next sweep allows.
+        for lease in &ended {
+            self.placement.release(lease.job, lease.epoch);
             self.live.forget(lease.job);
-            self.lost(lease, now).await?;
         }
-        Ok(count)
+        let mut result = Ok(count);
+        for lease in ended {
+            if let Err(error) = self.lost(lease, now).await {
+                result = Err(error);
+            }
+        }
+        result
     }
 
     /// A worker that is lost with a job may be lost because of it: such a job is not tried for ever.
@@ -47,7 +53,10 @@ impl Coordinator {
             let (number, _) = number_of(connection, job)?;
             let detail = format!("the worker {} said nothing for as long as its lease was", lease.holder);
             let failure = Failure::new(FailureClass::Lost, &detail);
-            finish::failed(connection, number, lease.epoch.0, &failure, now)?;
+            // A lease that was never written down was nobody's.
+            if !finish::failed(connection, (number, lease.epoch.0, &lease.holder), &failure, now)? {
+                return Ok(None);
+            }
             let sql = "SELECT failures FROM job WHERE number = ?1";
             let failures: u32 = connection.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
             (failures >= tries).then(|| finish::give_up(connection, number, now)).transpose()
@@ -68,8 +77,12 @@ impl Coordinator {
             .parts
             .database
             .read(move |connection| {
-                let finished: Vec<JobId> =
-                    settled.iter().copied().filter(|job| is_finished(connection, *job)).collect();
+                let mut finished = Vec::new();
+                for job in &settled {
+                    if is_finished(connection, *job)? {
+                        finished.push(*job);
+                    }
+                }
                 Ok::<_, FarmError>((open(connection)?, done(connection)?, (settled, finished)))
             })
             .await?;
@@ -92,15 +105,16 @@ impl Coordinator {
             self.parts.queue.extend(&lease, self.parts.settings.lease, now).await?;
             if let Ok(worker) = self.worker(&lease.holder) {
                 self.placement.claim(lease.job, &worker.claim());
+                self.placement.confirm(lease.job, lease.epoch);
             }
         }
         Ok(())
     }
 }
 
-fn is_finished(connection: &Connection, job: JobId) -> bool {
+fn is_finished(connection: &Connection, job: JobId) -> Result<bool, FarmError> {
     let sql = "SELECT 1 FROM job WHERE id = ?1 AND state <> 'waiting'";
-    connection.prepare_cached(sql).and_then(|mut sql| sql.exists([job.to_string()])).unwrap_or(false)
+    Ok(connection.prepare_cached(sql)?.exists([job.to_string()])?)
 }
 
 fn open(connection: &Connection) -> Result<Vec<Open>, FarmError> {
@@ -124,7 +138,7 @@ fn open(connection: &Connection) -> Result<Vec<Open>, FarmError> {
 }
 
 fn done(connection: &Connection) -> Result<Vec<Done>, FarmError> {
-    const SQL: &str = "SELECT job.id, worker.name, worker.key, worker.operator, worker.isolation FROM build
+    const SQL: &str = "SELECT job.id, worker.name, worker.key, job.operator, job.isolation FROM build
         JOIN job ON job.build = build.number JOIN worker ON worker.name = job.worker
         WHERE build.state = 'waiting' AND job.state = 'decided'";
     let damaged = |what: &str| FarmError::Damaged(format!("a worker's {what}"));

@@ -136,9 +136,7 @@ impl Coordinator {
     /// [`FarmError::NoWorker`], [`FarmError::Banned`]; see [`FarmError`].
     pub async fn lease(&self, name: &Name) -> Result<Option<Assignment>, FarmError> {
         let worker = self.worker(name)?;
-        if let Some(why) = &worker.banned {
-            return Err(FarmError::Banned(name.clone(), why.clone()));
-        }
+        self.is_not_banned(&worker)?;
         let (claim, placement) = (worker.claim(), Arc::clone(&self.placement));
         let lanes = Lane::of_worker(&worker.admission.domain, worker.profile.architecture, worker.profile.isolation);
         let lease = self.parts.settings.lease;
@@ -147,11 +145,21 @@ impl Coordinator {
         loop {
             let now = self.parts.clock.now();
             let Some(lease) = self.parts.queue.take(offer.clone(), now).await? else { return Ok(None) };
-            let begun = lease.clone();
-            let request = self.parts.database.write(move |connection| begin(connection, &begun, now)).await?;
+            self.placement.confirm(lease.job, lease.epoch);
+            let (begun, by) = (lease.clone(), Arc::clone(&worker));
+            let request = self.parts.database.write(move |connection| begin(connection, &begun, &by, now)).await;
+            let request = match request {
+                Ok(request) => request,
+                Err(error) => {
+                    // Nobody has it, so that it is no try. Where it can't be given back, its lease ends.
+                    self.placement.release(lease.job, lease.epoch);
+                    let _ = self.parts.queue.give_back(&lease, std::time::Duration::ZERO, now).await;
+                    return Err(error);
+                }
+            };
             let Some(request) = request else {
                 // The queue has what was decided or cancelled.
-                self.placement.release(lease.job);
+                self.placement.release(lease.job, lease.epoch);
                 self.parts.queue.forget(&[lease.job]).await?;
                 continue;
             };
@@ -167,6 +175,7 @@ impl Coordinator {
     /// # Errors
     /// [`QueueError::Lost`](crate::QueueError::Lost) where the job is not its any more.
     pub async fn progress(&self, lease: &Lease, lines: Vec<String>) -> Result<Lease, FarmError> {
+        self.is_not_banned(&*self.worker(&lease.holder)?)?;
         let (now, longer) = (self.parts.clock.now(), self.parts.settings.lease);
         let lease = self.parts.queue.extend(lease, longer, now).await?;
         if !lines.is_empty() {
@@ -176,7 +185,19 @@ impl Coordinator {
         Ok(lease)
     }
 
-    /// Takes all jobs from a worker's hands, and gives it none any more.
+    /// Whether a worker may go on: neither it, nor any with its key or its token, is banned.
+    ///
+    /// # Errors
+    /// [`FarmError::Banned`].
+    pub(super) fn is_not_banned(&self, worker: &Worker) -> Result<(), FarmError> {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let same =
+            |other: &&Arc<Worker>| other.key.id() == worker.key.id() || other.admission.token == worker.admission.token;
+        let why = workers.values().filter(same).find_map(|other| other.banned.clone());
+        why.map_or(Ok(()), |why| Err(FarmError::Banned(worker.profile.name.clone(), why)))
+    }
+
+    /// Gives a worker, and all that have its key or its token, no jobs any more. What it is at is lost with its leases.
     ///
     /// # Errors
     /// [`FarmError::NoWorker`]; see [`FarmError`].
@@ -194,10 +215,10 @@ impl Coordinator {
 
     async fn set_banned(&self, name: &Name, why: Option<String>) -> Result<(), FarmError> {
         let worker = self.worker(name)?;
-        let (text, of, now) = (why.clone(), name.clone(), self.parts.clock.now());
+        let (text, of) = (why.clone(), name.clone());
         let set = move |connection: &Connection| {
-            let sql = "UPDATE worker SET banned = ?2, admitted = iif(?2 IS NULL, ?3, admitted) WHERE name = ?1";
-            connection.prepare_cached(sql)?.execute(params![of.as_str(), text, now.0])?;
+            let sql = "UPDATE worker SET banned = ?2, refused = iif(?2 IS NULL, 0, refused) WHERE name = ?1";
+            connection.prepare_cached(sql)?.execute(params![of.as_str(), text])?;
             Ok::<_, FarmError>(())
         };
         self.parts.database.write(set).await?;
@@ -250,8 +271,8 @@ fn worker(row: &Row<'_>) -> Result<Worker, FarmError> {
 /// Writes a worker down; gives why it is banned, where it is.
 fn register(connection: &Connection, worker: &Worker, now: Millis) -> Result<Option<String>, FarmError> {
     const SQL: &str = "INSERT INTO worker
-        (name, key, public_key, operator, platform, isolation, architecture, domain, token, admitted, seen)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+        (name, key, public_key, operator, platform, isolation, architecture, domain, token, seen)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
         ON CONFLICT (name) DO UPDATE SET operator = ?4, platform = ?5, isolation = ?6, architecture = ?7, domain = ?8,
             seen = ?10";
     let Worker { profile, key, admission, .. } = worker;
@@ -284,11 +305,18 @@ fn register(connection: &Connection, worker: &Worker, now: Millis) -> Result<Opt
 }
 
 /// Writes down that a job was handed out; gives what is to be done, where it is not finished.
-fn begin(connection: &Connection, lease: &Lease, now: Millis) -> Result<Option<Request>, FarmError> {
-    const JOB: &str = "UPDATE job SET epoch = ?2, worker = ?3 WHERE id = ?1 AND state = 'waiting' AND epoch < ?2
+fn begin(connection: &Connection, lease: &Lease, by: &Worker, now: Millis) -> Result<Option<Request>, FarmError> {
+    const JOB: &str = "UPDATE job SET epoch = ?2, worker = ?3, operator = ?4, platform = ?5, isolation = ?6 WHERE id = ?1 AND state = 'waiting' AND epoch < ?2
         RETURNING number, build";
     const ATTEMPT: &str = "INSERT INTO attempt (job, epoch, worker, leased) VALUES (?1, ?2, ?3, ?4)";
-    let row = params![lease.job.to_string(), lease.epoch.0, lease.holder.as_str()];
+    let row = params![
+        lease.job.to_string(),
+        lease.epoch.0,
+        lease.holder.as_str(),
+        by.admission.operator,
+        by.profile.platform,
+        by.profile.isolation.name(),
+    ];
     let found =
         connection.prepare_cached(JOB)?.query_row(row, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
     let Some((job, build)) = found.optional()? else { return Ok(None) };

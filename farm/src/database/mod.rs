@@ -39,6 +39,7 @@ impl Database {
     /// [`DatabaseError::Newer`] where it is of a later schema, [`DatabaseError::InUse`] where another process has it;
     /// see [`DatabaseError`].
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        private(path)?;
         let connection = Connection::open(path)?;
         configure(&connection)?;
         // Only one process decides: the lock is the system's, and ends with the process.
@@ -105,6 +106,10 @@ impl Database {
     /// # Errors
     /// See [`DatabaseError`].
     pub async fn back_up(&self, to: PathBuf) -> Result<(), DatabaseError> {
+        if to.symlink_metadata().is_ok() {
+            return Err(DatabaseError::Internal(format!("{} is there already", to.display())));
+        }
+        private(&to)?;
         self.read(move |connection| {
             let to = to.to_string_lossy().into_owned();
             // No transaction may be open.
@@ -135,6 +140,14 @@ impl Readers {
             idle.push(connection);
         }
     }
+}
+
+/// Makes a file that only its owner reads, where there is none: secrets are in it.
+fn private(path: &Path) -> Result<(), DatabaseError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::File::options();
+    let made = options.append(true).create(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| DatabaseError::Internal(format!("{}: {error}", path.display())))
 }
 
 fn configure(connection: &Connection) -> Result<(), DatabaseError> {
@@ -278,6 +291,19 @@ mod tests {
         // What is there is not written over.
         assert!(database.back_up(copy).await.is_err());
         assert_eq!(count(&database).await, 2);
+    }
+
+    #[tokio::test]
+    async fn secrets_are_its_owner_s() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder);
+        database.write(|c| Ok::<_, DatabaseError>(c.execute_batch("CREATE TABLE t (n)")?)).await.unwrap();
+        database.back_up(folder.path().join("copy.db")).await.unwrap();
+        for name in ["farm.db", "farm.db-wal", "farm.db-shm", "copy.db"] {
+            let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
     }
 
     #[tokio::test]

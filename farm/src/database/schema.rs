@@ -67,7 +67,10 @@ mod tests {
         // A table of the same name stands in the way.
         connection.execute_batch("CREATE TABLE queue (other)").unwrap();
         assert!(upgrade(&connection).is_err());
-        assert_eq!(connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        assert_eq!(
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).unwrap(),
+            1
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::views::BuildRow;
 use crate::Millis;
+use crate::views::BuildRow;
 
 /// What happened to a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

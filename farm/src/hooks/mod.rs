@@ -88,11 +88,14 @@ pub async fn add(database: &Database, name: Name, url: String, secret: Secret, n
     if !is_address {
         return Err(FarmError::NotAdmitted(format!("{url:?} is no address, as in https://example.org/hook")));
     }
-    let write = move |connection: &Connection| {
-        match connection.prepare_cached(SQL)?.execute(params![name.as_str(), url, secret.0.as_slice(), now.0])? {
-            0 => Err(FarmError::NotAdmitted(format!("a hook {name} is there already"))),
-            _ => Ok(()),
-        }
+    let write = move |connection: &Connection| match connection.prepare_cached(SQL)?.execute(params![
+        name.as_str(),
+        url,
+        secret.0.as_slice(),
+        now.0
+    ])? {
+        0 => Err(FarmError::NotAdmitted(format!("a hook {name} is there already"))),
+        _ => Ok(()),
     };
     database.write(write).await
 }
@@ -114,7 +117,8 @@ pub async fn remove(database: &Database, name: Name) -> Result<bool, FarmError> 
 /// # Errors
 /// See [`FarmError`].
 pub async fn all(database: &Database) -> Result<Vec<Hook>, FarmError> {
-    const SQL: &str = "SELECT name, url, given_up, (SELECT count(*) FROM delivery WHERE hook = hook.name), trouble FROM hook
+    const SQL: &str =
+        "SELECT name, url, given_up, (SELECT count(*) FROM delivery WHERE hook = hook.name), trouble FROM hook
         ORDER BY name";
     let read = |connection: &Connection| {
         let mut statement = connection.prepare_cached(SQL)?;
@@ -161,7 +165,8 @@ pub async fn deliver(database: &Database, sender: &Sender, source: &str, now: Mi
     let sent = due.into_iter().map(|delivery| async move {
         let id = format!("{}-{}", delivery.build.id, delivery.kind.name());
         let event = event::event(delivery.kind, &id, source, &delivery.build, delivery.happened);
-        let result = sender.send(&delivery.url, &delivery.secret, (&id, delivery.kind.event_type(), source), &event, now).await;
+        let result =
+            sender.send(&delivery.url, &delivery.secret, (&id, delivery.kind.event_type(), source), &event, now).await;
         (delivery, result)
     });
     for (delivery, result) in futures_util::future::join_all(sent).await {
@@ -172,7 +177,8 @@ pub async fn deliver(database: &Database, sender: &Sender, source: &str, now: Mi
 }
 
 fn due(connection: &Connection, now: Millis) -> Result<Vec<Delivery>, FarmError> {
-    const SQL: &str = "SELECT delivery.number, hook.url, hook.secret, delivery.kind, delivery.happened, delivery.tries, build.id
+    const SQL: &str =
+        "SELECT delivery.number, hook.url, hook.secret, delivery.kind, delivery.happened, delivery.tries, build.id
         FROM delivery JOIN hook ON hook.name = delivery.hook JOIN build ON build.number = delivery.build
         WHERE delivery.next <= ?1 ORDER BY delivery.next, delivery.number LIMIT ?2";
     let mut statement = connection.prepare_cached(SQL)?;
@@ -202,7 +208,8 @@ fn settle(
     now: Millis,
 ) -> Result<(), FarmError> {
     let sql = "SELECT hook FROM delivery WHERE number = ?1";
-    let hook = connection.prepare_cached(sql)?.query_row([delivery.number], |row| row.get::<_, String>(0)).optional()?;
+    let hook =
+        connection.prepare_cached(sql)?.query_row([delivery.number], |row| row.get::<_, String>(0)).optional()?;
     // Removed meanwhile.
     let Some(hook) = hook else { return Ok(()) };
     let tries = delivery.tries + 1;
@@ -226,7 +233,10 @@ mod tests {
     fn what_is_not_taken_is_sent_for_about_a_day() {
         let all: u64 = (1..MOST_TRIES).map(|tries| wait(tries).as_secs()).sum();
         assert!((18 * 3600..30 * 3600).contains(&all), "{all}");
-        assert_eq!([1, 2, 3, 11, 12, 40, u32::MAX].map(|tries| wait(tries).as_secs()), [5, 10, 20, 5120, 7200, 7200, 7200]);
+        assert_eq!(
+            [1, 2, 3, 11, 12, 40, u32::MAX].map(|tries| wait(tries).as_secs()),
+            [5, 10, 20, 5120, 7200, 7200, 7200]
+        );
     }
 
     #[test]

@@ -86,7 +86,11 @@ mod tests {
         let secret = Secret::new([7; 32]);
         let one = signature(&secret, "msg", 1, "body");
         assert_eq!(one, "v1,spfWPs77kwhUVh9PxGYo1LkxZriKMcnIrKHlxNtOwjE=");
-        for other in [signature(&secret, "msg", 2, "body"), signature(&secret, "msh", 1, "body"), signature(&secret, "msg", 1, "bodz")] {
+        for other in [
+            signature(&secret, "msg", 2, "body"),
+            signature(&secret, "msh", 1, "body"),
+            signature(&secret, "msg", 1, "bodz"),
+        ] {
             assert_ne!(one, other);
         }
     }

@@ -154,7 +154,8 @@ pub trait Queue: Send + Sync {
     /// See [`QueueError`].
     async fn forget(&self, jobs: &[JobId]) -> Result<(), QueueError>;
 
-    /// Takes from their holders the jobs whose leases have ended, and gives these leases.
+    /// Takes from their holders the jobs whose leases have ended, and gives these leases. None of these jobs is handed out before
+    /// the next sweep, so that whoever calls this can do what is to be done first.
     ///
     /// # Errors
     /// See [`QueueError`].

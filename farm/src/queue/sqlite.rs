@@ -52,8 +52,11 @@ impl Queue for SqliteQueue {
     async fn put(&self, entries: Vec<Entry>) -> Result<(), QueueError> {
         const SQL: &str = "INSERT INTO queue (job, lane, priority, place, state, at, epoch)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job) DO NOTHING";
+        let refused = Arc::clone(&self.refused);
         self.database
             .write(move |connection| {
+                // Places may be before those that were looked at.
+                refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 let mut statement = connection.prepare_cached(SQL)?;
                 for Entry { job, lane, priority, place, epoch, not_before } in entries {
                     let place = i64::try_from(place).unwrap_or(i64::MAX);
@@ -152,6 +155,9 @@ impl Queue for SqliteQueue {
         let refused = Arc::clone(&self.refused);
         self.database
             .write(move |connection| {
+                if connection.prepare_cached(READY)?.execute([now.0])? > 0 {
+                    refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                }
                 let mut statement = connection.prepare_cached(
                     "SELECT job, epoch, holder, at FROM queue WHERE state = 'leased' AND at <= ?1 ORDER BY at, job",
                 )?;
@@ -159,9 +165,6 @@ impl Queue for SqliteQueue {
                 let mut statement = connection.prepare_cached(ENDED)?;
                 for lease in &ended {
                     statement.execute([lease.job.to_string()])?;
-                }
-                if connection.prepare_cached(READY)?.execute([now.0])? > 0 {
-                    refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 }
                 Ok::<_, DatabaseError>(ended)
             })

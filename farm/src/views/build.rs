@@ -105,9 +105,8 @@ fn one(connection: &Connection, id: BuildId) -> Result<BuildView, FarmError> {
 }
 
 fn jobs(connection: &Connection, build: i64) -> Result<Vec<JobView>, FarmError> {
-    const SQL: &str =
-        "SELECT job.number, job.id, job.state, job.verdict, job.worker, worker.operator, worker.isolation,
-            worker.key, worker.platform, job.finished, report.proof, report.log, logged.place
+    const SQL: &str = "SELECT job.number, job.id, job.state, job.verdict, job.worker, job.operator, job.isolation,
+            worker.key, job.platform, job.finished, report.proof, report.log, logged.place
         FROM job LEFT JOIN worker ON worker.name = job.worker LEFT JOIN report ON report.job = job.number
             LEFT JOIN logged ON logged.job = job.number
         WHERE job.build = ?1 ORDER BY job.slot";

@@ -44,7 +44,7 @@ impl From<FarmError> for LinkError {
     fn from(error: FarmError) -> Self {
         let passes = matches!(
             error,
-            FarmError::Queue(QueueError::Transport(_))
+            FarmError::Queue(QueueError::Transport(_) | QueueError::Database(_))
                 | FarmError::Database(_)
                 | FarmError::Store(_)
                 | FarmError::Internal(_)

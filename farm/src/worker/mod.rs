@@ -153,6 +153,7 @@ impl WorkerLoop<'_> {
     async fn work(&self, assignment: &Assignment) -> Work {
         let (say, mut said) = mpsc::unbounded_channel();
         let tell = |line: String| {
+            let line: String = line.chars().take(crate::Live::MAX_LINE).collect();
             (self.tell)(WorkerEvent::Doing(line.clone()));
             // Nobody hears it once the work has ended.
             let _ = say.send(line);

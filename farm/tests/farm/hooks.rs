@@ -84,13 +84,19 @@ async fn what_happened_is_told_once_signed_and_as_others_read_it() {
         let seconds = header("webhook-timestamp").parse().unwrap();
         assert_eq!(header("webhook-signature"), signature(&Secret::new([9; 32]), &header("webhook-id"), seconds, body));
         let event: CDEvent = serde_json::from_str(body).unwrap();
-        assert_eq!((event.ty(), event.version(), event.source().as_str()), (header("ce-type").as_str(), "0.4.1", SOURCE));
+        assert_eq!(
+            (event.ty(), event.version(), event.source().as_str()),
+            (header("ce-type").as_str(), "0.4.1", SOURCE)
+        );
         assert_eq!((header("ce-id"), header("ce-specversion")), (header("webhook-id"), "1.0".to_owned()));
     }
     let types: Vec<String> = got.iter().map(|(headers, _)| headers["ce-type"].to_str().unwrap().to_owned()).collect();
     assert_eq!(types, [Kind::Queued, Kind::Finished, Kind::Finished].map(|kind| kind.event_type().to_owned()));
     let last: serde_json::Value = serde_json::from_str(&got[2].1).unwrap();
-    assert_eq!((&last["subject"]["content"]["outcome"], &last["customData"]["word"]), (&"failure".into(), &"different".into()));
+    assert_eq!(
+        (&last["subject"]["content"]["outcome"], &last["customData"]["word"]),
+        (&"failure".into(), &"different".into())
+    );
     assert_eq!(last["subject"]["content"]["url"], format!("{SOURCE}/builds/{build}"));
 }
 

@@ -45,6 +45,10 @@ CREATE TABLE job (
     -- How often it ended without a verdict since it was submitted.
     failures INTEGER NOT NULL DEFAULT 0,
     worker TEXT,
+    -- What the worker was when it got the job.
+    operator TEXT,
+    platform TEXT,
+    isolation TEXT,
     verdict TEXT,
     finished INTEGER,
     UNIQUE (build, slot)
@@ -149,8 +153,8 @@ CREATE TABLE worker (
     architecture TEXT NOT NULL,
     domain TEXT NOT NULL,
     token TEXT NOT NULL,
-    -- Since when it is admitted: what was refused before does not count against it.
-    admitted INTEGER NOT NULL,
+    -- How many of its reports were refused since it was last admitted.
+    refused INTEGER NOT NULL DEFAULT 0,
     seen INTEGER NOT NULL,
     -- Why it gets no jobs any more, where that is so.
     banned TEXT

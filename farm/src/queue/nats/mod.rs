@@ -135,6 +135,8 @@ impl Inner {
     }
 
     async fn sweep(self: &Arc<Self>, now: Millis) -> Result<Vec<Lease>, QueueError> {
+        // First: those that end now are handed out after the next.
+        self.index().advance(now);
         let ended: Vec<JobId> =
             self.index().leases().take_while(|lease| lease.until <= now).map(|lease| lease.job).collect();
         let mut told = Vec::new();
@@ -148,11 +150,7 @@ impl Inner {
                 Err(error) => failed = Some(error),
             }
         }
-        let jobs = {
-            let mut index = self.index();
-            index.advance(now);
-            index.len()
-        };
+        let jobs = self.index().len();
         let removed = self.removed.load(Ordering::Relaxed);
         if removed > self.most_removed && removed > jobs && !self.is_tidying.swap(true, Ordering::Relaxed) {
             let inner = Arc::clone(self);

@@ -98,6 +98,13 @@ async fn browsers_are_asked_for_a_token_and_can_give_it_as_a_password() {
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("me:{}", token.secret()));
     let request = format!("GET / HTTP/1.1\r\nHost: f\r\nAuthorization: Basic {basic}\r\nConnection: close\r\n\r\n");
     assert!(raw(&served.url, request.as_bytes()).await.starts_with("HTTP/1.1 200"));
+    // To look, and for nothing else: a browser shows it to whatever page asks.
+    let owner = served.token(2, &[Role::Administer]).await;
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("me:{}", owner.secret()));
+    let request = format!(
+        "POST /api/v1/workers/w/admit HTTP/1.1\r\nHost: f\r\nAuthorization: Basic {basic}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    assert!(raw(&served.url, request.as_bytes()).await.starts_with("HTTP/1.1 401"));
     for wrong in ["Basic !", "Basic bWU=", "Bearer", "Bearer x", "Digest x", ""] {
         let request = format!("GET / HTTP/1.1\r\nHost: f\r\nAuthorization: {wrong}\r\nConnection: close\r\n\r\n");
         assert!(raw(&served.url, request.as_bytes()).await.starts_with("HTTP/1.1 401"), "{wrong}");

@@ -43,6 +43,18 @@ async fn what_is_too_large_or_too_much_is_refused() {
 }
 
 #[tokio::test]
+async fn who_may_not_is_told_so_before_anything_is_read() {
+    let served = Served::with(open(), Default::default()).await;
+    for path in ["/api/v1/reports", "/api/v1/builds", "/api/v1/workers", "/api/v1/leases", "/api/v1/workers/w/ban"] {
+        // Of the body nothing ever comes.
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: f\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 90000000\r\n\r\n"
+        );
+        assert!(raw(&served.url, head.as_bytes()).await.starts_with("HTTP/1.1 401"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn who_asks_too_often_waits() {
     let served = Served::with(Options { requests_per_minute: 100, ..open() }, Default::default()).await;
     let mut answers = Vec::new();

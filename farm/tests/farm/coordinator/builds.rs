@@ -26,7 +26,7 @@ async fn a_request_comes_to_a_verdict() {
         assert_eq!(hand.lease(&farm).await, None);
         // What was brought is kept.
         let roots = farm.coordinator().store().roots().unwrap();
-        assert_eq!(roots.keys().cloned().collect::<Vec<_>>(), [format!("farm-{}", job.lease.job)]);
+        assert_eq!(roots.keys().cloned().collect::<Vec<_>>(), [format!("farm-{}-1", job.lease.job)]);
     }
 }
 

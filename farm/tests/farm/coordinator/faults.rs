@@ -157,3 +157,62 @@ async fn a_disk_that_is_full_loses_nothing() {
     assert_eq!(farm.count("SELECT count(*) FROM build").await, 1 + 200 - full);
     assert_eq!(farm.count("SELECT count(*) FROM queue").await, 200 - full);
 }
+
+#[tokio::test]
+async fn a_report_that_is_brought_twice_at_once_decides_once_and_gives_nobody_a_second_job() {
+    let (farm, [hand, other]) = (Farm::new().await, [1, 2].map(Hand::new));
+    for hand in [&hand, &other] {
+        hand.register(&farm).await;
+    }
+    farm.submit(Request { rebuilders: 2, ..Request::of(package("a")) }).await;
+    let job = hand.lease(&farm).await.unwrap();
+    let report = hand.verdict(&job, BitIdentical);
+    let bring = || hand.bring(&farm, &job, report.clone());
+    let (a, b, c) = tokio::join!(bring(), bring(), bring());
+    let mut accepted = [a.unwrap(), b.unwrap(), c.unwrap()].map(|accepted| accepted == Accepted::Decided);
+    accepted.sort_unstable();
+    assert_eq!(accepted, [false, false, true]);
+    farm.pass(farm.settings.lease * 3).await;
+    assert_eq!(hand.lease(&farm).await, None);
+    assert!(other.lease(&farm).await.is_some());
+}
+
+#[tokio::test]
+async fn whoever_gets_a_lost_job_has_no_other_of_its_build() {
+    let (farm, [dead, other]) = (Farm::new().await, [1, 2].map(Hand::new));
+    for hand in [&dead, &other] {
+        hand.register(&farm).await;
+    }
+    farm.submit(Request { rebuilders: 2, ..Request::of(package("a")) }).await;
+    dead.lease(&farm).await.unwrap();
+    farm.clock.pass(farm.settings.lease);
+    // It gets it with the sweep after the one that says that it was lost, however they fall.
+    for _ in 0..3 {
+        let (swept, leased) = tokio::join!(farm.coordinator().sweep(), other.lease(&farm));
+        swept.unwrap();
+        drop(leased);
+    }
+    assert_eq!(farm.count("SELECT count(*) FROM queue WHERE holder = 'w2'").await, 1);
+    assert_eq!(other.lease(&farm).await, None);
+}
+
+#[tokio::test]
+async fn a_lease_that_could_not_be_written_down_is_no_try() {
+    let (farm, hand) = (Farm::new().await, Hand::new(1));
+    hand.register(&farm).await;
+    farm.submit(Request::of(package("a"))).await;
+    let forbid = |connection: &rusqlite::Connection| {
+        connection.execute_batch("CREATE TRIGGER no BEFORE INSERT ON attempt BEGIN SELECT RAISE(ABORT, 'no'); END")?;
+        Ok::<_, FarmError>(())
+    };
+    farm.coordinator().database().write(forbid).await.unwrap();
+    for _ in 0..=farm.settings.tries {
+        assert!(matches!(farm.coordinator().lease(hand.name()).await, Err(FarmError::Database(_))));
+        farm.pass(farm.settings.lease).await;
+    }
+    let allow = |connection: &rusqlite::Connection| Ok::<_, FarmError>(connection.execute_batch("DROP TRIGGER no")?);
+    farm.coordinator().database().write(allow).await.unwrap();
+    let job = hand.lease(&farm).await.unwrap();
+    assert_eq!(farm.count("SELECT failures FROM job").await, 0);
+    assert_eq!(hand.finish(&farm, &job, BitIdentical).await, Accepted::Decided);
+}

@@ -176,3 +176,54 @@ async fn who_lies_often_gets_no_jobs_any_more_until_somebody_says_otherwise() {
     farm.pass(farm.settings.most_back_off).await;
     assert!(liar.lease(&farm).await.is_some());
 }
+
+#[tokio::test]
+async fn who_lies_about_another_s_job_is_blamed_and_the_other_is_not() {
+    let (farm, [holder, liar], job) = farm().await;
+    for _ in 0..farm.settings.most_refused {
+        let (report, brought) = holder.verdict(&job, BitIdentical);
+        let result = liar.bring(&farm, &job, (report, brought)).await;
+        assert!(matches!(result, Err(FarmError::Refused(Refusal::OtherWorker { .. }))), "{result:?}");
+    }
+    let banned = farm.coordinator().lease(liar.name()).await;
+    assert!(matches!(banned, Err(FarmError::Banned(..))), "{banned:?}");
+    assert_eq!(holder.finish(&farm, &job, BitIdentical).await, Accepted::Decided);
+    assert_eq!(farm.text("SELECT outcome FROM attempt").await, "decided");
+}
+
+#[tokio::test]
+async fn another_name_with_the_same_key_or_token_is_banned_as_well() {
+    let (farm, [liar, other], job) = farm().await;
+    farm.coordinator().ban(liar.name(), "a test").await.unwrap();
+    // Neither what it was at counts.
+    let progress = farm.coordinator().progress(&job.lease, vec![]).await;
+    assert!(matches!(progress, Err(FarmError::Banned(..))), "{progress:?}");
+    let brought = liar.bring(&farm, &job, liar.verdict(&job, BitIdentical)).await;
+    assert!(matches!(brought, Err(FarmError::Banned(..))), "{brought:?}");
+    let same_key = Hand::named("again", 1);
+    let same_token = Hand { admission: liar.admission.clone(), ..Hand::new(5) };
+    for hand in [&same_key, &same_token] {
+        hand.register(&farm).await;
+        let lease = farm.coordinator().lease(hand.name()).await;
+        assert!(matches!(lease, Err(FarmError::Banned(..))), "{lease:?}");
+    }
+    farm.pass(farm.settings.lease).await;
+    assert!(other.lease(&farm).await.is_some());
+}
+
+#[tokio::test]
+async fn what_a_worker_becomes_while_it_works_does_not_count() {
+    let farm = Farm::new().await;
+    let [mut liar, other] = [1, 2].map(Hand::new);
+    liar.profile.isolation = Isolation::Vm;
+    liar.register(&farm).await;
+    let requires = reprove_farm::Requires { isolation: Some(Isolation::Vm), ..Default::default() };
+    farm.submit(Request { requires, ..Request::of(package("a")) }).await;
+    let job = liar.lease(&farm).await.unwrap();
+    liar.profile.isolation = Isolation::Namespaces;
+    liar.register(&farm).await;
+    let result = liar.bring(&farm, &job, liar.verdict(&job, BitIdentical)).await;
+    assert!(matches!(result, Err(FarmError::Refused(Refusal::OtherIsolation { .. }))), "{result:?}");
+    assert_eq!(farm.count("SELECT count(*) FROM report").await, 0);
+    drop(other);
+}

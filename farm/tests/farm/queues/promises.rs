@@ -121,6 +121,8 @@ pub(crate) async fn a_lease_that_ends_is_told_and_another_gets_the_job_under_a_h
     assert_eq!(queue.sweep(Millis(first.until.0 - 1)).await.unwrap(), []);
     assert_eq!(taken(&*queue, "v", first.until).await, None);
     assert_eq!(queue.sweep(first.until).await.unwrap(), std::slice::from_ref(&first));
+    // Whoever was told has time until the next.
+    assert_eq!(taken(&*queue, "v", first.until).await, None);
     queue.sweep(first.until).await.unwrap();
     let second = taken(&*queue, "v", first.until).await.unwrap();
     assert_eq!((second.job, second.epoch), (first.job, Epoch(2)));
