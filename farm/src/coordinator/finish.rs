@@ -36,8 +36,7 @@ pub(super) fn decide(connection: &Connection, decision: &Decision) -> Result<Fin
         "UPDATE job SET state = 'decided', verdict = ?2, finished = ?3 WHERE number = ?1 AND state = 'waiting'";
     let Decision { job, epoch, envelope, report, judged, now } = decision;
     // The same was brought twice at once.
-    let same = "SELECT 1 FROM report WHERE job = ?1 AND digest = ?2";
-    if connection.prepare_cached(same)?.exists(params![job, report.digest().blake3.to_string()])? {
+    if is_decided_by(connection, *job, &report.digest().blake3.to_string())? {
         return Ok(Finished { whole_build: false, already: true });
     }
     let (proof, log) = match &report.report().outcome {
@@ -63,6 +62,12 @@ pub(super) fn decide(connection: &Connection, decision: &Decision) -> Result<Fin
         connection.prepare_cached(sql)?.execute(params![job, cause])?;
     }
     end_build(connection, *job, *now)
+}
+
+/// Whether a job was decided by the report of this digest.
+pub(super) fn is_decided_by(connection: &Connection, job: i64, digest: &str) -> Result<bool, FarmError> {
+    let mut sql = connection.prepare_cached("SELECT 1 FROM report WHERE job = ?1 AND digest = ?2")?;
+    Ok(sql.exists(params![job, digest])?)
 }
 
 /// Writes down that a job came to no verdict this time; says whether that was not written down before.

@@ -117,7 +117,13 @@ impl Coordinator {
         let judged = judged.await??;
         let lease = lease(report);
         self.settling(job, epoch, now);
-        let settled = self.settled(&lease, report, known).await?;
+        let settled = match self.settled(&lease, report, known).await {
+            // The same was brought twice at once, and the other was first.
+            Err(FarmError::Refused(_)) if self.is_decided_by(known.number, report).await? => {
+                return Ok(Accepted::Already);
+            }
+            settled => settled?,
+        };
         let decision = Decision {
             job: known.number,
             epoch: said.epoch.0,
@@ -197,6 +203,13 @@ impl Coordinator {
                 .await?;
         }
         Ok(refusal.into())
+    }
+
+    /// Whether a job was decided by this very report.
+    async fn is_decided_by(&self, job: i64, report: &VerifiedReport) -> Result<bool, FarmError> {
+        let digest = report.digest().blake3.to_string();
+        let read = move |connection: &Connection| finish::is_decided_by(connection, job, &digest);
+        self.parts.database.read(read).await
     }
 
     /// Settles a job for a report. Where it is refused, nothing of it is under way.

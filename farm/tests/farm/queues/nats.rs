@@ -201,6 +201,7 @@ async fn two_coordinators_never_give_a_job_to_two() {
     // What the other has taken away is lost.
     assert_eq!(other.sweep(START + LEASE).await.unwrap().len(), 2);
     assert!(matches!(one.settle(&held, &Digest::of(b"r")).await, Err(QueueError::Lost { .. })));
+    assert_eq!(other.sweep(START + LEASE).await.unwrap(), []);
     let again = other.take(offer("v"), START + LEASE).await.unwrap().unwrap();
     assert_eq!((again.job, again.epoch), (held.job, Epoch(2)));
     assert_eq!(other.settle(&again, &Digest::of(b"r")).await.unwrap(), Settled::Now);
