@@ -119,7 +119,7 @@ async fn pages_with_a_history() {
         "/builds?ecosystem=npm&word=unbuildable".to_owned(),
         "/builds?cause=content".to_owned(),
         "/builds?package=p17".to_owned(),
-        "/packages/pypi/p17".to_owned(),
+        "/packages/pypi/p16".to_owned(),
         format!("/builds/{build}"),
         "/operations".to_owned(),
     ] {
