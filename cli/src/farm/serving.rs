@@ -155,13 +155,18 @@ async fn telling(app: &App, coordinator: &Coordinator, source: &str) -> Result<(
         tls => tls,
     };
     let sender = Sender::new(tls.map_err(from_tls)?);
+    let mut is_said = false;
     loop {
         let now = coordinator.clock().now();
         match hooks::deliver(coordinator.database(), &sender, source, now).await {
             // There may be more.
             Ok(1..) => continue,
-            Ok(0) => {}
-            Err(error) => app.progress.note(&format!("services can't be told now: {error}")),
+            Ok(0) => is_said = false,
+            Err(error) if !is_said => {
+                app.progress.note(&format!("services can't be told now: {error}"));
+                is_said = true;
+            }
+            Err(_) => {}
         }
         tokio::time::sleep(SWEEP).await;
     }
@@ -176,7 +181,8 @@ async fn ledger(app: &App, arguments: &Serve, data: &Path, database: Database) -
     if lacking > 0 {
         let what = output::count(usize::try_from(lacking).unwrap_or(usize::MAX), "decision");
         app.progress.note(&format!(
-            "the log has {what} that the database lacks: it was put back from an older copy, and these builds are done again"
+            "the log has {what} that the database lacks: it was put back from an older copy; what was asked for before that is done again, and the \
+             log's entries name what was asked for since"
         ));
     }
     Ok(ledger)

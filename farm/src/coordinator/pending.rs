@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Coordinator, FarmError};
 use rusqlite::Connection;
 
+use super::{Coordinator, FarmError};
 use crate::{Entry, Epoch, JobId, Millis};
 
 #[derive(Default)]
@@ -72,11 +72,18 @@ impl Coordinator {
             }
             Ok::<_, FarmError>(jobs)
         };
-        let jobs = if late.is_empty() { Vec::new() } else { self.parts.database.read(waiting).await? };
-        if let Err(error) = self.parts.queue.reopen(&jobs, now).await {
-            self.untold(|untold| untold.settled.extend(late.clone()));
-            return Err(error.into());
-        }
+        let reopened = async {
+            let jobs = if late.is_empty() { Vec::new() } else { self.parts.database.read(waiting).await? };
+            self.parts.queue.reopen(&jobs, now).await?;
+            Ok(jobs)
+        };
+        let jobs = match reopened.await {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                self.untold(|untold| untold.settled.extend(late));
+                return Err(error);
+            }
+        };
         for job in jobs {
             if let Some((_, epoch)) = late.get(&job) {
                 self.placement.release(job, *epoch);

@@ -35,6 +35,12 @@ pub(super) async fn show(
         p { a href=(history(&view.row.ecosystem, &view.row.package)) { "All builds of " (view.row.package) } }
         div id="verdict" {
             (ladder(&view))
+            @if proofs.iter().flatten().flatten().any(|shown| shown.is_of_own_contents) {
+                p {
+                    strong { "Packed again from its own contents: " }
+                    "that shows how it was packed, and nothing of where its contents come from."
+                }
+            }
             (rebuilders(&view, now))
             (found(&view, &proofs))
             @if is_over { (evidence(&view, &proofs)) (verify(&view, &proofs)) }
@@ -192,8 +198,9 @@ fn evidence(view: &BuildView, proofs: &Proofs) -> Markup {
                         }
                     }
                     li {
-                        "It built twice, in "
+                        "It built it " (times(shown.builds)) " in "
                         @match &job.isolation { Some(name) => (words::isolation(name)), None => "an isolation that is not known" }
+                        @if !shown.failures.is_empty() { ", which did not all end well" }
                         ", and stated what it saw."
                     }
                     li {
@@ -207,6 +214,14 @@ fn evidence(view: &BuildView, proofs: &Proofs) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn times(builds: usize) -> String {
+    match builds {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{more} times"),
     }
 }
 

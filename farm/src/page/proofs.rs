@@ -11,6 +11,10 @@ use crate::{Coordinator, FarmError};
 pub(super) struct Shown {
     /// What was published.
     pub(super) published: Option<Published>,
+    /// How often it was built for that; of failures, also how often one failed.
+    pub(super) builds: usize,
+    /// Whether what was published came out of nothing but itself.
+    pub(super) is_of_own_contents: bool,
     /// What differs.
     pub(super) findings: Vec<Finding>,
     /// What was made equal before it was compared.
@@ -53,6 +57,8 @@ fn shown(audited: Audited) -> Shown {
             let verdict = proof.verdict();
             Shown {
                 published: proof.published().cloned(),
+                builds: proof.rebuilds().len(),
+                is_of_own_contents: proof.is_of_own_contents(),
                 findings: verdict.findings.clone(),
                 normalizations: verdict.normalizations.iter().map(|of| of.name.clone()).collect(),
                 trust: Some((trust.holds_as_long_as.to_owned(), trust.does_not_need.to_owned())),
@@ -63,6 +69,8 @@ fn shown(audited: Audited) -> Shown {
             let failure = failed.failure();
             Shown {
                 published: failure.published.clone(),
+                builds: failure.attempts.len(),
+                is_of_own_contents: false,
                 findings: Vec::new(),
                 normalizations: Vec::new(),
                 trust: None,

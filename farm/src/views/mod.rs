@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What there is to see: for the API and for the pages, out of the database alone.
 //!
-//! Nothing here takes longer the more there is: what is counted is counted when it happens, and lists have a length.
+//! What is counted is counted when it happens, and lists have a length, so that the usual pages take no longer the more there is.
+//! Failures of the last days are counted one by one, and a cause with another condition is looked for among all of that cause.
 
 mod build;
 mod builds;

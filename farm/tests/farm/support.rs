@@ -13,10 +13,10 @@ use reprove_farm::{
     Outcome, Parts, Profile, Queue, Report, Request, Settings,
 };
 use reprove_model::{
-    Between, BuildRecord, Clock as BuildClock, Conditions, Content, DigestSet, Enforced, Environment, EpochOrigin,
-    EpochUsed, Exit, FileOrder, Finding, FindingKind, Input, Isolation, Limits, Lock, LockedEnvironment, LogRecord,
-    Node, Observed, Outcome as BuildOutcome, PackageUrl, PeakMemory, Published, Recipe, RecordMode, Role, Surroundings,
-    Tree, TreePath, Variation, Verdict, canonical,
+    Between, BuildRecord, Clock as BuildClock, Conditions, Content, Derived, DigestSet, Enforced, Environment,
+    EpochOrigin, EpochUsed, Exit, FileOrder, Finding, FindingKind, Input, Isolation, Limits, Lock, LockedEnvironment,
+    LogRecord, Node, Observed, Outcome as BuildOutcome, PackageUrl, PeakMemory, Published, Recipe, RecordMode, Role,
+    Surroundings, Tree, TreePath, Variation, Verdict, canonical,
 };
 use reprove_store::Store;
 
@@ -299,7 +299,8 @@ fn lock(purl: &PackageUrl, name: &str, artifact: &[u8]) -> Lock {
             name: name.parse().unwrap(),
             digest: DigestSet::of(artifact),
             size: artifact.len() as u64,
-            derived: BTreeSet::new(),
+            // As with tarballs of npm's, which are packed again.
+            derived: (purl.kind() == "npm").then_some(Derived::Contents).into_iter().collect(),
             parts: BTreeSet::new(),
         }),
     }

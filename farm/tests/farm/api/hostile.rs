@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whoever means harm: what is too much is refused, and what came from elsewhere is text on the pages.
 
-use reprove_attest::RebuildVerdict::Different;
+use reprove_attest::RebuildVerdict::{BitIdentical, Different, Unbuildable};
 use reprove_farm::access::Role;
 use reprove_farm::api::Options;
 use reprove_farm::{Brought, ClientError, Failure, FailureClass, Outcome, Request};
@@ -146,4 +146,28 @@ async fn logs_are_plain_text_and_proofs_are_saved() {
     assert!(proof.contains("content-disposition: attachment; filename=\"a-1.0.proof.json\""), "{proof}");
     let page = get(&served.url, &format!("/builds/{build}")).await;
     assert!(page.contains("What rebuilder 1 found") && page.contains("the bytes differ"), "{page}");
+}
+
+#[tokio::test]
+async fn a_page_says_no_more_than_its_proof() {
+    let served = Served::with(open(), Default::default()).await;
+    let hand = Hand::new(1);
+    hand.register(&served.farm).await;
+    for (name, verdict, said) in [
+        ("failed", Unbuildable, "It built it once in namespaces, which did not all end well, and stated what it saw."),
+        ("differs", Different, "It built it twice in namespaces, and stated what it saw."),
+    ] {
+        let build = served.farm.submit(Request::of(package(name))).await;
+        let job = hand.lease(&served.farm).await.unwrap();
+        hand.finish(&served.farm, &job, verdict).await;
+        let page = get(&served.url, &format!("/builds/{build}")).await;
+        assert!(page.contains(said), "{page}");
+        assert!(!page.contains("every rebuild gave exactly the published bytes."), "{page}");
+        assert!(!page.contains("Packed again from its own contents"), "{page}");
+    }
+    let packed = served.farm.submit(Request::of("pkg:npm/packed@1.0".parse().unwrap())).await;
+    let job = hand.lease(&served.farm).await.unwrap();
+    hand.finish(&served.farm, &job, BitIdentical).await;
+    let page = get(&served.url, &format!("/builds/{packed}")).await;
+    assert!(page.contains("Packed again from its own contents"), "{page}");
 }
