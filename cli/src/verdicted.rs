@@ -16,7 +16,7 @@ use crate::artifacts::Artifacts;
 use crate::commands::{BuildOptions, SearchOptions, VerdictArguments};
 use crate::error::{CommandError, NO, YES};
 use crate::output::Target;
-use crate::{causes, env_vars, file_systems, keys, machines, output, render};
+use crate::{causes, file_systems, keys, machines, output, render};
 
 /// A job that is ready to start.
 pub(crate) struct Verdicted {
@@ -40,11 +40,7 @@ impl Verdicted {
         version: Option<&str>,
         project: Option<(&Recipe, &Path)>,
     ) -> Result<Self, CommandError> {
-        let rebuilder = Rebuilder::new(
-            arguments.operator.or_else(|| env_vars::text(env_vars::OPERATOR)),
-            arguments.platform.or_else(|| env_vars::text(env_vars::PLATFORM)),
-        )
-        .map_err(|e| CommandError::bad_usage(e.to_string()))?;
+        let rebuilder = arguments.rebuilder.rebuilder()?;
         let shown = arguments.output.unwrap_or_else(|| proof_name(name, version).into());
         // First, as the proof may go into this directory too.
         let given = arguments.artifacts.as_deref();
@@ -54,7 +50,7 @@ impl Verdicted {
         }
         let proof = Target::new(&absolute(&shown)?)?;
         let store = app.store()?;
-        let place = keys::place(arguments.key.as_deref())?;
+        let place = keys::place(arguments.rebuilder.key.as_deref())?;
         let (key, made) = keys::load_or_make(&place).await?;
         if made {
             let text = format!("made a key to sign with, {place}; it is a plain local one: not encrypted");

@@ -12,7 +12,7 @@ use reprove_farm::{BuildId, Distinct, Name, Priority};
 use reprove_model::Isolation;
 
 use crate::app::App;
-use crate::commands::{BuildOptions, SearchOptions};
+use crate::commands::{BuildOptions, RebuilderOptions, SearchOptions};
 use crate::error::CommandError;
 use crate::farm::{asking, hooks, serving, tokens, working};
 
@@ -95,24 +95,6 @@ pub(crate) struct FarmOptions {
     pub(crate) client_key: Option<PathBuf>,
 }
 
-/// Who rebuilds.
-#[derive(Args, Debug)]
-pub(crate) struct RebuilderOptions {
-    /// The private key that signs proofs and reports, a file or a PKCS#11 URI; made at first use [default:
-    /// ~/.config/reprove/key.pem; or REPROVE_KEY]
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<PathBuf>,
-    /// Who rebuilds, to be said in proofs; an auditor's trust file has to say the same [default: REPROVE_OPERATOR, or nothing]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) operator: Option<String>,
-    /// On what, to be said in proofs [default: REPROVE_PLATFORM, or nothing]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) platform: Option<String>,
-    /// What the worker is called in the farm [default: this host's name]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<Name>,
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -166,6 +148,9 @@ pub(crate) struct Serve {
     /// Whom to believe on evidence of confidential machines: a trust file, as of `audit`
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
+    /// What the worker is called in the farm [default: this host's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<Name>,
     #[command(flatten)]
     pub(crate) rebuilder: RebuilderOptions,
     #[command(flatten)]
@@ -184,6 +169,9 @@ pub(crate) struct Worker {
     /// End when there is no job to be had
     #[arg(long)]
     pub(crate) until_idle: bool,
+    /// What the worker is called in the farm [default: this host's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<Name>,
     #[command(flatten)]
     pub(crate) rebuilder: RebuilderOptions,
     #[command(flatten)]

@@ -15,6 +15,7 @@ mod log;
 pub(crate) mod options;
 pub(crate) mod proof;
 mod rebuild;
+mod rebuilder;
 mod search;
 mod store;
 mod tee;
@@ -26,12 +27,13 @@ use reprove_model::IsolationLevel;
 
 pub(crate) use self::audit::digest as artifact_digest;
 pub(crate) use self::farm::{
-    DataOptions, FarmOptions, Hook, NewToken, RebuilderOptions, Serve, Status, Submit, Token as FarmToken, Worker,
+    DataOptions, FarmOptions, Hook, NewToken, Serve, Status, Submit, Token as FarmToken, Worker,
 };
 pub(crate) use self::log::{failed, word};
 pub(crate) use self::options::BuildOptions;
 pub(crate) use self::proof::read as read_proof;
 pub(crate) use self::rebuild::VerdictArguments;
+pub(crate) use self::rebuilder::RebuilderOptions;
 pub(crate) use self::search::SearchOptions;
 use crate::app::App;
 use crate::error::CommandError;

@@ -11,7 +11,7 @@ use reprove_model::{ImageReference, InputName, InvalidInputName, InvalidPackageU
 
 use crate::app::{App, absolute};
 use crate::commands::check::read_recipe;
-use crate::commands::{BuildOptions, SearchOptions};
+use crate::commands::{BuildOptions, RebuilderOptions, SearchOptions};
 use crate::error::CommandError;
 use crate::open::{self, Links};
 use crate::plain;
@@ -49,17 +49,8 @@ pub(crate) struct VerdictArguments {
     /// be empty or not there yet
     #[arg(long, value_name = "DIR")]
     pub(crate) artifacts: Option<PathBuf>,
-    /// The private key that signs, a file or a PKCS#11 URI; made at first use [default: ~/.config/reprove/key.pem; or
-    /// REPROVE_KEY]
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<PathBuf>,
-    /// Who rebuilds, to be said in the proof; an auditor's trust file has to say the same [default: REPROVE_OPERATOR, or
-    /// nothing]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) operator: Option<String>,
-    /// On what, to be said in the proof, as in "farm of example.org" [default: REPROVE_PLATFORM, or nothing]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) platform: Option<String>,
+    #[command(flatten)]
+    pub(crate) rebuilder: RebuilderOptions,
 }
 
 pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandError> {

@@ -81,7 +81,9 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
         if arguments.without_worker {
             return Ok(());
         }
-        let ready = Ready::new(app, &arguments.rebuilder, (&arguments.options, &arguments.search)).await?;
+        let ready =
+            Ready::new(app, (&arguments.rebuilder, arguments.name.clone()), (&arguments.options, &arguments.search))
+                .await?;
         let link = Local { coordinator: coordinator.clone(), access: own };
         ready.work(app, &link, (None, false), stopped(stop.clone())).await.map(drop)
     };

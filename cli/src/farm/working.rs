@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use reprove_attest::{Rebuilder, Signer};
+use reprove_attest::Signer;
 use reprove_farm::worker::{Link, WorkerError, WorkerEvent, WorkerLoop, usual_name};
 use reprove_farm::{Accepted, Architecture, Name, Profile};
 use serde_json::json;
@@ -14,13 +14,15 @@ use crate::app::App;
 use crate::commands::{BuildOptions, RebuilderOptions, SearchOptions, Worker};
 use crate::error::{CommandError, YES};
 use crate::signals::Interrupts;
-use crate::{env_vars, keys, output};
+use crate::{keys, output};
 
 /// Works until it is told to stop.
 pub(crate) async fn run(app: &App, arguments: Worker) -> Result<u8, CommandError> {
     let client = super::client(&arguments.farm)?;
     let mut interrupts = watch()?;
-    let worker = Ready::new(app, &arguments.rebuilder, (&arguments.options, &arguments.search)).await?;
+    let worker =
+        Ready::new(app, (&arguments.rebuilder, arguments.name.clone()), (&arguments.options, &arguments.search))
+            .await?;
     app.progress.note(&format!("{} works for {}", worker.name, client.farm()));
     let stop = async {
         interrupts.first().await;
@@ -55,15 +57,12 @@ pub(super) struct Ready<'a> {
 impl<'a> Ready<'a> {
     pub(super) async fn new(
         app: &'a App,
-        who: &RebuilderOptions,
+        (who, name): (&RebuilderOptions, Option<Name>),
         (options, search): (&'a BuildOptions, &'a SearchOptions),
     ) -> Result<Self, CommandError> {
-        let text = |given: &Option<String>, variable| given.clone().or_else(|| env_vars::text(variable));
-        let (operator, platform) = (text(&who.operator, env_vars::OPERATOR), text(&who.platform, env_vars::PLATFORM));
-        let rebuilder =
-            Rebuilder::new(operator, platform.clone()).map_err(|e| CommandError::bad_usage(e.to_string()))?;
+        let rebuilder = who.rebuilder()?;
         let host = nix::unistd::gethostname().map(|host| host.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = who.name.clone().or_else(|| usual_name(&host)).ok_or_else(|| {
+        let name = name.or_else(|| usual_name(&host)).ok_or_else(|| {
             CommandError::bad_usage("this host has no name that a worker can have").next("give one: --name NAME")
         })?;
         let architecture =
@@ -74,7 +73,7 @@ impl<'a> Ready<'a> {
             app.progress.note(&format!("made a key to sign with, {place}; it is a plain local one: not encrypted"));
         }
         let public_key = key.public_key().to_spki_pem().map_err(|e| CommandError::cannot(e.to_string()))?;
-        let platform = platform.unwrap_or_default();
+        let platform = rebuilder.platform.clone().unwrap_or_default();
         let profile =
             Profile { name: name.clone(), public_key, platform, isolation: options.isolation(), architecture };
         let jobs = Jobs { app, store: app.store()?, key: Arc::clone(&key), rebuilder, options, search };
