@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::finish::{self, Decision};
 use super::judge::{self, Brought, Refusal};
 use super::{Coordinator, FarmError, FarmEvent, Worker};
-use crate::{Epoch, Failure, JobId, Lease, Millis, Name, Outcome, QueueError, Request, Settled, VerifiedReport};
+use crate::{Epoch, Failure, JobId, Lease, Millis, Name, Outcome, QueueError, Request, VerifiedReport};
 
 /// What came of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,11 +117,12 @@ impl Coordinator {
         let judged = judged.await??;
         let lease = lease(report);
         self.settling(job, epoch, now);
-        let settled = match self.settled(&lease, report, known).await {
+        match self.settled(&lease, report, known).await {
             // The same was brought twice at once, and the other was first.
             Err(FarmError::Refused(_)) if self.is_decided_by(known.number, report).await? => {
                 return Ok(Accepted::Already);
             }
+            // Who of those that brought the same wrote it down first decided it, whoever's was the first in the queue.
             settled => settled?,
         };
         let decision = Decision {
@@ -139,7 +140,7 @@ impl Coordinator {
             return Ok(Accepted::Already);
         }
         self.tell_finished(job, finished);
-        Ok(if settled == Settled::Now { Accepted::Decided } else { Accepted::Already })
+        Ok(Accepted::Decided)
     }
 
     /// No verdict: the job waits, or is given up.
@@ -213,12 +214,12 @@ impl Coordinator {
     }
 
     /// Settles a job for a report. Where it is refused, nothing of it is under way.
-    async fn settled(&self, lease: &Lease, report: &VerifiedReport, known: &Known) -> Result<Settled, FarmError> {
+    async fn settled(&self, lease: &Lease, report: &VerifiedReport, known: &Known) -> Result<(), FarmError> {
         let settled = self.parts.queue.settle(lease, &report.digest().blake3).await;
         if matches!(settled, Err(QueueError::Lost { .. })) {
             self.written(lease.job);
         }
-        settled.map_err(|error| stale(error, known))
+        settled.map(drop).map_err(|error| stale(error, known))
     }
 
     pub(super) fn tell_finished(&self, job: JobId, finished: finish::Finished) {

@@ -107,9 +107,7 @@ const NAMESPACES: [CloneFlags; 7] = [
 ];
 
 fn run() -> Result<(), Failure> {
-    let runner = getppid();
-    die_with(runner)?;
-    let place = packet()?;
+    let place = dying_with_runner()?;
     setsid().map_err(Failure::at("starting a session"))?;
     // What loses its parent, while the first process is not there yet, is this one's to wait for and no one else's.
     prctl::set_child_subreaper(true).map_err(Failure::at("keeping orphans"))?;
@@ -202,13 +200,16 @@ fn watch(pid: Pid) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// Has the kernel kill this process when its parent is gone.
-fn die_with(parent: Pid) -> Result<(), Failure> {
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at("tying the helper to the runner"))?;
-    if getppid() == parent {
-        return Ok(());
+/// Has the kernel kill this process when the runner is gone, whose first word this gives.
+fn dying_with_runner() -> Result<Place, Failure> {
+    let doing = "tying the helper to the runner";
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(doing))?;
+    let place: Place = packet()?;
+    // It may have ended before this process asked to end with it, with all that this one waits for in the socket.
+    if getppid() == Pid::from_raw(place.runner) {
+        return Ok(place);
     }
-    Err(Failure { doing: "tying the helper to the runner".into(), source: io::Error::other("the runner is gone") })
+    Err(Failure { doing: doing.into(), source: io::Error::other("the runner is gone") })
 }
 
 /// Leaves root's supplementary groups, which would open root's files to the build. An ordinary user can't leave its own.

@@ -7,7 +7,7 @@
 //! of the mount namespace, which nobody else sees.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -55,7 +55,7 @@ pub(super) const SCRATCH: &str = "/dev/shm";
 /// The holder's whole life. Call it, and exit with what it gives, before anything else where the program's first argument
 /// is [`crate::MACHINE_ARGUMENT`].
 ///
-/// Standard input is a pipe with what to start; standard output is the machine's console.
+/// Standard input is a pipe with the runner's process id and what to start; standard output is the machine's console.
 #[must_use]
 pub fn machine_main() -> ExitCode {
     match run() {
@@ -71,14 +71,14 @@ pub fn machine_main() -> ExitCode {
 pub(super) const FAILED: u8 = 250;
 
 fn run() -> io::Result<ExitCode> {
-    let runner = getppid();
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    if getppid() != runner {
-        return Err(io::Error::other("the runner is gone"));
-    }
     let mut json = Vec::new();
     io::stdin().read_to_end(&mut json)?;
-    let launch: Launch = serde_json::from_slice(&json)?;
+    let (runner, launch): (i32, Launch) = serde_json::from_slice(&json)?;
+    // It may have ended before this process asked to end with it, with all of this in the pipe.
+    if getppid() != Pid::from_raw(runner) {
+        return Err(io::Error::other("the runner is gone"));
+    }
     let files: Vec<OwnedFd> = launch.files.iter().enumerate().map(open).collect::<io::Result<_>>()?;
     let (mut wait, mut go) = io::pipe()?;
     let own = [CloneFlags::CLONE_NEWPID, CloneFlags::CLONE_NEWNS, CloneFlags::CLONE_NEWNET, CloneFlags::CLONE_NEWIPC];
@@ -89,9 +89,7 @@ fn run() -> io::Result<ExitCode> {
     match fork_into(flags, None)? {
         Fork::Child => {
             drop(go);
-            prctl::set_pdeathsig(Signal::SIGKILL)?;
-            // Where the holder is gone already, there is no word.
-            wait.read_exact(&mut [0])?;
+            tie_to_holder(&mut wait)?;
             inside(&launch, &files)
         }
         Fork::Parent(first) => {
@@ -105,6 +103,20 @@ fn run() -> io::Result<ExitCode> {
                 _ => Ok(ExitCode::from(FAILED)),
             }
         }
+    }
+}
+
+/// Waits for the holder's word, and has the kernel kill this process when the holder, which keeps the other end of the pipe,
+/// is gone. A parent in another process namespace has no id by which it could be known.
+fn tie_to_holder(pipe: &mut PipeReader) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // Where the holder is gone already, there may be no word, or no more than that.
+    pipe.read_exact(&mut [0])?;
+    rustix::io::ioctl_fionbio(&*pipe, true)?;
+    match pipe.read(&mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::other("the holder is gone")),
     }
 }
 

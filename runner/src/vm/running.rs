@@ -48,7 +48,7 @@ impl Running {
     pub(super) fn start(program: &Path, launch: &Launch) -> Result<Self, MachineError> {
         let fail = |source| MachineError::Io { doing: "starting the machine's holder", source };
         let (console, theirs) = io::pipe().map_err(fail)?;
-        let json = serde_json::to_vec(launch).map_err(|e| fail(e.into()))?;
+        let json = serde_json::to_vec(&(std::process::id(), launch)).map_err(|e| fail(e.into()))?;
         let mut holder = Command::new(program)
             .arg(MACHINE_ARGUMENT)
             .env_clear()
