@@ -232,6 +232,12 @@ impl VerifiedProof {
         &self.first.build_definition.external_parameters.recipe
     }
 
+    /// Every locked input in the lock's order, then the environment.
+    #[must_use]
+    pub fn dependencies(&self) -> &[ResourceDescriptor] {
+        &self.first.build_definition.resolved_dependencies
+    }
+
     /// Of the canonical JSON of the lock that was built each time.
     #[must_use]
     pub fn lock(&self) -> DigestSet {

@@ -124,7 +124,7 @@ impl App {
     }
 
     /// What fetches.
-    fn clients(&self) -> Clients {
+    pub(crate) fn clients(&self) -> Clients {
         let npm = Npm::new(env_vars::path(env_vars::NPM).unwrap_or_else(|| "npm".into()));
         let program = env_vars::path(env_vars::CARGO).unwrap_or_else(|| "cargo".into());
         Clients { pip: self.pip(), npm, cargo: Cargo::new(program, env_vars::cargo_home()) }

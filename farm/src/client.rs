@@ -15,12 +15,13 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use reprove_attest::Envelope;
+use reprove_model::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::access::Token;
-use crate::api::{BroughtReport, LeaseRequest, Problem, Progress, Registration};
+use crate::api::{BroughtReport, Kept, LeaseRequest, Problem, Progress, Registration};
 use crate::{Accepted, Assignment, Brought, Lease, Name};
 
 /// A farm, as somebody who has a token sees it. Clones share connections.
@@ -35,6 +36,8 @@ pub struct Client {
 const MOST_ANSWER: usize = 128 << 20;
 /// The longest that an answer may take, beside what is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How much longer a source may take.
+const SENDING: Duration = Duration::from_secs(240);
 
 impl Client {
     /// The farm at an address as in `https://farm.example`, whose certificate is verified by `tls`. A token is sent over plain
@@ -140,6 +143,35 @@ impl Client {
         Ok(answer.accepted)
     }
 
+    /// Whether the source of a project is there.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn has_source(&self, tree: &Digest) -> Result<bool, ClientError> {
+        match self.ask(Method::HEAD, &source_path(tree), Vec::new(), Duration::ZERO).await {
+            Ok(_) => Ok(true),
+            Err(ClientError::Refused { status: 404, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends the source of a project; says whether it was not there yet. See [`crate::source::pack`].
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send_source(&self, tree: &Digest, packed: Vec<u8>) -> Result<bool, ClientError> {
+        let (_, answer) = self.ask(Method::PUT, &source_path(tree), packed, SENDING).await?;
+        self.read::<Kept>(&answer).map(|kept| kept.new)
+    }
+
+    /// The source of a project, as it was sent. See [`crate::source::unpack`].
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn source(&self, tree: &Digest) -> Result<Bytes, ClientError> {
+        Ok(self.ask(Method::GET, &source_path(tree), Vec::new(), SENDING).await?.1)
+    }
+
     fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, ClientError> {
         serde_json::from_slice(answer)
             .map_err(|error| ClientError::Answer { farm: self.farm.clone(), error: error.to_string() })
@@ -174,6 +206,10 @@ impl Client {
             serde_json::from_slice::<Problem>(&bytes).map_or_else(|_| status.to_string(), |problem| problem.detail);
         Err(ClientError::Refused { status: status.as_u16(), detail })
     }
+}
+
+fn source_path(tree: &Digest) -> String {
+    format!("/api/v1/sources/{tree}")
 }
 
 /// An error, and what it came of.

@@ -28,6 +28,7 @@ mod page;
 pub mod queue;
 mod report;
 mod request;
+pub mod source;
 pub mod tls;
 pub mod views;
 pub mod worker;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use reprove_model::canonical::{self, CanonicalError};
-use reprove_model::{Digest, DigestSet, PackageUrl};
+use reprove_model::{Digest, DigestSet, Environment, EpochRule, Limits, PackageUrl, Recipe, Source};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -47,6 +47,111 @@ pub enum Work {
         #[schema(value_type = String, example = "pkg:pypi/idna@3.20", pattern = "^pkg:[a-z][a-z0-9.+-]*/.+@.+$", max_length = 1024)]
         purl: PackageUrl,
     },
+    /// To build a project twice, under other conditions each time, and to compare the two.
+    Project {
+        /// What to build: its source is the directory `.`.
+        #[schema(value_type = Object)]
+        recipe: Box<Recipe>,
+        /// The BLAKE3 digest of the tree of its source, which has to be here: it is sent before.
+        #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+        source: Digest,
+    },
+}
+
+impl Work {
+    /// What it is counted among: a type of packages, or `project`.
+    #[must_use]
+    pub fn ecosystem(&self) -> &str {
+        match self {
+            Self::Package { purl } => purl.kind(),
+            Self::Project { .. } => Self::PROJECT,
+        }
+    }
+
+    /// What projects are counted among.
+    pub const PROJECT: &str = "project";
+
+    /// What is built, without its version.
+    #[must_use]
+    pub fn package(&self) -> String {
+        match self {
+            Self::Package { purl } => match purl.namespace() {
+                Some(namespace) => format!("{namespace}/{}", purl.name()),
+                None => purl.name().to_owned(),
+            },
+            Self::Project { recipe, .. } => recipe.package.name.clone(),
+        }
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        match self {
+            Self::Package { purl } => purl.version(),
+            Self::Project { recipe, .. } => recipe.package.version.as_deref(),
+        }
+    }
+
+    /// Of the source that has to be here before.
+    #[must_use]
+    pub fn source(&self) -> Option<&Digest> {
+        match self {
+            Self::Package { .. } => None,
+            Self::Project { source, .. } => Some(source),
+        }
+    }
+
+    /// Whether workers can do it, as far as that can be seen.
+    fn check(&self) -> Result<(), RequestError> {
+        match self {
+            Self::Package { purl } => {
+                if !Request::KINDS.contains(&purl.kind()) {
+                    return Err(RequestError::Kind(purl.kind().to_owned()));
+                }
+                if purl.version().is_none() {
+                    return Err(RequestError::NoVersion(purl.to_string()));
+                }
+                Ok(())
+            }
+            Self::Project { recipe, .. } => check_recipe(recipe),
+        }
+    }
+}
+
+/// A recipe comes from anybody: it names nothing on the worker's machine, and no place that the worker would ask for it.
+fn check_recipe(recipe: &Recipe) -> Result<(), RequestError> {
+    recipe.check().map_err(|error| RequestError::Recipe(error.to_string()))?;
+    let wrong = |text: &str| Err(RequestError::Recipe(text.to_owned()));
+    if recipe.source != Source::Directory(".".to_owned()) {
+        return wrong("`source.directory` must be \".\", which is what was sent");
+    }
+    if !matches!(recipe.environment, Environment::HostUsr | Environment::Debian(_)) {
+        return wrong(
+            "`environment` must be \"host-usr\" or Debian's packages: a farm takes no images and no store's paths",
+        );
+    }
+    if recipe.build.source_date_epoch == EpochRule::Search {
+        return wrong(
+            "`build.source-date-epoch` is searched for where something was published, which a project is not",
+        );
+    }
+    let Limits { seconds, memory_mib, disk_mib, .. } = recipe.limits;
+    let most = Request::MOST;
+    for (field, number, most, unit) in [
+        ("seconds", seconds, most.seconds, "seconds"),
+        ("memory-mib", memory_mib, most.memory_mib, "MiB"),
+        ("disk-mib", disk_mib, most.disk_mib, "MiB"),
+    ] {
+        if number > most {
+            return Err(RequestError::Recipe(format!("`limits.{field}` must be at most {most} {unit} in a farm")));
+        }
+    }
+    let length = canonical::to_vec(recipe).map_err(|error| RequestError::Recipe(error.to_string()))?.len();
+    if length > Request::MAX_RECIPE {
+        let text = format!("it has {length} bytes as canonical JSON; the most is {}", Request::MAX_RECIPE);
+        return Err(RequestError::Recipe(text));
+    }
+    Ok(())
 }
 
 impl Request {
@@ -56,6 +161,11 @@ impl Request {
     pub const KINDS: [&str; 4] = ["cargo", "deb", "npm", "pypi"];
     /// The longest package URL, in bytes.
     pub const MAX_PURL: usize = 1024;
+    /// The longest recipe of a project, as canonical JSON, in bytes.
+    pub const MAX_RECIPE: usize = 64 << 10;
+    /// The most that a project's build may use; what is not time, memory or disk is bounded by recipes themselves.
+    pub const MOST: Limits =
+        Limits { seconds: 6 * 3600, memory_mib: 64 << 10, disk_mib: 256 << 10, processes: 4 << 20, log_mib: 1024 };
 
     /// To rebuild a package once, as usual.
     #[must_use]
@@ -81,13 +191,7 @@ impl Request {
         if length > Self::MAX_PURL {
             return Err(RequestError::TooLong(length));
         }
-        let Work::Package { purl } = &self.work;
-        if !Self::KINDS.contains(&purl.kind()) {
-            return Err(RequestError::Kind(purl.kind().to_owned()));
-        }
-        if purl.version().is_none() {
-            return Err(RequestError::NoVersion(purl.to_string()));
-        }
+        self.work.check()?;
         let is_settled = self.requires.isolation.is_some();
         for (distinct, of) in [(Distinct::Isolation, "isolations"), (Distinct::Vendor, "vendors")] {
             if is_settled && self.rebuilders > 1 && self.distinct.contains(&distinct) {
@@ -103,8 +207,13 @@ impl Request {
     /// What it is about, in one line.
     #[must_use]
     pub fn subject(&self) -> String {
-        let Work::Package { purl } = &self.work;
-        purl.to_string()
+        match &self.work {
+            Work::Package { purl } => purl.to_string(),
+            Work::Project { recipe, .. } => match &recipe.package.version {
+                Some(version) => format!("project {}@{version}", recipe.package.name),
+                None => format!("project {}", recipe.package.name),
+            },
+        }
     }
 
     /// Of its canonical JSON: what reports name it by.
@@ -136,6 +245,9 @@ pub enum RequestError {
     /// A package of a type that nobody rebuilds.
     #[error("{0:?} packages can't be rebuilt: there are {kinds}", kinds = Request::KINDS.join(", "))]
     Kind(String),
+    /// A recipe that nobody may build for others.
+    #[error("the project can't be built in a farm: {0}")]
+    Recipe(String),
     /// A package without a version.
     #[error("{0} names no version: add one, as in pkg:pypi/idna@3.20")]
     NoVersion(String),
@@ -190,6 +302,38 @@ mod tests {
         assert_eq!(other.check(), Err(RequestError::Kind("generic".into())));
         let nameless = Request::of("pkg:pypi/idna".parse().unwrap());
         assert_eq!(nameless.check(), Err(RequestError::NoVersion("pkg:pypi/idna".into())));
+    }
+
+    #[test]
+    fn a_project_names_nothing_on_a_worker_s_machine_and_no_more_than_a_farm_gives() {
+        let of = |text: &str| {
+            let text = format!(
+                "package = {{ name = \"hello\", version = \"1\" }}\nbuild = {{ steps = [\"make\"] }}\noutputs = {{ paths = [\"out\"] }}\n{text}"
+            );
+            let recipe = Box::new(Recipe::from_toml(&text).unwrap());
+            let work = Work::Project { recipe, source: Digest::of(b"tree") };
+            let request = Request { work, ..request() };
+            (request.subject(), request.check())
+        };
+        let plain = "source = { directory = \".\" }\n";
+        assert_eq!(of(plain), ("project hello@1".to_owned(), Ok(())));
+        let debian = "environment = { debian = \"bookworm\", packages = [\"make\"] }";
+        assert_eq!(of(&format!("{plain}{debian}")).1, Ok(()));
+        for (seconds, memory, disk, fits) in [
+            (21600, 65536, 262_144, true),
+            (21601, 65536, 262_144, false),
+            (21600, 65537, 262_144, false),
+            (21600, 65536, 262_145, false),
+        ] {
+            let limits = format!("limits = {{ seconds = {seconds}, memory-mib = {memory}, disk-mib = {disk} }}");
+            assert_eq!(of(&format!("{plain}{limits}")).1.is_ok(), fits, "{limits}");
+        }
+        for wrong in [
+            "source = { directory = \"src\" }",
+            "source = { directory = \".\" }\nenvironment = { image = \"oci:/etc:latest\" }",
+        ] {
+            assert!(matches!(of(wrong).1, Err(RequestError::Recipe(_))), "{wrong}");
+        }
     }
 
     #[test]

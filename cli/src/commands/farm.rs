@@ -14,7 +14,7 @@ use reprove_model::Isolation;
 use crate::app::App;
 use crate::commands::{BuildOptions, RebuilderOptions, SearchOptions};
 use crate::error::CommandError;
-use crate::farm::{asking, hooks, serving, tokens, working};
+use crate::farm::{asking, hooks, serving, tokens, watching, working};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -28,8 +28,10 @@ enum Command {
     Serve(Box<Serve>),
     /// Work: ask a farm for jobs, do them, and bring what came of them
     Worker(Box<Worker>),
-    /// Ask a farm to rebuild packages
+    /// Ask a farm to rebuild packages, or to build projects twice
     Submit(Submit),
+    /// Watch lists of packages and directories of projects, and ask a farm for what is new
+    Watch(Watch),
     /// Say how a farm is, or what came of a build
     Status(Status),
     /// Take a build back
@@ -61,7 +63,7 @@ enum Command {
 impl Arguments {
     /// Whether it waits for signals itself: what is at work is given back before the end.
     pub(crate) fn ends_itself(&self) -> bool {
-        matches!(self.command, Command::Serve(_) | Command::Worker(_))
+        matches!(self.command, Command::Serve(_) | Command::Worker(_) | Command::Watch(_))
     }
 }
 
@@ -183,11 +185,29 @@ pub(crate) struct Worker {
 #[derive(Args, Debug)]
 pub(crate) struct Submit {
     /// The packages, as in pkg:pypi/idna@3.20
-    #[arg(value_name = "PURL", required_unless_present = "file")]
+    #[arg(value_name = "PURL", required_unless_present_any = ["file", "project"])]
     pub(crate) packages: Vec<String>,
     /// A file with one package URL a line; empty lines, and what follows a #, are left out
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// A directory that has a reprove.toml, to be built twice and compared: its source is sent to the farm
+    #[arg(long, value_name = "DIR")]
+    pub(crate) project: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) asked: AskedOptions,
+    /// Do again what is finished
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Wait until all is finished: the exit code is 0 where all is reproducible
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) farm: FarmOptions,
+}
+
+/// How what is asked for is to be done.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AskedOptions {
     /// By how many rebuilders that are independent of each other, from 1 to 16
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) rebuilders: u8,
@@ -203,12 +223,22 @@ pub(crate) struct Submit {
     /// What it goes before: high, normal or low
     #[arg(long, value_name = "PRIORITY", default_value = "normal")]
     pub(crate) priority: Priority,
-    /// Do again what is finished
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Watch {
+    /// A file with one package URL a line, without a version for the newest one (pypi, npm, cargo); or a directory, each of whose
+    /// directories that has a reprove.toml is a project
+    #[arg(value_name = "LIST|DIR", required = true)]
+    pub(crate) feeds: Vec<PathBuf>,
+    /// How often it is looked, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) every: u64,
+    /// Look once, and end: the exit code is 4 where something of a feed could not be asked for
     #[arg(long)]
-    pub(crate) again: bool,
-    /// Wait until all is finished: the exit code is 0 where all is reproducible
-    #[arg(long)]
-    pub(crate) wait: bool,
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) asked: AskedOptions,
     #[command(flatten)]
     pub(crate) farm: FarmOptions,
 }
@@ -314,6 +344,7 @@ pub(crate) async fn run(app: &App, arguments: Arguments) -> Result<u8, CommandEr
         Command::Serve(serve) => serving::run(app, *serve).await,
         Command::Worker(worker) => working::run(app, *worker).await,
         Command::Submit(submit) => asking::submit(app, submit).await,
+        Command::Watch(watch) => watching::run(app, watch).await,
         Command::Status(status) => asking::status(app, status).await,
         Command::Cancel { build, farm } => asking::cancel(app, build, &farm).await,
         Command::Token { command } => tokens::run(app, command).await,

@@ -27,7 +27,7 @@ use reprove_model::IsolationLevel;
 
 pub(crate) use self::audit::digest as artifact_digest;
 pub(crate) use self::farm::{
-    DataOptions, FarmOptions, Hook, NewToken, Serve, Status, Submit, Token as FarmToken, Worker,
+    AskedOptions, DataOptions, FarmOptions, Hook, NewToken, Serve, Status, Submit, Token as FarmToken, Watch, Worker,
 };
 pub(crate) use self::log::{failed, word};
 pub(crate) use self::options::BuildOptions;

@@ -5,27 +5,23 @@ use std::time::Duration;
 
 use reprove_farm::api::{Cancelled, StatusView, Submission, Submissions};
 use reprove_farm::views::{BuildView, WorkerView};
-use reprove_farm::{BuildId, Client, Request, Requires, Work};
-use reprove_model::{InvalidPackageUrl, PackageUrl};
+use reprove_farm::{BuildId, Client, Request};
 use serde_json::{Value, json};
 
-use super::{client, from_client};
+use super::{client, from_client, requests};
 use crate::app::{App, absolute};
 use crate::commands::{FarmOptions, Status, Submit};
 use crate::error::{CommandError, NO, YES};
-use crate::open::{self, Links};
 use crate::output::{self, Target, count};
 use crate::plain;
 
-/// The largest list of packages, in bytes.
-const MAX_LIST: usize = 16 << 20;
 /// So many requests are made at once.
-const AT_ONCE: usize = 500;
+pub(super) const AT_ONCE: usize = 500;
 
 /// Asks for rebuilds.
 pub(crate) async fn submit(app: &App, arguments: Submit) -> Result<u8, CommandError> {
-    let requests = requests(&arguments)?;
     let client = client(&arguments.farm)?;
+    let requests = requests(app, &client, &arguments).await?;
     let mut builds = Vec::new();
     for part in requests.chunks(AT_ONCE) {
         if requests.len() > AT_ONCE {
@@ -53,33 +49,20 @@ pub(crate) async fn submit(app: &App, arguments: Submit) -> Result<u8, CommandEr
     Ok(if words.iter().all(|word| word == "bit-identical") { YES } else { NO })
 }
 
-fn requests(arguments: &Submit) -> Result<Vec<Request>, CommandError> {
+async fn requests(app: &App, client: &Client, arguments: &Submit) -> Result<Vec<Request>, CommandError> {
     let mut purls = arguments.packages.clone();
     if let Some(path) = &arguments.file {
-        let text = open::read_text("list of packages", &absolute(path)?, Links::Followed, MAX_LIST)?;
-        let lines = text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
-        purls.extend(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned));
+        purls.extend(requests::list(path)?);
     }
-    if purls.is_empty() {
+    if purls.is_empty() && arguments.project.is_empty() {
         return Err(CommandError::bad_usage("the list names no package"));
     }
-    let requires = Requires { domain: arguments.domain.clone(), architecture: None, isolation: arguments.isolation };
-    let request = |purl: &String| {
-        let purl: PackageUrl = purl
-            .parse()
-            .map_err(|error: InvalidPackageUrl| CommandError::bad_usage(plain::line(&error.to_string())))?;
-        reprove_inputs::check(&purl).map_err(reprove_job::JobError::from)?;
-        let request = Request {
-            work: Work::Package { purl },
-            rebuilders: arguments.rebuilders,
-            distinct: arguments.distinct.iter().copied().collect(),
-            requires: requires.clone(),
-            priority: arguments.priority,
-        };
-        request.check().map_err(|e| CommandError::bad_usage(e.to_string()))?;
-        Ok(request)
-    };
-    purls.iter().map(request).collect()
+    let all: Result<Vec<Request>, _> = purls.iter().map(|purl| requests::package(purl, &arguments.asked)).collect();
+    let mut all = all?;
+    for path in &arguments.project {
+        all.push(requests::project(app, client, path, &arguments.asked).await?);
+    }
+    Ok(all)
 }
 
 /// Waits until all builds are finished; gives what they came to.

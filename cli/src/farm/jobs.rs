@@ -5,13 +5,17 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use reprove_attest::{RebuildVerdict, Rebuilder, Signer};
+use reprove_farm::source::{self, SourceError};
 use reprove_farm::worker::{Run, Verdicted};
 use reprove_farm::{Failure, FailureClass, Request, Work};
 use reprove_job::{Event, JobError};
-use reprove_store::Store;
+use reprove_model::Digest;
+use reprove_store::{SetId, Store, Use};
+use tempfile::TempDir;
 
 use super::failures::failure;
 use crate::app::App;
@@ -33,8 +37,12 @@ const MOST_OF_LOG: u64 = 4 << 20;
 
 #[async_trait(?Send)]
 impl Run for Jobs<'_> {
-    async fn run(&self, request: &Request, say: &(dyn Fn(String) + Sync)) -> Result<Verdicted, Failure> {
-        let Work::Package { purl } = &request.work;
+    async fn run(
+        &self,
+        request: &Request,
+        source: Option<Vec<u8>>,
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<Verdicted, Failure> {
         let events = |event| {
             say(match event {
                 Event::Doing(text) => text,
@@ -44,7 +52,14 @@ impl Run for Jobs<'_> {
         let (rebuilder, store) = (self.rebuilder.clone(), self.store.clone());
         let context = verdicted::context(self.app, store, rebuilder, (self.options, self.search), &events).await;
         let context = context.map_err(|error| Failure::new(FailureClass::Unable, &error.into_parts().0))?;
-        match reprove_job::rebuild(&context, purl, &self.key).await {
+        let finished = match &request.work {
+            Work::Package { purl } => reprove_job::rebuild(&context, purl, &self.key).await,
+            Work::Project { recipe, source: tree } => {
+                let directory = self.laid_out(*tree, source.unwrap_or_default()).await?;
+                reprove_job::check(&context, (**recipe).clone(), directory.path(), &self.key).await
+            }
+        };
+        match finished {
             Ok(finished) => {
                 let [first, second] = &finished.logs;
                 let log = log(&[first.clone(), second.clone()]);
@@ -59,6 +74,30 @@ impl Run for Jobs<'_> {
             },
             Err(error) => Err(failure(&error)),
         }
+    }
+}
+
+impl Jobs<'_> {
+    /// The source of a project, in a directory that is removed when the value goes.
+    async fn laid_out(&self, tree: Digest, packed: Vec<u8>) -> Result<TempDir, Failure> {
+        let store = self.store.clone();
+        let work = move || {
+            let other = |error: SourceError| Failure::new(FailureClass::HashMismatch, &error.to_string());
+            let unable = |error: &dyn std::fmt::Display| Failure::new(FailureClass::Unable, &error.to_string());
+            let tree = source::unpack(&store, &packed, &tree).map_err(|error| match error {
+                SourceError::Store(error) => unable(&error),
+                error => other(error),
+            })?;
+            let directory = store.temp_dir().map_err(|error| unable(&error))?;
+            let opened = File::open(directory.path()).map_err(|error| unable(&error))?;
+            let never = AtomicBool::new(false);
+            store
+                .check_out(&tree, opened.into(), Use::Writable, SetId::Refuse, &never)
+                .map_err(|error| unable(&error))?;
+            Ok(directory)
+        };
+        let laid_out = tokio::task::spawn_blocking(work).await;
+        laid_out.unwrap_or_else(|error| Err(Failure::new(FailureClass::Internal, &error.to_string())))
     }
 }
 

@@ -5,8 +5,10 @@ pub(crate) mod asking;
 mod failures;
 pub(crate) mod hooks;
 mod jobs;
+mod requests;
 pub(crate) mod serving;
 pub(crate) mod tokens;
+pub(crate) mod watching;
 pub(crate) mod working;
 
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@ mod limits;
 mod metrics;
 mod problem;
 mod serve;
+mod sources;
 mod spiffe;
 mod status;
 mod work;
@@ -36,6 +37,7 @@ pub(crate) use files::proof_name;
 pub use limits::Rates;
 pub use problem::Problem;
 pub use serve::{Security, serve};
+pub use sources::Kept;
 pub use spiffe::{NoTrustDomain, TrustDomain};
 pub use status::StatusView;
 pub use work::{Answer, BroughtReport, LeaseRequest, Progress, Registration};
@@ -130,6 +132,11 @@ impl Api {
             .routes(routes!(work::lease))
             .routes(routes!(work::progress))
             .merge(OpenApiRouter::new().routes(routes!(work::report)).layer(DefaultBodyLimit::max(most_report)))
+            .merge(
+                OpenApiRouter::new()
+                    .routes(routes!(sources::add, sources::get))
+                    .layer(DefaultBodyLimit::max(crate::source::MAX_SOURCE)),
+            )
     }
 
     /// The description of the API.

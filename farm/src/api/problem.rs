@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::source::SourceError;
 use crate::{DatabaseError, FarmError, QueueError};
 
 /// What was wrong.
@@ -48,7 +49,9 @@ impl From<FarmError> for Problem {
         let status = match &error {
             FarmError::Request(_) => 422,
             FarmError::NoBuild(_) | FarmError::NoJob(_) | FarmError::NoWorker(_) => 404,
-            FarmError::NameTaken(..) | FarmError::Queue(QueueError::Lost { .. }) => 409,
+            FarmError::Source(SourceError::TooLarge) => 413,
+            FarmError::Source(SourceError::Unpack(_) | SourceError::Tree(_) | SourceError::Other { .. }) => 422,
+            FarmError::NameTaken(..) | FarmError::NoSource(_) | FarmError::Queue(QueueError::Lost { .. }) => 409,
             FarmError::NotAdmitted(_) | FarmError::Banned(..) => 403,
             FarmError::Refused(_) => 409,
             FarmError::Database(DatabaseError::Full | DatabaseError::Undone)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use reprove_attest::{Audited, Policy, ProofError, RebuildVerdict, TrustRoots, TrustedKey, appraise, audit};
-use reprove_model::{Cause, Digest, DigestSet, Finding, Isolation, Published};
+use reprove_model::{Cause, Digest, DigestSet, Finding, Isolation, PackageUrl, Published, Recipe};
 use thiserror::Error;
 
 use super::Worker;
@@ -148,14 +148,11 @@ pub(super) fn judge(
     if audited.word() != said {
         return Err(Refusal::OtherVerdict { said: said.name(), proven: audited.word().name() });
     }
-    let (published, isolation, findings) = match &audited {
-        Audited::Compared(proof) => (proof.published(), proof.isolation(), proof.verdict().findings.as_slice()),
-        Audited::Unbuildable(failed) => {
-            let failure = failed.failure();
-            (failure.published.as_ref(), failure.isolation, [].as_slice())
-        }
+    let (isolation, findings) = match &audited {
+        Audited::Compared(proof) => (proof.isolation(), proof.verdict().findings.as_slice()),
+        Audited::Unbuildable(failed) => (failed.failure().isolation, [].as_slice()),
     };
-    let published = is_what_was_asked_for(request, published)?;
+    let published = is_what_was_asked_for(request, &audited)?;
     // What the worker was when it got the job, and what was asked for: whatever it has become since.
     for wanted in [Some(registered), request.requires.isolation].into_iter().flatten() {
         if isolation != wanted {
@@ -173,9 +170,50 @@ pub(super) fn judge(
     Ok(Judged { verdict: audited.word(), published, causes })
 }
 
-/// The digests of what was published, where that is what was asked for.
-fn is_what_was_asked_for(request: &Request, published: Option<&Published>) -> Result<DigestSet, Refusal> {
-    let Work::Package { purl: asked } = &request.work;
+/// Of what was published, or of what a project was built to the first time, where that is what was asked for.
+fn is_what_was_asked_for(request: &Request, audited: &Audited) -> Result<DigestSet, Refusal> {
+    match (&request.work, audited) {
+        (Work::Package { purl }, Audited::Compared(proof)) => is_this_package(purl, proof.published()),
+        (Work::Package { purl }, Audited::Unbuildable(failed)) => {
+            is_this_package(purl, failed.failure().published.as_ref())
+        }
+        (Work::Project { recipe, source }, audited) => is_this_project(request, (recipe, source), audited),
+    }
+}
+
+/// A project is its recipe and its source, as they were sent; what each rebuilder built it to is compared as well.
+fn is_this_project(
+    request: &Request,
+    (recipe, source): (&Recipe, &Digest),
+    audited: &Audited,
+) -> Result<DigestSet, Refusal> {
+    let other = |proven: &str| Refusal::OtherSubject { asked: request.subject(), proven: proven.to_owned() };
+    let (published, built, dependencies, outputs) = match audited {
+        Audited::Compared(proof) => {
+            let outputs = proof.rebuilds().first().ok_or_else(|| other("nothing"))?.outputs;
+            (proof.published(), proof.recipe(), proof.dependencies(), outputs)
+        }
+        Audited::Unbuildable(failed) => {
+            let failure = failed.failure();
+            // Nothing was built: it is the lock that others may find no way to build as well.
+            let outputs = DigestSet::of(b"");
+            (failure.published.as_ref(), &failure.recipe, failure.resolved_dependencies.as_slice(), outputs)
+        }
+    };
+    if let Some(published) = published {
+        return Err(other(published.name.as_str()));
+    }
+    if built != recipe {
+        return Err(other("a project with another recipe"));
+    }
+    if crate::source::among(dependencies) != Some(*source) {
+        return Err(other("a project with another source"));
+    }
+    Ok(outputs)
+}
+
+/// The digests of what was published, where that is this package.
+fn is_this_package(asked: &PackageUrl, published: Option<&Published>) -> Result<DigestSet, Refusal> {
     let other = |proven: String| Refusal::OtherSubject { asked: asked.to_string(), proven };
     let published = published.ok_or_else(|| other("nothing that was published".to_owned()))?;
     let proven = published.purl.as_ref().ok_or_else(|| other(published.name.to_string()))?;
@@ -274,10 +312,7 @@ mod tests {
             derived: BTreeSet::new(),
             parts: BTreeSet::new(),
         };
-        let is = |asked: &str, purl: &str| {
-            let request = Request::of(asked.parse().unwrap());
-            is_what_was_asked_for(&request, Some(&published(purl))).is_ok()
-        };
+        let is = |asked: &str, purl: &str| is_this_package(&asked.parse().unwrap(), Some(&published(purl))).is_ok();
         assert!(is("pkg:pypi/idna@3", "pkg:pypi/idna@3?file_name=idna-3-py3-none-any.whl"));
         assert!(is("pkg:deb/debian/a@1?arch=amd64", "pkg:deb/debian/a@1?arch=amd64"));
         for (asked, proven) in [
@@ -290,7 +325,7 @@ mod tests {
         ] {
             assert!(!is(asked, proven), "{asked} {proven}");
         }
-        let request = Request::of("pkg:pypi/idna@3".parse().unwrap());
-        assert!(matches!(is_what_was_asked_for(&request, None), Err(Refusal::OtherSubject { .. })));
+        let asked = "pkg:pypi/idna@3".parse().unwrap();
+        assert!(matches!(is_this_package(&asked, None), Err(Refusal::OtherSubject { .. })));
     }
 }

@@ -9,6 +9,7 @@ mod judge;
 mod pending;
 mod placement;
 mod reports;
+mod sources;
 mod submit;
 mod sweep;
 mod workers;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprove_attest::{ProofError, TrustRoots};
+use reprove_model::Digest;
 use reprove_model::canonical::CanonicalError;
 use reprove_store::{Store, StoreError};
 use thiserror::Error;
@@ -30,6 +32,7 @@ pub use submit::Submitted;
 pub use workers::{Admission, Assignment, Profile, Worker};
 
 use crate::live::Live;
+use crate::source::SourceError;
 use crate::{BuildId, Clock, Database, DatabaseError, InvalidId, JobId, Name, Queue, QueueError, RequestError};
 use pending::Pending;
 use placement::Placement;
@@ -200,6 +203,12 @@ pub enum FarmError {
     /// There is none of this id.
     #[error("there is no build {0} here")]
     NoBuild(BuildId),
+    /// It was not sent.
+    #[error("the source {0} is not here: send it before")]
+    NoSource(Digest),
+    /// It is not what it says.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// There is none of this id.
     #[error("there is no job {0} here")]
     NoJob(JobId),

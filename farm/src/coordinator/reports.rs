@@ -278,6 +278,6 @@ fn keep(
     Ok(store.set_roots(&BTreeMap::from([(format!("farm-{job}-{}", epoch.0), root)]))?)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, FarmError> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, FarmError> {
     tokio::task::spawn_blocking(work).await.map_err(|e| FarmError::Internal(e.to_string()))
 }

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Coordinator, FarmError, FarmEvent};
-use crate::{BuildId, Entry, Epoch, JobId, Millis, Request, Work};
+use super::{Coordinator, FarmError, FarmEvent, sources};
+use crate::{BuildId, Entry, Epoch, JobId, Millis, Request};
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -101,6 +101,11 @@ fn add(
         (id, key, generation, request, subject, ecosystem, package, version, priority, submitted, submitter)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING number";
     const JOB: &str = "INSERT INTO job (id, build, slot, lane) VALUES (?1, ?2, ?3, ?4)";
+    if let Some(source) = request.work.source()
+        && sources::archive(connection, source)?.is_none()
+    {
+        return Err(FarmError::NoSource(*source));
+    }
     let key = request.key()?;
     let last = connection.prepare_cached(LAST)?.query_row([key.to_string()], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, String>(2)?))
@@ -111,11 +116,6 @@ fn add(
         Some((id, ..)) => return Ok((Submitted { build: id.parse()?, new: false }, None)),
     };
     let build = BuildId::new(&key, generation);
-    let Work::Package { purl } = &request.work;
-    let package = match purl.namespace() {
-        Some(namespace) => format!("{namespace}/{}", purl.name()),
-        None => purl.name().to_owned(),
-    };
     let number: i64 = connection.prepare_cached(BUILD)?.query_row(
         params![
             build.to_string(),
@@ -123,9 +123,9 @@ fn add(
             generation,
             canonical::to_vec(request)?,
             request.subject(),
-            purl.kind(),
-            package,
-            purl.version(),
+            request.work.ecosystem(),
+            request.work.package(),
+            request.work.version(),
             request.priority.rank(),
             now.0,
             submitter,

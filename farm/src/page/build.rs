@@ -197,6 +197,9 @@ fn evidence(view: &BuildView, proofs: &Proofs) -> Markup {
                             li { "Taken from that file itself, so that the rebuild shows nothing of it: " (derived(published)) "." }
                         }
                     }
+                    @if let Some(source) = &shown.project {
+                        li { "The source was sent, and has the BLAKE3 digest " code { (source) } ". Nothing was published: the rebuilds are compared with each other." }
+                    }
                     li {
                         "It built it " (times(shown.builds)) " in "
                         @match &job.isolation { Some(name) => (words::isolation(name)), None => "an isolation that is not known" }
@@ -233,7 +236,11 @@ fn derived(published: &Published) -> String {
 /// How to come to the same without believing anything here.
 fn verify(view: &BuildView, proofs: &Proofs) -> Markup {
     let published = proofs.iter().flatten().flatten().find_map(|shown| shown.published.as_ref());
-    let file = published.map_or_else(|| "ARTIFACT".to_owned(), |published| published.name.to_string());
+    let is_project = proofs.iter().flatten().flatten().any(|shown| shown.project.is_some());
+    let file = published.map_or_else(
+        || if is_project { "OUTPUT" } else { "ARTIFACT" }.to_owned(),
+        |published| published.name.to_string(),
+    );
     let proof = proof_name(view);
     let workers: Vec<&str> =
         view.jobs.iter().filter(|job| job.proof.is_some()).filter_map(|job| job.worker.as_deref()).collect();
@@ -242,7 +249,9 @@ fn verify(view: &BuildView, proofs: &Proofs) -> Markup {
             h2 { "Verify it yourself" }
             p { a class="button" href=(format!("/api/v1/builds/{}/proof", view.row.id)) download=(proof) { "Download the proof" } }
             p {
-                "Get " code { (file) } " from where you trust, and the public key of a rebuilder from its operator (this farm has them as "
+                @if is_project { "Have a file that it is built to, " code { (file) } ", or leave that out" }
+                @else { "Get " code { (file) } " from where you trust" }
+                ", and get the public key of a rebuilder from its operator (this farm has them as "
                 @for worker in &workers { a href=(format!("/workers/{worker}/key.pem")) { (worker) ".pem" } " " }
                 "), and run, on any machine, without a network:"
             }

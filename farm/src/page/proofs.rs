@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the proofs of a build say, verified again with the keys that their workers are registered with.
 
-use reprove_attest::{Audited, PublicKey, audit};
+use reprove_attest::{Audited, PublicKey, ResourceDescriptor, audit};
 use reprove_model::{Exit, Finding, Published};
 
+use crate::source;
 use crate::views::{BuildView, JobView};
 use crate::{Coordinator, FarmError};
 
@@ -11,6 +12,8 @@ use crate::{Coordinator, FarmError};
 pub(super) struct Shown {
     /// What was published.
     pub(super) published: Option<Published>,
+    /// The digest of a project's source.
+    pub(super) project: Option<String>,
     /// How often it was built for that; of failures, also how often one failed.
     pub(super) builds: usize,
     /// Whether what was published came out of nothing but itself.
@@ -57,6 +60,7 @@ fn shown(audited: Audited) -> Shown {
             let verdict = proof.verdict();
             Shown {
                 published: proof.published().cloned(),
+                project: project(proof.published(), proof.dependencies()),
                 builds: proof.rebuilds().len(),
                 is_of_own_contents: proof.is_of_own_contents(),
                 findings: verdict.findings.clone(),
@@ -69,6 +73,7 @@ fn shown(audited: Audited) -> Shown {
             let failure = failed.failure();
             Shown {
                 published: failure.published.clone(),
+                project: project(failure.published.as_ref(), &failure.resolved_dependencies),
                 builds: failure.attempts.len(),
                 is_of_own_contents: false,
                 findings: Vec::new(),
@@ -78,6 +83,11 @@ fn shown(audited: Audited) -> Shown {
             }
         }
     }
+}
+
+/// The digest of the source that was built, where nothing was published.
+fn project(published: Option<&Published>, dependencies: &[ResourceDescriptor]) -> Option<String> {
+    published.is_none().then(|| source::among(dependencies)).flatten().map(|tree| tree.to_string())
 }
 
 /// How a build ended, in words.

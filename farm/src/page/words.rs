@@ -21,7 +21,7 @@ pub(super) const ALL: [Said; 8] = [
     Said {
         word: "bit-identical",
         text: "reproduced",
-        means: "every rebuild gave exactly the published bytes",
+        means: "every rebuild gave exactly the published bytes, or, of a project, the same bytes",
         shape: "M2 8 6 12 14 4",
     },
     Said {

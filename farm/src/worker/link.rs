@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reprove_attest::Envelope;
+use reprove_model::Digest;
 use tokio::time::Instant;
 
 use crate::access::Access;
@@ -21,6 +22,8 @@ pub trait Link: Send + Sync {
     async fn lease(&self, worker: &Name, wait: u64) -> Result<Option<Assignment>, LinkError>;
     /// Says that a job is still worked on.
     async fn progress(&self, lease: &Lease, lines: Vec<String>) -> Result<Lease, LinkError>;
+    /// The source of a project, as it was sent.
+    async fn source(&self, tree: &Digest) -> Result<Vec<u8>, LinkError>;
     /// Brings what came of a job.
     async fn report(&self, worker: &Name, report: Envelope, brought: &Brought) -> Result<Accepted, LinkError>;
 }
@@ -67,6 +70,10 @@ impl Link for Client {
         Ok(Self::progress(self, lease, lines).await?)
     }
 
+    async fn source(&self, tree: &Digest) -> Result<Vec<u8>, LinkError> {
+        Ok(Self::source(self, tree).await?.into())
+    }
+
     async fn report(&self, worker: &Name, report: Envelope, brought: &Brought) -> Result<Accepted, LinkError> {
         Ok(Self::report(self, worker, report, brought).await?)
     }
@@ -93,6 +100,10 @@ impl Link for Local {
 
     async fn progress(&self, lease: &Lease, lines: Vec<String>) -> Result<Lease, LinkError> {
         Ok(self.coordinator.progress(lease, lines).await?)
+    }
+
+    async fn source(&self, tree: &Digest) -> Result<Vec<u8>, LinkError> {
+        Ok(self.coordinator.source(*tree).await?)
     }
 
     async fn report(&self, worker: &Name, report: Envelope, brought: &Brought) -> Result<Accepted, LinkError> {

@@ -27,8 +27,14 @@ use crate::{
 /// What does a job.
 #[async_trait(?Send)]
 pub trait Run {
-    /// Does what is asked for. `say` is told what it does, a line each time. Dropping the future ends it.
-    async fn run(&self, request: &Request, say: &(dyn Fn(String) + Sync)) -> Result<Verdicted, Failure>;
+    /// Does what is asked for; `source` is that of a project, as it was sent. `say` is told what it does, a line each time.
+    /// Dropping the future ends it.
+    async fn run(
+        &self,
+        request: &Request,
+        source: Option<Vec<u8>>,
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<Verdicted, Failure>;
 }
 
 /// A job that came to a verdict.
@@ -159,12 +165,22 @@ impl WorkerLoop<'_> {
             let _ = say.send(line);
         };
         let mut lost = pin!(self.kept_alive(assignment, &mut said));
-        let mut work = self.run.run(&assignment.request, &tell);
+        let mut work = pin!(async {
+            let source = self.source(&assignment.request).await?;
+            self.run.run(&assignment.request, source, &tell).await
+        });
         tokio::select! {
             biased;
             result = &mut work => Work::Ended(result),
             () = &mut lost => Work::Lost,
         }
+    }
+
+    /// The source of a project. It was there when the job was asked for.
+    async fn source(&self, request: &Request) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(tree) = request.work.source() else { return Ok(None) };
+        let source = self.link.source(tree).await;
+        source.map(Some).map_err(|error| Failure::new(FailureClass::Network, &format!("the source: {}", error.text)))
     }
 
     /// Ends when the lease is lost.

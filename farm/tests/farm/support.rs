@@ -181,7 +181,7 @@ impl Hand {
 
     /// A report with a proof of this verdict.
     pub(crate) fn verdict(&self, of: &Assignment, verdict: RebuildVerdict) -> (Report, Brought) {
-        let reprove_farm::Work::Package { purl } = &of.request.work;
+        let reprove_farm::Work::Package { purl } = &of.request.work else { panic!("only packages are asked for") };
         let proof = proof(purl, &self.key, verdict, self.profile.isolation);
         let log = b"what the builds printed".to_vec();
         let outcome = Outcome::Verdict { verdict, proof: DigestSet::of(&proof), log: Some(DigestSet::of(&log)) };
@@ -245,7 +245,7 @@ pub(crate) fn proof(purl: &PackageUrl, key: &SigningKey, verdict: RebuildVerdict
     proof.unwrap().to_bytes().unwrap()
 }
 
-fn details(name: &str, same: bool) -> Verdict {
+pub(crate) fn details(name: &str, same: bool) -> Verdict {
     let finding = Finding {
         between: Between::PublishedAndRebuilt,
         place: name.to_owned(),
@@ -270,7 +270,7 @@ fn details(name: &str, same: bool) -> Verdict {
     }
 }
 
-fn tree(name: &str, bytes: &[u8]) -> Tree {
+pub(crate) fn tree(name: &str, bytes: &[u8]) -> Tree {
     let node = Node::File { mode: 0o644, size: bytes.len() as u64, digest: DigestSet::of(bytes) };
     Tree::new(BTreeMap::from([(TreePath::new(name).unwrap(), node)]).into_iter().collect()).unwrap()
 }
@@ -306,7 +306,7 @@ fn lock(purl: &PackageUrl, name: &str, artifact: &[u8]) -> Lock {
     }
 }
 
-fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
+pub(crate) fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
     let conditions = Conditions {
         build_path: format!("/build-{number}"),
         hostname: format!("host-{number}"),
@@ -319,7 +319,7 @@ fn record(lock: &Lock, number: u32, outputs: Tree) -> BuildRecord {
         lock: DigestSet::of(&canonical::to_vec(lock).unwrap()),
         inputs: lock.inputs.clone(),
         environment: lock.environment.clone(),
-        commands: vec![vec!["/bin/sh".into(), "-ec".into(), "make".into()]],
+        commands: lock.recipe.commands(),
         env: conditions.variables().into_iter().chain([("SOURCE_DATE_EPOCH".into(), "315532800".into())]).collect(),
         limits: Limits::default(),
         isolation: Isolation::Namespaces,

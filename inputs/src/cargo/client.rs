@@ -35,8 +35,13 @@ impl Cargo {
         Self { program: program.into(), home: home.into(), env: None, time_limit: Duration::from_secs(600) }
     }
 
-    /// Fetches a version of a crate, and checks it against the SHA-256 that the registry's index gives.
-    pub(super) async fn fetch(&self, name: &str, version: &str, workplace: &Workplace) -> Result<Fetched, InputsError> {
+    /// Has cargo do something for a project that depends on a crate alone; gives the lock that it writes.
+    async fn run(
+        &self,
+        what: &str,
+        (name, version): (&str, &str),
+        workplace: &Workplace,
+    ) -> Result<String, InputsError> {
         let project = workplace.path(&format!("tmp/project-{name}"));
         let write = |file: &str, text: String| {
             let path = project.join(file);
@@ -49,13 +54,25 @@ impl Cargo {
         if let Some(env) = &self.env {
             command.env_clear().envs(env.iter().map(|(name, value)| (name, value)));
         }
-        command.env("CARGO_HOME", &self.home).current_dir(&project).args(["fetch", "--quiet"]);
+        command.env("CARGO_HOME", &self.home).current_dir(&project).args([what, "--quiet"]);
         let install = "install cargo (Debian and Ubuntu: apt install cargo)";
         let finished = workplace.run(command, FETCHING, self.time_limit, install).await?;
         if !finished.status.success() {
-            return Err(refused(name, version, finished));
+            return Err(refused(name, version.trim_start_matches('='), finished));
         }
-        let lock = read_lock(project.join("Cargo.lock"))?;
+        read_lock(project.join("Cargo.lock"))
+    }
+
+    /// The newest version of a crate that a project would get.
+    pub(crate) async fn newest(&self, name: &str, workplace: &Workplace) -> Result<String, InputsError> {
+        let lock = self.run("generate-lockfile", (name, "*"), workplace).await?;
+        let why = || InputsError::Answer { doing: FETCHING, why: format!("its lock has no version of {name}") };
+        picked(&lock, name).ok_or_else(why)
+    }
+
+    /// Fetches a version of a crate, and checks it against the SHA-256 that the registry's index gives.
+    pub(super) async fn fetch(&self, name: &str, version: &str, workplace: &Workplace) -> Result<Fetched, InputsError> {
+        let lock = self.run("fetch", (name, &format!("={version}")), workplace).await?;
         let why =
             || InputsError::Answer { doing: FETCHING, why: format!("its lock has no digest of {name} {version}") };
         let promised = promised(&lock, name, version).ok_or_else(why)?;
@@ -76,7 +93,7 @@ impl Cargo {
 fn manifest(name: &str, version: &str) -> String {
     format!(
         "[package]\nname = \"{PROJECT}\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n\
-         [dependencies]\nwanted = {{ package = \"{name}\", version = \"={version}\", default-features = false }}\n"
+         [dependencies]\nwanted = {{ package = \"{name}\", version = \"{version}\", default-features = false }}\n"
     )
 }
 
@@ -113,6 +130,17 @@ fn read_lock(path: PathBuf) -> Result<String, InputsError> {
     } else {
         Err(InputsError::TooLarge { name: "Cargo.lock".into(), most: MAX_LOCK })
     }
+}
+
+/// The version of a crate that the one dependency of the project is. What that depends on may have other versions of it.
+fn picked(lock: &str, name: &str) -> Option<String> {
+    let lock: toml::Table = lock.parse().ok()?;
+    let packages = lock.get("package")?.as_array()?;
+    let of = |package: &toml::Value, key: &str| package.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+    let named = |name: &str| packages.iter().find(|package| of(package, "name").as_deref() == Some(name));
+    let wanted = named(PROJECT)?.get("dependencies")?.as_array()?.first()?.as_str()?;
+    // A version is said where there are several.
+    wanted.split(' ').nth(1).map(str::to_owned).or_else(|| of(named(name)?, "version"))
 }
 
 /// The SHA-256 that a `Cargo.lock` has of a crate.
@@ -157,6 +185,19 @@ mod tests {
         {
             assert!(!is_version(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_version_that_was_picked_is_the_project_s_own_dependency() {
+        let lock = |dependency: &str| {
+            format!(
+                "version = 4\n[[package]]\nname = 'a'\nversion = '0.9.0'\n[[package]]\nname = 'a'\nversion = '1.2.0'\n\
+                 dependencies = ['a 0.9.0']\n[[package]]\nname = 'fetch'\nversion = '0.0.0'\ndependencies = ['{dependency}']\n"
+            )
+        };
+        assert_eq!(picked(&lock("a 1.2.0"), "a"), Some("1.2.0".to_owned()));
+        assert_eq!(picked(&lock("a"), "a"), Some("0.9.0".to_owned()));
+        assert_eq!((picked(&lock("b"), "b"), picked("version = 4", "a")), (None, None));
     }
 
     #[test]

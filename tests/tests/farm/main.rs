@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
 mod described;
+mod feeds;
 mod killed;
 mod nats;
 mod page;

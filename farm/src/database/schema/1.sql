@@ -32,6 +32,15 @@ CREATE INDEX build_by_package ON build (package, number);
 CREATE INDEX build_of_ecosystem_by_word ON build (ecosystem, coalesce(verdict, state), number);
 CREATE INDEX build_finished ON build (finished) WHERE finished IS NOT NULL;
 
+-- Sources of projects: the digest of the tree, and of the archive that it came in, which the store has.
+CREATE TABLE source (
+    tree TEXT PRIMARY KEY,
+    archive TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    added INTEGER NOT NULL,
+    submitter TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- One rebuilder's part of a build.
 CREATE TABLE job (
     number INTEGER PRIMARY KEY,
@@ -79,7 +88,7 @@ CREATE TABLE report (
     -- The envelope, as its worker signed it, and its digest.
     envelope BLOB NOT NULL,
     digest TEXT NOT NULL,
-    -- Of what was published, as the worker got it; of the proof; and of what the builds printed.
+    -- Of what was published, as the worker got it, or of what a project was built to; of the proof; and of what the builds printed.
     published TEXT NOT NULL,
     proof TEXT NOT NULL,
     log TEXT,

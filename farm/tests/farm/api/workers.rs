@@ -33,7 +33,12 @@ impl Says {
 
 #[async_trait(?Send)]
 impl Run for Says {
-    async fn run(&self, request: &Request, say: &(dyn Fn(String) + Sync)) -> Result<Verdicted, Failure> {
+    async fn run(
+        &self,
+        request: &Request,
+        _: Option<Vec<u8>>,
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<Verdicted, Failure> {
         say(format!("doing {}", request.subject()));
         if self.is_endless {
             std::future::pending::<()>().await;
@@ -42,7 +47,7 @@ impl Run for Says {
             self.failures.fetch_sub(1, Ordering::SeqCst);
             return Err(Failure::new(FailureClass::Stopped, "not yet"));
         }
-        let Work::Package { purl } = &request.work;
+        let Work::Package { purl } = &request.work else { panic!("only packages are asked for") };
         let key = SigningKey::ed25519([self.key; 32]);
         let proof = proof(purl, &key, BitIdentical, Isolation::Namespaces);
         Ok(Verdicted { verdict: BitIdentical, proof, log: Some(b"log".to_vec()) })
@@ -109,7 +114,12 @@ async fn what_was_taken_back_is_not_worked_on_any_longer() {
     struct Talks;
     #[async_trait(?Send)]
     impl Run for Talks {
-        async fn run(&self, _: &Request, say: &(dyn Fn(String) + Sync)) -> Result<Verdicted, Failure> {
+        async fn run(
+            &self,
+            _: &Request,
+            _: Option<Vec<u8>>,
+            say: &(dyn Fn(String) + Sync),
+        ) -> Result<Verdicted, Failure> {
             loop {
                 say("still".to_owned());
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -6,3 +6,4 @@ mod faults;
 mod lies;
 mod logged;
 mod nats;
+mod projects;
