@@ -18,6 +18,13 @@ pub(crate) const FARM: &str = "REPROVE_FARM";
 pub(crate) const FARM_TOKEN: &str = "REPROVE_FARM_TOKEN";
 /// Where this machine's farm keeps its database and its log. Default: `reprove-farm` in [`data_home`].
 pub(crate) const FARM_DATA: &str = "REPROVE_FARM_DATA";
+/// Where traces of a farm's builds are sent (OpenTelemetry's own variables, of which its exporter reads the others that begin so:
+/// headers, protocol, time limit). Default: they are not sent.
+pub(crate) const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// The same, for traces alone.
+pub(crate) const OTLP_TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+/// What the farm is called in them. Default: `reprove-farm`.
+pub(crate) const OTEL_SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 /// The private key that signs: a file, or a PKCS#11 URI. Default: `reprove/key.pem` in [`config_home`].
 pub(crate) const KEY: &str = "REPROVE_KEY";
 /// The passphrase of the private key, where that is encrypted. Default: it is asked for at the terminal.
@@ -74,6 +81,12 @@ pub(crate) fn path(name: &str) -> Option<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether one of these is set, and not empty.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn is_any_set(names: &[&str]) -> bool {
+    names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// The variable's value as what it says, where it is set and not empty.

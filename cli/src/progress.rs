@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::farm::logs;
 use crate::plain;
 
 /// The display. Without a terminal each step is one line. A clone is the same display.
@@ -36,7 +37,7 @@ impl Progress {
                 bar.set_message(text);
                 bar.enable_steady_tick(Duration::from_millis(120));
             }
-            None if !self.quiet => line(&format!("{text} …")),
+            None if !self.quiet && !logs::are_written() => line(&format!("{text} …")),
             None => {}
         }
     }
@@ -50,6 +51,9 @@ impl Progress {
 
     /// Something to know. Shown even when quiet: it may explain a result.
     pub(crate) fn note(&self, text: &str) {
+        if logs::are_written() {
+            return tracing::info!(event = "note", text);
+        }
         match &self.bar {
             Some(bar) => bar.suspend(|| line(&format!("note: {text}"))),
             None => line(&format!("note: {text}")),

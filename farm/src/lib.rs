@@ -30,6 +30,7 @@ mod report;
 mod request;
 pub mod source;
 pub mod tls;
+pub mod traces;
 pub mod views;
 pub mod worker;
 

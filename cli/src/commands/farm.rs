@@ -14,6 +14,7 @@ use reprove_model::Isolation;
 use crate::app::App;
 use crate::commands::{BuildOptions, RebuilderOptions, SearchOptions};
 use crate::error::CommandError;
+use crate::farm::logs::LogOptions;
 use crate::farm::{asking, hooks, serving, tokens, watching, working};
 
 #[derive(Args, Debug)]
@@ -154,6 +155,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<Name>,
     #[command(flatten)]
+    pub(crate) log: LogOptions,
+    #[command(flatten)]
     pub(crate) rebuilder: RebuilderOptions,
     #[command(flatten)]
     pub(crate) options: BuildOptions,
@@ -174,6 +177,8 @@ pub(crate) struct Worker {
     /// What the worker is called in the farm [default: this host's name]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<Name>,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
     #[command(flatten)]
     pub(crate) rebuilder: RebuilderOptions,
     #[command(flatten)]

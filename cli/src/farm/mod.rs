@@ -5,9 +5,11 @@ pub(crate) mod asking;
 mod failures;
 pub(crate) mod hooks;
 mod jobs;
+pub(crate) mod logs;
 mod requests;
 pub(crate) mod serving;
 pub(crate) mod tokens;
+mod traces;
 pub(crate) mod watching;
 pub(crate) mod working;
 

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::working::{self, Ready};
-use super::{certificates, from_database, from_farm, from_tls, own_token};
+use super::{certificates, from_database, from_farm, from_tls, own_token, traces};
 use crate::app::{App, absolute, blocking};
 use crate::commands::Serve;
 use crate::error::{CommandError, YES};
@@ -33,9 +33,11 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Serves until it is told to stop.
 pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError> {
+    arguments.log.begin();
     let mut interrupts = working::watch()?;
     let data = super::data(&arguments.data)?;
     let security = security(&arguments)?;
+    let exporter = traces::exporter()?;
     let trust = arguments.trust.as_deref().map(trust).transpose()?.unwrap_or_default();
     let (path, store) = (data.clone(), app.store()?);
     let database = blocking(move || {
@@ -90,6 +92,7 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
     let source = arguments.url.clone().unwrap_or_else(|| url.clone());
     let sweeping = sweeping(app, &coordinator, &ledger);
     let telling = telling(app, &coordinator, &source);
+    let tracing = traces::follow(app, &coordinator, exporter);
     let served = serve(listener, security, router, stopped(stop.clone()));
     let all = async {
         // Where the worker can't begin, or is not wanted, that is said, and nobody waits for it in vain.
@@ -103,6 +106,7 @@ pub(crate) async fn run(app: &App, arguments: Serve) -> Result<u8, CommandError>
         ended = &mut all => return ended.map(|()| YES),
         () = sweeping => {}
         told = telling => return told.map(|()| YES),
+        () = tracing => {}
     }
     app.progress.note("stopping: what is at work is given back, and what was asked is answered");
     // Nobody listens where all has ended.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use reprove_attest::Signer;
 use reprove_farm::worker::{Link, WorkerError, WorkerEvent, WorkerLoop, usual_name};
-use reprove_farm::{Accepted, Architecture, Name, Profile};
+use reprove_farm::{Accepted, Architecture, Lease, Name, Profile};
 use serde_json::json;
 
 use super::jobs::Jobs;
+use super::logs;
 use crate::app::App;
 use crate::commands::{BuildOptions, RebuilderOptions, SearchOptions, Worker};
 use crate::error::{CommandError, YES};
@@ -18,6 +19,7 @@ use crate::{keys, output};
 
 /// Works until it is told to stop.
 pub(crate) async fn run(app: &App, arguments: Worker) -> Result<u8, CommandError> {
+    arguments.log.begin();
     let client = super::client(&arguments.farm)?;
     let mut interrupts = watch()?;
     let worker =
@@ -112,6 +114,9 @@ impl<'a> Ready<'a> {
 }
 
 fn tell(app: &App, event: WorkerEvent) {
+    if logs::are_written() {
+        return log(event);
+    }
     match event {
         WorkerEvent::Registered => {}
         WorkerEvent::Began(lease, request) => app.progress.note(&format!("{}: {}", lease.job, request.subject())),
@@ -131,5 +136,25 @@ fn tell(app: &App, event: WorkerEvent) {
         WorkerEvent::Waiting(why) => {
             app.progress.note(&format!("the farm can't be asked now, and is asked again: {why}"))
         }
+    }
+}
+
+/// The same, for programs.
+fn log(event: WorkerEvent) {
+    match event {
+        WorkerEvent::Registered => tracing::info!(event = "registered"),
+        WorkerEvent::Began(Lease { job, epoch, .. }, request) => {
+            tracing::info!(event = "began", %job, epoch = epoch.0, subject = request.subject());
+        }
+        // There is much of it, and some is of whoever made what is built.
+        WorkerEvent::Doing(_) => {}
+        WorkerEvent::Lost(Lease { job, epoch, .. }) => tracing::warn!(event = "lost", %job, epoch = epoch.0),
+        WorkerEvent::Brought(Lease { job, epoch, .. }, accepted) => {
+            tracing::info!(event = "brought", %job, epoch = epoch.0, accepted = ?accepted);
+        }
+        WorkerEvent::NotTaken(Lease { job, epoch, .. }, why) => {
+            tracing::warn!(event = "not-taken", %job, epoch = epoch.0, why);
+        }
+        WorkerEvent::Waiting(why) => tracing::warn!(event = "waiting", why),
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -83,6 +84,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next) -> Response {
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let address = request.extensions().get::<Peer>().map_or(unknown, |peer| peer.address);
+    let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let mut response = if api.rates.allows(address, api.coordinator.clock().now()) {
         match tokio::time::timeout(LONGEST, next.run(request)).await {
             Ok(response) => response,
@@ -93,6 +95,8 @@ pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         response
     };
+    let (status, ms) = (response.status().as_u16(), u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    tracing::info!(event = "answered", %method, path, status, ms, %address);
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -115,6 +115,19 @@ pub enum FarmEvent {
     Decided(BuildId),
 }
 
+impl FarmEvent {
+    /// For logs, which know it by its first field. What a worker says is not in them: there is much of it, of anybody's making.
+    fn log(&self) {
+        match self {
+            Self::Submitted(build) => tracing::info!(event = "submitted", %build),
+            Self::Leased(job, worker) => tracing::info!(event = "leased", %job, build = %job.build, %worker),
+            Self::Said(_) => {}
+            Self::Finished(job) => tracing::info!(event = "finished", %job, build = %job.build),
+            Self::Decided(build) => tracing::info!(event = "decided", %build),
+        }
+    }
+}
+
 /// So many events are kept for whoever is slow; then it is told that it has missed some.
 const EVENTS: usize = 4096;
 
@@ -180,6 +193,7 @@ impl Coordinator {
     }
 
     fn tell(&self, event: FarmEvent) {
+        event.log();
         // Nobody has to listen.
         let _ = self.events.send(event);
     }

@@ -185,6 +185,7 @@ impl Coordinator {
         if is_late {
             return Ok(refusal.into());
         }
+        tracing::warn!(event = "refused", worker = %worker.profile.name, why = %refusal);
         let now = self.parts.clock.now();
         if let Some((report, known)) = of.filter(|(report, _)| report.report().worker == worker.profile.name) {
             let lease = lease(report);

@@ -214,6 +214,7 @@ impl Coordinator {
     }
 
     async fn set_banned(&self, name: &Name, why: Option<String>) -> Result<(), FarmError> {
+        tracing::warn!(event = if why.is_some() { "banned" } else { "admitted" }, worker = %name, why);
         let worker = self.worker(name)?;
         let (text, of) = (why.clone(), name.clone());
         let set = move |connection: &Connection| {

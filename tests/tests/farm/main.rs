@@ -8,4 +8,5 @@ mod killed;
 mod nats;
 mod page;
 mod served;
+mod watched;
 mod whole;

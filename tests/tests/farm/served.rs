@@ -18,8 +18,13 @@ pub(crate) struct Farm {
 impl Farm {
     /// One that is served with these arguments besides.
     pub(crate) fn new(arguments: &[&str]) -> Self {
+        Self::with_variables(arguments, &[])
+    }
+
+    /// One that is served with these environment variables besides.
+    pub(crate) fn with_variables(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let bench = Bench::new();
-        let (process, url) = serve(&bench, "127.0.0.1:0", arguments);
+        let (process, url) = serve(&bench, "127.0.0.1:0", arguments, variables);
         Self { bench, url, process }
     }
 
@@ -28,7 +33,7 @@ impl Farm {
         let address = self.url.trim_start_matches("http://").to_owned();
         self.process.signal(nix::sys::signal::Signal::SIGKILL);
         assert!(self.process.ended(Duration::from_secs(30)).is_some());
-        self.process = serve(&self.bench, &address, arguments).0;
+        self.process = serve(&self.bench, &address, arguments, &[]).0;
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -67,9 +72,9 @@ fn asking(command: &mut Command, url: &str, token: &str) {
     command.env("REPROVE_FARM", url).env("REPROVE_FARM_TOKEN", token.trim());
 }
 
-fn serve(bench: &Bench, listen: &str, arguments: &[&str]) -> (Running, String) {
+fn serve(bench: &Bench, listen: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (Running, String) {
     let mut command = bench.command(["farm", "serve", "--listen", listen, "--name", "inside"]);
-    command.args(arguments).env("REPROVE_FARM_DATA", bench.path("farm"));
+    command.args(arguments).envs(variables.iter().copied()).env("REPROVE_FARM_DATA", bench.path("farm"));
     let process = Running::start(command);
     let url = || process.stdout().lines().find_map(|line| line.strip_prefix("a farm at ").map(str::to_owned));
     assert!(wait_until(Duration::from_secs(60), || url().is_some()), "{}", process.stderr());
