@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
@@ -15,8 +15,9 @@ use async_nats::jetstream::stream::{
 use async_nats::jetstream::{Context, ErrorCode};
 use futures_util::StreamExt as _;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::connect::{NatsError, NatsOptions, connect};
+use super::connect::{NatsError, NatsOptions, TRY, connect, fits};
 use super::record::{Key, Record};
 use crate::QueueError;
 
@@ -24,6 +25,9 @@ use crate::QueueError;
 const MOST_BYTES: i32 = 16 * 1024;
 /// How long is waited before something is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// After so long without an answer, another server is asked: this one may be cut off from the rest of its cluster, where it is
+/// there, and can do nothing.
+const ELSEWHERE: Duration = Duration::from_secs(2 * TRY.as_secs());
 /// How often everything is read anew, where reading breaks off.
 const READINGS: usize = 3;
 
@@ -35,6 +39,8 @@ pub(super) struct Bucket {
     patience: Duration,
     /// What was asked for when the connection broke is not answered any more.
     broken: Arc<Notify>,
+    /// Since when nothing was answered, where that is so.
+    unanswered: Mutex<Option<Instant>>,
 }
 
 /// What came of a write.
@@ -86,7 +92,7 @@ impl Bucket {
         if let Some(what) = unfit(&stream.cached_info().config, &wanted) {
             return Err(NatsError::Unfit { bucket: name, what });
         }
-        Ok(Self { context, stream, name, patience: options.patience, broken })
+        Ok(Self { context, stream, name, patience: options.patience, broken, unanswered: Mutex::default() })
     }
 
     /// A name that nothing else has.
@@ -212,7 +218,7 @@ impl Bucket {
     pub(super) async fn all(&self, by: &str) -> Result<All, QueueError> {
         let mut failed = QueueError::Transport(String::new());
         for _ in 0..READINGS {
-            let last = self.insist("writing", move || self.begin(by)).await?;
+            let last = self.mark(by).await?;
             match self.until(last).await {
                 Ok(all) => return Ok(all),
                 Err(error) => failed = QueueError::Transport(error),
@@ -221,7 +227,12 @@ impl Bucket {
         Err(failed)
     }
 
-    /// Writes who reads; gives the revision.
+    /// Writes who asks, and gives the revision: the newest that most of the servers have, while one that is cut off from them
+    /// may still say that an older one is.
+    pub(super) async fn mark(&self, by: &str) -> Result<u64, QueueError> {
+        self.insist("writing", move || self.begin(by)).await
+    }
+
     async fn begin(&self, by: &str) -> Result<u64, String> {
         let begun = serde_json::json!({ "by": by }).to_string();
         let ack = self.context.publish(self.subject(&"coordinator"), begun.into()).await;
@@ -264,6 +275,22 @@ impl Bucket {
         }
     }
 
+    /// Connects again, to any of the servers, where it is time for that.
+    async fn elsewhere(&self, is_unfit: bool) {
+        let is_time = {
+            let mut since = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_time = since.map_or(is_unfit, |since| since.elapsed() >= ELSEWHERE);
+            if is_time || since.is_none() {
+                *since = Some(Instant::now());
+            }
+            is_time
+        };
+        if is_time {
+            // Where that can't be asked for, the client has ended, and so has all of this.
+            let _ = self.context.client().force_reconnect().await;
+        }
+    }
+
     /// Tries until something comes of it, for as long as the patience is.
     async fn insist<T, F: Future<Output = Result<T, String>> + Send>(
         &self,
@@ -273,14 +300,21 @@ impl Bucket {
         let mut why = "no answer".to_owned();
         let done = tokio::time::timeout(self.patience, async {
             loop {
+                let server = fits(self.context.client().server_info());
+                let is_unfit = server.is_err();
+                let tried = async {
+                    server.map_err(|error| error.to_string())?;
+                    tried().await
+                };
                 let tried = tokio::select! {
-                    tried = tried() => tried,
+                    tried = tried => tried,
                     () = self.broken.notified() => Err("the connection broke".to_owned()),
                 };
                 match tried {
                     Ok(done) => return done,
                     Err(error) => why = error,
                 }
+                self.elsewhere(is_unfit).await;
                 tokio::time::sleep(PAUSE).await;
             }
         });
@@ -289,6 +323,7 @@ impl Bucket {
             let text = format!("{what} in the bucket {name} came to nothing within {patience:?}: {why}");
             return Err(QueueError::Transport(text));
         };
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(done)
     }
 }
