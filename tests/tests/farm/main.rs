@@ -2,6 +2,7 @@
 //! The farm, with real builds, real processes and a real browser.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
+mod cuts;
 mod described;
 mod killed;
 mod nats;
