@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 #![allow(clippy::print_stdout, reason = "seeds and times are told")]
 
+mod credentials;
 mod cuts;
 mod described;
 mod evidence;
