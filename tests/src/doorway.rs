@@ -50,7 +50,6 @@ impl Drop for Doorway {
 }
 
 /// Reads whom a client would reach, and has it reach them: through this machine's own proxy, where it has one.
-#[expect(clippy::disallowed_methods, reason = "a machine's proxy is named nowhere else")]
 fn connect(client: TcpStream) -> io::Result<()> {
     client.set_nonblocking(false)?;
     let mut reader = BufReader::new(client.try_clone()?);

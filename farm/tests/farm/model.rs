@@ -269,6 +269,7 @@ pub(crate) async fn round(
     let patient = NatsOptions { patience: RECOVERS_WITHIN, ..options.clone() };
     // Made with patience, since a cluster that has just been started has no leader; then there is little of it.
     drop(NatsQueue::connect(&patient).await.unwrap());
+    is_whole(options).await;
     let brief = NatsOptions { patience: Duration::from_secs(6), most_removed: 8, ..options.clone() };
     let queue = Arc::new(NatsQueue::connect(&brief).await.unwrap());
     queue.begin(NOW, LEASE).await.unwrap();
@@ -290,8 +291,10 @@ pub(crate) async fn round(
         (fault.mend)();
     }
     let started = Instant::now();
-    while queue.put(vec![entry(2_000_000)]).await.is_err() {
-        assert!(started.elapsed() < RECOVERS_WITHIN, "there is no answer any more");
+    while let Err(error) = queue.put(vec![entry(2_000_000)]).await {
+        let server = queue.server();
+        assert!(started.elapsed() < RECOVERS_WITHIN, "there is no answer any more, of {server}: {error}");
+        println!("{name}: {:?}: of {server}: {error}", started.elapsed());
     }
     println!("{name}: {:?} without an answer, {:?} since there could be one", at.elapsed(), started.elapsed());
     if fault.leaves_quorum {
@@ -316,6 +319,24 @@ pub(crate) async fn round(
     let queue = NatsQueue::connect(&patient).await.unwrap();
     begin(&queue, &mut model).await;
     check(&queue, &mut model).await;
+}
+
+/// Waits until each server has all of the farm's stream, after whatever was done to them before.
+async fn is_whole(options: &NatsOptions) {
+    let began = Instant::now();
+    let context = async_nats::jetstream::new(async_nats::connect(&options.servers).await.unwrap());
+    loop {
+        assert!(began.elapsed() < RECOVERS_WITHIN, "the servers do not come together again");
+        if let Ok(stream) = context.get_stream(format!("KV_reprove_{}", options.farm)).await {
+            let replicas = stream.cached_info().cluster.as_ref().map(|cluster| cluster.replicas.as_slice());
+            let has_all =
+                |of: &[async_nats::jetstream::stream::PeerInfo]| of.iter().all(|of| of.current && !of.offline);
+            if options.replicas == 1 || replicas.is_some_and(|of| of.len() + 1 == options.replicas && has_all(of)) {
+                return println!("the servers are whole after {:?}", began.elapsed());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The number of a server that is called so.

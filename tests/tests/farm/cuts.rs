@@ -190,3 +190,25 @@ fn a_worker_hears_no_answer_and_each_build_is_decided_once() {
         hosts.round(seed, last, |network| network.mute(FARM, ONE));
     });
 }
+
+/// One that was cut off while it waited for a job, of which the farm is told nothing.
+#[test]
+fn a_worker_that_is_gone_is_handed_no_job() {
+    if !Network::can_be() {
+        return println!("skipped: it takes root to make a network");
+    }
+    let hosts = Hosts::new();
+    let gone = hosts.worker(ONE);
+    let is_there = || hosts.run(&["status", "--json"]).json()["workers"][0]["name"] == "one";
+    assert!(wait_until(LONG, is_there), "{}", gone.stderr());
+    // By now it waits, for half a minute.
+    std::thread::sleep(Duration::from_secs(1));
+    hosts.network.cut(ONE, Cut::Silent);
+    std::thread::sleep(Duration::from_secs(22));
+    let build = build_of(&hosts.run(&["submit", PACKAGE]).with_code(0));
+    let mut other = hosts.worker(OTHER);
+    other.wait_for(&build);
+    let view = hosts.run(&["status", &build, "--json"]).json();
+    let attempts = view["jobs"][0]["attempts"].as_array().unwrap();
+    assert!(attempts.len() == 1 && attempts[0]["worker"] == "other", "{attempts:?}");
+}

@@ -28,8 +28,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// After so long without an answer, another server is asked: this one may be cut off from the rest of its cluster, where it is
 /// there, and can do nothing.
 const ELSEWHERE: Duration = Duration::from_secs(2 * TRY.as_secs());
-/// How often everything is read anew, where reading breaks off.
-const READINGS: usize = 3;
 
 /// A bucket.
 pub(super) struct Bucket {
@@ -216,15 +214,16 @@ impl Bucket {
     /// All records. What was written before this was called is among them, whichever server answers: something is written
     /// first, and read until that comes.
     pub(super) async fn all(&self, by: &str) -> Result<All, QueueError> {
-        let mut failed = QueueError::Transport(String::new());
-        for _ in 0..READINGS {
+        let began = Instant::now();
+        loop {
             let last = self.mark(by).await?;
             match self.until(last).await {
-                Ok(all) => return Ok(all),
-                Err(error) => failed = QueueError::Transport(error),
+                Ok(Ok(all)) => return Ok(all),
+                // Where reading breaks off, as while the servers agree on another leader, it is begun anew.
+                Err(_) if began.elapsed() < self.patience => tokio::time::sleep(PAUSE).await,
+                Ok(Err(error)) | Err(error) => return Err(QueueError::Transport(error)),
             }
         }
-        Err(failed)
     }
 
     /// Writes who asks, and gives the revision: the newest that most of the servers have, while one that is cut off from them
@@ -240,7 +239,8 @@ impl Bucket {
         Ok(ack.map_err(|error| error.to_string())?.sequence)
     }
 
-    async fn until(&self, last: u64) -> Result<All, String> {
+    /// Reads to a revision; the inner error is what no reading makes better.
+    async fn until(&self, last: u64) -> Result<Result<All, String>, String> {
         let config = push::OrderedConfig {
             deliver_subject: self.context.client().new_inbox(),
             deliver_policy: DeliverPolicy::All,
@@ -260,17 +260,23 @@ impl Bucket {
             let revision = message.info().map_err(|error| within(&error))?.stream_sequence;
             let key = message.subject.strip_prefix(&prefix).unwrap_or_default();
             if key.starts_with("job.") {
-                let parsed = key.parse::<Key>().map_err(|error| within(&format!("{key}: {error}")))?;
+                let parsed = match key.parse::<Key>() {
+                    Ok(parsed) => parsed,
+                    Err(error) => return Ok(Err(within(&format!("{key}: {error}")))),
+                };
                 if message.payload.is_empty() {
                     records.remove(&parsed);
                     removed.insert(parsed);
                 } else {
                     removed.remove(&parsed);
-                    records.insert(parsed, (revision, self.parse(key, &message.payload)?));
+                    match self.parse(key, &message.payload) {
+                        Ok(record) => drop(records.insert(parsed, (revision, record))),
+                        Err(error) => return Ok(Err(error)),
+                    }
                 }
             }
             if revision >= last {
-                return Ok(All { records, removed: removed.len() });
+                return Ok(Ok(All { records, removed: removed.len() }));
             }
         }
     }
