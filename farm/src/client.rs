@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::access::Token;
-use crate::api::{BroughtReport, Kept, LeaseRequest, Problem, Progress, Registration};
+use crate::api::{BroughtReport, Kept, LeaseRequest, Problem, Progress, Registration, SILENCE};
 use crate::{Accepted, Assignment, Brought, Lease, Name};
 
 /// A farm, as somebody who has a token sees it. Clones share connections.
@@ -38,6 +38,8 @@ const MOST_ANSWER: usize = 128 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much longer a source may take.
 const SENDING: Duration = Duration::from_secs(240);
+/// The longest that a connection may take to be there.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Client {
     /// The farm at an address as in `https://farm.example`, whose certificate is verified by `tls`. A token is sent over plain
@@ -60,11 +62,20 @@ impl Client {
             }
             _ => return Err(ClientError::Address(farm)),
         }
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECTS_WITHIN));
+        // A network that is cut tells nobody. Else a job that is waited for would be waited for to the end of the patience,
+        // and what is sent be tried again ever more rarely, also once the network is whole.
+        tcp.set_keepalive(Some(SILENCE / 3));
+        tcp.set_keepalive_interval(Some(SILENCE / 3));
+        tcp.set_tcp_user_timeout(Some(SILENCE));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(Arc::unwrap_or_clone(tls))
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(tcp);
         let http = HyperClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { farm, token, http })
     }

@@ -36,6 +36,7 @@ pub use caller::{Caller, Peer};
 pub(crate) use files::proof_name;
 pub use limits::Rates;
 pub use problem::Problem;
+pub(crate) use serve::SILENCE;
 pub use serve::{Security, serve};
 pub use sources::Kept;
 pub use spiffe::{NoTrustDomain, TrustDomain};

@@ -13,6 +13,7 @@ use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -35,6 +36,8 @@ pub struct Security {
 const MOST_CONNECTIONS: usize = 2048;
 /// The longest that somebody may take to say who it is, or what it wants.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// A connection breaks whose other end has said nothing for so long, not even that it is there.
+pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 /// How long what was begun may take once the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -97,8 +100,9 @@ async fn connection(
     router: Router,
     end: watch::Receiver<bool>,
 ) {
-    // Small answers are not held back. Where that can't be set, they are late.
+    // Small answers are not held back, and who is gone holds no place. Where that can't be set, it is later.
     let _ = stream.set_nodelay(true);
+    let _ = breaks_in_silence(&stream);
     let Some(acceptor) = security.tls else {
         let peer = Peer { spiffe: None, address: address.ip() };
         return answer(stream, peer, router, end).await;
@@ -111,6 +115,15 @@ async fn connection(
         _ => None,
     };
     answer(stream, Peer { spiffe, address: address.ip() }, router, end).await;
+}
+
+/// Has a connection break where its other end can't be reached any more. A network that is cut tells nobody, and a job would be
+/// handed to a worker that was gone before.
+fn breaks_in_silence(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, SILENCE / 3)?;
+    sockopt::set_tcp_keepintvl(stream, SILENCE / 3)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX))
 }
 
 async fn answer(

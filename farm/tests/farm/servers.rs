@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! NATS servers to test with: one, or a cluster of three, each a process that can be killed.
+//! NATS servers to test with: one, or a cluster of three, each a process that can be killed, all on this machine's loopback or
+//! each on a host of its own.
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,15 +13,19 @@ use std::time::{Duration, Instant};
 use reprove_farm::queue::NatsOptions;
 use tempfile::TempDir;
 
+use crate::network::Network;
+
 /// Servers, which end when this is dropped, and leave nothing.
 pub(crate) struct Servers {
     folder: TempDir,
     program: PathBuf,
     nodes: Vec<Node>,
+    /// Where they are, each on the host of its number; none: on loopback.
+    network: Option<Arc<Network>>,
 }
 
 struct Node {
-    port: u16,
+    address: SocketAddr,
     process: Mutex<Option<Child>>,
 }
 
@@ -56,37 +61,43 @@ impl Servers {
 
     /// So many, with this in their configuration.
     pub(crate) fn with(count: usize, more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         // All are taken before any is given back, so that no two are the same.
-        let taken: Vec<_> = (0..2 * count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        let taken: Vec<_> = (0..2 * count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+        let addresses: Vec<SocketAddr> = taken.iter().map(|listener| listener.local_addr().unwrap()).collect();
         drop(taken);
-        let (ports, routes) = ports.split_at(count);
-        for index in 0..count {
+        let (addresses, routes) = addresses.split_at(count);
+        Self::at(addresses, routes, more, None)
+    }
+
+    /// A cluster of three, on the first three hosts of a network.
+    pub(crate) fn on(network: Arc<Network>) -> Self {
+        let at = |port| [0, 1, 2].map(|host| SocketAddr::from((network.address(host), port)));
+        Self::at(&at(4222), &at(6222), Self::JETSTREAM, Some(Arc::clone(&network)))
+    }
+
+    fn at(addresses: &[SocketAddr], routes: &[SocketAddr], more: &str, network: Option<Arc<Network>>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (index, (address, own)) in addresses.iter().zip(routes).enumerate() {
             let store = folder.path().join(format!("n{index}"));
             let more = more.replace("STORE", store.to_str().unwrap());
-            let mut config = format!("server_name: n{index}\nlisten: \"127.0.0.1:{}\"\n{more}", ports[index]);
-            if count > 1 {
-                let all: Vec<_> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
-                let (own, all) = (routes[index], all.join(", "));
-                writeln!(config, "cluster {{ name: c, listen: \"127.0.0.1:{own}\", routes: [{all}] }}").unwrap();
+            let mut config = format!("server_name: n{index}\nlisten: \"{address}\"\n{more}");
+            if routes.len() > 1 {
+                let all: Vec<_> = routes.iter().map(|route| format!("\"nats://{route}\"")).collect();
+                let all = all.join(", ");
+                writeln!(config, "cluster {{ name: c, listen: \"{own}\", routes: [{all}] }}").unwrap();
             }
             std::fs::write(folder.path().join(format!("n{index}.conf")), config).unwrap();
         }
-        let nodes = ports.iter().map(|port| Node { port: *port, process: Mutex::new(None) }).collect();
-        let servers = Self { folder, program: program(), nodes };
-        for index in 0..count {
-            servers.spawn(index);
-        }
-        for index in 0..count {
-            servers.wait(index);
-        }
+        let nodes = addresses.iter().map(|address| Node { address: *address, process: Mutex::new(None) }).collect();
+        let servers = Self { folder, program: program(), nodes, network };
+        (0..addresses.len()).for_each(|index| servers.spawn(index));
+        (0..addresses.len()).for_each(|index| servers.wait(index));
         servers
     }
 
     /// How a farm of this name uses them.
     pub(crate) fn options(&self, farm: &str) -> NatsOptions {
-        let servers = self.nodes.iter().map(|node| format!("nats://127.0.0.1:{}", node.port)).collect();
+        let servers = self.nodes.iter().map(|node| format!("nats://{}", node.address)).collect();
         NatsOptions { replicas: self.nodes.len(), ..NatsOptions::new(servers, farm.parse().unwrap()) }
     }
 
@@ -98,20 +109,20 @@ impl Servers {
 
     fn spawn(&self, index: usize) {
         let log = File::create(self.log(index)).unwrap();
-        let process = Command::new(&self.program)
-            .arg("--config")
-            .arg(self.folder.path().join(format!("n{index}.conf")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(&self.program);
+        command.arg("--config").arg(self.folder.path().join(format!("n{index}.conf")));
+        if let Some(network) = &self.network {
+            command = network.on(index, &command);
+        }
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         *self.nodes[index].process.lock().unwrap() = Some(process);
     }
 
     fn wait(&self, index: usize) {
         let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.nodes[index].port)).is_err() {
+        let address = self.nodes[index].address;
+        let connect = || TcpStream::connect(address).map(drop);
+        while self.network.as_ref().map_or_else(connect, |network| network.within(index, connect)).is_err() {
             let ended =
                 self.nodes[index].process.lock().unwrap().as_mut().is_none_or(|p| p.try_wait().unwrap().is_some());
             let log = || std::fs::read_to_string(self.log(index)).unwrap();

@@ -9,21 +9,21 @@ use reprove_tests::{Bench, wait_until};
 
 use super::served::{Farm, build_of};
 
-const PACKAGE: &str = "pkg:pypi/idna@3.20";
-const LEASE: [&str; 3] = ["--without-worker", "--lease", "4"];
+pub(crate) const PACKAGE: &str = "pkg:pypi/idna@3.20";
+pub(crate) const LEASE: [&str; 3] = ["--without-worker", "--lease", "4"];
 
-fn rounds() -> u64 {
+pub(crate) fn rounds() -> u64 {
     std::env::var("REPROVE_FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
 /// Somewhere between the first and the last moment of a job, by the seed.
-fn moment(seed: u64) -> Duration {
+pub(crate) fn moment(seed: u64) -> Duration {
     // The numbers of Knuth's generator (MMIX), of which the upper bits are used.
     let mixed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) >> 33;
     Duration::from_millis(500 + mixed % 8000)
 }
 
-fn first_seed() -> u64 {
+pub(crate) fn first_seed() -> u64 {
     std::env::var("REPROVE_FAULT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }
 

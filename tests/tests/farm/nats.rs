@@ -11,12 +11,17 @@ use super::served::{Farm, build_of};
 
 /// A server on loopback, with a folder that goes with it.
 fn server() -> (Running, String, tempfile::TempDir) {
+    server_with("")
+}
+
+/// One with this in its settings besides.
+pub(crate) fn server_with(more: &str) -> (Running, String, tempfile::TempDir) {
     let program = workspace().join(".venv/bin/nats-server");
     assert!(program.exists(), "there is no {}; scripts/setup makes it", program.display());
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = format!(
-        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", sync_interval: always }}\n{more}",
         folder.path().display()
     );
     std::fs::write(folder.path().join("nats.conf"), settings).unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
@@ -15,8 +15,9 @@ use async_nats::jetstream::stream::{
 use async_nats::jetstream::{Context, ErrorCode};
 use futures_util::StreamExt as _;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::connect::{NatsError, NatsOptions, connect};
+use super::connect::{NatsError, NatsOptions, TRY, connect, fits};
 use super::record::{Key, Record};
 use crate::QueueError;
 
@@ -24,8 +25,9 @@ use crate::QueueError;
 const MOST_BYTES: i32 = 16 * 1024;
 /// How long is waited before something is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often everything is read anew, where reading breaks off.
-const READINGS: usize = 3;
+/// After so long without an answer, another server is asked: this one may be cut off from the rest of its cluster, where it is
+/// there, and can do nothing.
+const ELSEWHERE: Duration = Duration::from_secs(2 * TRY.as_secs());
 
 /// A bucket.
 pub(super) struct Bucket {
@@ -35,6 +37,8 @@ pub(super) struct Bucket {
     patience: Duration,
     /// What was asked for when the connection broke is not answered any more.
     broken: Arc<Notify>,
+    /// Since when nothing was answered, where that is so.
+    unanswered: Mutex<Option<Instant>>,
 }
 
 /// What came of a write.
@@ -86,7 +90,7 @@ impl Bucket {
         if let Some(what) = unfit(&stream.cached_info().config, &wanted) {
             return Err(NatsError::Unfit { bucket: name, what });
         }
-        Ok(Self { context, stream, name, patience: options.patience, broken })
+        Ok(Self { context, stream, name, patience: options.patience, broken, unanswered: Mutex::default() })
     }
 
     /// A name that nothing else has.
@@ -210,18 +214,24 @@ impl Bucket {
     /// All records. What was written before this was called is among them, whichever server answers: something is written
     /// first, and read until that comes.
     pub(super) async fn all(&self, by: &str) -> Result<All, QueueError> {
-        let mut failed = QueueError::Transport(String::new());
-        for _ in 0..READINGS {
-            let last = self.insist("writing", move || self.begin(by)).await?;
+        let began = Instant::now();
+        loop {
+            let last = self.mark(by).await?;
             match self.until(last).await {
-                Ok(all) => return Ok(all),
-                Err(error) => failed = QueueError::Transport(error),
+                Ok(Ok(all)) => return Ok(all),
+                // Where reading breaks off, as while the servers agree on another leader, it is begun anew.
+                Err(_) if began.elapsed() < self.patience => tokio::time::sleep(PAUSE).await,
+                Ok(Err(error)) | Err(error) => return Err(QueueError::Transport(error)),
             }
         }
-        Err(failed)
     }
 
-    /// Writes who reads; gives the revision.
+    /// Writes who asks, and gives the revision: the newest that most of the servers have, while one that is cut off from them
+    /// may still say that an older one is.
+    pub(super) async fn mark(&self, by: &str) -> Result<u64, QueueError> {
+        self.insist("writing", move || self.begin(by)).await
+    }
+
     async fn begin(&self, by: &str) -> Result<u64, String> {
         let begun = serde_json::json!({ "by": by }).to_string();
         let ack = self.context.publish(self.subject(&"coordinator"), begun.into()).await;
@@ -229,7 +239,8 @@ impl Bucket {
         Ok(ack.map_err(|error| error.to_string())?.sequence)
     }
 
-    async fn until(&self, last: u64) -> Result<All, String> {
+    /// Reads to a revision; the inner error is what no reading makes better.
+    async fn until(&self, last: u64) -> Result<Result<All, String>, String> {
         let config = push::OrderedConfig {
             deliver_subject: self.context.client().new_inbox(),
             deliver_policy: DeliverPolicy::All,
@@ -249,18 +260,40 @@ impl Bucket {
             let revision = message.info().map_err(|error| within(&error))?.stream_sequence;
             let key = message.subject.strip_prefix(&prefix).unwrap_or_default();
             if key.starts_with("job.") {
-                let parsed = key.parse::<Key>().map_err(|error| within(&format!("{key}: {error}")))?;
+                let parsed = match key.parse::<Key>() {
+                    Ok(parsed) => parsed,
+                    Err(error) => return Ok(Err(within(&format!("{key}: {error}")))),
+                };
                 if message.payload.is_empty() {
                     records.remove(&parsed);
                     removed.insert(parsed);
                 } else {
                     removed.remove(&parsed);
-                    records.insert(parsed, (revision, self.parse(key, &message.payload)?));
+                    match self.parse(key, &message.payload) {
+                        Ok(record) => drop(records.insert(parsed, (revision, record))),
+                        Err(error) => return Ok(Err(error)),
+                    }
                 }
             }
             if revision >= last {
-                return Ok(All { records, removed: removed.len() });
+                return Ok(Ok(All { records, removed: removed.len() }));
             }
+        }
+    }
+
+    /// Connects again, to any of the servers, where it is time for that.
+    async fn elsewhere(&self, is_unfit: bool) {
+        let is_time = {
+            let mut since = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_time = since.map_or(is_unfit, |since| since.elapsed() >= ELSEWHERE);
+            if is_time || since.is_none() {
+                *since = Some(Instant::now());
+            }
+            is_time
+        };
+        if is_time {
+            // Where that can't be asked for, the client has ended, and so has all of this.
+            let _ = self.context.client().force_reconnect().await;
         }
     }
 
@@ -273,14 +306,21 @@ impl Bucket {
         let mut why = "no answer".to_owned();
         let done = tokio::time::timeout(self.patience, async {
             loop {
+                let server = fits(self.context.client().server_info());
+                let is_unfit = server.is_err();
+                let tried = async {
+                    server.map_err(|error| error.to_string())?;
+                    tried().await
+                };
                 let tried = tokio::select! {
-                    tried = tried() => tried,
+                    tried = tried => tried,
                     () = self.broken.notified() => Err("the connection broke".to_owned()),
                 };
                 match tried {
                     Ok(done) => return done,
                     Err(error) => why = error,
                 }
+                self.elsewhere(is_unfit).await;
                 tokio::time::sleep(PAUSE).await;
             }
         });
@@ -289,6 +329,7 @@ impl Bucket {
             let text = format!("{what} in the bucket {name} came to nothing within {patience:?}: {why}");
             return Err(QueueError::Transport(text));
         };
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(done)
     }
 }

@@ -56,6 +56,7 @@ impl Inner {
         if self.is_behind.load(Ordering::Relaxed) {
             return Err(behind().into());
         }
+        let mut is_sure = false;
         loop {
             let (key, revision, record) = {
                 let index = self.index();
@@ -79,14 +80,17 @@ impl Inner {
                     self.index().is_gone(job);
                     return Err(Undone::Gone);
                 }
+                Written::Not(None) if is_sure => {
+                    self.index().is_gone(job);
+                    return Err(Undone::Gone);
+                }
+                // A server that is cut off from the others says so too of what it was not told.
                 Written::Not(None) => {
-                    let last = self.bucket.last_sequence().await?;
-                    if last < revision {
+                    if self.bucket.mark(&self.by).await? <= revision {
                         self.is_behind.store(true, Ordering::Relaxed);
                         return Err(behind().into());
                     }
-                    self.index().is_gone(job);
-                    return Err(Undone::Gone);
+                    is_sure = true;
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::{AccountErrorKind, ContextBuilder};
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerInfo};
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -173,6 +173,8 @@ pub(super) const TRY: Duration = Duration::from_secs(3);
 const UNDER_WAY: usize = 512;
 /// The longest that is waited between two tries to connect again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often a server that says nothing is asked whether it is there. At the third time without an answer, it is not.
+const ASKED: Duration = Duration::from_secs(2);
 
 /// Connects, and sees that there is what this needs. The second wakes those who wait for it when a connection breaks.
 pub(super) async fn connect(options: &NatsOptions) -> Result<(Context, Arc<Notify>), NatsError> {
@@ -192,7 +194,8 @@ pub(super) async fn connect(options: &NatsOptions) -> Result<(Context, Arc<Notif
         .name(format!("reprove {}", options.farm))
         .require_tls(options.require_tls)
         .request_timeout(Some(TRY))
-        .ping_interval(Duration::from_secs(10))
+        .connection_timeout(TRY)
+        .ping_interval(ASKED)
         .event_callback(move |event| {
             if event == Event::Disconnected {
                 breaks.notify_waiters();
@@ -206,11 +209,16 @@ pub(super) async fn connect(options: &NatsOptions) -> Result<(Context, Arc<Notif
         connect = connect.add_root_certificates(roots.clone());
     }
     let client = connect.connect(servers).await.map_err(|error| unreachable(options, &error))?;
-    let server = client.server_info();
-    if !is_new_enough(&server.version) {
-        return Err(NatsError::TooOld { server: server.server_name, found: server.version });
-    }
+    fits(client.server_info())?;
     Ok((has_jetstream(client, options.patience).await?, broken))
+}
+
+/// Whether this works with a server. Each of a cluster's may be of another version, and be upgraded, or put back, at any time.
+pub(super) fn fits(server: ServerInfo) -> Result<(), NatsError> {
+    if is_new_enough(&server.version) {
+        return Ok(());
+    }
+    Err(NatsError::TooOld { server: server.server_name, found: server.version })
 }
 
 fn with_credentials(connect: ConnectOptions, credentials: &NatsCredentials) -> Result<ConnectOptions, NatsError> {

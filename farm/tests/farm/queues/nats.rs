@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -14,6 +14,8 @@ use proptest::prelude::*;
 use reprove_farm::queue::{NatsCredentials, NatsError, NatsOptions, NatsQueue};
 use reprove_farm::{Epoch, Lease, Queue, QueueError, Settled};
 use reprove_model::Digest;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::promises::{LEASE, Place, START, entry, job, offer, promises};
 use super::random::{agrees_with_the_model, steps};
@@ -166,10 +168,9 @@ async fn only_those_are_let_in_who_have_what_opens() {
 #[tokio::test]
 async fn an_old_server_is_refused() {
     // Says what a server of that version says first, and nothing more.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("nats://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let (mut stream, _) = listener.accept().await.unwrap();
         let info = r#"{"server_id":"S","server_name":"old","version":"2.9.10","max_payload":1048576,"headers":true}"#;
         stream.write_all(format!("INFO {info}\r\n").as_bytes()).await.unwrap();
@@ -183,6 +184,63 @@ async fn an_old_server_is_refused() {
     assert!(matches!(&error, NatsError::TooOld { found, .. } if found == "2.9.10"), "{error}");
     assert!(error.to_string().contains("2.10 or newer"));
     server.abort();
+}
+
+/// Passes on what a server says, which says of itself that it is of another version where `version` has one.
+async fn said_to_be(listener: TcpListener, server: String, version: Arc<Mutex<Option<&'static str>>>) {
+    loop {
+        let (client, _) = listener.accept().await.unwrap();
+        let server = TcpStream::connect(server.trim_start_matches("nats://")).await.unwrap();
+        let (mut from, mut to) = server.into_split();
+        let (mut asked, mut answers) = client.into_split();
+        let mut info = Vec::new();
+        while !info.ends_with(b"\r\n") {
+            info.push(from.read_u8().await.unwrap());
+        }
+        let mut info = String::from_utf8(info).unwrap();
+        if let Some(version) = *version.lock().unwrap() {
+            let (before, rest) = info.split_once("\"version\":\"").unwrap();
+            info = format!("{before}\"version\":\"{version}{}", &rest[rest.find('"').unwrap()..]);
+        }
+        answers.write_all(info.as_bytes()).await.unwrap();
+        let there = async { tokio::io::copy(&mut asked, &mut to).await };
+        let back = async { tokio::io::copy(&mut from, &mut answers).await };
+        // Where either end goes, both do.
+        tokio::select! { _ = there => {}, _ = back => {} }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_put_back_to_an_old_version_is_asked_for_nothing() {
+    let servers = Servers::new(1);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("nats://{}", listener.local_addr().unwrap());
+    let version = Arc::new(Mutex::new(None));
+    let real = servers.options("farm").servers[0].clone();
+    let between = tokio::spawn(said_to_be(listener, real, Arc::clone(&version)));
+    let patience = Duration::from_secs(4);
+    let options = NatsOptions { patience, ..NatsOptions::new(vec![address], "farm".parse().unwrap()) };
+    let queue = NatsQueue::connect(&options).await.unwrap();
+    queue.put(vec![entry(1)]).await.unwrap();
+    *version.lock().unwrap() = Some("2.9.10");
+    servers.kill(0);
+    servers.start(0);
+    // What was on its way when the connection broke may still be done; what is asked for later is not.
+    let why = async |n| queue.put(vec![entry(n)]).await.unwrap_err().to_string();
+    while !why(2).await.contains("is of version \"2.9.10\"; this needs 2.10 or newer") {}
+    let error = why(3).await;
+    assert!(error.contains("2.9.10"), "{error}");
+    // Once it is upgraded again, that is found.
+    *version.lock().unwrap() = None;
+    while queue.put(vec![entry(4)]).await.is_err() {}
+    let direct = NatsQueue::connect(&servers.options("farm")).await.unwrap();
+    direct.begin(START, LEASE).await.unwrap();
+    let mut there = BTreeSet::new();
+    while let Some(lease) = direct.take(offer("w"), START).await.unwrap() {
+        there.insert(lease.job);
+    }
+    assert!(there.contains(&job(1)) && there.contains(&job(4)) && !there.contains(&job(3)), "{there:?}");
+    between.abort();
 }
 
 #[tokio::test]
