@@ -17,6 +17,7 @@ pub mod properties;
 mod referrers;
 mod registry;
 mod running;
+mod schemas;
 mod terminal;
 
 pub use authority::Authority;
@@ -31,3 +32,4 @@ pub use program::{once, program, workspace};
 pub use referrers::ListingRegistry;
 pub use registry::Registry;
 pub use running::{Ran, Running, wait_until};
+pub use schemas::{faults, valid};

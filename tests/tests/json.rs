@@ -3,43 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's way to fail")]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use reprove_model::{Closure, Node, TreePath};
 use reprove_store::Store;
-use reprove_tests::{Bench, Ran, Running, workspace};
+use reprove_tests::{Bench, Running, faults, valid};
 use serde_json::{Value, json};
-
-/// What is wrong with `value`, by the schema `name`; nothing where it is valid.
-fn faults(value: &Value, name: &str) -> String {
-    let python = workspace().join(".venv/bin/python");
-    assert!(python.exists(), "there is no {}; scripts/setup makes it", python.display());
-    let input = tempfile_with(value);
-    let mut command = Command::new(python);
-    let place = workspace().join("docs/schema");
-    command.arg("-I").arg(workspace().join("tests/validate.py")).arg(place).arg(format!("{name}.json"));
-    let output = command.stdin(input).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() || !said.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    said
-}
-
-fn tempfile_with(value: &Value) -> File {
-    let path = tempfile::NamedTempFile::new().unwrap();
-    fs::write(path.path(), value.to_string()).unwrap();
-    File::open(path.path()).unwrap()
-}
-
-/// Checks the exit status, and the object by its schema.
-#[track_caller]
-fn valid(ran: Ran, code: i32, schema: &str) -> Value {
-    let value = ran.with_code(code).json();
-    assert_eq!(faults(&value, schema), "", "{value:#}");
-    value
-}
 
 #[test]
 fn a_verdict_and_its_audit() {

@@ -30,8 +30,9 @@ pub(super) struct Finished {
 
 /// Writes a decision down. There is one for each job: a second one is an error of the database itself.
 pub(super) fn decide(connection: &Connection, decision: &Decision) -> Result<Finished, FarmError> {
-    const REPORT: &str = "INSERT INTO report (job, epoch, envelope, digest, published, proof, log, received)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    const REPORT: &str =
+        "INSERT INTO report (job, epoch, envelope, digest, published, own_contents, proof, log, received)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     const JOB: &str =
         "UPDATE job SET state = 'decided', verdict = ?2, finished = ?3 WHERE number = ?1 AND state = 'waiting'";
     let Decision { job, epoch, envelope, report, judged, now } = decision;
@@ -49,6 +50,7 @@ pub(super) fn decide(connection: &Connection, decision: &Decision) -> Result<Fin
         envelope,
         report.digest().blake3.to_string(),
         judged.published.blake3.to_string(),
+        judged.is_of_own_contents,
         proof,
         log,
         now.0,
@@ -126,23 +128,33 @@ fn end_attempt(
 /// Ends a job's build, where none of its jobs is left. It has a verdict where all its rebuilders came to one: their word where
 /// they agree, and else `disputed`.
 fn end_build(connection: &Connection, job: i64, now: Millis) -> Result<Finished, FarmError> {
-    const JOBS: &str = "SELECT other.state, other.verdict, report.published FROM job
+    const JOBS: &str = "SELECT other.state, other.verdict, report.published, report.own_contents FROM job
         JOIN job AS other ON other.build = job.build LEFT JOIN report ON report.job = other.number
         WHERE job.number = ?1 ORDER BY other.slot";
     const BUILD: &str = "UPDATE build SET state = ?2, verdict = ?3, finished = ?4
         WHERE number = (SELECT build FROM job WHERE number = ?1) AND state = 'waiting'";
     let mut statement = connection.prepare_cached(JOBS)?;
     let mut rows = statement.query([job])?;
-    let (mut words, mut all_decided) = (Vec::new(), true);
+    let (mut words, mut all_decided, mut of_own_contents) = (Vec::new(), true, false);
     while let Some(row) = rows.next()? {
         match row.get::<_, String>(0)?.as_str() {
             "waiting" => return Ok(Finished { whole_build: false, already: false }),
-            "decided" => words.push((word(&row.get::<_, String>(1)?)?, digest(&row.get::<_, String>(2)?)?)),
+            "decided" => {
+                words.push((word(&row.get::<_, String>(1)?)?, digest(&row.get::<_, String>(2)?)?));
+                of_own_contents |= row.get::<_, bool>(3)?;
+            }
             _ => all_decided = false,
         }
     }
     let (state, verdict) = match all_decided {
-        true => ("decided", Some(agreed(&words).map_or("disputed", RebuildVerdict::name))),
+        true => {
+            let word = match agreed(&words) {
+                Some(RebuildVerdict::BitIdentical) if of_own_contents => "repacked",
+                Some(word) => word.name(),
+                None => "disputed",
+            };
+            ("decided", Some(word))
+        }
         false => ("failed", None),
     };
     connection.prepare_cached(BUILD)?.execute(params![job, state, verdict, now.0])?;

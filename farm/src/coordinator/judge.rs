@@ -16,8 +16,10 @@ use crate::{Outcome, ReportError, Request, VerifiedReport, Work};
 pub(super) struct Judged {
     /// The word.
     pub(super) verdict: RebuildVerdict,
-    /// Of what was published, as the worker got it.
+    /// Of what was published, as the worker got it; of a project, of what it was built to.
     pub(super) published: DigestSet,
+    /// Whether that came out of nothing but itself: then equal bytes show how it was packed, and no more.
+    pub(super) is_of_own_contents: bool,
     /// What was found to differ, by kind, and what caused it.
     pub(super) causes: BTreeSet<String>,
 }
@@ -167,7 +169,8 @@ pub(super) fn judge(
         has_evidence(proof, worker, isolation, trust, now)?;
     }
     let causes = findings.iter().flat_map(causes).collect();
-    Ok(Judged { verdict: audited.word(), published, causes })
+    let is_of_own_contents = matches!(&audited, Audited::Compared(proof) if proof.is_of_own_contents());
+    Ok(Judged { verdict: audited.word(), published, is_of_own_contents, causes })
 }
 
 /// Of what was published, or of what a project was built to the first time, where that is what was asked for.

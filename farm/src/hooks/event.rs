@@ -80,7 +80,7 @@ pub(super) fn event(kind: Kind, id: &str, source: &str, build: &BuildRow, happen
 /// What CDEvents calls what a build came to: `error` is where there is no verdict.
 fn outcome(word: &str) -> &'static str {
     match word {
-        "bit-identical" => "success",
+        "bit-identical" | "repacked" => "success",
         "normalized-equal" | "different" | "disputed" | "unbuildable" => "failure",
         "cancelled" => "cancel",
         _ => "error",
@@ -95,6 +95,7 @@ mod tests {
     fn only_what_is_reproduced_is_a_success() {
         let outcomes = [
             ("bit-identical", "success"),
+            ("repacked", "success"),
             ("normalized-equal", "failure"),
             ("different", "failure"),
             ("disputed", "failure"),

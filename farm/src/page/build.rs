@@ -57,7 +57,7 @@ fn ladder(view: &BuildView) -> Markup {
         h2 { "Verdict" }
         p class="verdict" { (words::badge(&view.row.word)) " " (here.means) "." }
         ol class="ladder" {
-            @for said in &words::ALL[..5] {
+            @for said in &words::ALL[..6] {
                 @let is_here = said.word == here.word;
                 li aria-current=[is_here.then_some("step")] {
                     (words::badge(said.word)) @if is_here { " " strong { "this build" } }

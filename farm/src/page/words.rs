@@ -17,12 +17,18 @@ pub(super) struct Said {
 }
 
 /// All that there are, the best first; what has no verdict comes last.
-pub(super) const ALL: [Said; 8] = [
+pub(super) const ALL: [Said; 9] = [
     Said {
         word: "bit-identical",
         text: "reproduced",
         means: "every rebuild gave exactly the published bytes, or, of a project, the same bytes",
         shape: "M2 8 6 12 14 4",
+    },
+    Said {
+        word: "repacked",
+        text: "packing reproduced",
+        means: "packing the published contents again gave exactly the published bytes; where the contents come from, nothing shows",
+        shape: "M3 6H13V14H3ZM5 2H11V6",
     },
     Said {
         word: "normalized-equal",

@@ -16,8 +16,8 @@ pub const MAX_LISTED: u32 = 200;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// What they came to, or in which state they are: bit-identical, normalized-equal, different, unbuildable, disputed, failed,
-    /// cancelled or waiting
+    /// What they came to, or in which state they are: bit-identical, repacked, normalized-equal, different, unbuildable, disputed,
+    /// failed, cancelled or waiting
     #[param(example = "different")]
     pub word: Option<String>,
     /// Of which ecosystem: the type of their package URLs

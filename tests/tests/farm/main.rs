@@ -11,6 +11,7 @@ mod feeds;
 mod killed;
 mod nats;
 mod page;
+mod schemas;
 mod served;
 mod watched;
 mod whole;

@@ -19,7 +19,8 @@ CREATE TABLE build (
     submitter TEXT NOT NULL,
     -- 'waiting', 'decided', 'failed' or 'cancelled'; only the first ever becomes another.
     state TEXT NOT NULL DEFAULT 'waiting',
-    -- What all its rebuilders together came to, and the causes of what differs.
+    -- What all its rebuilders together came to: the word of all their proofs, 'repacked' where that is 'bit-identical' and at least
+    -- one says it of contents that were taken from what was published, or 'disputed'.
     verdict TEXT,
     finished INTEGER,
     UNIQUE (key, generation)
@@ -90,6 +91,8 @@ CREATE TABLE report (
     digest TEXT NOT NULL,
     -- Of what was published, as the worker got it, or of what a project was built to; of the proof; and of what the builds printed.
     published TEXT NOT NULL,
+    -- Whether what was published came out of nothing but itself.
+    own_contents INTEGER NOT NULL DEFAULT 0,
     proof TEXT NOT NULL,
     log TEXT,
     received INTEGER NOT NULL
