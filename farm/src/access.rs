@@ -213,6 +213,18 @@ pub async fn find(database: &Database, credential: Credential, now: Millis) -> R
     database.read(read).await
 }
 
+/// Whether somebody who was found is known still.
+///
+/// # Errors
+/// See [`FarmError`].
+pub async fn is_still(database: &Database, name: Name, now: Millis) -> Result<bool, FarmError> {
+    const SQL: &str = "SELECT 1 FROM token WHERE name = ?1 AND revoked IS NULL AND (expires IS NULL OR expires > ?2)";
+    let read = move |connection: &Connection| {
+        Ok::<_, FarmError>(connection.prepare_cached(SQL)?.exists(params![name.as_str(), now.0])?)
+    };
+    database.read(read).await
+}
+
 /// Everybody who is known, by name.
 ///
 /// # Errors

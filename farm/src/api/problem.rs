@@ -54,6 +54,7 @@ impl From<FarmError> for Problem {
             FarmError::NameTaken(..) | FarmError::NoSource(_) | FarmError::Queue(QueueError::Lost { .. }) => 409,
             FarmError::NotAdmitted(_) | FarmError::Banned(..) => 403,
             FarmError::Refused(_) => 409,
+            FarmError::TooManyJobs(..) => 429,
             FarmError::Database(DatabaseError::Full | DatabaseError::Undone)
             | FarmError::Queue(QueueError::Database(DatabaseError::Full | DatabaseError::Undone)) => 507,
             FarmError::Queue(QueueError::Transport(_)) => 503,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What workers do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::builds::id;
 use super::caller::{Administrator, AtWork};
 use super::{Api, Caller, Problem};
-use crate::access::Role;
+use crate::access::{self, Role};
 use crate::views::{self, WorkerView};
 use crate::{Accepted, Assignment, Brought, Lease, Live, Name};
 
@@ -108,6 +108,8 @@ pub struct Answer {
 
 /// The longest that is waited for a job, in seconds.
 const MOST_WAIT: u64 = 60;
+/// So often it is looked whether whoever waits for a job may still have one.
+const LOOKED_AT: Duration = Duration::from_secs(2);
 
 /// Whoever may speak for a worker: who has the token that it registered with.
 fn speaks_for(api: &Api, AtWork(access): &AtWork, worker: &Name) -> Result<(), Problem> {
@@ -208,11 +210,21 @@ pub(super) async fn lease(
 ) -> Result<Response, Problem> {
     let Json(LeaseRequest { worker, wait }) = body?;
     speaks_for(&api, &caller, &worker)?;
-    let wait = Duration::from_secs(wait.min(MOST_WAIT));
-    Ok(match api.coordinator.lease_within(&worker, wait).await? {
-        Some(assignment) => Json(assignment).into_response(),
-        None => StatusCode::NO_CONTENT.into_response(),
-    })
+    let until = Instant::now() + Duration::from_secs(wait.min(MOST_WAIT));
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if let Some(assignment) = api.coordinator.lease_within(&worker, left.min(LOOKED_AT)).await? {
+            return Ok(Json(assignment).into_response());
+        }
+        if left <= LOOKED_AT {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        // Whoever waits may be revoked meanwhile.
+        let now = api.coordinator.clock().now();
+        if !access::is_still(api.coordinator.database(), caller.0.name.clone(), now).await? {
+            return Err(Problem::new(401, "what was shown is not known any more"));
+        }
+    }
 }
 
 /// Notes that a worker still works, and what it says that it does

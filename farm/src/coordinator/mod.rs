@@ -66,6 +66,8 @@ pub struct Settings {
     pub tries: u32,
     /// How often a worker may bring what is refused before it gets no jobs any more.
     pub most_refused: u32,
+    /// How many jobs a worker may have at once.
+    pub most_leases: u32,
 }
 
 impl Default for Settings {
@@ -76,6 +78,7 @@ impl Default for Settings {
             most_back_off: Duration::from_secs(3600),
             tries: 5,
             most_refused: 3,
+            most_leases: 64,
         }
     }
 }
@@ -238,6 +241,9 @@ pub enum FarmError {
     /// It gets no jobs any more.
     #[error("the worker {0} gets no jobs any more: {1}")]
     Banned(Name, String),
+    /// It has to do those first.
+    #[error("the worker {0} has {1} jobs already, which is the most")]
+    TooManyJobs(Name, u32),
     /// What a worker brought does not count.
     #[error("the report does not count: {0}")]
     Refused(#[from] Refusal),

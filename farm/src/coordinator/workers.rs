@@ -137,6 +137,7 @@ impl Coordinator {
     pub async fn lease(&self, name: &Name) -> Result<Option<Assignment>, FarmError> {
         let worker = self.worker(name)?;
         self.is_not_banned(&worker)?;
+        self.has_room(name).await?;
         let (claim, placement) = (worker.claim(), Arc::clone(&self.placement));
         let lanes = Lane::of_worker(&worker.admission.domain, worker.profile.architecture, worker.profile.isolation);
         let lease = self.parts.settings.lease;
@@ -168,6 +169,19 @@ impl Coordinator {
             let lease_ms = u64::try_from(self.parts.settings.lease.as_millis()).unwrap_or(u64::MAX);
             return Ok(Some(Assignment { lease, request, lease_ms }));
         }
+    }
+
+    /// Whether a worker has fewer jobs than the most: one that only takes them would hold up all.
+    async fn has_room(&self, name: &Name) -> Result<(), FarmError> {
+        const SQL: &str =
+            "SELECT count(*) FROM attempt JOIN job ON job.number = attempt.job AND job.epoch = attempt.epoch
+            WHERE attempt.worker = ?1 AND attempt.ended IS NULL AND job.state = 'waiting'";
+        let (most, worker) = (self.parts.settings.most_leases, name.clone());
+        let count = move |connection: &Connection| {
+            Ok::<u32, FarmError>(connection.prepare_cached(SQL)?.query_row([worker.as_str()], |row| row.get(0))?)
+        };
+        let has = self.parts.database.read(count).await?;
+        if has < most { Ok(()) } else { Err(FarmError::TooManyJobs(name.clone(), has)) }
     }
 
     /// Notes that a worker still works on a job, and what it says that it does.

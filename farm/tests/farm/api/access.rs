@@ -4,10 +4,11 @@
 use reprove_farm::access::{Role, Token, revoke};
 use reprove_farm::api::Options;
 use reprove_farm::{ClientError, Request};
+use reprove_model::Digest;
 use serde_json::{Value, json};
 
 use super::served::{Served, get, raw};
-use crate::support::package;
+use crate::support::{Hand, package};
 
 fn status<T: std::fmt::Debug>(result: &Result<T, ClientError>) -> u16 {
     match result {
@@ -45,6 +46,12 @@ async fn each_way_in_takes_its_role_and_no_other() {
         let expected = if role == Role::Work { 404 } else { 403 };
         let lease = json!({ "worker": "nobody" });
         assert_eq!(status(&client.post::<Value>("/api/v1/leases", &lease).await), expected, "{role:?}");
+        // A source is for whoever builds it and whoever sends it; sending one that is none is refused after the role.
+        let tree = Digest::of(b"tree");
+        let expected = if matches!(role, Role::Work | Role::Submit) { 404 } else { 403 };
+        assert_eq!(status(&client.source(&tree).await), expected, "{role:?}");
+        let expected = if role == Role::Submit { 422 } else { 403 };
+        assert_eq!(status(&client.send_source(&tree, b"no archive".to_vec()).await), expected, "{role:?}");
         let expected = if role == Role::Administer { 404 } else { 403 };
         assert_eq!(
             status(&client.post::<Value>("/api/v1/workers/nobody/admit", &json!({})).await),
@@ -57,6 +64,7 @@ async fn each_way_in_takes_its_role_and_no_other() {
         assert_eq!(status(&nobody.get(path).await), 401, "{path}");
     }
     assert_eq!(status(&nobody.post::<Value>("/api/v1/builds", &submission).await), 401);
+    assert_eq!(status(&nobody.source(&Digest::of(b"tree")).await), 401);
     // What is not known is not taken for nothing.
     let unknown = served.client(Some(Token::new(&[99; 32])));
     assert_eq!(status(&unknown.get("/api/v1/status").await), 401);
@@ -124,4 +132,24 @@ async fn a_token_is_not_sent_for_all_to_read() {
     for wrong in ["", "farm.example", "ftp://farm.example", "http://"] {
         assert!(matches!(reprove_farm::Client::new(wrong, None, tls()), Err(ClientError::Address(_))), "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_job_and_is_revoked_meanwhile_gets_none() {
+    let served = Served::new().await;
+    let token = served.token(1, &[Role::Work]).await;
+    let hand = Hand::new(1);
+    let client = served.client(Some(token));
+    client.register(hand.registration()).await.unwrap();
+    let waits = async {
+        let began = std::time::Instant::now();
+        (client.lease(hand.name(), 30).await, began.elapsed())
+    };
+    let revokes = async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        revoke(served.farm.coordinator().database(), "t1".parse().unwrap(), crate::support::START).await.unwrap();
+    };
+    let ((leased, took), ()) = tokio::join!(waits, revokes);
+    assert_eq!(status(&leased), 401);
+    assert!(took < std::time::Duration::from_secs(15), "{took:?}");
 }

@@ -216,3 +216,28 @@ async fn a_lease_that_could_not_be_written_down_is_no_try() {
     assert_eq!(farm.count("SELECT failures FROM job").await, 0);
     assert_eq!(hand.finish(&farm, &job, BitIdentical).await, Accepted::Decided);
 }
+
+#[tokio::test]
+async fn a_worker_has_no_more_jobs_at_once_than_the_bound() {
+    let (mut farm, [hand, other]) = (Farm::new().await, [1, 2].map(Hand::new));
+    farm.settings.most_leases = 2;
+    farm.restart().await;
+    for hand in [&hand, &other] {
+        hand.register(&farm).await;
+    }
+    let mut builds = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        builds.push(farm.submit(Request::of(package(name))).await);
+    }
+    let first = hand.lease(&farm).await.unwrap();
+    assert!(hand.lease(&farm).await.is_some());
+    let full = || farm.coordinator().lease(hand.name());
+    assert!(matches!(full().await, Err(FarmError::TooManyJobs(_, 2))));
+    assert!(other.lease(&farm).await.is_some());
+    // What it has done, and what was taken back, takes up no room.
+    hand.finish(&farm, &first, BitIdentical).await;
+    assert!(hand.lease(&farm).await.is_some());
+    assert!(full().await.is_err());
+    assert!(farm.coordinator().cancel(builds[1]).await.unwrap());
+    assert_eq!(hand.lease(&farm).await, None);
+}
