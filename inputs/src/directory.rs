@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use reprove_model::{Content, Input, Lock, LockedEnvironment, Recipe, Role, Source, TreePath};
+use reprove_model::{Content, Input, Lock, LockedEnvironment, Recipe, Role, Source, Tree, TreePath};
 use reprove_store::{IngestLimits, Store};
 use tokio::process::Command;
 
@@ -55,7 +55,15 @@ pub async fn source(recipe: &Recipe, recipe_dir: &Path, store: &Store) -> Result
         to.add_tree(&from, IngestLimits::of_own_files(), &skip)
     })
     .await?;
-    if let Some(output) = recipe.outputs.already_in(&tree) {
+    of_tree(recipe, &tree)
+}
+
+/// The source alone, where it is this tree, whose files are in the store.
+///
+/// # Errors
+/// [`InputsError::OutputInSource`] where an output is there before the build.
+pub fn of_tree(recipe: &Recipe, tree: &Tree) -> Result<Input, InputsError> {
+    if let Some(output) = recipe.outputs.already_in(tree) {
         return Err(InputsError::OutputInSource(output.chars().filter(|c| !c.is_control()).collect()));
     }
     let content = Content::Tree { digest: tree.digest() };

@@ -47,7 +47,7 @@ use reprove_images::{RootFilesystem, another_locale};
 use reprove_inputs::{Apt, Cargo, InputsError, Note, Npm, Pip, Skopeo, dependencies};
 use reprove_model::{
     BuildRecord, Clock, Content, DigestSet, Environment, EpochRule, FileSystem, Input, InputName, Lock, PackageUrl,
-    Published, Recipe, RecordMode, Role, Variation, Verdict,
+    Published, Recipe, RecordMode, Role, Tree, Variation, Verdict,
 };
 use reprove_runner::vm::{Formatter, Guest, Machine};
 use reprove_runner::{Sandbox, SourceFiles, other_file_system};
@@ -238,10 +238,33 @@ pub async fn check(
     directory: &Path,
     key: &Arc<dyn Signer>,
 ) -> Result<Finished, JobError> {
+    check_either(context, recipe, (directory, None), key).await
+}
+
+/// The same for a project that was sent: its source is `tree`, which the store has, whatever Git would leave out of it. It is
+/// laid out in `directory`, for what the environment needs of it.
+///
+/// # Errors
+/// See [`JobError`].
+pub async fn check_tree(
+    context: &Context<'_>,
+    recipe: Recipe,
+    (directory, tree): (&Path, &Tree),
+    key: &Arc<dyn Signer>,
+) -> Result<Finished, JobError> {
+    check_either(context, recipe, (directory, Some(tree)), key).await
+}
+
+async fn check_either(
+    context: &Context<'_>,
+    recipe: Recipe,
+    source: (&Path, Option<&Tree>),
+    key: &Arc<dyn Signer>,
+) -> Result<Finished, JobError> {
     if recipe.build.source_date_epoch == EpochRule::Search {
         return Err(JobError::NothingToSearch);
     }
-    let (lock, root) = context.lock_directory(recipe, directory).await?;
+    let (lock, root) = context.lock_source(recipe, source).await?;
     let wanted = context.wanted(&lock, &root, Wanted::usually());
     prove::prove(context, key, lock, root, wanted).await
 }
@@ -319,13 +342,30 @@ impl Context<'_> {
     }
 
     /// The lock of a project directory, and the root filesystem that it is built in.
-    async fn lock_directory(&self, mut recipe: Recipe, directory: &Path) -> Result<(Lock, RootFilesystem), JobError> {
+    /// The lock of a project in a directory.
+    async fn lock_directory(&self, recipe: Recipe, directory: &Path) -> Result<(Lock, RootFilesystem), JobError> {
+        self.lock_source(recipe, (directory, None)).await
+    }
+
+    /// The same; its source is read there unless it is known already.
+    async fn lock_source(
+        &self,
+        mut recipe: Recipe,
+        (directory, tree): (&Path, Option<&Tree>),
+    ) -> Result<(Lock, RootFilesystem), JobError> {
         recipe.build.deterministic |= self.deterministic;
         recipe.pinned.extend(self.search.pinned.clone());
         recipe.check().map_err(InputsError::from)?;
         let (root, inputs) = self.environment(&recipe.environment, directory).await?;
         self.doing("reading the source");
-        let mut lock = reprove_inputs::directory::lock(recipe, directory, &self.store, root.locked.clone()).await?;
+        let environment = root.locked.clone();
+        let mut lock = match tree {
+            None => reprove_inputs::directory::lock(recipe, directory, &self.store, environment).await?,
+            Some(tree) => {
+                let inputs = vec![reprove_inputs::directory::of_tree(&recipe, tree)?];
+                Lock { recipe, inputs, environment, published: None }
+            }
+        };
         lock.inputs.extend(inputs);
         let source = lock.inputs.iter().find(|input| input.role == Role::Source).cloned();
         if let Some(source) = source {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A farm's job is the job of `reprove rebuild`: there is no second way.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use reprove_farm::source::{self, SourceError};
 use reprove_farm::worker::{Run, Verdicted};
 use reprove_farm::{Failure, FailureClass, Request, Work};
 use reprove_job::{Event, JobError};
-use reprove_model::Digest;
+use reprove_model::{Digest, Tree};
 use reprove_store::{SetId, Store, Use};
 use tempfile::TempDir;
 
@@ -51,12 +52,15 @@ impl Run for Jobs<'_> {
         };
         let (rebuilder, store) = (self.rebuilder.clone(), self.store.clone());
         let context = verdicted::context(self.app, store, rebuilder, (self.options, self.search), &events).await;
-        let context = context.map_err(|error| Failure::new(FailureClass::Unable, &error.into_parts().0))?;
+        let mut context = context.map_err(|error| Failure::new(FailureClass::Unable, &error.into_parts().0))?;
         let finished = match &request.work {
             Work::Package { purl } => reprove_job::rebuild(&context, purl, &self.key).await,
             Work::Project { recipe, source: tree } => {
-                let directory = self.laid_out(*tree, source.unwrap_or_default()).await?;
-                reprove_job::check(&context, (**recipe).clone(), directory.path(), &self.key).await
+                // It is built as its recipe says, whatever this worker builds packages with: another recipe is another project.
+                (context.deterministic, context.search.pinned) = (false, BTreeMap::new());
+                let (directory, tree) = self.laid_out(*tree, source.unwrap_or_default()).await?;
+                let source = (directory.path(), &tree);
+                reprove_job::check_tree(&context, (**recipe).clone(), source, &self.key).await
             }
         };
         match finished {
@@ -78,8 +82,8 @@ impl Run for Jobs<'_> {
 }
 
 impl Jobs<'_> {
-    /// The source of a project, in a directory that is removed when the value goes.
-    async fn laid_out(&self, tree: Digest, packed: Vec<u8>) -> Result<TempDir, Failure> {
+    /// The source of a project, in the store and in a directory that is removed when the value goes.
+    async fn laid_out(&self, tree: Digest, packed: Vec<u8>) -> Result<(TempDir, Tree), Failure> {
         let store = self.store.clone();
         let work = move || {
             let other = |error: SourceError| Failure::new(FailureClass::HashMismatch, &error.to_string());
@@ -94,7 +98,8 @@ impl Jobs<'_> {
             store
                 .check_out(&tree, opened.into(), Use::Writable, SetId::Refuse, &never)
                 .map_err(|error| unable(&error))?;
-            Ok(directory)
+            store.save_tree(&tree).map_err(|error| unable(&error))?;
+            Ok((directory, tree))
         };
         let laid_out = tokio::task::spawn_blocking(work).await;
         laid_out.unwrap_or_else(|error| Err(Failure::new(FailureClass::Internal, &error.to_string())))

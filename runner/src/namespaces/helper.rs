@@ -13,7 +13,8 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, geteuid, getppid, setgroups, setsid};
+use nix::unistd::{Pid, geteuid, setgroups, setsid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use super::init;
@@ -204,12 +205,20 @@ fn watch(pid: Pid) -> io::Result<OwnedFd> {
 fn dying_with_runner() -> Result<Place, Failure> {
     let doing = "tying the helper to the runner";
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(doing))?;
-    let place: Place = packet()?;
-    // It may have ended before this process asked to end with it, with all that this one waits for in the socket.
-    if getppid() == Pid::from_raw(place.runner) {
-        return Ok(place);
+    let place = packet()?;
+    // It may have ended before this process asked to end with it, with all that this one waits for in the socket. Whose child
+    // this is does not say so: there may be a tracer in between.
+    if is_closed(io::stdout().as_fd()).map_err(Failure::at(doing))? {
+        return Err(Failure { doing: doing.into(), source: io::Error::other("the runner is gone") });
     }
-    Err(Failure { doing: doing.into(), source: io::Error::other("the runner is gone") })
+    Ok(place)
+}
+
+/// Whether the other end of a socket is closed, whatever there is still to read.
+fn is_closed(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut ready = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    poll(&mut ready, Some(&Timespec::default()))?;
+    Ok(ready.iter().any(|socket| socket.revents().contains(PollFlags::HUP)))
 }
 
 /// Leaves root's supplementary groups, which would open root's files to the build. An ordinary user can't leave its own.
@@ -252,4 +261,23 @@ fn map_ids(pid: Pid, place: &Place) -> Result<bool, Failure> {
     }
     write("uid_map", &format!("{inside} {} 1", outside.user))?;
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, send, socketpair};
+
+    use super::*;
+
+    #[test]
+    fn a_runner_that_is_gone_is_seen_though_all_that_it_said_is_there_to_be_read() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        send(ours.as_raw_fd(), b"a place", MsgFlags::empty()).unwrap();
+        assert!(!is_closed(theirs.as_fd()).unwrap());
+        drop(ours);
+        assert!(is_closed(theirs.as_fd()).unwrap());
+        let mut word = [0; 16];
+        assert_eq!(recv(theirs.as_raw_fd(), &mut word, MsgFlags::empty()), Ok(7));
+    }
 }

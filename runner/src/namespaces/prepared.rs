@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 use std::thread::{self, ThreadId};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::unistd::Pid;
 use reprove_model::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};
@@ -65,8 +64,7 @@ impl Prepared {
         // The helper takes about as long to start as what it waits for takes to make.
         let (outside, is_separate) = OutsideIds::choose();
         let running = Running::new(child, ours, is_separate, Cgroup::new());
-        let (runner, groups) = (Pid::this().as_raw(), running.cgroup.groups().cloned().collect());
-        let place = Place { runner, groups, outside, inside };
+        let place = Place { groups: running.cgroup.groups().cloned().collect(), outside, inside };
         let place = serde_json::to_vec(&place).map_err(|e| io_error(starting)(e.into()))?;
         running.tell(&place).map_err(io_error(starting))?;
         Ok(Self { running, spec: spec.into(), output, mounts, thread: thread::current().id(), inside })

@@ -17,8 +17,6 @@ use crate::determine::Told;
 /// What the helper needs to know to make the namespaces, whatever is to run in them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// The process that the build is to end with.
-    pub runner: i32,
     /// The control groups of the build.
     pub groups: Vec<Group>,
     /// The user and the group outside that are `inside` inside.

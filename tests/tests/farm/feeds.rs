@@ -9,7 +9,12 @@ use super::served::{Farm, build_of};
 
 #[test]
 fn a_project_that_is_sent_is_built_twice_and_its_proof_is_audited() {
-    let farm = Farm::new(&[]);
+    // What a worker builds packages with does not change what a project is.
+    let farm = Farm::new(&["--deterministic", "--pin", "umask=for packages"]);
+    // Nor does a work tree of Git's that its store happens to be in, with all of that ignored.
+    farm.bench.write("../.gitignore", "/store\n");
+    let git = std::process::Command::new("git").arg("init").arg("-q").arg(farm.bench.path(".")).status().unwrap();
+    assert!(git.success());
     let (good, dated) = (farm.bench.example("hello-c"), farm.bench.example("hello-c-dated"));
     let [good, dated] = [&good, &dated].map(|path| path.to_str().unwrap());
     let submitted = farm.run(&["submit", "--project", good, "--project", dated, "--wait"]).with_code(1);
