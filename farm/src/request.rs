@@ -125,10 +125,9 @@ fn check_recipe(recipe: &Recipe) -> Result<(), RequestError> {
     if recipe.source != Source::Directory(".".to_owned()) {
         return wrong("`source.directory` must be \".\", which is what was sent");
     }
-    if !matches!(recipe.environment, Environment::HostUsr | Environment::Debian(_)) {
-        return wrong(
-            "`environment` must be \"host-usr\" or Debian's packages: a farm takes no images and no store's paths",
-        );
+    // What it is locked to would be looked for among what was sent as well.
+    if recipe.environment != Environment::HostUsr {
+        return wrong("`environment` must be \"host-usr\": a farm takes no images, packages or store's paths");
     }
     if recipe.build.source_date_epoch == EpochRule::Search {
         return wrong(
@@ -317,8 +316,6 @@ mod tests {
         };
         let plain = "source = { directory = \".\" }\n";
         assert_eq!(of(plain), ("project hello@1".to_owned(), Ok(())));
-        let debian = "environment = { debian = \"bookworm\", packages = [\"make\"] }";
-        assert_eq!(of(&format!("{plain}{debian}")).1, Ok(()));
         for (seconds, memory, disk, fits) in [
             (21600, 65536, 262_144, true),
             (21601, 65536, 262_144, false),
@@ -330,6 +327,7 @@ mod tests {
         }
         for wrong in [
             "source = { directory = \"src\" }",
+            "source = { directory = \".\" }\nenvironment = { debian = \"bookworm\", packages = [\"make\"] }",
             "source = { directory = \".\" }\nenvironment = { image = \"oci:/etc:latest\" }",
         ] {
             assert!(matches!(of(wrong).1, Err(RequestError::Recipe(_))), "{wrong}");

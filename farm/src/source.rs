@@ -58,15 +58,14 @@ pub(crate) fn among(dependencies: &[ResourceDescriptor]) -> Option<Digest> {
     found.filter(|_| sources.next().is_none())
 }
 
-/// A tree as it comes out of an archive: nobody but its owner may write.
+/// A tree as it comes out of an archive: nobody but its owner may write, who may read all of it.
 ///
 /// # Errors
 /// None, of a tree that is one.
 pub fn portable(tree: &Tree) -> Result<Tree, TreeError> {
-    let without = |mode: u16| mode & 0o755;
     let node = |node: &Node| match node.clone() {
-        Node::File { mode, size, digest } => Node::File { mode: without(mode), size, digest },
-        Node::Directory { mode } => Node::Directory { mode: without(mode) },
+        Node::File { mode, size, digest } => Node::File { mode: mode & 0o755 | 0o400, size, digest },
+        Node::Directory { mode } => Node::Directory { mode: mode & 0o755 | 0o700 },
         other => other,
     };
     Tree::new(tree.entries().iter().map(|(path, of)| (path.clone(), node(of))).collect())

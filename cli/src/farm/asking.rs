@@ -15,16 +15,14 @@ use crate::error::{CommandError, NO, YES};
 use crate::output::{self, Target, count};
 use crate::plain;
 
-/// So many requests are made at once.
-pub(super) const AT_ONCE: usize = 500;
-
 /// Asks for rebuilds.
 pub(crate) async fn submit(app: &App, arguments: Submit) -> Result<u8, CommandError> {
     let client = client(&arguments.farm)?;
     let requests = requests(app, &client, &arguments).await?;
     let mut builds = Vec::new();
-    for part in requests.chunks(AT_ONCE) {
-        if requests.len() > AT_ONCE {
+    let at_once = requests::at_once(&requests);
+    for part in requests.chunks(at_once) {
+        if requests.len() > at_once {
             app.progress.doing(&format!("asking: {} of {}", builds.len(), requests.len()));
         }
         let submission = Submission { requests: part.to_vec(), again: arguments.again };

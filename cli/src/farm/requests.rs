@@ -19,6 +19,11 @@ use crate::plain;
 /// The largest list of packages, in bytes.
 const MAX_LIST: usize = 16 << 20;
 
+/// How many requests are made at once: a farm reads a mebibyte, and a recipe may have 64 KiB.
+pub(super) fn at_once(requests: &[Request]) -> usize {
+    if requests.iter().any(|request| request.work.source().is_some()) { 12 } else { 500 }
+}
+
 /// The package URLs of a list: one a line; empty lines, and what follows a `#`, are left out.
 pub(super) fn list(path: &Path) -> Result<Vec<String>, CommandError> {
     let text = open::read_text("list of packages", &absolute(path)?, Links::Followed, MAX_LIST)?;

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reprove_farm::api::{Submission, Submissions};
-use reprove_farm::{Client, Request};
+use reprove_farm::{Client, ClientError, Request};
 use reprove_inputs::{Askers, newest};
 use reprove_model::PackageUrl;
 use serde_json::{Value, json};
 
-use super::asking::AT_ONCE;
 use super::{client, from_client, requests, working};
 use crate::app::{App, absolute};
 use crate::commands::Watch;
@@ -75,7 +74,7 @@ async fn look(app: &App, client: &Client, arguments: &Watch) -> Result<Looked, C
             }
         }
     }
-    for part in all.chunks(AT_ONCE) {
+    for part in all.chunks(requests::at_once(&all)) {
         let submission = Submission { requests: part.to_vec(), again: false };
         match client.post::<Submissions>("/api/v1/builds", &submission).await {
             Ok(answer) => {
@@ -86,7 +85,8 @@ async fn look(app: &App, client: &Client, arguments: &Watch) -> Result<Looked, C
                     }
                 }
             }
-            Err(error) if arguments.once || error.is_final() => return Err(from_client(error)),
+            Err(error @ ClientError::Refused { status: 401 | 403, .. }) => return Err(from_client(error)),
+            Err(error) if arguments.once => return Err(from_client(error)),
             Err(error) => looked.wrong.push(("the farm".to_owned(), error.to_string())),
         }
     }

@@ -23,7 +23,7 @@ use reprove_model::Digest;
 use reprove_model::canonical::CanonicalError;
 use reprove_store::{Store, StoreError};
 use thiserror::Error;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 pub(crate) use judge::causes;
 pub use judge::{Brought, Refusal};
@@ -100,6 +100,8 @@ pub struct Coordinator {
     pending: Arc<Pending>,
     workers: Arc<Mutex<BTreeMap<Name, Arc<Worker>>>>,
     live: Arc<Live>,
+    /// Sources that are unpacked now.
+    unpacking: Arc<Semaphore>,
     events: broadcast::Sender<FarmEvent>,
 }
 
@@ -146,6 +148,7 @@ impl Coordinator {
             pending: Arc::default(),
             workers: Arc::default(),
             live: Arc::default(),
+            unpacking: Arc::new(Semaphore::new(2)),
             events: broadcast::Sender::new(EVENTS),
         };
         coordinator.load_workers().await?;

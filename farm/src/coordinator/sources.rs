@@ -17,9 +17,12 @@ impl Coordinator {
     /// # Errors
     /// [`FarmError::Source`] where it is not that; see [`FarmError`].
     pub async fn add_source(&self, tree: Digest, packed: Vec<u8>, submitter: &str) -> Result<bool, FarmError> {
-        if self.find_source(tree).await?.is_some() {
+        let known = self.find_source(tree).await?;
+        if known.is_some_and(|archive| self.parts.store.open_blob(&archive).is_ok()) {
             return Ok(false);
         }
+        // Each may write a gigabyte.
+        let _few = self.unpacking.acquire().await.map_err(|error| FarmError::Internal(error.to_string()))?;
         let (store, now, submitter) = (self.parts.store.clone(), self.parts.clock.now(), submitter.to_owned());
         let size = i64::try_from(packed.len()).unwrap_or(i64::MAX);
         let kept = blocking(move || {
@@ -27,17 +30,19 @@ impl Coordinator {
             let archive = store.add_bytes(&packed)?.0.blake3;
             let about = format!("source {tree}");
             let root = Root { since: now.timestamp().as_second(), about, blobs: [archive].into(), ..Root::default() };
-            store.set_roots(&BTreeMap::from([(format!("farm-source-{tree}"), root)]))?;
+            store.set_roots(&BTreeMap::from([(format!("farm-source-{archive}"), root)]))?;
             Ok::<_, FarmError>(archive)
         });
         let archive = kept.await??;
         let add = move |connection: &Connection| {
             const ADD: &str =
-                "INSERT OR IGNORE INTO source (tree, archive, size, added, submitter) VALUES (?1, ?2, ?3, ?4, ?5)";
+                "INSERT OR REPLACE INTO source (tree, archive, size, added, submitter) VALUES (?1, ?2, ?3, ?4, ?5)";
             let row = params![tree.to_string(), archive.to_string(), size, now.0, submitter];
-            Ok::<_, FarmError>(connection.prepare_cached(ADD)?.execute(row)? > 0)
+            connection.prepare_cached(ADD)?.execute(row)?;
+            Ok::<_, FarmError>(())
         };
-        self.parts.database.write(add).await
+        self.parts.database.write(add).await?;
+        Ok(true)
     }
 
     /// The source that is the tree of this digest, as it was sent.

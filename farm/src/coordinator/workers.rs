@@ -140,7 +140,7 @@ impl Coordinator {
         self.has_room(name).await?;
         let (claim, placement) = (worker.claim(), Arc::clone(&self.placement));
         let lanes = Lane::of_worker(&worker.admission.domain, worker.profile.architecture, worker.profile.isolation);
-        let lease = self.parts.settings.lease;
+        let (lease, most) = (self.parts.settings.lease, self.parts.settings.most_leases);
         let may_have = Arc::new(move |job| placement.claim(job, &claim));
         let offer = Offer { holder: name.clone(), lanes: lanes.into(), lease, may_have };
         loop {
@@ -148,7 +148,12 @@ impl Coordinator {
             let Some(lease) = self.parts.queue.take(offer.clone(), now).await? else { return Ok(None) };
             self.placement.confirm(lease.job, lease.epoch);
             let (begun, by) = (lease.clone(), Arc::clone(&worker));
-            let request = self.parts.database.write(move |connection| begin(connection, &begun, &by, now)).await;
+            let request = self.parts.database.write(move |connection| {
+                // Others of its requests may have been handed one since.
+                room(connection, &begun.holder, most)?;
+                begin(connection, &begun, &by, now)
+            });
+            let request = request.await;
             let request = match request {
                 Ok(request) => request,
                 Err(error) => {
@@ -173,15 +178,8 @@ impl Coordinator {
 
     /// Whether a worker has fewer jobs than the most: one that only takes them would hold up all.
     async fn has_room(&self, name: &Name) -> Result<(), FarmError> {
-        const SQL: &str =
-            "SELECT count(*) FROM attempt JOIN job ON job.number = attempt.job AND job.epoch = attempt.epoch
-            WHERE attempt.worker = ?1 AND attempt.ended IS NULL AND job.state = 'waiting'";
         let (most, worker) = (self.parts.settings.most_leases, name.clone());
-        let count = move |connection: &Connection| {
-            Ok::<u32, FarmError>(connection.prepare_cached(SQL)?.query_row([worker.as_str()], |row| row.get(0))?)
-        };
-        let has = self.parts.database.read(count).await?;
-        if has < most { Ok(()) } else { Err(FarmError::TooManyJobs(name.clone(), has)) }
+        self.parts.database.read(move |connection| room(connection, &worker, most)).await
     }
 
     /// Notes that a worker still works on a job, and what it says that it does.
@@ -317,6 +315,14 @@ fn register(connection: &Connection, worker: &Worker, now: Millis) -> Result<Opt
         now.0,
     ])?;
     Ok(banned)
+}
+
+/// Whether a worker has fewer jobs than the most.
+fn room(connection: &Connection, worker: &Name, most: u32) -> Result<(), FarmError> {
+    const SQL: &str = "SELECT count(*) FROM attempt JOIN job ON job.number = attempt.job AND job.epoch = attempt.epoch
+        WHERE attempt.worker = ?1 AND attempt.ended IS NULL AND job.state = 'waiting'";
+    let has = connection.prepare_cached(SQL)?.query_row([worker.as_str()], |row| row.get(0))?;
+    if has < most { Ok(()) } else { Err(FarmError::TooManyJobs(worker.clone(), has)) }
 }
 
 /// Writes down that a job was handed out; gives what is to be done, where it is not finished.

@@ -111,6 +111,8 @@ fn a_tree_arrives_as_it_was_sent_and_no_larger_than_the_bound() {
     let long = format!("d/{}", "n".repeat(200));
     let entries = [
         ("a", file(b"a", 0o664)),
+        ("closed", Node::Directory { mode: 0o555 }),
+        ("closed/secret", file(b"b", 0o000)),
         ("d", Node::Directory { mode: 0o775 }),
         (long.as_str(), file(b"", 0o600)),
         ("d/far", Node::Symlink { target: LinkTarget::new(format!("../{}", "n/".repeat(200)).as_str()).unwrap() }),
