@@ -2,12 +2,15 @@
 //! How the farm bears a load: measurements, which `scripts/farm-load` runs with a program that is optimised. `LOAD_JOBS` says
 //! how many jobs; the cost of each has to stay the same however many there are.
 
+use std::cell::Cell;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::api::served::Served;
 use crate::support::{self, Farm, Hand, package};
 use reprove_attest::RebuildVerdict::{BitIdentical, Different};
-use reprove_farm::api::{Api, Options, Security, serve};
+use reprove_farm::access::Role;
+use reprove_farm::api::{Api, Options, Security, Submission, Submissions, serve};
 use reprove_farm::{Brought, Client, Failure, FailureClass, Outcome, Request, tls};
 use tokio::net::TcpListener;
 
@@ -89,6 +92,71 @@ async fn jobs_that_are_nothing() {
         start.elapsed().as_secs_f64() * 1000.0,
         resident()
     );
+}
+
+/// A worker that asks over connections.
+struct Asking {
+    client: Client,
+    hand: Hand,
+}
+
+/// Submits jobs that are nothing, and does them: a tenth with one worker, a tenth with eight, and the others with all.
+async fn ask(submitter: &Client, workers: &[Asking], jobs: usize) {
+    for worker in workers {
+        worker.client.register(worker.hand.registration()).await.unwrap();
+    }
+    let start = Instant::now();
+    for part in 0..jobs.div_ceil(1000) {
+        let requests = (0..1000.min(jobs - part * 1000)).map(|n| Request::of(package(&format!("p{part}-{n}"))));
+        let submission = Submission { requests: requests.collect(), again: false };
+        submitter.post::<Submissions>("/api/v1/builds", &submission).await.unwrap();
+    }
+    rate("submitted", jobs, start);
+    for (tenths, at_once) in [(1, 1), (1, 8), (1, 64), (6, 64), (1, 64)] {
+        let (count, start) = (jobs / 10 * tenths, Instant::now());
+        let left = Cell::new(count);
+        let each = workers.iter().take(at_once).map(|worker| do_some(worker, &left));
+        join_all(each.collect()).await;
+        rate(&format!("leased and finished, {tenths} in ten, {at_once} at once"), count, start);
+    }
+}
+
+/// Has a worker do jobs that are nothing, until none is left.
+async fn do_some(Asking { client, hand }: &Asking, left: &Cell<usize>) {
+    while let Some(fewer) = left.get().checked_sub(1) {
+        left.set(fewer);
+        let job = client.lease(hand.name(), 0).await.unwrap().unwrap();
+        let outcome = Outcome::Failure(Failure::new(FailureClass::BadRequest, "nothing to do"));
+        let report = hand.sign(hand.report(&job, outcome), &job.request);
+        client.report(hand.name(), report, &Brought::default()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "a measurement: scripts/farm-load"]
+async fn jobs_that_are_nothing_over_connections() {
+    let jobs = jobs();
+    // All come from one address, and the clock stands still.
+    let options = Options { requests_per_minute: u32::MAX, ..Options::default() };
+    let mut served = Served::with(options, Security::default()).await;
+    let submitter = served.client(Some(served.token(WORKERS, &[Role::Submit]).await));
+    let mut workers = Vec::new();
+    for n in 0..WORKERS {
+        let client = served.client(Some(served.token(n, &[Role::Work]).await));
+        workers.push(Asking { client, hand: Hand::new(n) });
+    }
+    // The farm has one thread for connections, as in the program, and whoever asks is on another.
+    let asking = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(ask(&submitter, &workers, jobs));
+    });
+    asking.await.unwrap();
+    // Until it is seen that nobody is connected any more.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let start = Instant::now();
+    served.restart().await;
+    served.client(None).get("/healthz").await.unwrap();
+    println!("answers again after {:.0} ms with a history of {jobs} jobs", start.elapsed().as_secs_f64() * 1000.0);
 }
 
 #[tokio::test]

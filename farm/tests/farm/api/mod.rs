@@ -4,5 +4,5 @@
 mod access;
 mod certificates;
 mod hostile;
-mod served;
+pub(crate) mod served;
 mod workers;

@@ -15,6 +15,8 @@ use crate::support::{Farm, START};
 pub(crate) struct Served {
     pub(crate) farm: Farm,
     pub(crate) url: String,
+    options: Options,
+    security: Security,
     task: JoinHandle<()>,
 }
 
@@ -31,13 +33,16 @@ impl Served {
 
     pub(crate) async fn with(options: Options, security: Security) -> Self {
         let farm = Farm::new().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let scheme = if security.tls.is_some() { "https" } else { "http" };
-        let router = Api::new(farm.coordinator().clone(), options).router();
-        let task =
-            tokio::spawn(async move { serve(listener, security, router, std::future::pending()).await.unwrap() });
-        Self { farm, url: format!("{scheme}://{address}"), task }
+        let (url, task) = answer(&farm, options.clone(), security.clone()).await;
+        Self { farm, url, options, security, task }
+    }
+
+    /// As after a kill, where nobody is connected.
+    pub(crate) async fn restart(&mut self) {
+        self.task.abort();
+        assert!((&mut self.task).await.unwrap_err().is_cancelled());
+        self.farm.restart().await;
+        (self.url, self.task) = answer(&self.farm, self.options.clone(), self.security.clone()).await;
     }
 
     /// Somebody who may do this.
@@ -62,6 +67,16 @@ impl Served {
     pub(crate) fn client(&self, token: Option<Token>) -> Client {
         Client::new(&self.url, token, tls::asking_nobody().unwrap()).unwrap()
     }
+}
+
+/// Has a farm answer on a port that is free; gives where.
+async fn answer(farm: &Farm, options: Options, security: Security) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let scheme = if security.tls.is_some() { "https" } else { "http" };
+    let router = Api::new(farm.coordinator().clone(), options).router();
+    let task = tokio::spawn(async move { serve(listener, security, router, std::future::pending()).await.unwrap() });
+    (format!("{scheme}://{address}"), task)
 }
 
 /// What is sent as it is, and all that comes back.
