@@ -173,7 +173,7 @@ pub(super) fn judge(
     Ok(Judged { verdict: audited.word(), published, is_of_own_contents, causes })
 }
 
-/// Of what was published, or of what a project was built to the first time, where that is what was asked for.
+/// Of what was published, or of what a project is built to each time, where that is what was asked for.
 fn is_what_was_asked_for(request: &Request, audited: &Audited) -> Result<DigestSet, Refusal> {
     match (&request.work, audited) {
         (Work::Package { purl }, Audited::Compared(proof)) => is_this_package(purl, proof.published()),
@@ -193,12 +193,14 @@ fn is_this_project(
     let other = |proven: &str| Refusal::OtherSubject { asked: request.subject(), proven: proven.to_owned() };
     let (published, built, dependencies, outputs) = match audited {
         Audited::Compared(proof) => {
-            let outputs = proof.rebuilds().first().ok_or_else(|| other("nothing"))?.outputs;
+            let first = proof.rebuilds().first().ok_or_else(|| other("nothing"))?.outputs;
+            // Of what differs from build to build, no two have to have the same.
+            let outputs = if proof.word() == RebuildVerdict::BitIdentical { first } else { DigestSet::of(b"") };
             (proof.published(), proof.recipe(), proof.dependencies(), outputs)
         }
         Audited::Unbuildable(failed) => {
             let failure = failed.failure();
-            // Nothing was built: it is the lock that others may find no way to build as well.
+            // Nothing was built.
             let outputs = DigestSet::of(b"");
             (failure.published.as_ref(), &failure.recipe, failure.resolved_dependencies.as_slice(), outputs)
         }

@@ -62,8 +62,7 @@ impl Coordinator {
 
 /// In which archive a source is; none, where it was not sent.
 pub(super) fn archive(connection: &Connection, tree: &Digest) -> Result<Option<Digest>, FarmError> {
-    let found = connection.prepare_cached("SELECT archive FROM source WHERE tree = ?1")?;
-    let mut found = found;
-    let found: Option<String> = found.query_row([tree.to_string()], |row| row.get(0)).optional()?;
+    let mut sql = connection.prepare_cached("SELECT archive FROM source WHERE tree = ?1")?;
+    let found: Option<String> = sql.query_row([tree.to_string()], |row| row.get(0)).optional()?;
     found.map(|text| text.parse().map_err(|_| FarmError::Damaged(format!("{text} is no digest")))).transpose()
 }

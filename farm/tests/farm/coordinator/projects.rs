@@ -5,8 +5,8 @@ use reprove_attest::{Proof, RebuildVerdict, Rebuilder};
 use reprove_farm::source::{self, MAX_SOURCE, SourceError};
 use reprove_farm::{Accepted, Assignment, Brought, FarmError, Outcome, Refusal, Request, Work};
 use reprove_model::{
-    Content, Digest, DigestSet, Environment, Input, LinkTarget, Lock, LockedEnvironment, Node, Recipe, Role, Tree,
-    TreePath, Verdict,
+    Between, Content, Digest, DigestSet, Environment, Input, LinkTarget, Lock, LockedEnvironment, Node, Recipe, Role,
+    Tree, TreePath, Verdict,
 };
 use reprove_store::Store;
 
@@ -34,11 +34,16 @@ fn request(source: Digest, rebuilders: u8) -> Request {
 }
 
 /// What a worker brings that has built `recipe` and `source` to these bytes.
-fn built(
+fn built(by: &Hand, job: &Assignment, of: (Recipe, &[u8]), output: &[u8]) -> (reprove_farm::Report, Brought) {
+    built_to(by, job, of, [output; 2])
+}
+
+/// The same, of two builds that may have given different bytes.
+fn built_to(
     by: &Hand,
     job: &Assignment,
     (recipe, source): (Recipe, &[u8]),
-    output: &[u8],
+    outputs: [&[u8]; 2],
 ) -> (reprove_farm::Report, Brought) {
     let digest = tree("main.c", source).digest();
     let input =
@@ -46,13 +51,16 @@ fn built(
     let environment =
         LockedEnvironment { kind: Environment::HostUsr, description: "a test".into(), digest: DigestSet::of(b"usr") };
     let lock = Lock { recipe, inputs: vec![input], environment, published: None };
-    let records = [0, 1].map(|n| record(&lock, n, tree("hello", output)));
-    let verdict = Verdict { matches_published: None, ..details("hello", true) };
+    let same = outputs[0] == outputs[1];
+    let mut number = 0..;
+    let records = outputs.map(|output| record(&lock, number.next().unwrap(), tree("hello", output)));
+    let mut verdict = Verdict { matches_published: None, rebuilds_agree: same, ..details("hello", same) };
+    verdict.findings.iter_mut().for_each(|finding| finding.between = Between::Rebuilds);
     let at = START.timestamp();
     let proof =
         Proof::sign(&by.key, &lock, &records.each_ref(), &verdict, &Rebuilder::default(), at, Vec::new()).unwrap();
     let proof = proof.to_bytes().unwrap();
-    let verdict = RebuildVerdict::BitIdentical;
+    let verdict = if same { RebuildVerdict::BitIdentical } else { RebuildVerdict::Different };
     let outcome = Outcome::Verdict { verdict, proof: DigestSet::of(&proof), log: None };
     (by.report(job, outcome), Brought { proof: Some(proof), log: None })
 }
@@ -153,6 +161,17 @@ async fn a_project_that_two_built_to_other_bytes_is_disputed() {
         assert_eq!(hand.bring(&farm, &job, brought).await.unwrap(), Accepted::Decided);
     }
     assert_eq!(farm.text("SELECT verdict FROM build").await, "disputed");
+}
+
+#[tokio::test]
+async fn a_project_that_differs_from_build_to_build_is_so_for_all_and_disputed_by_none() {
+    let (farm, hands) = farm(2).await;
+    for (hand, outputs) in hands.iter().zip([[b"one", b"two"], [b"3rd", b"4th"]]) {
+        let job = hand.lease(&farm).await.unwrap();
+        let brought = built_to(hand, &job, (recipe("make"), b"int main;"), outputs.map(|bytes| bytes.as_slice()));
+        assert_eq!(hand.bring(&farm, &job, brought).await.unwrap(), Accepted::Decided);
+    }
+    assert_eq!(farm.text("SELECT verdict FROM build").await, "different");
 }
 
 #[tokio::test]
